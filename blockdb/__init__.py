@@ -1,0 +1,122 @@
+"""BlockDB: an append-only database whose every record can be proven to be what was written.
+
+    import blockdb
+
+    with blockdb.open("./blockdb_data") as db:
+        db.put(b"user:1001", b"John Doe")
+        db.get(b"user:1001")
+        db.verify().valid
+
+Importing this package opens nothing, starts nothing and is quick: the engine is loaded with the first `open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blockdb.errors import (
+    AppendOnly,
+    BlockDBError,
+    BlockNotFound,
+    ConfigError,
+    Corruption,
+    DatabaseClosed,
+    DatabaseLocked,
+    DatabaseNotFound,
+    DuplicateKey,
+    InvalidData,
+    ReadOnly,
+    StorageError,
+    UnsupportedFormat,
+    WritesStopped,
+)
+from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.types import Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+
+if TYPE_CHECKING:
+    from blockdb.database.database import Database
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MAX_BATCH_BYTES",
+    "MAX_BATCH_RECORDS",
+    "MAX_KEY_BYTES",
+    "MAX_VALUE_BYTES",
+    "AppendOnly",
+    "Block",
+    "BlockDBError",
+    "BlockNotFound",
+    "ConfigError",
+    "Corruption",
+    "Database",
+    "DatabaseClosed",
+    "DatabaseLocked",
+    "DatabaseNotFound",
+    "DuplicateKey",
+    "InvalidData",
+    "Latency",
+    "Problem",
+    "Progress",
+    "ReadOnly",
+    "Record",
+    "Report",
+    "Statistics",
+    "StorageError",
+    "TableStatistics",
+    "UnsupportedFormat",
+    "WritesStopped",
+    "merkle_levels",
+    "open",
+    "verify",
+]
+
+
+def open(  # the name is the interface: blockdb.open, as in dbm.open
+    path: str | Path = "./blockdb_data", *, read_only: bool = False, create: bool = True, **settings: Any
+) -> Database:
+    """Open the database in a directory, making one where there is none (unless `create` is false).
+
+    `settings` are the keys of `[database]` (see blockdb.config.DatabaseConfig): `memtable_size_limit` (bytes),
+    `wal_sync_interval` (milliseconds; 0 forces each write to disk before it is acknowledged),
+    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation).
+
+    One process at a time may write; with `read_only=True` any number attach beside it and see each new record.
+    Raises DatabaseLocked, DatabaseNotFound, ConfigError, Corruption, StorageError, UnsupportedFormat.
+    """
+    from blockdb.config import from_settings
+    from blockdb.database.database import Database
+
+    config = from_settings({"data_dir": str(path), **settings})
+    return Database(config, read_only=read_only, create=create)
+
+
+def verify(
+    path: str | Path,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Report:
+    """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
+
+    Raises DatabaseNotFound; whatever else is wrong stands in the report.
+    """
+    from blockdb.audit.auditor import audit
+
+    return audit(Path(path), progress, cancel)
+
+
+def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """All levels of the RFC 6962 tree over these leaf hashes: leaves first, the root alone in the last. O(n)."""
+    from blockdb.ledger.merkle import levels
+
+    return levels(leaves)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Database":
+        from blockdb.database.database import Database
+
+        return Database
+    raise AttributeError(f"module 'blockdb' has no attribute {name!r}")

@@ -1,0 +1,176 @@
+"""Auditing a database directory: metadata, keys, mark, chain and tables of every collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from mmap import mmap
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+from blockdb.audit.chain import Cancelled, ChainAudit
+from blockdb.audit.files import map_file, read_values
+from blockdb.audit.findings import Findings
+from blockdb.audit.tables import TableAudit, open_table
+from blockdb.errors import DatabaseNotFound
+from blockdb.format import mark as mark_format
+from blockdb.format.frame import BadFrame
+from blockdb.format.mark import Mark
+from blockdb.layout import SEGMENT_SUFFIX, CollectionFiles, DatabaseFiles, number_of
+from blockdb.ledger.signature import Signer, key_id_of
+from blockdb.types import Progress, Report
+
+ProgressCallback = Callable[[Progress], None]
+CancelCallback = Callable[[], bool]
+
+ATTEMPTS = 5
+"""A writer may replace tables while their files are being opened; then they are looked up again."""
+
+
+def audit(path: Path, progress: ProgressCallback | None = None, cancel: CancelCallback | None = None) -> Report:
+    """Recompute everything in a database directory and hold it against what is stored. O(all bytes).
+
+    Works beside a writer. `progress` is called every few thousand records; `cancel` is asked as often. Raises
+    DatabaseNotFound; whatever else is wrong stands in the report.
+    """
+    start = perf_counter()
+    files = DatabaseFiles(path)
+    if not path.is_dir() or not (files.registry.exists() or files.collections.exists()):
+        raise DatabaseNotFound(f"{path} is no database: it has no registry of collections. Check the path.")
+    run = _Run(files, progress, cancel)
+    cancelled = False
+    try:
+        run.database()
+    except Cancelled:
+        cancelled = True
+    problems = tuple(run.findings.problems)
+    elapsed_ms = (perf_counter() - start) * 1000
+    return Report(not problems and not cancelled, run.blocks, run.records, problems, elapsed_ms, cancelled)
+
+
+class _Run:
+    def __init__(self, files: DatabaseFiles, progress: ProgressCallback | None, cancel: CancelCallback | None) -> None:
+        self._files = files
+        self._progress = progress
+        self._cancel = cancel
+        self.findings = Findings(files.root)
+        self.records = 0
+        self.blocks = 0
+
+    def database(self) -> None:
+        """Audit what belongs to the database, then each collection."""
+        files, findings = self._files, self.findings
+        if files.lock.exists() and files.lock.stat().st_size:
+            findings.add(files.lock, "the lock file should be empty", offset=0)
+        public_keys = self._public_keys()
+        registry = read_values(files.registry, findings)
+        for collection_id in sorted((registry or {}).get("collections", {}).values()):
+            self._collection(collection_id, files.collection(collection_id), public_keys)
+
+    def _public_keys(self) -> dict[bytes, bytes]:
+        files, findings = self._files, self.findings
+        public = read_values(files.public_keys, findings) or {"keys": []}
+        keys = [bytes.fromhex(text) for text in public["keys"]]
+        secret = read_values(files.signing_key, findings) if files.signing_key.exists() else None
+        if secret is not None and Signer(bytes.fromhex(secret["seed"])).public_key not in keys:
+            findings.add(files.signing_key, "its public key is not among the public keys")
+        return {key_id_of(key): key for key in keys}
+
+    def _collection(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
+        metadata = read_values(files.metadata, self.findings)
+        if metadata is not None and metadata.get("id") != collection_id:
+            self.findings.add(files.metadata, "the metadata is that of another collection")
+        collection = UUID(collection_id.removeprefix("col_")).bytes
+        for _ in range(ATTEMPTS):
+            before = len(self.findings.problems)
+            manifest = read_values(files.manifest, self.findings)
+            tables = self._tables(files, manifest, collection)
+            if len(self.findings.problems) == before or manifest == read_values(files.manifest, self.findings):
+                break
+            del self.findings.problems[before:]
+        mark = self._mark(files, collection)
+        segments = self._segments(files)
+        if segments is None:
+            return
+        end = self._end(files, mark, segments)
+        total = (manifest or {}).get("flushed_sequence", 0)
+        chain = ChainAudit(collection, public_keys, tables, self.findings, self._teller(total))
+        try:
+            chain.run(segments, end)
+        finally:
+            self.records += chain.records
+            self.blocks += chain.blocks
+        if chain.intact and manifest is not None:
+            self._check_manifest(files, manifest, chain, tables)
+
+    def _mark(self, files: CollectionFiles, collection: bytes) -> Mark | None:
+        try:
+            mark = mark_format.decode(files.mark.read_bytes())
+        except OSError as error:
+            self.findings.add(files.mark, f"the file cannot be read: {error.strerror}")
+        except BadFrame as error:
+            self.findings.add(files.mark, str(error))
+        else:
+            if mark.collection == collection:
+                return mark
+            self.findings.add(files.mark, "the mark belongs to another collection")
+        return None
+
+    def _end(self, files: CollectionFiles, mark: Mark | None, segments: list[tuple[Path, mmap]]) -> int | None:
+        """Where the audit ends: at what was written, as far as the mark can be believed; else at the last byte."""
+        if mark is None:
+            return None
+        last = len(segments) - 1
+        if mark.clean and mark.written != last << 32 | len(segments[last][1]):
+            self.findings.add(segments[last][0], "the chain file does not have the size that it had when it was closed")
+        return mark.written if mark.clean or mark.written >> 32 == last else None
+
+    def _segments(self, files: CollectionFiles) -> list[tuple[Path, mmap]] | None:
+        names = sorted(path.name for path in files.chain.iterdir()) if files.chain.is_dir() else []
+        numbers = [number for name in names if (number := number_of(name, SEGMENT_SUFFIX)) is not None]
+        segments = []
+        for number in range(max(len(numbers), 1)):
+            buffer = map_file(files.segment(number), self.findings)
+            if buffer is None:
+                return None
+            segments.append((files.segment(number), buffer))
+        return segments
+
+    def _tables(self, files: CollectionFiles, manifest: dict[str, Any] | None, collection: bytes) -> list[TableAudit]:
+        tables = []
+        for number in (manifest or {}).get("tables", []):
+            path = files.table(number)
+            buffer = map_file(path, self.findings)
+            table = open_table(path, buffer, collection, self.findings) if buffer is not None else None
+            if table is not None and table.header.number != number:
+                self.findings.add(path, f"the file holds table {table.header.number}", offset=0)
+            if table is not None:
+                tables.append(table)
+        return tables
+
+    def _check_manifest(
+        self, files: CollectionFiles, manifest: dict[str, Any], chain: ChainAudit, tables: list[TableAudit]
+    ) -> None:
+        covered = 0
+        for table in tables:
+            if table.header.first_sequence != covered:
+                self.findings.add(
+                    table.path, f"the table begins with record {table.header.first_sequence}, not {covered}"
+                )
+            covered = table.header.first_sequence + table.header.records
+        if len(tables) == len(manifest["tables"]) and covered != manifest["flushed_sequence"]:
+            self.findings.add(files.manifest, f"its tables hold {covered} records, not {manifest['flushed_sequence']}")
+        replay = manifest["replay"]
+        if replay["head_seal"] and chain.seals.get(replay["head_seal"]) != replay["sequence"]:
+            self.findings.add(files.manifest, "it does not name the place of a seal from which the log goes on")
+
+    def _teller(self, total: int) -> Callable[[int, int], None]:
+        def tell(records: int, blocks: int) -> None:
+            if self._cancel is not None and self._cancel():
+                raise Cancelled
+            if self._progress is not None:
+                done = self.records + records
+                self._progress(Progress(done, max(total, done), self.blocks + blocks))
+
+        return tell

@@ -1,0 +1,34 @@
+"""Reading files for an audit: whole small ones, mapped large ones. An audit that cannot read a file says so."""
+
+from __future__ import annotations
+
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+from blockdb.audit.findings import Findings
+from blockdb.format import checked_toml
+from blockdb.format.frame import BadFrame
+
+
+def read_values(path: Path, findings: Findings) -> dict[str, Any] | None:
+    """The values of a checked TOML file, or None after noting what is wrong with it."""
+    try:
+        return checked_toml.decode(path.read_bytes())
+    except OSError as error:
+        findings.add(path, f"the file cannot be read: {error.strerror}")
+    except BadFrame as error:
+        findings.add(path, str(error))
+    return None
+
+
+def map_file(path: Path, findings: Findings) -> mmap | None:
+    """A file mapped into memory, or None after noting what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            return mmap(file.fileno(), 0, access=ACCESS_READ)
+    except OSError as error:
+        findings.add(path, f"the file cannot be read: {error.strerror}")
+    except ValueError:
+        findings.add(path, "the file is empty")
+    return None

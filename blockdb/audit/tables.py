@@ -1,0 +1,89 @@
+"""Auditing tables: whether they lead to every record of the chain that they are about, and to nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from mmap import mmap
+from operator import index as same_number
+from pathlib import Path
+
+from rbloom import Bloom
+from xxhash import xxh3_64_intdigest
+
+from blockdb.audit.findings import Findings
+from blockdb.format.frame import BadFrame
+from blockdb.format.place import PLACE_MASK
+from blockdb.format.table import HEADER_BYTES, PAGE_BYTES, TableHeader, bad_pages, decode_header, home_slot, word
+
+
+class TableAudit:
+    """One table, held against the chain record by record. The lookup is written anew here, on purpose."""
+
+    def __init__(self, path: Path, buffer: mmap, header: TableHeader, findings: Findings) -> None:
+        self.path = path
+        self.header = header
+        self._findings = findings
+        view = memoryview(buffer)
+        self._words = view[HEADER_BYTES : header.order_offset].cast("Q")
+        self._order = view[header.order_offset : header.order_offset + header.records * 4].cast("I")
+        self._seals = view[header.seals_offset : header.filter_offset].cast("Q").tolist()
+        self._bloom = Bloom.load_bytes(buffer[header.filter_offset : header.checks_offset], same_number)
+        self._seals_seen: list[int] = []
+
+    def covers(self, sequence: int) -> bool:
+        """Whether the record with this sequence number is one of the table's."""
+        return sequence < self.header.first_sequence + self.header.records
+
+    def see_record(self, key: bytes, place: int, sequence: int, block: int) -> None:
+        """The chain has this record at this place: a lookup must come to it, and to none before it."""
+        hashed = xxh3_64_intdigest(key)
+        wanted = word(hashed, place)
+        slot = home_slot(hashed, self.header.home_slots)
+        words = self._words
+        while words[slot] != wanted:
+            if not words[slot]:
+                self._findings.add(
+                    self.path, "the table does not lead to the record", block=block, sequence=sequence, key=key
+                )
+                return
+            slot += 1
+        if hashed not in self._bloom:
+            self._findings.add(self.path, "the Bloom filter denies the record", block=block, sequence=sequence, key=key)
+
+    def see_seal(self, place: int) -> None:
+        """The chain has a seal at this place."""
+        self._seals_seen.append(place)
+
+    def finish(self, key_at: Callable[[int], bytes]) -> None:
+        """Every record was seen: now nothing else may be in the table, and its order must be that of the keys."""
+        words = self._words.tolist()
+        if len(words) - words.count(0) != self.header.records:
+            self._findings.add(self.path, "the table leads to records that the chain does not have")
+        if self._seals != self._seals_seen:
+            self._findings.add(self.path, "the table does not name the seals that the chain has")
+        previous = b""
+        for slot in self._order:
+            if slot >= len(words) or not words[slot]:
+                self._findings.add(self.path, "the key order names an empty slot")
+                return
+            key = key_at(words[slot] & PLACE_MASK)
+            if key <= previous:
+                self._findings.add(self.path, "the key order is wrong", key=key)
+                return
+            previous = key
+
+
+def open_table(path: Path, buffer: mmap, collection: bytes, findings: Findings) -> TableAudit | None:
+    """A table whose bytes are intact, or None after noting what is damaged."""
+    try:
+        header = decode_header(buffer)
+    except BadFrame as error:
+        findings.add(path, str(error), offset=0)
+        return None
+    if header.collection != collection:
+        findings.add(path, "the table belongs to another collection", offset=0)
+        return None
+    damaged = list(bad_pages(buffer, header))
+    for page in damaged:
+        findings.add(path, "a page of the table does not match its check", offset=HEADER_BYTES + page * PAGE_BYTES)
+    return None if damaged else TableAudit(path, buffer, header, findings)

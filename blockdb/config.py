@@ -1,0 +1,105 @@
+"""One validated, frozen configuration: flags over environment over file over defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from blockdb.errors import ConfigError
+
+__all__ = ["DatabaseConfig", "load"]
+
+DEFAULT_FILE: Final = Path("blockdb.toml")
+ENVIRONMENT_PREFIX: Final = "BLOCKDB_"
+
+_LIMITS: Final[Mapping[str, tuple[int, int]]] = {
+    "memtable_size_limit": (64 * 1024, 64 * 1024**3),
+    "wal_sync_interval": (0, 3_600_000),
+    "compaction_threshold": (2, 1_000),
+    "blockchain_batch_size": (1, 1_000_000),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseConfig:
+    """The `[database]` section. Raises ConfigError, naming the key, for a value of the wrong type or out of range."""
+
+    data_dir: str = "./blockdb_data"
+    memtable_size_limit: int = 64 * 1024 * 1024
+    """Bytes of memory that records may take before they are written to a table (64 KiB to 64 GiB)."""
+    wal_sync_interval: int = 1000
+    """Milliseconds between forces of the log to disk; 0 forces before each acknowledgement (up to an hour)."""
+    compaction_threshold: int = 4
+    """How many tables of one tier are merged into one of the next (2 to 1,000)."""
+    blockchain_batch_size: int = 1000
+    """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
+
+    def __post_init__(self) -> None:
+        if not str(self.data_dir) or "\0" in str(self.data_dir):
+            raise ConfigError("data_dir: it should be the path of a directory.")
+        for key, (low, high) in _LIMITS.items():
+            value = getattr(self, key)
+            if type(value) is not int:
+                raise ConfigError(f"{key}: it should be a whole number, not {value!r}.")
+            if not low <= value <= high:
+                raise ConfigError(f"{key}: it should be from {low} to {high}, not {value}.")
+
+
+_KEYS: Final = frozenset(field.name for field in fields(DatabaseConfig))
+
+
+def from_settings(settings: Mapping[str, Any]) -> DatabaseConfig:
+    """The configuration with these `[database]` keys. Raises ConfigError for one that does not exist."""
+    for key in settings:
+        if key not in _KEYS:
+            raise ConfigError(f"{key}: there is no such setting; those of [database] are {', '.join(sorted(_KEYS))}.")
+    return DatabaseConfig(**settings)
+
+
+def load(
+    file: Path | None = None, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
+) -> DatabaseConfig:
+    """Put the configuration together from its sources, later ones over earlier: file, environment, flags.
+
+    `file` defaults to ./blockdb.toml where there is one. A key is `BLOCKDB_` and its name in capitals in the
+    environment. Raises ConfigError.
+    """
+    settings = {**_from_file(file), **_from_environment(environ), **(flags or {})}
+    return from_settings(settings)
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    path = file or DEFAULT_FILE
+    if file is None and not path.is_file():
+        return {}
+    try:
+        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: it cannot be read as a configuration: {error}") from None
+    for name in sections:
+        if name != "database":
+            raise ConfigError(f"{path}: there is no section or key {name!r}; this version knows [database].")
+    section = sections.get("database", {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path}: database should be a section, [database].")
+    return section
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for key in sorted(_KEYS):
+        text = environ.get(ENVIRONMENT_PREFIX + key.upper())
+        if text is not None:
+            settings[key] = text if key == "data_dir" else _number(ENVIRONMENT_PREFIX + key.upper(), text)
+    return settings
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{name}: it should be a whole number, not {text!r}.") from None

@@ -1,0 +1,1 @@
+"""What a user calls a database: the handle that `blockdb.open` returns."""

@@ -1,0 +1,59 @@
+"""Making a new database directory, so that a process killed at any moment leaves one that opens, or none."""
+
+from __future__ import annotations
+
+from time import time
+from uuid import uuid4
+
+from blockdb.config import DatabaseConfig
+from blockdb.database import keys
+from blockdb.errors import Corruption, DatabaseNotFound
+from blockdb.format import mark, segment
+from blockdb.format.mark import Mark
+from blockdb.format.segment import SegmentHeader
+from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.storage import manifest as manifests
+from blockdb.storage.door import Door, guarded
+from blockdb.storage.manifest import Manifest
+from blockdb.storage.metadata import PREFIX, Metadata, save_metadata, save_registry
+
+DEFAULT_COLLECTION = "default"
+"""The collection of plain put and get."""
+
+
+def create(door: Door, files: DatabaseFiles, config: DatabaseConfig) -> None:
+    """Make what is missing of a database; the registry, which makes it one, comes last. Under the writer's lock."""
+    refuse_foreign(files)
+    with guarded("creating the database"):
+        for directory in (files.keys, files.registry.parent, files.collections):
+            door.make_directory(directory)
+        keys.create(door, files)
+        collection_id = PREFIX + str(uuid4())
+        _create_collection(door, files.collection(collection_id), collection_id, config)
+        save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})
+
+
+def refuse_foreign(files: DatabaseFiles) -> None:
+    """Raises where the directory holds something else, or a database that lost its registry."""
+    if not files.root.is_dir():
+        return
+    for chain in files.collections.glob("*/chain/*"):
+        if chain.stat().st_size > segment.HEADER_BYTES:
+            raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
+    known = {files.lock.name, files.keys.name, files.registry.parent.name, files.collections.name}
+    foreign = sorted(path.name for path in files.root.iterdir() if path.name not in known)
+    if foreign:
+        raise DatabaseNotFound(
+            f"{files.root} is no database and is not empty (it has {foreign[0]!r}). Choose an empty or a new directory."
+        )
+
+
+def _create_collection(door: Door, files: CollectionFiles, collection_id: str, config: DatabaseConfig) -> None:
+    for directory in (files.root, files.chain, files.tables):
+        door.make_directory(directory)
+    metadata = Metadata(collection_id, DEFAULT_COLLECTION, int(time()), config.blockchain_batch_size)
+    save_metadata(door, files.metadata, metadata)
+    door.replace(files.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
+    end = segment.HEADER_BYTES
+    door.replace(files.mark, mark.encode(Mark(metadata.uuid, door.boot_id(), end, end, clean=True)))
+    manifests.save(door, files.manifest, Manifest(collection_id))

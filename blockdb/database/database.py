@@ -1,0 +1,270 @@
+"""The database handle: one interface over a writer or a read-only attachment."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
+
+from blockdb.audit.auditor import audit
+from blockdb.config import DatabaseConfig
+from blockdb.database import creation, keys
+from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly
+from blockdb.layout import DatabaseFiles
+from blockdb.storage.attachment import Attachment
+from blockdb.storage.checks import check_key
+from blockdb.storage.door import Door, guarded
+from blockdb.storage.manifest import load as load_manifest
+from blockdb.storage.metadata import load_metadata, load_registry
+from blockdb.storage.store import Store
+from blockdb.storage.summary import summarize
+from blockdb.storage.view import Range
+from blockdb.types import Block, Progress, Record, Report, Statistics
+
+_handles: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+class Database:
+    """An open database. Safe for threads; a context manager that closes itself.
+
+    Every method raises DatabaseClosed after `close`, and Corruption where what it would have to serve is not what
+    was written. Keys and values are bytes: 1 to 65,535 and 0 to 64 MiB of them.
+    """
+
+    def __init__(self, config: DatabaseConfig, *, read_only: bool, create: bool, door: Door | None = None) -> None:
+        """Use `blockdb.open`, which documents this."""
+        self.path = Path(config.data_dir)
+        self.read_only = read_only
+        self._config = config
+        self._door = door or Door()
+        self._files = DatabaseFiles(self.path)
+        self._lock: int | None = None
+        with guarded(f"opening {self.path}"):
+            self._store = None if read_only else self._open_writer(create)
+            self._reader = self._store or self._attach()
+        _handles.add(self)
+
+    def _attach(self) -> Attachment:
+        if not self._files.registry.exists():
+            creation.refuse_foreign(self._files)
+            raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
+        files = self._files.collection(self._default_id())
+        return Attachment(self._door, files, load_metadata(self._door, files.metadata))
+
+    def _open_writer(self, create: bool) -> Store:
+        if not self._files.registry.exists():
+            creation.refuse_foreign(self._files)
+            if not create:
+                raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or let it be created.")
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = self._door.lock(self._files.lock)
+        try:
+            if not self._files.registry.exists():
+                creation.create(self._door, self._files, self._config)
+            files = self._files.collection(self._default_id())
+            metadata = load_metadata(self._door, files.metadata)
+            manifest = load_manifest(self._door, files.manifest)
+            signer = keys.load_signer(self._door, self._files)
+            return Store(self._door, files, metadata, manifest, self._config, signer)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _default_id(self) -> str:
+        names = load_registry(self._door, self._files.registry)
+        try:
+            return names[creation.DEFAULT_COLLECTION]
+        except KeyError:
+            raise Corruption(str(self._files.registry), None, "the default collection is missing") from None
+
+    # Writing.
+
+    def put(self, key: bytes, value: bytes, *, sync: bool = False) -> int:
+        """Store a record and return its sequence number: its place in commit order, from 0.
+
+        It survives a killed process once this returns; with `wal_sync_interval=0` or `sync=True` a power cut too.
+        Raises DuplicateKey, InvalidData, ReadOnly, StorageError, WritesStopped. O(1) amortised.
+        """
+        store = self._store
+        return store.put(key, value, sync) if store is not None else self._refuse()
+
+    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, sync: bool = False) -> range:
+        """Store a batch, all of it or nothing, and return its sequence numbers. Raises as `put`. O(n) amortised.
+
+        A batch has at most 1,000,000 records and 256 MiB of keys and values.
+        """
+        store = self._store
+        return store.put_many(items, sync) if store is not None else self._refuse()
+
+    def delete(self, key: bytes) -> None:
+        """Refuse: raises AppendOnly."""
+        raise AppendOnly("BlockDB is append-only: nothing that was stored is deleted or changed.")
+
+    def flush(self) -> None:
+        """Write everything in memory to tables and force it to disk. Raises ReadOnly, StorageError."""
+        store = self._store
+        store.flush() if store is not None else self._refuse()
+
+    def compact(self) -> None:
+        """Flush, then merge all tables into one. O(n). Raises ReadOnly, StorageError."""
+        store = self._store
+        store.compact() if store is not None else self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ReadOnly(f"{self.path} is open for reading only; open it without read_only=True to write.")
+
+    # Reading in key order.
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None. O(tables). Raises InvalidData."""
+        if type(key) is not bytes:
+            check_key(key)
+        store = self._store
+        if store is None or store.closed:
+            return self._refreshed().get(key)
+        return store.get(key)
+
+    def exists(self, key: bytes) -> bool:
+        """Whether a key is stored. O(tables)."""
+        return self.get(key) is not None
+
+    def __contains__(self, key: bytes) -> bool:
+        return self.exists(key)
+
+    def record(self, key: bytes) -> Record | None:
+        """A record with its sequence number, time and block. O(log blocks + records in a block)."""
+        check_key(key)
+        return self._refreshed().record(key)
+
+    def scan(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values in key order (or against it): a consistent snapshot of the moment of the call.
+
+        Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most. O(log n) to
+        begin, whatever the offset. Raises InvalidData.
+        """
+        if offset < 0 or (limit is not None and limit < 0):
+            raise InvalidData("limit and offset should not be negative.")
+        return self._refreshed().scan(_range(prefix, start, end), offset, limit, reverse)
+
+    def keys(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+    ) -> Iterator[bytes]:
+        """The keys that `scan` would give."""
+        items = self.scan(prefix=prefix, start=start, end=end, limit=limit, offset=offset, reverse=reverse)
+        return (key for key, _ in items)
+
+    def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
+        """How many keys a scan would give. O(tables · log n), without walking."""
+        return self._refreshed().view.count(_range(prefix, start, end))
+
+    # Reading in commit order.
+
+    def records(self, first: int = 0, limit: int | None = None) -> Iterator[Record]:
+        """Records in commit order from a sequence number on, `limit` at most. O(log blocks) to begin."""
+        return self._refreshed().history().records(max(first, 0), limit)
+
+    def block(self, number: int) -> Block:
+        """A sealed block. Raises BlockNotFound. O(tables)."""
+        return self._refreshed().history().block(number)
+
+    def blocks(self, first: int = 0, limit: int | None = None, *, reverse: bool = False) -> Iterator[Block]:
+        """Sealed blocks from number `first` up; or, with `reverse`, down, from the newest unless `first` is given."""
+        history = self._refreshed().history()
+        last = min(first, history.blocks - 1) if first else history.blocks - 1
+        numbers = range(last, -1, -1) if reverse else range(max(first, 0), history.blocks)
+        return map(history.block, numbers if limit is None else numbers[:limit])
+
+    def block_records(self, number: int) -> list[Record]:
+        """The records of a block, or, for the number after the last sealed one, of the open block.
+
+        Raises BlockNotFound. O(records in a block).
+        """
+        return self._refreshed().history().block_records(number)
+
+    def block_leaves(self, number: int) -> list[bytes]:
+        """The leaf hashes (RFC 6962) of a block's records, recomputed here. Raises BlockNotFound."""
+        return self._refreshed().history().block_leaves(number)
+
+    # About the database.
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of the Ed25519 key that signs the blocks."""
+        return keys.load_public_keys(self._door, self._files)[-1]
+
+    def stats(self) -> Statistics:
+        """An immutable snapshot; cheap enough to be asked for ten times a second."""
+        return summarize(self._refreshed(), self._config, self.read_only)
+
+    def verify(
+        self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
+    ) -> Report:
+        """Recompute every hash, check every signature, and hold tables, metadata and memory against the chain.
+
+        Goes on beside readers and writers and covers what was stored when it began. `progress` is called every few
+        thousand records, and `cancel` asked as often. O(all bytes).
+        """
+        reader = self._refreshed()
+        return reader.check_memory(audit(self.path, progress, cancel))
+
+    def close(self) -> None:
+        """Force what was written to disk and let go of the directory. Closing twice is no error."""
+        with guarded(f"closing {self.path}"):
+            try:
+                self._reader.close()
+            finally:
+                self._unlock()
+
+    def _refreshed(self) -> Store | Attachment:
+        self._reader.check_open()
+        with guarded(f"reading {self.path}"):
+            self._reader.refresh()
+        return self._reader
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._door.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _range(prefix: bytes | None, start: bytes | None, end: bytes | None) -> Range:
+    for bound in (prefix, start, end):
+        if bound is not None and not isinstance(bound, bytes):
+            raise InvalidData(f"prefix, start and end are bytes, not {type(bound).__name__}.")
+    return Range.of(prefix, start, end)
+
+
+def _disown() -> None:
+    """In a forked child: its handles are the parent's, and two writers would tear the log apart."""
+    for handle in list(_handles):
+        handle._reader.closed = True
+
+
+os.register_at_fork(after_in_child=_disown)

@@ -1,0 +1,36 @@
+"""The signing key of a database and the public keys that its blocks are checked with."""
+
+from __future__ import annotations
+
+from os import urandom
+
+from blockdb.errors import Corruption
+from blockdb.format import checked_toml
+from blockdb.layout import DatabaseFiles
+from blockdb.ledger.signature import SEED_BYTES, Signer
+from blockdb.storage.door import Door
+from blockdb.storage.manifest import FORMAT, load_checked
+
+
+def create(door: Door, files: DatabaseFiles) -> None:
+    """Make an Ed25519 key, readable by the owner alone, unless there is one."""
+    if not files.signing_key.exists():
+        door.replace(files.signing_key, checked_toml.encode({"format": FORMAT, "seed": urandom(SEED_BYTES).hex()}))
+    public_key = load_signer(door, files).public_key
+    door.replace(files.public_keys, checked_toml.encode({"format": FORMAT, "keys": [public_key.hex()]}))
+
+
+def load_signer(door: Door, files: DatabaseFiles) -> Signer:
+    """The key that signs. Raises Corruption."""
+    try:
+        return Signer(bytes.fromhex(load_checked(door, files.signing_key)["seed"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise Corruption(str(files.signing_key), None, f"it holds no key: {error}") from None
+
+
+def load_public_keys(door: Door, files: DatabaseFiles) -> list[bytes]:
+    """All public keys that ever signed, the present one last. Raises Corruption."""
+    try:
+        return [bytes.fromhex(text) for text in load_checked(door, files.public_keys)["keys"]]
+    except (KeyError, ValueError, TypeError) as error:
+        raise Corruption(str(files.public_keys), None, f"it holds no keys: {error}") from None

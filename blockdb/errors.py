@@ -1,0 +1,107 @@
+"""One family of errors: a class for each thing that a caller can do something about.
+
+Every message says what happened and what to do. `str(error)` is that message; the name of the class is the
+error's kind, which the command line prints as `Error: <Kind>: <message>`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AppendOnly",
+    "BlockDBError",
+    "BlockNotFound",
+    "ConfigError",
+    "Corruption",
+    "DatabaseClosed",
+    "DatabaseLocked",
+    "DatabaseNotFound",
+    "DuplicateKey",
+    "InvalidData",
+    "ReadOnly",
+    "StorageError",
+    "UnsupportedFormat",
+    "WritesStopped",
+]
+
+
+class BlockDBError(Exception):
+    """The root of the family: catch this to catch everything that BlockDB raises on purpose."""
+
+
+class InvalidData(BlockDBError, ValueError):
+    """A key, value or argument is not acceptable: wrong type, empty, or beyond a documented limit."""
+
+
+class DuplicateKey(BlockDBError):
+    """The key is already stored. Nothing was written.
+
+    `key` is the first offending key as bytes.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        shown = key.decode("utf-8", "backslashreplace")
+        super().__init__(f"Key '{shown}' already exists. BlockDB is append-only and does not allow updates.")
+
+    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes]]:
+        return type(self), (self.key,)
+
+
+class AppendOnly(BlockDBError):
+    """Somebody asked to change or delete what is stored; no door of the database does that."""
+
+
+class BlockNotFound(BlockDBError, LookupError):
+    """There is no sealed block of that number."""
+
+
+class ConfigError(BlockDBError, ValueError):
+    """A setting is unknown, of the wrong type or out of range; the message names the key."""
+
+
+class DatabaseNotFound(BlockDBError):
+    """There is no database at that path and none may be created there."""
+
+
+class DatabaseLocked(BlockDBError):
+    """Another writer has the directory; the message says which process."""
+
+
+class DatabaseClosed(BlockDBError):
+    """The handle was closed, or belongs to the parent of a forked process."""
+
+
+class ReadOnly(BlockDBError):
+    """A write was asked of a handle that was opened with `read_only=True`."""
+
+
+class StorageError(BlockDBError):
+    """The operating system refused: no space, no permission, an input/output error.
+
+    What was acknowledged before is safe, and what failed was not written.
+    """
+
+
+class WritesStopped(StorageError):
+    """A force to disk failed, so nobody knows what the disk holds; this handle takes no more writes."""
+
+
+class Corruption(BlockDBError):
+    """Stored bytes are not what was written.
+
+    `path` is the file, `offset` the place in it (None where it concerns the whole file).
+    """
+
+    def __init__(self, path: str, offset: int | None, what: str) -> None:
+        self.path = path
+        self.offset = offset
+        self.what = what
+        place = path if offset is None else f"{path} at byte {offset}"
+        super().__init__(f"{place}: {what}. Nothing of it was served; restore it from a copy.")
+
+    def __reduce__(self) -> tuple[type[Corruption], tuple[str, int | None, str]]:
+        return type(self), (self.path, self.offset, self.what)
+
+
+class UnsupportedFormat(BlockDBError):
+    """A file was written by a newer version of BlockDB; the message names both versions."""

@@ -1,0 +1,55 @@
+"""The header of an atomic batch. Format page: docs/formats/chain.md.
+
+    check 4 | type 0x42 | record count u32 | byte count of the record frames that follow u64
+
+The records of a batch are there all or not at all: a reader that does not find every byte announced here ignores
+the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from struct import Struct
+from struct import error as StructError
+from typing import Final, NamedTuple
+
+from xxhash import xxh3_64_digest
+
+from blockdb.format.buffer import Buffer
+from blockdb.format.frame import BATCH, CHECK_BYTES, BadFrame, TornFrame, check_of, with_check
+
+_BODY: Final = Struct("<BIQ")
+HEADER_BYTES: Final = CHECK_BYTES + _BODY.size
+
+
+class BatchHeader(NamedTuple):
+    """What follows: so many records in `size` bytes."""
+
+    records: int
+    size: int
+
+
+def encode(bodies: list[bytes]) -> bytes:
+    """The frames of a whole batch: its header, then a record frame around each of `bodies`."""
+    digest = xxh3_64_digest
+    frames = b"".join([part for body in bodies for part in (digest(body)[:CHECK_BYTES], body)])
+    return with_check(_BODY.pack(BATCH, len(bodies), len(frames))) + frames
+
+
+def places(place: int, bodies: Sequence[bytes]) -> list[int]:
+    """Where the records of a batch are, whose header is at `place`."""
+    sizes = (len(body) + CHECK_BYTES for body in bodies[:-1])
+    return list(accumulate(sizes, initial=place + HEADER_BYTES))
+
+
+def decode(buffer: Buffer, offset: int) -> BatchHeader:
+    """The batch header at `offset`. Raises TornFrame or BadFrame."""
+    body = buffer[offset + CHECK_BYTES : offset + HEADER_BYTES]
+    try:
+        type_, count, size = _BODY.unpack(body)
+    except StructError:
+        raise TornFrame("the file ends inside the header of a batch") from None
+    if type_ != BATCH or check_of(body) != buffer[offset : offset + CHECK_BYTES]:
+        raise BadFrame("the check of the batch header does not match its bytes")
+    return BatchHeader(count, size)

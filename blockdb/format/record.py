@@ -1,0 +1,153 @@
+"""Records: one key and its value, as they stand in the chain. Format page: docs/formats/chain.md.
+
+    check 4 | type 0x00 | kind u8 | time_ms u48 | key length u16 | value length u32 | key | content
+
+All integers are little-endian; the time is stored as its upper 16 bits, then its lower 32. The content of a plain
+record is the value. That of a redactable record is `SHA-256(salt | value) (32) | salt (16) | value`, and its leaf
+covers the record only up to that digest: salt and value can be erased while the leaf stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from struct import Struct
+from struct import error as StructError
+from typing import Final, NamedTuple
+
+from xxhash import xxh3_64_digest
+
+from blockdb.format.buffer import Buffer
+from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame
+
+PLAIN: Final = 1
+REDACTABLE: Final = 2
+KINDS: Final = frozenset((PLAIN, REDACTABLE))
+
+SALT_BYTES: Final = 16
+DIGEST_BYTES: Final = 32
+SEALED_CONTENT_BYTES: Final = DIGEST_BYTES + SALT_BYTES
+
+_BODY: Final = Struct("<BBHIHI")
+BODY_HEADER_BYTES: Final = _BODY.size
+HEADER_BYTES: Final = CHECK_BYTES + BODY_HEADER_BYTES
+
+_pack = _BODY.pack
+_unpack_frame = Struct("<4sBBHIHI").unpack_from
+
+
+class RecordFrame(NamedTuple):
+    """A record as decoded from the chain; `size` is the bytes that its frame takes there."""
+
+    kind: int
+    time_ms: int
+    key: bytes
+    value: bytes
+    body: bytes
+    size: int
+
+    @property
+    def leaf(self) -> bytes:
+        """The bytes whose SHA-256 is the leaf hash: 0x00, then the leaf data of RFC 6962."""
+        return leaf_of(self.body)
+
+
+def encode(time_ms: int, key: bytes, value: bytes) -> bytes:
+    """The body of a plain record: its frame without the check, and at the same time the input of its leaf hash."""
+    return _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, len(key), len(value)) + key + value
+
+
+def encode_many(time_ms: int, keys: Iterable[bytes], values: Iterable[bytes]) -> list[bytes]:
+    """`encode` for every record of a batch; they share their time."""
+    pack, high, low = _pack, time_ms >> 32, time_ms & 0xFFFFFFFF
+    return [
+        pack(RECORD, PLAIN, high, low, len(key), len(value)) + key + value
+        for key, value in zip(keys, values, strict=True)
+    ]
+
+
+def encode_redactable(time_ms: int, key: bytes, value: bytes, salt: bytes) -> bytes:
+    """The body of a redactable record. `salt` is 16 bytes that nobody can guess."""
+    size = SEALED_CONTENT_BYTES + len(value)
+    header = _pack(RECORD, REDACTABLE, time_ms >> 32, time_ms & 0xFFFFFFFF, len(key), size)
+    return b"".join((header, key, sha256(salt + value).digest(), salt, value))
+
+
+def leaf_of(body: bytes) -> bytes:
+    """The part of a record's body that its leaf hash covers: all of a plain one, a redactable one to its digest."""
+    if body[1] == PLAIN:
+        return body
+    return body[: BODY_HEADER_BYTES + int.from_bytes(body[8:10], "little") + DIGEST_BYTES]
+
+
+def time_of(body: bytes) -> int:
+    """The time in a record's body, in Unix milliseconds."""
+    _, _, high, low, _, _ = _BODY.unpack_from(body)
+    return int(high << 32 | low)
+
+
+def data_bytes_of(bodies: Sequence[bytes]) -> int:
+    """How many bytes of keys and values these record bodies have; all are of the same kind."""
+    if not bodies:
+        return 0
+    beside = BODY_HEADER_BYTES + (SEALED_CONTENT_BYTES if bodies[0][1] == REDACTABLE else 0)
+    return sum(map(len, bodies)) - beside * len(bodies)
+
+
+def decode(buffer: Buffer, offset: int) -> RecordFrame:
+    """The record whose frame begins at `offset`.
+
+    Raises TornFrame where the buffer ends inside of it, BadFrame where it is no intact record.
+    """
+    check, kind, time_ms, key_end, end = _header(buffer, offset)
+    body = buffer[offset + CHECK_BYTES : end]
+    if xxh3_64_digest(body)[:CHECK_BYTES] != check:
+        raise BadFrame("the check of the record does not match its bytes")
+    split = key_end - offset - CHECK_BYTES
+    key, value = body[BODY_HEADER_BYTES:split], body[split:]
+    if kind == PLAIN:
+        return RecordFrame(kind, time_ms, key, value, body, end - offset)
+    digest, salt, value = value[:DIGEST_BYTES], value[DIGEST_BYTES:SEALED_CONTENT_BYTES], value[SEALED_CONTENT_BYTES:]
+    if sha256(salt + value).digest() != digest:
+        raise BadFrame("the value of the redactable record does not match its digest")
+    return RecordFrame(kind, time_ms, key, value, body, end - offset)
+
+
+def _header(buffer: Buffer, offset: int) -> tuple[bytes, int, int, int, int]:
+    try:
+        check, type_, kind, high, low, key_bytes, content_bytes = _unpack_frame(buffer, offset)
+    except StructError:
+        raise TornFrame("the file ends inside the header of a record") from None
+    if type_ != RECORD or kind not in KINDS or not key_bytes:
+        raise BadFrame("no record begins here")
+    if kind == REDACTABLE and content_bytes < SEALED_CONTENT_BYTES:
+        raise BadFrame("the redactable record is too short")
+    key_end = offset + HEADER_BYTES + key_bytes
+    end = key_end + content_bytes
+    if end > len(buffer):
+        raise TornFrame("the file ends inside a record")
+    return check, kind, high << 32 | low, key_end, end
+
+
+def item_at(buffer: Buffer, offset: int) -> tuple[bytes, bytes]:
+    """The key and the value of the record at `offset`: what `decode` does, and no more than a reader needs.
+
+    Raises BadFrame as `decode` does.
+    """
+    try:
+        check, type_, kind, _, _, key_bytes, content_bytes = _unpack_frame(buffer, offset)
+    except StructError:
+        raise TornFrame("the file ends inside the header of a record") from None
+    if kind != PLAIN or type_:
+        frame = decode(buffer, offset)
+        return frame.key, frame.value
+    body = buffer[offset + CHECK_BYTES : offset + HEADER_BYTES + key_bytes + content_bytes]
+    if xxh3_64_digest(body)[:CHECK_BYTES] != check:
+        raise BadFrame("the check of the record does not match its bytes")
+    split = BODY_HEADER_BYTES + key_bytes
+    return body[BODY_HEADER_BYTES:split], body[split:]
+
+
+def key_at(buffer: Buffer, offset: int) -> bytes:
+    """The key of the record at `offset`, its bytes checked like those of `item_at`."""
+    return item_at(buffer, offset)[0]

@@ -1,0 +1,142 @@
+"""Tables: which key is where in the chain. Format page: docs/formats/table.md.
+
+    header (256) | slots | order | seals | filter | page checks
+
+A table holds no key and no value, only 64-bit words: 16 bits of the key's hash and the 48-bit place of its record.
+The words stand in an open-addressing hash table (`slots`); `order` names the used slots in key order, 32 bits each;
+`seals` are the places of the block seals between the first and the last of its records. All of that is cut into
+pages, each with its own check, so that a reader checks exactly what it touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Final, NamedTuple
+
+from xxhash import xxh3_64_digest
+
+from blockdb.format.buffer import Buffer
+from blockdb.format.frame import BadFrame, TornFrame
+
+MAGIC: Final = b"BlockDB table 1\n"
+HEADER_BYTES: Final = 256
+PAGE_BYTES: Final = 4096
+CHECK_BYTES: Final = 8
+WORD_BYTES: Final = 8
+ORDER_BYTES: Final = 4
+
+FINGERPRINT_SHIFT: Final = 48
+FINGERPRINT_MASK: Final = (1 << 16) - 1
+HASH_SHIFT: Final = 32
+
+_HEADER: Final = Struct("<16s16s13Q")
+
+
+class TableHeader(NamedTuple):
+    """What a table is about, and the sizes from which the places of its sections follow."""
+
+    collection: bytes
+    number: int
+    tier: int
+    first_sequence: int
+    records: int
+    first_place: int
+    end_place: int
+    first_block: int
+    seals: int
+    home_slots: int
+    """The hash of a key picks its home among so many slots; see `home_slot`."""
+    slots: int
+    """All slots: the last one is always empty, so that a search that began at a home ends."""
+    filter_bytes: int
+    data_bytes: int
+    checks: int
+    """XXH3-64 of the page checks, as a number."""
+
+    @property
+    def order_offset(self) -> int:
+        """Where the order section begins in the file."""
+        return HEADER_BYTES + self.slots * WORD_BYTES
+
+    @property
+    def seals_offset(self) -> int:
+        """Where the section of seal places begins: after the order, at a multiple of 8."""
+        return self.order_offset + (self.records * ORDER_BYTES + 7) // 8 * 8
+
+    @property
+    def filter_offset(self) -> int:
+        """Where the Bloom filter begins."""
+        return self.seals_offset + self.seals * WORD_BYTES
+
+    @property
+    def checks_offset(self) -> int:
+        """Where the page checks begin."""
+        return self.filter_offset + self.filter_bytes
+
+    @property
+    def pages(self) -> int:
+        """How many pages the sections fill, the last one perhaps in part."""
+        return (self.checks_offset - HEADER_BYTES + PAGE_BYTES - 1) // PAGE_BYTES
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the whole file."""
+        return self.checks_offset + self.pages * CHECK_BYTES
+
+
+def home_slot(key_hash: int, home_slots: int) -> int:
+    """The slot at which the search for a key with this 64-bit hash begins."""
+    return (key_hash >> HASH_SHIFT) * home_slots >> HASH_SHIFT
+
+
+def word(key_hash: int, place: int) -> int:
+    """What a slot holds for a key: the low 16 bits of its hash, then its place."""
+    return (key_hash & FINGERPRINT_MASK) << FINGERPRINT_SHIFT | place
+
+
+def page_checks(sections: bytes) -> bytes:
+    """The check of each page of `sections` (all bytes between header and checks)."""
+    pages = (sections[start : start + PAGE_BYTES] for start in range(0, len(sections), PAGE_BYTES))
+    return b"".join([xxh3_64_digest(page) for page in pages])
+
+
+def encode(header: TableHeader, sections: bytes) -> bytes:
+    """The whole file. `header.checks` is filled in here."""
+    checks = page_checks(sections)
+    header = header._replace(checks=int.from_bytes(xxh3_64_digest(checks)))
+    packed = _HEADER.pack(MAGIC, *header)
+    head = packed.ljust(HEADER_BYTES - CHECK_BYTES, b"\0")
+    return b"".join((head, xxh3_64_digest(head), sections, checks))
+
+
+def decode_header(buffer: Buffer) -> TableHeader:
+    """The header of a table whose page checks are intact. Raises TornFrame or BadFrame."""
+    if len(buffer) < HEADER_BYTES:
+        raise TornFrame("the file is shorter than its header")
+    head = buffer[: HEADER_BYTES - CHECK_BYTES]
+    magic, *fields = _HEADER.unpack_from(head)
+    if magic != MAGIC or buffer[len(head) : HEADER_BYTES] != xxh3_64_digest(head):
+        raise BadFrame("the header of the table is damaged, or of an unknown version")
+    header = TableHeader(*fields)
+    if len(buffer) != header.file_bytes:
+        raise TornFrame(f"the table has {len(buffer)} bytes and should have {header.file_bytes}")
+    if int.from_bytes(xxh3_64_digest(buffer[header.checks_offset :])) != header.checks:
+        raise BadFrame("the page checks of the table are damaged")
+    return header
+
+
+def bad_pages(buffer: Buffer, header: TableHeader) -> Iterator[int]:
+    """The numbers of the pages that do not match their checks."""
+    for page in range(header.pages):
+        if not is_page_intact(buffer, header, page):
+            yield page
+
+
+def is_page_intact(buffer: Buffer, header: TableHeader, page: int) -> bool:
+    """Whether a page of the sections matches its check."""
+    start = HEADER_BYTES + page * PAGE_BYTES
+    at = header.checks_offset + page * CHECK_BYTES
+    return (
+        xxh3_64_digest(buffer[start : min(start + PAGE_BYTES, header.checks_offset)]) == buffer[at : at + CHECK_BYTES]
+    )

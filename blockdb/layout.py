@@ -1,0 +1,108 @@
+"""Which file is which: the names of everything in a database directory.
+
+LOCK                                    kernel lock of the writer, always empty
+keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
+global_metadata/collections.toml        the registry of collections
+collections/col_<uuid>/
+    metadata.toml                       what the collection is: id, name, settings
+    manifest.toml                       which tables count, and from where the log is replayed
+    log.mark                            how far the log is good
+    chain/<number>.chain                the records and seals, in commit order
+    tables/<number>.sst                 key -> place in the chain
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SEGMENT_SUFFIX = ".chain"
+TABLE_SUFFIX = ".sst"
+TEMPORARY_SUFFIX = ".tmp"
+
+
+@dataclass(frozen=True)
+class DatabaseFiles:
+    """The files of a whole database."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """The file whose kernel lock the writer holds."""
+        return self.root / "LOCK"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of keys."""
+        return self.root / "keys"
+
+    @property
+    def signing_key(self) -> Path:
+        """The secret key."""
+        return self.keys / "signing.toml"
+
+    @property
+    def public_keys(self) -> Path:
+        """The public keys."""
+        return self.keys / "public.toml"
+
+    @property
+    def registry(self) -> Path:
+        """The registry of collections; its existence is what makes a directory a database."""
+        return self.root / "global_metadata" / "collections.toml"
+
+    @property
+    def collections(self) -> Path:
+        """The directory of the collections' directories."""
+        return self.root / "collections"
+
+    def collection(self, collection_id: str) -> CollectionFiles:
+        """The files of one collection."""
+        return CollectionFiles(self.collections / collection_id)
+
+
+@dataclass(frozen=True)
+class CollectionFiles:
+    """The files of one collection."""
+
+    root: Path
+
+    @property
+    def metadata(self) -> Path:
+        """What the collection is."""
+        return self.root / "metadata.toml"
+
+    @property
+    def manifest(self) -> Path:
+        """Which tables count."""
+        return self.root / "manifest.toml"
+
+    @property
+    def mark(self) -> Path:
+        """How far the log is good."""
+        return self.root / "log.mark"
+
+    @property
+    def chain(self) -> Path:
+        """The directory of chain files."""
+        return self.root / "chain"
+
+    @property
+    def tables(self) -> Path:
+        """The directory of tables."""
+        return self.root / "tables"
+
+    def segment(self, number: int) -> Path:
+        """A chain file."""
+        return self.chain / f"{number:08d}{SEGMENT_SUFFIX}"
+
+    def table(self, number: int) -> Path:
+        """A table."""
+        return self.tables / f"{number:08d}{TABLE_SUFFIX}"
+
+
+def number_of(name: str, suffix: str) -> int | None:
+    """The number in the name of a segment or table, or None where the name is not one."""
+    stem = name.removesuffix(suffix)
+    return int(stem) if stem != name and len(stem) == 8 and stem.isascii() and stem.isdigit() else None

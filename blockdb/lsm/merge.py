@@ -1,0 +1,131 @@
+"""Merging sorted sources (memtables and tables) that have no key in common.
+
+Since nothing is ever overwritten, a key is in exactly one source: merging needs no rule for which copy wins.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Final, Generic, Protocol, TypeVar
+
+V = TypeVar("V")
+Item = tuple[bytes, bytes]
+"""A key and its value."""
+
+FIRST_WINDOW: Final = 16
+LAST_WINDOW: Final = 512
+"""A cursor fetches windows that grow from the first to the last size: short ranges are cheap, long ones quick."""
+
+_key = itemgetter(0)
+
+
+class Source(Protocol[V]):
+    """Sorted keys, each with something, that can be reached by position."""
+
+    @property
+    def stable(self) -> bool:
+        """Whether positions stay what they are; those of a memtable move when it grows."""
+
+    def __len__(self) -> int:
+        """How many items there are."""
+
+    def position(self, key: bytes) -> int:
+        """How many keys are smaller than `key`."""
+
+    def window(self, first: int, stop: int) -> list[tuple[bytes, V]]:
+        """The items at positions `first` to `stop - 1`; `first` may be negative and `stop` beyond the end."""
+
+
+def rank(sources: Sequence[Source[V]], key: bytes) -> int:
+    """How many keys in all sources are smaller than `key`. O(k log n)."""
+    return sum(source.position(key) for source in sources)
+
+
+def split(sources: Sequence[Source[V]], place: int) -> list[int]:
+    """Positions, one for each source, with the `place` smallest items of all before them. O(k² log² n)."""
+    low = [0] * len(sources)
+    high = [len(source) for source in sources]
+    if place >= sum(high):
+        return high
+    while True:
+        widest = max(range(len(sources)), key=lambda i: high[i] - low[i])
+        if high[widest] <= low[widest]:
+            return low
+        middle = (low[widest] + high[widest]) // 2
+        found = sources[widest].window(middle, middle + 1)
+        if not found:
+            return low
+        at = [source.position(found[0][0]) for source in sources]
+        smaller = sum(at)
+        if smaller == place:
+            return at
+        if smaller < place:
+            low = [max(pair) for pair in zip(low, at, strict=True)]
+            low[widest] = middle + 1
+        else:
+            high = [min(pair) for pair in zip(high, at, strict=True)]
+
+
+class _Cursor(Generic[V]):
+    """Walks one source up or down, a window at a time; what was fetched and not yet taken waits in key order."""
+
+    def __init__(self, source: Source[V], at: int, reverse: bool) -> None:
+        self._source = source
+        self._at = at
+        self._reverse = reverse
+        self._last: bytes | None = None
+        self._size = FIRST_WINDOW
+        self.waiting: list[tuple[bytes, V]] = []
+        self.done = False
+
+    def fill(self) -> None:
+        """Fetch the next window if nothing waits."""
+        if self.waiting or self.done:
+            return
+        if self._last is not None and not self._source.stable:
+            self._at = self._source.position(self._last) + (not self._reverse)
+        if self._reverse:
+            first, stop = max(self._at - self._size, 0), self._at
+            self._at = first
+        else:
+            first, stop = self._at, self._at + self._size
+            self._at = stop
+        self.waiting = self._source.window(first, stop)
+        self.done = len(self.waiting) < self._size
+        self._size = min(self._size * 2, LAST_WINDOW)
+        if self.waiting:
+            self._last = self.waiting[0 if self._reverse else -1][0]
+
+    def take(self, bound: bytes | None) -> list[tuple[bytes, V]]:
+        """Take what is not beyond `bound` in the direction of the walk; everything if there is no bound."""
+        if bound is None:
+            cut = 0 if self._reverse else len(self.waiting)
+        else:
+            cut = (bisect_left if self._reverse else bisect_right)(self.waiting, bound, key=_key)
+        if self._reverse:
+            taken, self.waiting = self.waiting[cut:], self.waiting[:cut]
+        else:
+            taken, self.waiting = self.waiting[:cut], self.waiting[cut:]
+        return taken
+
+
+def merge(
+    sources: Sequence[Source[V]], positions: Sequence[int], *, reverse: bool = False
+) -> Iterator[list[tuple[bytes, V]]]:
+    """All items from `positions` on in key order, or before them in the opposite one, a run at a time."""
+    cursors = [_Cursor(source, at, reverse) for source, at in zip(sources, positions, strict=True)]
+    end = 0 if reverse else -1
+    while True:
+        for cursor in cursors:
+            cursor.fill()
+        bounds = [cursor.waiting[end][0] for cursor in cursors if cursor.waiting and not cursor.done]
+        bound = (max(bounds) if reverse else min(bounds)) if bounds else None
+        runs = [run for cursor in cursors if (run := cursor.take(bound))]
+        if not runs:
+            return
+        run = runs[0] if len(runs) == 1 else [item for run in runs for item in run]
+        if reverse or len(runs) > 1:
+            run.sort(key=_key, reverse=reverse)
+        yield run

@@ -1,0 +1,1 @@
+"""The disk: one door to the operating system, the chain files, tables, recovery and background work."""

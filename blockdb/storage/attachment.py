@@ -1,0 +1,135 @@
+"""A read-only attachment: sees what another process writes, and never writes itself."""
+
+from __future__ import annotations
+
+from mmap import mmap
+from threading import Lock
+from time import monotonic
+from typing import Final
+
+from blockdb.errors import Corruption
+from blockdb.format.mark import read_written
+from blockdb.layout import CollectionFiles
+from blockdb.lsm.table import Table
+from blockdb.storage.door import Door
+from blockdb.storage.manifest import Manifest
+from blockdb.storage.manifest import load as load_manifest
+from blockdb.storage.metadata import Metadata
+from blockdb.storage.reader import Reader
+from blockdb.storage.recovery import recover
+from blockdb.storage.view import View
+
+FILES_CHECK_S: Final = 0.2
+"""How often the files themselves are looked at: the writer may have flushed, merged or begun anew."""
+
+OPEN_ATTEMPTS: Final = 20
+"""A writer may merge tables away between our reading its manifest and opening them; then we read it again."""
+
+
+class Attachment(Reader):
+    """Reads a collection beside its writer. New records are seen by the first call after they were written.
+
+    The writer tells how far it is in the mark, which both have mapped: looking costs no system call. The records
+    themselves are read from the log, as recovery does.
+    """
+
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata) -> None:
+        super().__init__(door, files, metadata)
+        self._refreshing = Lock()
+        self._mark: mmap | None = None
+        self._identity: object = None
+        self._checked_at = 0.0
+        self._attach()
+
+    @property
+    def end(self) -> int:
+        """Up to where the log was read."""
+        return self._state.end
+
+    @property
+    def blocks(self) -> int:
+        """How many sealed blocks were read of."""
+        memtable = self.view.memtables[0]
+        return memtable.first_block + len(memtable.seals)
+
+    @property
+    def head_hash(self) -> bytes:
+        """The hash of the last of them."""
+        return self._state.head.previous_hash
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest that the view is from."""
+        return self._manifest
+
+    def open_block_size(self) -> tuple[int, int]:
+        """How many records, and how many bytes of keys and values, no seal covers yet."""
+        pending = [frame for _, frame in self._state.pending]
+        return len(pending), sum(len(frame.key) + len(frame.value) for frame in pending)
+
+    def refresh(self) -> None:
+        """Take in what was written since the last call. Raises Corruption."""
+        if not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            self._follow_mark()
+            now = monotonic()
+            if now - self._checked_at > FILES_CHECK_S:
+                self._checked_at = now
+                if self._look() != self._identity:
+                    self._attach()
+        finally:
+            self._refreshing.release()
+
+    def close(self) -> None:
+        """Let go of the files. Idempotent."""
+        self.closed = True
+
+    def _follow_mark(self) -> None:
+        written = read_written(self._mark) if self._mark is not None else None
+        if written is None or written <= self._state.end:
+            return
+        state = self._state
+        for place, after, frame in self.chain.walk(state.end, written):
+            state.take(place, after, frame, self._manifest.flushed_sequence)
+        state.end = written
+        self.next_sequence = state.next_sequence
+
+    def _attach(self) -> None:
+        """Read everything anew; again where the writer replaced files meanwhile."""
+        for _ in range(OPEN_ATTEMPTS):
+            identity = self._look()
+            try:
+                return self._read_all(identity)
+            except (FileNotFoundError, Corruption):
+                if self._look() == identity:
+                    raise
+        self._read_all(self._look())
+
+    def _read_all(self, identity: object) -> None:
+        """Read the manifest, its tables, and the log after them."""
+        manifest = load_manifest(self.door, self.files.manifest)
+        tables = self._open_tables(manifest)
+        mark = self._map_mark()
+        first_block = tables[-1].header.first_block + tables[-1].header.seals if tables else 0
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, first_block)
+        if not hasattr(self, "recovered"):
+            self.recovered = state
+        self._mark, self._manifest, self._state, self._identity = mark, manifest, state, identity
+        self.view = View((state.memtable,), tables)
+        self.next_sequence = state.next_sequence
+
+    def _open_tables(self, manifest: Manifest) -> tuple[Table, ...]:
+        known = {table.header.number: table for table in self.view.tables}
+        return tuple(known.get(number) or self.open_table(number) for number in manifest.tables)
+
+    def _map_mark(self) -> mmap | None:
+        try:
+            return self.door.map_read(self.files.mark)
+        except (OSError, ValueError):
+            return None  # recovery notes that it is missing or empty
+
+    def _look(self) -> tuple[object, object]:
+        """What tells that files were replaced. Mapped memory makes the time of the mark change by itself."""
+        mark = self.door.identity(self.files.mark)
+        return self.door.identity(self.files.manifest), mark and mark[0]

@@ -1,0 +1,49 @@
+"""What may be stored: types and limits of keys, values and batches, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from blockdb.errors import InvalidData
+from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
+
+
+def check_key(key: object) -> bytes:
+    """The key, if it is one. Raises InvalidData."""
+    if not isinstance(key, bytes):
+        raise InvalidData(f"A key is bytes, not {type(key).__name__}; encode text first, as in 'text'.encode().")
+    if not key:
+        raise InvalidData("A key has at least one byte; this one is empty.")
+    if len(key) > MAX_KEY_BYTES:
+        raise InvalidData(f"A key has at most {MAX_KEY_BYTES} bytes; this one has {len(key)}.")
+    return key
+
+
+def check_value(value: object) -> bytes:
+    """The value, if it is one. Raises InvalidData."""
+    if not isinstance(value, bytes):
+        raise InvalidData(f"A value is bytes, not {type(value).__name__}; encode text first, as in 'text'.encode().")
+    if len(value) > MAX_VALUE_BYTES:
+        raise InvalidData(f"A value has at most {MAX_VALUE_BYTES} bytes; this one has {len(value)}. Store it in parts.")
+    return value
+
+
+def check_batch(items: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """The keys and the values of a batch. Raises InvalidData where it, or one of its items, may not be."""
+    items = list(items)
+    if len(items) > MAX_BATCH_RECORDS:
+        raise InvalidData(f"A batch has at most {MAX_BATCH_RECORDS} records; this one has {len(items)}. Split it.")
+    try:
+        keys, values = zip(*items, strict=True) if items else ((), ())
+    except (TypeError, ValueError):
+        raise InvalidData("A batch consists of pairs of a key and a value.") from None
+    if set(map(type, keys)) - {bytes} or not all(keys) or max(map(len, keys), default=0) > MAX_KEY_BYTES:
+        for key in keys:
+            check_key(key)
+    if set(map(type, values)) - {bytes} or max(map(len, values), default=0) > MAX_VALUE_BYTES:
+        for value in values:
+            check_value(value)
+    total = sum(map(len, keys)) + sum(map(len, values))
+    if total > MAX_BATCH_BYTES:
+        raise InvalidData(f"A batch has at most {MAX_BATCH_BYTES} bytes; this one has {total}. Split it.")
+    return keys, values

@@ -1,0 +1,172 @@
+"""The one door to the operating system: everything that touches a file goes through it, so that tests can stand in it.
+
+Functions raise OSError as the system does; `guarded` turns that into the database's errors.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from mmap import ACCESS_READ, ACCESS_WRITE, mmap
+from pathlib import Path
+
+from blockdb.errors import DatabaseLocked, StorageError
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+KERNEL_LOCKS = Path("/proc/locks")
+
+
+class Door:
+    """The system calls that the engine makes. All paths are absolute or relative to the working directory."""
+
+    write = staticmethod(os.write)
+    force = staticmethod(getattr(os, "fdatasync", os.fsync))
+    truncate = staticmethod(os.ftruncate)
+    close = staticmethod(os.close)
+
+    def open_append(self, path: Path) -> int:
+        """Open a file for appending, creating it if need be. Returns the descriptor."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def read(self, path: Path) -> bytes:
+        """All bytes of a file."""
+        with path.open("rb") as file:
+            return file.read()
+
+    def size(self, path: Path) -> int:
+        """The size of a file in bytes."""
+        return path.stat().st_size
+
+    def identity(self, path: Path) -> tuple[int, int] | None:
+        """What changes when a file is replaced: its inode and time of birth; None where it is not there."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def names(self, directory: Path) -> list[str]:
+        """The names in a directory, sorted."""
+        return sorted(os.listdir(directory))
+
+    def map_read(self, path: Path) -> mmap:
+        """A read-only mapping of a file that is not empty, as large as the file is now."""
+        with path.open("rb") as file:
+            return mmap(file.fileno(), 0, access=ACCESS_READ)
+
+    def map_write(self, path: Path) -> mmap:
+        """A shared mapping of a file that is not empty: what is stored there survives a killed process."""
+        with path.open("r+b") as file:
+            return mmap(file.fileno(), 0, access=ACCESS_WRITE)
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory (owner only) whose entry in its parent is on the disk afterwards."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        self.force_directory(path.parent)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Put `data` in the place of a file at once: afterwards, and after a power cut, it is the old or the new."""
+        temporary = path.with_name(path.name + ".tmp")
+        self.create(temporary, data)
+        self.rename(temporary, path)
+
+    def create(self, path: Path, data: bytes) -> None:
+        """Write a whole file and force it to disk; its directory entry is not forced yet."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            self.write_all(descriptor, data)
+            self.force(descriptor)
+        finally:
+            self.close(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename a file in its directory, and force the directory."""
+        os.replace(old, new)
+        self.force_directory(new.parent)
+
+    def write_all(self, descriptor: int, data: bytes) -> None:
+        """Write every byte, going on after a short write."""
+        view = memoryview(data)
+        while view:
+            view = view[self.write(descriptor, view) :]
+
+    def force_directory(self, path: Path) -> None:
+        """Force the entries of a directory to disk."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; one that is not there is no error."""
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+    def lock(self, path: Path) -> int:
+        """Take the kernel's exclusive lock on a file; it goes with the process. Returns the descriptor to close.
+
+        Raises DatabaseLocked, naming the holder where the system tells.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise DatabaseLocked(
+                f"{path.parent} is being written by {_holder(path)}. "
+                "Close it there first, or open it with read_only=True."
+            ) from None
+        return descriptor
+
+    def boot_id(self) -> bytes:
+        """16 bytes that differ from one start of the machine to the next; zeros where the system does not tell."""
+        try:
+            return bytes.fromhex(BOOT_ID.read_text().strip().replace("-", ""))
+        except (OSError, ValueError):
+            return bytes(16)
+
+
+def _holder(path: Path) -> str:
+    try:
+        inode = str(path.stat().st_ino)
+        for line in KERNEL_LOCKS.read_text().splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode:
+                return "this process" if int(fields[4]) == os.getpid() else f"process {fields[4]}"
+    except (OSError, IndexError, ValueError):
+        pass
+    return "another process"
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Turn the system's errors into StorageError: what was being done, what the system said, what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(doing, error) from error
+
+
+_ADVICE = {
+    errno.ENOSPC: "free some space on the disk, then try again",
+    errno.EDQUOT: "free some space within the quota, then try again",
+    errno.EACCES: "check the permissions of the directory",
+    errno.EPERM: "check the permissions of the directory",
+    errno.EROFS: "the disk is mounted read-only: open the database with read_only=True",
+    errno.EMFILE: "raise the limit of open files",
+    errno.ENFILE: "raise the limit of open files",
+    errno.EIO: "check the disk",
+}
+
+
+def storage_error(doing: str, error: OSError) -> StorageError:
+    """The StorageError for a system error that came up while `doing` something."""
+    advice = _ADVICE.get(error.errno or 0, "see what the system says")
+    where = f" ({error.filename})" if error.filename else ""
+    return StorageError(f"{doing} failed: {error.strerror or error}{where}; {advice}.")

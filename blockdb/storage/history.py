@@ -1,0 +1,138 @@
+"""Reading a collection in commit order: records by sequence number, blocks by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from blockdb.errors import BlockNotFound
+from blockdb.format.block import Seal
+from blockdb.format.record import RecordFrame
+from blockdb.format.segment import HEADER_BYTES
+from blockdb.ledger.merkle import leaf_hash
+from blockdb.storage.chain import Chain
+from blockdb.storage.view import View
+from blockdb.types import Block, Record
+
+
+class Extent(NamedTuple):
+    """Where the records of a block are: from `first_place` on, so many of them; seals of others may lie between."""
+
+    number: int
+    first_place: int
+    first_sequence: int
+    records: int
+
+
+class History:
+    """The chain as of one moment: `blocks` sealed ones, and records up to the place `end`. Immutable."""
+
+    def __init__(self, chain: Chain, view: View, blocks: int, end: int, records: int) -> None:
+        self._chain = chain
+        self._view = view
+        self._end = end
+        self.blocks = blocks
+        self.records_count = records
+
+    def block(self, number: int) -> Block:
+        """A sealed block. Raises BlockNotFound."""
+        seal = self.seal(number)
+        header = seal.header
+        return Block(
+            number=header.number,
+            hash=header.hash(),
+            previous_hash=header.previous_hash,
+            root=header.root,
+            first_sequence=header.first_sequence,
+            count=header.records,
+            data_bytes=header.data_bytes,
+            first_time_ms=header.first_time_ms,
+            last_time_ms=header.last_time_ms,
+            signature=seal.signature,
+            key_id=seal.key_id,
+        )
+
+    def seal(self, number: int) -> Seal:
+        """The seal of a block. Raises BlockNotFound. O(1)."""
+        place = self._view.block_place(number) if 0 <= number < self.blocks else None
+        if place is None:
+            raise BlockNotFound(f"There is no sealed block {number}: there are {self.blocks}, counted from 0.")
+        return self._chain.seal_at(place)
+
+    def block_records(self, number: int) -> list[Record]:
+        """The records of a sealed block, or, for the number after the last, of the open one."""
+        extent = self._extent(number)
+        block = number if number < self.blocks else None
+        frames = enumerate(self._frames(extent), extent.first_sequence)
+        return [_record(sequence, frame, block) for sequence, (_, frame) in frames]
+
+    def block_leaves(self, number: int) -> list[bytes]:
+        """The leaf hashes of a block's records, recomputed from the records."""
+        return [leaf_hash(frame.leaf[1:]) for _, frame in self._frames(self._extent(number))]
+
+    def records(self, first: int, limit: int | None) -> Iterator[Record]:
+        """Records in commit order from a sequence number on."""
+        stop = self.records_count if limit is None else min(first + limit, self.records_count)
+        if first >= stop:
+            return
+        number = self._search(lambda seal: first < seal.header.first_sequence + seal.header.records)
+        extent = self._extent(number)
+        sequence, block_stop = extent.first_sequence, extent.first_sequence + extent.records
+        for _, _, frame in self._chain.walk(extent.first_place, self._end):
+            if not isinstance(frame, RecordFrame):
+                continue
+            if sequence == block_stop:
+                number += 1
+                block_stop += self.seal(number).header.records if number < self.blocks else self.records_count
+            if sequence >= first:
+                yield _record(sequence, frame, number if number < self.blocks else None)
+            sequence += 1
+            if sequence >= stop:
+                return
+
+    def record_at(self, place: int) -> Record:
+        """The record at a place, with its sequence number. O(log blocks + block). Raises Corruption."""
+        after = self._search(lambda seal: place < seal.first_place)
+        for number in (after - 1, after):
+            if number < 0 or number > self.blocks:
+                continue
+            extent = self._extent(number)
+            for sequence, (at, frame) in enumerate(self._frames(extent), extent.first_sequence):
+                if at == place:
+                    return _record(sequence, frame, number if number < self.blocks else None)
+        raise self._chain.corruption(place, "a table points here, but no record begins here")
+
+    def _extent(self, number: int) -> Extent:
+        if number != self.blocks:
+            seal = self.seal(number)
+            return Extent(number, seal.first_place, seal.header.first_sequence, seal.header.records)
+        if not self.blocks:
+            return Extent(0, HEADER_BYTES, 0, self.records_count)
+        last = self._extent(number - 1)
+        first_sequence = last.first_sequence + last.records
+        *_, (place, frame) = self._frames(last)
+        return Extent(number, place + frame.size, first_sequence, self.records_count - first_sequence)
+
+    def _frames(self, extent: Extent) -> Iterator[tuple[int, RecordFrame]]:
+        left = extent.records
+        for place, _, frame in self._chain.walk(extent.first_place, self._end):
+            if not left:
+                return
+            if isinstance(frame, RecordFrame):
+                yield place, frame
+                left -= 1
+
+    def _search(self, is_at_or_after: Callable[[Seal], bool]) -> int:
+        """The first block for which the condition holds, `blocks` if for none; it must hold for all that follow."""
+        low, high = 0, self.blocks
+        while low < high:
+            middle = (low + high) // 2
+            if is_at_or_after(self.seal(middle)):
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+
+def _record(sequence: int, frame: RecordFrame, block: int | None) -> Record:
+    return Record(sequence, frame.key, frame.value, frame.time_ms, block)

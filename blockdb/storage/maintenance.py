@@ -1,0 +1,153 @@
+"""Work on tables, beside the writers: writing frozen memtables to disk, and merging tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from threading import Lock
+
+from blockdb.format.table import TableHeader
+from blockdb.layout import TABLE_SUFFIX, CollectionFiles, number_of
+from blockdb.lsm.builder import build
+from blockdb.lsm.memtable import Memtable
+from blockdb.lsm.merge import merge
+from blockdb.lsm.table import Table
+from blockdb.storage import manifest as manifests
+from blockdb.storage.door import Door, guarded
+from blockdb.storage.manifest import Manifest, ReplayPoint
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A memtable that takes no more records, and from where the log goes on after it."""
+
+    memtable: Memtable
+    end_place: int
+    replay: ReplayPoint
+
+
+class Entries:
+    """A table as a source of merging that gives places instead of values."""
+
+    stable = True
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def position(self, key: bytes) -> int:
+        """How many keys are smaller."""
+        return self._table.position(key)
+
+    def window(self, first: int, stop: int) -> list[tuple[bytes, int]]:
+        """The keys at these positions with their places."""
+        places = self._table.places(first, stop)
+        return [(self._table.item_at(place)[0], place) for place in places]
+
+
+class Tables:
+    """The tables of a collection on disk, and the manifest that says which of them count.
+
+    One thread may write while another one merges.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        files: CollectionFiles,
+        collection: bytes,
+        manifest: Manifest,
+        open_table: Callable[[int], Table],
+    ) -> None:
+        self._door = door
+        self._files = files
+        self._collection = collection
+        self._open = open_table
+        self._changing = Lock()
+        self._next_number = count(manifest.next_table)
+        self.manifest = manifest
+
+    def write(self, frozen: Frozen) -> Table:
+        """Write a frozen memtable as a table of tier 0, and have the manifest count it.
+
+        The log must be forced up to the end of the memtable before: a table may not point at what is not there.
+        O(n log n). Raises StorageError.
+        """
+        memtable = frozen.memtable
+        keys, places = memtable.keys(), memtable.places
+        by_key = sorted(range(len(keys)), key=keys.__getitem__)
+        description = self._description(
+            tier=0,
+            first_sequence=memtable.first_sequence,
+            first_place=memtable.first_place,
+            end_place=frozen.end_place,
+            first_block=memtable.first_block,
+            data_bytes=memtable.data_bytes,
+        )
+        table = self._create(description, [keys[i] for i in by_key], [places[i] for i in by_key], memtable.seals)
+        self._commit(
+            lambda numbers: [*numbers, table.header.number],
+            flushed_sequence=memtable.first_sequence + len(memtable),
+            flushed_place=frozen.end_place,
+            replay=frozen.replay,
+        )
+        return table
+
+    def merge(self, tables: Sequence[Table]) -> Table:
+        """Merge neighbouring tables into one, and have the manifest count it in their place.
+
+        O(n log k). Raises StorageError, or Corruption where one of them is damaged.
+        """
+        keys: list[bytes] = []
+        places: list[int] = []
+        for run in merge(list(map(Entries, tables)), [0] * len(tables)):
+            keys.extend([key for key, _ in run])
+            places.extend([place for _, place in run])
+        first, last = tables[0].header, tables[-1].header
+        description = self._description(
+            tier=first.tier + 1,
+            first_sequence=first.first_sequence,
+            first_place=first.first_place,
+            end_place=last.end_place,
+            first_block=first.first_block,
+            data_bytes=sum(table.header.data_bytes for table in tables),
+        )
+        table = self._create(description, keys, places, [seal for table in tables for seal in table.seals()])
+        merged = {old.header.number for old in tables[1:]}
+        self._commit(
+            lambda numbers: [
+                table.header.number if number == first.number else number for number in numbers if number not in merged
+            ]
+        )
+        return table
+
+    def remove_unused(self) -> None:
+        """Remove what the manifest does not count: tables that were merged, and what a killed writer left behind."""
+        for name in self._door.names(self._files.tables):
+            number = number_of(name, TABLE_SUFFIX)
+            if number is None or number not in self.manifest.tables:
+                self._door.remove(self._files.tables / name)
+
+    def _description(self, **known: int) -> TableHeader:
+        sizes = dict.fromkeys(("records", "seals", "home_slots", "slots", "filter_bytes", "checks"), 0)
+        return TableHeader(collection=self._collection, number=next(self._next_number), **known, **sizes)
+
+    def _create(self, header: TableHeader, keys: Sequence[bytes], places: Sequence[int], seals: Sequence[int]) -> Table:
+        data = build(header, keys, places, seals)
+        path = self._files.table(header.number)
+        with guarded("writing a table"):
+            temporary = path.with_name(path.name + ".tmp")
+            self._door.create(temporary, data)
+            self._door.rename(temporary, path)
+        return self._open(header.number)
+
+    def _commit(self, change: Callable[[Sequence[int]], list[int]], **others: object) -> None:
+        with self._changing, guarded("writing the manifest"):
+            old = self.manifest
+            tables = tuple(change(old.tables))
+            manifest = old.with_tables(tables, next_table=max(old.next_table, *tables) + 1, **others)
+            manifests.save(self._door, self._files.manifest, manifest)
+            self.manifest = manifest

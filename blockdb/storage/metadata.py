@@ -1,0 +1,65 @@
+"""What a collection is, and which collections there are. Format page: docs/formats/checked-toml.md."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from blockdb.errors import Corruption
+from blockdb.format import checked_toml
+from blockdb.storage.door import Door
+from blockdb.storage.manifest import FORMAT, load_checked
+
+PREFIX: Final = "col_"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The settings of a collection that are fixed when it is created."""
+
+    id: str
+    """`col_` and a UUID: also the name of its directory."""
+    name: str
+    created_at: int
+    """Unix time in seconds."""
+    blockchain_batch_size: int
+    """Records in a block. Fixed, since the hashes of all blocks follow from it."""
+    redactable: bool = False
+    """Whether leaves commit to a salted hash of the value, so that the value can be erased."""
+    description: str = ""
+    created_by: str = ""
+
+    @property
+    def uuid(self) -> bytes:
+        """The 16 bytes of the UUID, as they stand in every file of the collection."""
+        return UUID(self.id.removeprefix(PREFIX)).bytes
+
+
+def save_metadata(door: Door, path: Path, metadata: Metadata) -> None:
+    """Write the metadata of a collection."""
+    door.replace(path, checked_toml.encode({"format": FORMAT, **asdict(metadata)}))
+
+
+def load_metadata(door: Door, path: Path) -> Metadata:
+    """The metadata of a collection. Raises Corruption."""
+    try:
+        metadata = Metadata(**load_checked(door, path))
+        _ = metadata.uuid
+    except (TypeError, ValueError) as error:
+        raise Corruption(str(path), None, f"its contents are not those of a collection: {error}") from None
+    return metadata
+
+
+def save_registry(door: Door, path: Path, names: dict[str, str]) -> None:
+    """Write the registry: collection id by name."""
+    door.replace(path, checked_toml.encode({"format": FORMAT, "collections": names}))
+
+
+def load_registry(door: Door, path: Path) -> dict[str, str]:
+    """Collection ids by name. Raises Corruption."""
+    names = load_checked(door, path).get("collections")
+    if not isinstance(names, dict) or not all(isinstance(value, str) for value in names.values()):
+        raise Corruption(str(path), None, "its contents are not those of a registry")
+    return names

@@ -1,0 +1,160 @@
+"""Reading a collection: what its writer and an attachment beside it have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import monotonic, perf_counter_ns
+from typing import Final
+
+from blockdb.errors import Corruption, DatabaseClosed
+from blockdb.format.place import split_place
+from blockdb.layout import CollectionFiles
+from blockdb.lsm.memtable import Memtable
+from blockdb.lsm.merge import Item
+from blockdb.lsm.table import Table
+from blockdb.storage.chain import Chain
+from blockdb.storage.door import Door
+from blockdb.storage.history import History
+from blockdb.storage.manifest import Manifest
+from blockdb.storage.metadata import Metadata
+from blockdb.storage.recovery import Recovered
+from blockdb.storage.statistics import Histogram
+from blockdb.storage.view import Range, View
+from blockdb.types import Problem, Record, Report, TableStatistics
+
+SAMPLE_MASK: Final = 63
+"""One operation in 64 is timed: the clock costs a tenth of a read."""
+
+
+class Reader:
+    """The reading half of a collection. Safe for threads.
+
+    Subclasses keep `view` and `next_sequence` up to date; each is replaced as a whole.
+    """
+
+    next_sequence: int
+
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata) -> None:
+        self.door = door
+        self.files = files
+        self.metadata = metadata
+        self.chain = Chain(door, files, metadata.uuid)
+        self.view = View((), ())
+        self.opened = monotonic()
+        self.closed = False
+        self.recovered: Recovered
+        self.gets = 0
+        self.misses = 0
+        self.scans = 0
+        self.get_latency = Histogram()
+
+    @property
+    def end(self) -> int:
+        """Where the next frame goes."""
+        raise NotImplementedError
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are sealed."""
+        raise NotImplementedError
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest that the view is from."""
+        raise NotImplementedError
+
+    def open_block_size(self) -> tuple[int, int]:
+        """How many records, and how many bytes of keys and values, no seal covers yet."""
+        raise NotImplementedError
+
+    @property
+    def head_hash(self) -> bytes:
+        """The hash of the last sealed block, 32 zero bytes if there is none."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """See what was written since. A writer has nothing to do for that."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None. O(memtables + tables)."""
+        self.gets += 1  # an update lost between threads is rare and harmless
+        if self.gets & SAMPLE_MASK:
+            value = self.view.get(key)
+        else:
+            start = perf_counter_ns()
+            value = self.view.get(key)
+            self.get_latency.add(perf_counter_ns() - start)
+        if value is None:
+            self.misses += 1
+        return value
+
+    def record(self, key: bytes) -> Record | None:
+        """A record with its sequence number, time and block. O(log blocks + block)."""
+        place = self.view.place(key)
+        return None if place is None else self.history().record_at(place)
+
+    def scan(self, range_: Range, offset: int, limit: int | None, reverse: bool) -> Iterator[Item]:
+        """The records of a range in key order, as of this call."""
+        self.scans += 1
+        return self.view.scan(range_, offset, limit, reverse)
+
+    def history(self) -> History:
+        """The chain as of now."""
+        blocks = self.blocks  # first: what is read later may only be newer
+        records = self.next_sequence
+        end = self.end
+        return History(self.chain, self.view, blocks, end, records)
+
+    def tables(self) -> tuple[TableStatistics, ...]:
+        """The tables, oldest first."""
+        return tuple(
+            TableStatistics(self.files.table(table.header.number).name, table.tier, len(table), len(table.buffer))
+            for table in self.view.tables
+        )
+
+    def data_bytes(self) -> int:
+        """Keys and values of all records."""
+        view = self.view
+        return sum(table.header.data_bytes for table in view.tables) + sum(m.data_bytes for m in view.memtables)
+
+    def chain_bytes(self) -> int:
+        """The size of the chain files."""
+        last, offset = split_place(self.end)
+        return sum(map(self.chain.size, range(last))) + offset
+
+    def log_bytes(self) -> int:
+        """How much of the chain recovery would read."""
+        first, first_offset = split_place(self.manifest.replay.place)
+        last, offset = split_place(self.end)
+        return sum(map(self.chain.size, range(first, last))) + offset - first_offset
+
+    def check_memory(self, report: Report) -> Report:
+        """The report of an audit, with what of the records in memory is not what the chain has. O(records there)."""
+        problems = [problem for memtable in self.view.memtables for problem in self._differences(memtable)]
+        if self.recovered.mark_damage is not None:
+            path = self.files.mark.relative_to(self.files.root.parent.parent).as_posix()
+            problems.append(Problem(path, None, None, None, None, f"when it was opened, {self.recovered.mark_damage}"))
+        valid = report.valid and not problems
+        return replace(report, valid=valid, problems=(*report.problems, *problems))
+
+    def _differences(self, memtable: Memtable) -> Iterator[Problem]:
+        for ordinal, key in enumerate(memtable.keys()):
+            value, place = memtable.values[ordinal], memtable.places[ordinal]
+            try:
+                same = self.chain.item_at(place) == (key, value)
+            except Corruption:
+                return  # the audit has named it
+            if not same:
+                sequence = memtable.first_sequence + ordinal
+                yield Problem("(memory)", None, None, sequence, key, "the value in memory is not that in the chain")
+
+    def open_table(self, number: int) -> Table:
+        """A table of this collection. Raises Corruption; FileNotFoundError where a writer removed it meanwhile."""
+        path = self.files.table(number)
+        return Table(self.door.map_read(path), str(path), self.chain.item_at)
+
+    def check_open(self) -> None:
+        """Raises DatabaseClosed."""
+        if self.closed:
+            raise DatabaseClosed("The database was closed; open it again.")

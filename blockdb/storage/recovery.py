@@ -1,0 +1,192 @@
+"""Recovery: from the files of a collection to the state that its writer, or a reader, goes on from.
+
+Reads the log from the manifest's replay point, never the whole chain. What the mark vouches for must be intact:
+anything else there is corruption, and said so. Beyond it a commit that was cut short is what a killed writer leaves
+behind; nobody was told that it was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from time import perf_counter
+from typing import NamedTuple
+
+from blockdb.errors import Corruption
+from blockdb.format import mark as mark_format
+from blockdb.format import segment
+from blockdb.format.block import Seal
+from blockdb.format.frame import BadFrame
+from blockdb.format.mark import Mark
+from blockdb.format.place import place_of, split_place
+from blockdb.format.record import RecordFrame
+from blockdb.format.walk import DamagedChain, Step, walk
+from blockdb.layout import CollectionFiles
+from blockdb.ledger.chain import Head
+from blockdb.ledger.merkle import Frontier
+from blockdb.lsm.memtable import Memtable
+from blockdb.storage.chain import Chain
+from blockdb.storage.door import Door
+from blockdb.storage.manifest import Manifest
+
+
+class Pending(NamedTuple):
+    """A record that no seal covers yet."""
+
+    place: int
+    frame: RecordFrame
+
+
+@dataclass
+class Recovered:
+    """The state after replay."""
+
+    memtable: Memtable
+    end: int
+    """Where the next frame goes."""
+    forced: int
+    next_sequence: int
+    last_time_ms: int = 0
+    last_seal: tuple[int, Seal] | None = None
+    """The newest seal and its place."""
+    pending: list[Pending] = field(default_factory=list)
+    torn_bytes: int = 0
+    """What a write that was cut short left behind the last commit."""
+    records: int = 0
+    elapsed_ms: float = 0.0
+    mark_damage: str | None = None
+
+    @property
+    def head(self) -> Head:
+        """Where the chain stands."""
+        return Head() if self.last_seal is None else Head().after(self.last_seal[1].header)
+
+    def take(self, place: int, end: int, frame: RecordFrame | Seal, flushed_sequence: int) -> None:
+        """Account for the next frame of the log."""
+        if isinstance(frame, Seal):
+            self._take_seal(place, frame)
+        else:
+            self._take_record(place, frame, flushed_sequence)
+        self.end = end
+
+    def _take_record(self, place: int, frame: RecordFrame, flushed_sequence: int) -> None:
+        if self.next_sequence >= flushed_sequence:
+            self.memtable.append(frame.key, frame.value, place)
+            self.records += 1
+        self.pending.append(Pending(place, frame))
+        self.next_sequence += 1
+        self.last_time_ms = frame.time_ms
+
+    def _take_seal(self, place: int, seal: Seal) -> None:
+        del self.pending[: seal.header.records]
+        self.last_seal = (place, seal)
+        if seal.header.number >= self.memtable.first_block:
+            self.memtable.seals.append(place)
+
+
+def read_mark(door: Door, files: CollectionFiles, collection: bytes) -> Mark | str:
+    """The mark on disk, or what is wrong with it."""
+    try:
+        mark = mark_format.decode(door.read(files.mark))
+    except FileNotFoundError:
+        return "the mark is missing"
+    except BadFrame as error:
+        return str(error)
+    return mark if mark.collection == collection else "the mark belongs to another collection"
+
+
+def trusted_place(mark: Mark | str, boot_id: bytes) -> int:
+    """Up to where the log must be intact: all that was written, unless the machine went down since.
+
+    After a power cut the page of the mark may be younger than those of the log: then only what was forced counts.
+    """
+    if isinstance(mark, str):
+        return 0
+    same_boot = mark.boot_id == boot_id and any(boot_id)
+    return mark.written if mark.clean or same_boot else mark.forced
+
+
+def recover(
+    door: Door, files: CollectionFiles, collection: bytes, chain: Chain, manifest: Manifest, first_block: int
+) -> Recovered:
+    """Replay the log. `first_block` is the number of the first block that no table knows.
+
+    O(log since the last flush). Raises Corruption.
+    """
+    start = perf_counter()
+    replay = manifest.replay
+    memtable = Memtable(manifest.flushed_sequence, first_block, manifest.flushed_place)
+    state = Recovered(memtable, replay.place, replay.place, replay.sequence)
+    mark = read_mark(door, files, collection)
+    state.mark_damage = mark if isinstance(mark, str) else None
+    state.forced = 0 if isinstance(mark, str) else mark.forced
+    if replay.head_seal:
+        state.last_seal = (replay.head_seal, chain.seal_at(replay.head_seal))
+        state.last_time_ms = state.last_seal[1].header.last_time_ms
+    _replay(state, files, chain, manifest, mark, trusted_place(mark, door.boot_id()))
+    if not isinstance(mark, str) and mark.clean and state.end != mark.written:
+        raise chain.corruption(mark.written, "the chain has more bytes than when it was closed")
+    state.forced = min(state.forced, state.end)
+    state.elapsed_ms = (perf_counter() - start) * 1000
+    return state
+
+
+def _replay(
+    state: Recovered, files: CollectionFiles, chain: Chain, manifest: Manifest, mark: Mark | str, trusted: int
+) -> None:
+    last_segment = chain.segments() - 1
+    _require(files, last_segment, trusted, manifest)
+    number, offset = split_place(state.end)
+    while number <= last_segment:
+        base, size = place_of(number, 0), chain.size(number)
+        offset = max(offset, segment.HEADER_BYTES)
+        state.end = base + offset
+        try:
+            for at, end, frame in walk(chain.segment(number, size), offset, size):
+                state.take(base + at, base + end, frame, manifest.flushed_sequence)
+        except DamagedChain as error:
+            torn = error.torn or _is_unwritten(mark, trusted, base + error.offset)
+            if number < last_segment or base + error.offset < trusted or not torn:
+                raise Corruption(str(files.segment(number)), error.offset, str(error)) from None
+            state.torn_bytes = size - error.offset
+        number, offset = number + 1, 0
+
+
+def _is_unwritten(mark: Mark | str, trusted: int, place: int) -> bool:
+    """Whether damage at `place` can come of a power cut: pages beyond what was forced may hold anything."""
+    return not isinstance(mark, str) and not mark.clean and trusted == mark.forced != mark.written and place >= trusted
+
+
+def _require(files: CollectionFiles, last_segment: int, trusted: int, manifest: Manifest) -> None:
+    number, offset = split_place(max(trusted, manifest.flushed_place))
+    path = files.segment(number)
+    if number > last_segment:
+        raise Corruption(str(path), None, "the chain file is missing")
+    size = path.stat().st_size
+    if size < offset:
+        raise Corruption(str(path), size, f"the chain file was cut: it should have at least {offset} bytes")
+
+
+def frontier_after(chain: Chain, last_seal: tuple[int, Seal] | None) -> Frontier:
+    """The tree after the newest block, recomputed from that block alone. Raises Corruption where it does not fit."""
+    if last_seal is None:
+        return Frontier()
+    place, seal = last_seal
+    frontier = Frontier(seal.header.first_sequence, seal.frontier)
+    frontier.extend(_leaves(chain.walk(seal.first_place, place), seal.header.records))
+    if frontier.root() != seal.header.root:
+        raise chain.corruption(
+            seal.first_place, f"the records do not have the Merkle root of block {seal.header.number}"
+        )
+    return frontier
+
+
+def _leaves(steps: Iterable[Step], count: int) -> list[bytes]:
+    leaves = []
+    for _, _, frame in steps:
+        if isinstance(frame, RecordFrame):
+            leaves.append(sha256(frame.leaf).digest())
+            if len(leaves) == count:
+                break
+    return leaves

@@ -1,0 +1,61 @@
+"""Putting together the immutable statistics of a collection."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from blockdb.config import DatabaseConfig
+from blockdb.storage.attachment import Attachment
+from blockdb.storage.statistics import Histogram
+from blockdb.storage.store import Store
+from blockdb.types import Statistics
+
+
+def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: bool) -> Statistics:
+    """The collection and its handle at this moment."""
+    view = reader.view
+    tables = reader.tables()
+    chain_bytes = reader.chain_bytes()
+    table_bytes = sum(table.size_bytes for table in tables)
+    writer = reader if isinstance(reader, Store) else None
+    open_records, open_bytes = reader.open_block_size()
+    return Statistics(
+        data_dir=config.data_dir,
+        read_only=read_only,
+        collection_id=reader.metadata.id,
+        memtable_size_limit=config.memtable_size_limit,
+        wal_sync_interval_ms=config.wal_sync_interval,
+        compaction_threshold=config.compaction_threshold,
+        blockchain_batch_size=reader.metadata.blockchain_batch_size,
+        records=reader.next_sequence,
+        data_bytes=reader.data_bytes(),
+        blocks=reader.blocks,
+        open_block_records=open_records,
+        open_block_bytes=open_bytes,
+        head_hash=reader.head_hash,
+        memtable_records=len(view.memtables[0]),
+        memtable_bytes=view.memtables[0].size_bytes,
+        frozen_memtables=len(view.memtables) - 1,
+        tables=tables,
+        log_bytes=reader.log_bytes(),
+        chain_bytes=chain_bytes,
+        table_bytes=table_bytes,
+        disk_bytes=chain_bytes + table_bytes,
+        puts=writer.puts if writer else 0,
+        gets=reader.gets,
+        misses=reader.misses,
+        scans=reader.scans,
+        duplicates=writer.duplicates if writer else 0,
+        put_latency=(writer.put_latency if writer else Histogram()).snapshot(),
+        get_latency=reader.get_latency.snapshot(),
+        force_latency=(writer.force_latency if writer else Histogram()).snapshot(),
+        flushes=writer.flushes if writer else 0,
+        compactions=writer.compactions if writer else 0,
+        forces=writer.force_latency.count if writer else 0,
+        stalls=writer.stalls if writer else 0,
+        flushing=writer is not None and writer.flushing,
+        compacting=writer is not None and writer.compacting,
+        recovery_ms=reader.recovered.elapsed_ms,
+        recovered_records=reader.recovered.records,
+        uptime_s=monotonic() - reader.opened,
+    )

@@ -1,0 +1,170 @@
+"""What the database tells its callers: immutable values, the same embedded and remote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Block", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record. `sequence` is its place in commit order, from 0; `block` is None while it is unsealed."""
+
+    sequence: int
+    key: bytes
+    value: bytes
+    time_ms: int
+    """When it was written: Unix time in milliseconds, never earlier than that of the record before."""
+    block: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A sealed block: a run of records in commit order, bound to the block before it and signed."""
+
+    number: int
+    hash: bytes
+    """SHA-256 of the block's header: a function of the records and their order alone."""
+    previous_hash: bytes
+    """The hash of the block before; 32 zero bytes for the first."""
+    root: bytes
+    """RFC 6962 root of the tree over all records of the collection up to the last of this block."""
+    first_sequence: int
+    count: int
+    data_bytes: int
+    """Keys and values."""
+    first_time_ms: int
+    last_time_ms: int
+    signature: bytes
+    """Ed25519, 64 bytes, over the hash."""
+    key_id: bytes
+    """Which key signed: the first 8 bytes of the SHA-256 of the public key."""
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence number of its last record."""
+        return self.first_sequence + self.count - 1
+
+    @property
+    def size(self) -> int:
+        """How many leaves the tree has after this block."""
+        return self.first_sequence + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a verification is."""
+
+    records_done: int
+    records_total: int
+    blocks_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it was written. Fields that do not apply are None."""
+
+    path: str
+    """The file, relative to the database directory."""
+    offset: int | None
+    block: int | None
+    sequence: int | None
+    key: bytes | None
+    what: str
+
+    def __str__(self) -> str:
+        places = [self.path if self.offset is None else f"{self.path} at byte {self.offset}"]
+        if self.block is not None:
+            places.append(f"block {self.block}")
+        if self.sequence is not None:
+            places.append(f"record {self.sequence}")
+        if self.key is not None:
+            places.append(f"key {self.key!r}")
+        return f"{', '.join(places)}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification found. `records` and `blocks` are how many were recomputed."""
+
+    valid: bool
+    blocks: int
+    records: int
+    problems: tuple[Problem, ...]
+    elapsed_ms: float
+    cancelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatistics:
+    """A table on disk. Tier 0 is a flushed memtable; a merged table is one tier above its parts."""
+
+    name: str
+    tier: int
+    records: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long something took, in microseconds. `count` is how many were timed; quantiles are within 7 %."""
+
+    count: int
+    p50_us: float
+    p95_us: float
+    p99_us: float
+    max_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A collection and its handle at one moment. Counters and times are those of this handle since it was opened."""
+
+    data_dir: str
+    read_only: bool
+    collection_id: str
+    memtable_size_limit: int
+    wal_sync_interval_ms: int
+    compaction_threshold: int
+    blockchain_batch_size: int
+
+    records: int
+    data_bytes: int
+    """Keys and values."""
+    blocks: int
+    """Sealed ones."""
+    open_block_records: int
+    open_block_bytes: int
+    head_hash: bytes
+    """Hash of the last sealed block; 32 zero bytes if there is none."""
+
+    memtable_records: int
+    memtable_bytes: int
+    frozen_memtables: int
+    """Memtables that wait to be written to tables."""
+    tables: tuple[TableStatistics, ...]
+    log_bytes: int
+    """The log since the last flush: what recovery would read."""
+    chain_bytes: int
+    table_bytes: int
+    disk_bytes: int
+
+    puts: int
+    gets: int
+    misses: int
+    scans: int
+    duplicates: int
+    put_latency: Latency
+    get_latency: Latency
+    force_latency: Latency
+    flushes: int
+    compactions: int
+    forces: int
+    stalls: int
+    """How often a writer waited for a memtable to be written."""
+    flushing: bool
+    compacting: bool
+    recovery_ms: float
+    recovered_records: int
+    uptime_s: float
