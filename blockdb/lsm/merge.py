@@ -38,11 +38,6 @@ class Source(Protocol[V]):
         """The items at positions `first` to `stop - 1`; `first` may be negative and `stop` beyond the end."""
 
 
-def rank(sources: Sequence[Source[V]], key: bytes) -> int:
-    """How many keys in all sources are smaller than `key`. O(k log n)."""
-    return sum(source.position(key) for source in sources)
-
-
 def split(sources: Sequence[Source[V]], place: int) -> list[int]:
     """Positions, one for each source, with the `place` smallest items of all before them. O(k² log² n)."""
     low = [0] * len(sources)

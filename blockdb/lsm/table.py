@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from blockdb.errors import Corruption
@@ -13,6 +14,7 @@ from blockdb.format.table import (
     FINGERPRINT_SHIFT,
     HASH_SHIFT,
     HEADER_BYTES,
+    ORDER_BYTES,
     PAGE_BYTES,
     decode_header,
     is_page_intact,
@@ -43,14 +45,16 @@ class Table:
             raise Corruption(path, 0, str(error)) from None
         view = memoryview(buffer)
         self._words = view[HEADER_BYTES : header.order_offset].cast("Q")
-        self._order = view[header.order_offset : header.order_offset + header.records * 4].cast("I")
+        self._order = view[header.order_offset : header.order_offset + header.records * ORDER_BYTES].cast("I")
         self._seals = view[header.seals_offset : header.filter_offset].cast("Q")
         self._checked = bytearray(header.pages)
         self._home_slots = header.home_slots
+        self._order_offset = header.order_offset
+        self._size = header.records
         self._may_contain = self._load_filter().may_contain
 
     def __len__(self) -> int:
-        return self.header.records
+        return self._size
 
     @property
     def tier(self) -> int:
@@ -90,8 +94,8 @@ class Table:
         first, stop = max(first, 0), min(stop, len(self))
         if first >= stop:
             return []
-        offset = self.header.order_offset
-        self._check_range(offset + first * 4, offset + stop * 4)
+        offset = self._order_offset
+        self._check_range(offset + first * ORDER_BYTES, offset + stop * ORDER_BYTES)
         slots = self._order[first:stop].tolist()
         words, checked = self._words, self._checked
         result = []
@@ -107,14 +111,15 @@ class Table:
 
     def position(self, key: bytes) -> int:
         """How many keys are smaller than `key`. O(log n)."""
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) // 2
-            if self.window(middle, middle + 1)[0][0] < key:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        return bisect_left(range(len(self)), key, key=self._key_at)
+
+    def _key_at(self, position: int) -> bytes:
+        offset = self._order_offset + position * ORDER_BYTES
+        self._check_range(offset, offset + ORDER_BYTES)
+        slot = self._order[position]
+        if not self._checked[slot >> _SLOTS_PER_PAGE_SHIFT]:
+            self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
+        return self.item_at(self._words[slot] & PLACE_MASK)[0]
 
     def seals(self) -> list[int]:
         """The places of the block seals among the table's records, in order."""

@@ -21,7 +21,8 @@ from blockdb.storage.statistics import Histogram
 class Log:
     """The writing end of a collection's chain.
 
-    `append` and `roll` are called under the engine's write lock, `force` from anywhere. `end` is the place of the next frame.
+    `append` and `roll` are called under the engine's write lock, `force` from anywhere. `end` is the place of the next
+    frame.
     """
 
     def __init__(

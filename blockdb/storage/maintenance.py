@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from os import getpid
 from threading import Lock
 
 from blockdb.format.table import TableHeader
 from blockdb.layout import TABLE_SUFFIX, CollectionFiles, number_of
 from blockdb.lsm.builder import build
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import merge
 from blockdb.lsm.table import Table
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest, ReplayPoint
+from blockdb.storage.table_process import WORTHWHILE_RECORDS, Rows, build_in_process, rows_of_tables
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,6 @@ class Frozen:
     memtable: Memtable
     end_place: int
     replay: ReplayPoint
-
-
-class Entries:
-    """A table as a source of merging that gives places instead of values."""
-
-    stable = True
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def position(self, key: bytes) -> int:
-        """How many keys are smaller."""
-        return self._table.position(key)
-
-    def window(self, first: int, stop: int) -> list[tuple[bytes, int]]:
-        """The keys at these positions with their places."""
-        places = self._table.places(first, stop)
-        return [(self._table.item_at(place)[0], place) for place in places]
 
 
 class Tables:
@@ -77,8 +57,6 @@ class Tables:
         O(n log n). Raises StorageError.
         """
         memtable = frozen.memtable
-        keys, places = memtable.keys(), memtable.places
-        by_key = sorted(range(len(keys)), key=keys.__getitem__)
         description = self._description(
             tier=0,
             first_sequence=memtable.first_sequence,
@@ -87,7 +65,7 @@ class Tables:
             first_block=memtable.first_block,
             data_bytes=memtable.data_bytes,
         )
-        table = self._create(description, [keys[i] for i in by_key], [places[i] for i in by_key], memtable.seals)
+        table = self._create(description, len(memtable), [], lambda: rows_of_memtable(memtable))
         self._commit(
             lambda numbers: [*numbers, table.header.number],
             flushed_sequence=memtable.first_sequence + len(memtable),
@@ -101,11 +79,6 @@ class Tables:
 
         O(n log k). Raises StorageError, or Corruption where one of them is damaged.
         """
-        keys: list[bytes] = []
-        places: list[int] = []
-        for run in merge(list(map(Entries, tables)), [0] * len(tables)):
-            keys.extend([key for key, _ in run])
-            places.extend([place for _, place in run])
         first, last = tables[0].header, tables[-1].header
         description = self._description(
             tier=first.tier + 1,
@@ -115,7 +88,8 @@ class Tables:
             first_block=first.first_block,
             data_bytes=sum(table.header.data_bytes for table in tables),
         )
-        table = self._create(description, keys, places, [seal for table in tables for seal in table.seals()])
+        numbers = [table.header.number for table in tables]
+        table = self._create(description, sum(map(len, tables)), numbers, lambda: rows_of_tables(tables))
         merged = {old.header.number for old in tables[1:]}
         self._commit(
             lambda numbers: [
@@ -135,12 +109,12 @@ class Tables:
         sizes = dict.fromkeys(("records", "seals", "home_slots", "slots", "filter_bytes", "checks"), 0)
         return TableHeader(collection=self._collection, number=next(self._next_number), **known, **sizes)
 
-    def _create(self, header: TableHeader, keys: Sequence[bytes], places: Sequence[int], seals: Sequence[int]) -> Table:
-        data = build(header, keys, places, seals)
+    def _create(self, header: TableHeader, records: int, merged: Sequence[int], rows: Callable[[], Rows]) -> Table:
         path = self._files.table(header.number)
+        temporary = path.with_name(f"{path.name}.{getpid()}.tmp")
         with guarded("writing a table"):
-            temporary = path.with_name(path.name + ".tmp")
-            self._door.create(temporary, data)
+            if records < WORTHWHILE_RECORDS or not build_in_process(self._files, header, merged, temporary):
+                self._door.create(temporary, build(header, *rows()))
             self._door.rename(temporary, path)
         return self._open(header.number)
 
@@ -151,3 +125,10 @@ class Tables:
             manifest = old.with_tables(tables, next_table=max(old.next_table, *tables) + 1, **others)
             manifests.save(self._door, self._files.manifest, manifest)
             self.manifest = manifest
+
+
+def rows_of_memtable(memtable: Memtable) -> Rows:
+    """The rows of the table of a memtable. O(n log n)."""
+    keys, places = memtable.keys(), memtable.places
+    by_key = sorted(range(len(keys)), key=keys.__getitem__)
+    return [keys[i] for i in by_key], [places[i] for i in by_key], memtable.seals

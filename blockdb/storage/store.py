@@ -165,7 +165,7 @@ class Store(Reader):
             if key in active.index or self._is_stored_before(key):
                 self.duplicates += 1
                 raise DuplicateKey(key)
-            self._last_time_ms = now_ms = max(time_ns() // 1_000_000, self._last_time_ms)
+            now_ms = self._now_ms()
             body = self._encode(now_ms, key, value)
             place = self._log.append(with_check(body))
             active.append(key, value, place)
@@ -190,7 +190,7 @@ class Store(Reader):
         with self._writing:
             self._attend()
             self._refuse_duplicates(keys)
-            self._last_time_ms = now_ms = max(time_ns() // 1_000_000, self._last_time_ms)
+            now_ms = self._now_ms()
             bodies = self._encode_many(now_ms, keys, values)
             place = self._log.append(batch.encode(bodies))
             places = batch.places(place, bodies)
@@ -205,6 +205,14 @@ class Store(Reader):
             self._log.force(places[-1] + 1)
         self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return range(first, first + len(keys))
+
+    def _now_ms(self) -> int:
+        """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
+        now_ms = time_ns() // 1_000_000
+        if now_ms < self._last_time_ms:
+            return self._last_time_ms
+        self._last_time_ms = now_ms
+        return now_ms
 
     def _attend(self) -> None:
         """See to what is rare before a write: a closed or failing collection, seals that wait, a full chain file."""

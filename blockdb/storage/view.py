@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import Item, Source, merge, rank, split
+from blockdb.lsm.merge import Item, Source, merge, split
 from blockdb.lsm.table import Table
 
 
@@ -58,6 +58,14 @@ class Range:
             end = after if end is None else end if after is None else min(end, after)
         return cls(start, end)
 
+    def first(self, sources: Sequence[Source[bytes]]) -> list[int]:
+        """The position in each source of its first key that is in the range or after it."""
+        return [0 if self.start is None else source.position(self.start) for source in sources]
+
+    def last(self, sources: Sequence[Source[bytes]]) -> list[int]:
+        """The position in each source of its first key that is after the range."""
+        return [len(source) if self.stop is None else source.position(self.stop) for source in sources]
+
 
 def _after_prefix(prefix: bytes) -> bytes | None:
     """The smallest key that is greater than all with this prefix; None where there is none."""
@@ -100,16 +108,19 @@ class View:
 
     def count(self, range_: Range) -> int:
         """How many keys are in the range. O(sources · log n)."""
-        low, high = self._bounds(self._sources(), range_)
-        return max(high - low, 0)
+        sources = self._sources()
+        return max(sum(range_.last(sources)) - sum(range_.first(sources)), 0)
 
     def scan(self, range_: Range, offset: int, limit: int | None, reverse: bool) -> Iterator[Item]:
         """The records of the range in key order, or against it, after `offset` of them, `limit` at most."""
         sources = self._sources()
-        low, high = self._bounds(sources, range_)
-        left = max(high - low - offset, 0)
-        positions = split(sources, high - offset if reverse else low + offset) if left else []
-        return self._emit(sources, positions, range_, limit, reverse) if left else iter(())
+        positions = range_.last(sources) if reverse else range_.first(sources)
+        if offset:
+            place = sum(positions) + (-offset if reverse else offset)
+            if place < 0:
+                return iter(())
+            positions = split(sources, place)
+        return self._emit(sources, positions, range_, limit, reverse)
 
     def block_place(self, number: int) -> int | None:
         """The place of the seal of a block, or None."""
@@ -124,13 +135,8 @@ class View:
         return None
 
     def _sources(self) -> list[Source[bytes]]:
-        return [*map(Snapshot, self.memtables), *self.tables]
-
-    @staticmethod
-    def _bounds(sources: Sequence[Source[bytes]], range_: Range) -> tuple[int, int]:
-        low = 0 if range_.start is None else rank(sources, range_.start)
-        high = sum(map(len, sources)) if range_.stop is None else rank(sources, range_.stop)
-        return low, high
+        sources: list[Source[bytes]] = [*map(Snapshot, self.memtables), *self.tables]
+        return [source for source in sources if len(source)]
 
     @staticmethod
     def _emit(

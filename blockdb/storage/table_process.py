@@ -1,0 +1,124 @@
+"""Building large tables in a process of their own: in a thread it would cost the writers a third of their speed.
+
+The process reads the chain and the tables itself, so that nothing is handed over but what to do. It is an
+optimisation and no more: where it does not succeed, for whatever reason, the caller does the work itself and meets
+the reason there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import blockdb
+from blockdb.format.record import RecordFrame
+from blockdb.format.table import TableHeader
+from blockdb.layout import CollectionFiles
+from blockdb.lsm.builder import build
+from blockdb.lsm.merge import merge
+from blockdb.lsm.table import Table
+from blockdb.storage.chain import Chain
+from blockdb.storage.door import Door
+
+WORTHWHILE_RECORDS: Final = 20_000
+"""Starting a process takes as long as building a table of about so many records."""
+
+Rows = tuple[Sequence[bytes], Sequence[int], Sequence[int]]
+"""Keys in order, their places, and the places of the seals: what a table is built from."""
+
+_PROGRAM: Final = "import sys; from blockdb.storage.table_process import main; main(sys.argv[1])"
+
+
+class Entries:
+    """A table as a source of merging that gives places instead of values."""
+
+    stable = True
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def position(self, key: bytes) -> int:
+        """How many keys are smaller."""
+        return self._table.position(key)
+
+    def window(self, first: int, stop: int) -> list[tuple[bytes, int]]:
+        """The keys at these positions with their places."""
+        places = self._table.places(first, stop)
+        return [(self._table.item_at(place)[0], place) for place in places]
+
+
+def rows_of_chain(chain: Chain, first_place: int, end_place: int) -> Rows:
+    """The rows of the table over all records between two places of the chain. O(n log n)."""
+    placed: list[tuple[bytes, int]] = []
+    seals: list[int] = []
+    for place, _, frame in chain.walk(first_place, end_place):
+        if isinstance(frame, RecordFrame):
+            placed.append((frame.key, place))
+        else:
+            seals.append(place)
+    placed.sort()
+    return [key for key, _ in placed], [place for _, place in placed], seals
+
+
+def rows_of_tables(tables: Sequence[Table]) -> Rows:
+    """The rows of the table that several neighbouring ones make. O(n log k)."""
+    keys: list[bytes] = []
+    places: list[int] = []
+    for run in merge(list(map(Entries, tables)), [0] * len(tables)):
+        keys.extend([key for key, _ in run])
+        places.extend([place for _, place in run])
+    return keys, places, [seal for table in tables for seal in table.seals()]
+
+
+def build_in_process(files: CollectionFiles, header: TableHeader, tables: Sequence[int], target: Path) -> bool:
+    """Write the table that merging `tables` gives, or, without any, that of the header's stretch of the chain.
+
+    Waits for it. Says whether `target` is written and forced to disk.
+    """
+    if not sys.executable:
+        return False
+    described = [field.hex() if isinstance(field, bytes) else field for field in header]
+    job = {
+        "root": str(files.root.absolute()),
+        "header": described,
+        "tables": list(tables),
+        "target": str(target.absolute()),
+    }
+    package_root = str(Path(blockdb.__file__).absolute().parent.parent)
+    path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, json.dumps(job)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # an interrupt typed at the terminal is for the program, not for this
+            check=False,
+        )
+    except OSError:
+        return False
+    return finished.returncode == 0
+
+
+def main(argument: str) -> None:
+    """What the process does: `argument` is the job as JSON."""
+    job: dict[str, Any] = json.loads(argument)
+    collection, *fields = job["header"]
+    header = TableHeader(bytes.fromhex(collection), *fields)
+    files, door = CollectionFiles(Path(job["root"])), Door()
+    chain = Chain(door, files, header.collection)
+    if job["tables"]:
+        paths = [files.table(number) for number in job["tables"]]
+        rows = rows_of_tables([Table(door.map_read(path), str(path), chain.item_at) for path in paths])
+    else:
+        rows = rows_of_chain(chain, header.first_place, header.end_place)
+    door.create(Path(job["target"]), build(header, *rows))
