@@ -1,0 +1,81 @@
+# Everything a contributor does, on a machine that has Python 3.11 or newer (with venv and pip), git and make.
+# Each target first sets up what it needs in $(VENV), quietly, and only when pyproject.toml or constraints.txt changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q -n 2
+SETUP := pyproject.toml constraints.txt
+# mypy cannot see through the import hook of an editable install; these links have the installed names (see pyproject.toml)
+LINKS := .make/packages
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: demo test check lint torture snapshots bench clean help
+
+demo: $(VENV)/.ready  ## open the explorer on real records, with a live writer
+	@$(BIN)/blockdb-tui --demo $(ARGS)
+
+test: $(VENV)/.ready-dev  ## run the quick tests
+	@$(PYTEST) $(ARGS)
+
+check: lint test  ## all that must pass before a commit: lint and test
+
+lint: $(VENV)/.ready-dev $(LINKS)  ## style, types and the import contract
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+torture: $(VENV)/.ready-dev  ## run the long tests: kills, flipped bytes, hostile input
+	@$(PYTEST) -m torture --timeout 1800 $(ARGS)
+
+snapshots: $(VENV)/.ready-dev  ## take the screens' snapshots anew; look at the difference before you commit it
+	@$(PYTEST) -n 0 tests/tui --snapshot-update $(ARGS)
+
+bench: $(VENV)/.ready-bench  ## compare with RocksDB, LMDB and SQLite; ARGS="--records 1000000"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .make build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ── setting up ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+define require_python
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "BlockDB needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1 | head -n 1)."; \
+	echo "Name one that is: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; } >&2
+endef
+
+define install
+@echo "Setting up $(VENV) (once; a minute or so) ..." >&2
+@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is incomplete: install python3-venv." >&2; exit 1; }
+@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '$(1)' --constraint constraints.txt
+@touch $@ $(VENV)/.ready
+endef
+
+$(VENV)/.ready: $(SETUP)
+	$(require_python)
+	$(call install,.)
+
+$(VENV)/.ready-dev: $(SETUP)
+	$(require_python)
+	$(call install,.[dev])
+
+$(VENV)/.ready-bench: $(SETUP)
+	$(require_python)
+	$(call install,.[bench])
+
+$(LINKS): Makefile
+	@mkdir -p $@
+	@ln -sfn ../../repl $@/blockdb_repl
+	@ln -sfn ../../tui $@/blockdb_tui
+	@ln -sfn ../../themes $@/blockdb_themes
+	@touch $@

@@ -1,0 +1,1 @@
+"""BlockDB beside RocksDB, LMDB and SQLite, in one run: `make bench`."""

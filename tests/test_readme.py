@@ -1,0 +1,224 @@
+"""Every command in the README works: its fenced blocks are run, section by section, as a reader would.
+
+The blocks of one `##` section run in order in one empty directory. `sh`, `bash` and `python` blocks must succeed.
+In a `console` block each `$ ` line is run and must print the lines below it, where `...` stands for anything.
+Other languages are only shown. A block under a line `<!-- not run: REASON -->` is not run here.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+BIN = Path(sys.executable).parent
+PATIENCE_S = 60
+
+FENCE = re.compile(r"\s*```(\w*)\s*$")
+NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
+PROMPT = "$ "
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: where it stands, what it says, and whether it is to be run."""
+
+    section: str
+    line: int
+    language: str
+    text: str
+    marked: bool
+
+    @property
+    def runs(self) -> bool:
+        return not self.marked and self.language in RUNNERS
+
+
+def blocks(document: str) -> Iterator[Block]:
+    section, above = "", ""
+    lines = enumerate(document.splitlines(), start=1)
+    for number, line in lines:
+        if line.startswith("## "):
+            section = line[3:].strip()
+        elif fence := FENCE.match(line):
+            body = itertools.takewhile(lambda numbered: not FENCE.match(numbered[1]), lines)
+            text = "\n".join(inner for _, inner in body)
+            yield Block(section, number, fence[1], text, NOT_RUN.fullmatch(above) is not None)
+        above = line.strip() or above
+
+
+def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BLOCKDB_")}
+    environment = kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(directory), "TERM": "dumb"}
+    return subprocess.run(
+        command,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def run_shell(text: str, directory: Path) -> None:
+    result = run(["bash", "-euo", "pipefail", "-c", text], directory)
+    assert result.returncode == 0, result.stdout
+
+
+def run_python(text: str, directory: Path) -> None:
+    result = run([sys.executable, "-c", text], directory)
+    assert result.returncode == 0, result.stdout
+
+
+def run_console(text: str, directory: Path) -> None:
+    commands = re.split(rf"^{re.escape(PROMPT)}", text, flags=re.MULTILINE)
+    assert not commands[0].strip(), "a console block begins with a prompt"
+    for command, _, expected in (part.partition("\n") for part in commands[1:]):
+        printed = run(["bash", "-c", command], directory).stdout.rstrip()
+        pattern = re.escape(expected.rstrip()).replace(re.escape("..."), ".*")
+        assert re.fullmatch(pattern, printed, re.DOTALL), f"$ {command}\n{printed}\n--- expected\n{expected}"
+
+
+RUNNERS: dict[str, Callable[[str, Path], None]] = {
+    "bash": run_shell,
+    "console": run_console,
+    "python": run_python,
+    "sh": run_shell,
+}
+
+
+# ── the README ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+DOCUMENT = README.read_text() if README.exists() else ""
+BLOCKS = list(blocks(DOCUMENT))
+SECTIONS = {name: list(group) for name, group in itertools.groupby((b for b in BLOCKS if b.runs), lambda b: b.section)}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_commands_of_a_section_work(section: str, tmp_path: Path) -> None:
+    for block in SECTIONS[section]:
+        try:
+            RUNNERS[block.language](block.text, tmp_path)
+        except AssertionError as error:
+            pytest.fail(f"README.md, line {block.line}: {error}")
+
+
+def test_every_block_says_what_it_is() -> None:
+    assert BLOCKS
+    assert [block.line for block in BLOCKS if not block.language] == []
+
+
+def test_make_knows_every_target_that_is_named() -> None:
+    targets = set(re.findall(r"^(?:\$ )?make ([a-z]+)", "\n".join(block.text for block in BLOCKS), re.MULTILINE))
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        dry = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert dry.returncode == 0, dry.stderr
+
+
+def test_the_demo_paints_records_and_quits(tmp_path: Path) -> None:
+    """What `make demo` runs, in a terminal of the smallest size that is promised."""
+    environment = os.environ | {"TERM": "xterm-256color", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    terminal = pyte.Screen(80, 24)
+    stream = pyte.ByteStream(terminal)
+    demo = pexpect.spawn(
+        str(BIN / "blockdb-tui"), ["--demo"], cwd=str(ROOT), env=environment, dimensions=(24, 80), timeout=PATIENCE_S
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not re.search(r"commit:|trade:", "\n".join(terminal.display)):
+            assert time.monotonic() < deadline, "\n".join(terminal.display)
+            stream.feed(demo.read_nonblocking(65_536, timeout=PATIENCE_S))
+        demo.send("q")
+        demo.expect(pexpect.EOF)
+        demo.wait()
+        assert demo.exitstatus == 0
+        assert list(tmp_path.glob("blockdb-demo-*")) == []
+    finally:
+        demo.close(force=True)
+
+
+# ── the extractor itself ─────────────────────────────────────────────────────────────────────────────────────────
+
+SAMPLE = """\
+# Title
+
+```text
+only shown
+```
+
+## First
+
+```sh
+echo one   # not a heading:
+## First
+```
+
+<!-- not run: it opens a window -->
+
+```sh
+exit 1
+```
+
+## Second
+
+1. Indented:
+
+   ```python
+   print("two")
+   ```
+"""
+
+
+def test_blocks_are_found_with_section_line_and_mark() -> None:
+    found = [(b.section, b.line, b.language, b.runs) for b in blocks(SAMPLE)]
+    assert found == [
+        ("", 3, "text", False),
+        ("First", 9, "sh", True),
+        ("First", 16, "sh", False),
+        ("Second", 24, "python", True),
+    ]
+
+
+def test_a_mark_needs_a_reason_and_covers_one_block() -> None:
+    bare = "<!-- not run: -->\n```sh\nfalse\n```\n"
+    twice = "<!-- not run: slow -->\n```sh\n```\n```sh\n```\n"
+    assert [block.runs for block in blocks(bare)] == [True]
+    assert [block.runs for block in blocks(twice)] == [False, True]
+
+
+GOOD = {
+    "sh": "printf 'a\\n' > file\ngrep -q a file",
+    "python": "import blockdb\nassert blockdb.__version__",
+    "console": "$ echo one; echo two >&2\none\ntwo\n$ echo 12 records in 3 ms\n12 records in ... ms\n$ true",
+}
+BAD = {
+    "sh": "false | true\necho not reached",
+    "python": "raise SystemExit(1)",
+    "console": "$ echo one\ntwo",
+}
+
+
+@pytest.mark.parametrize("language", GOOD)
+def test_a_good_block_passes_and_a_bad_one_fails(language: str, tmp_path: Path) -> None:
+    RUNNERS[language](GOOD[language], tmp_path)
+    with pytest.raises(AssertionError):
+        RUNNERS[language](BAD[language], tmp_path)
+
+
+def test_blocks_find_the_installed_commands(tmp_path: Path) -> None:
+    assert run(["sh", "-c", "command -v blockdb"], tmp_path).stdout.strip() == shutil.which("blockdb", path=str(BIN))
