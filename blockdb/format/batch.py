@@ -33,13 +33,13 @@ class BatchHeader(NamedTuple):
 def encode(bodies: list[bytes]) -> bytes:
     """The frames of a whole batch: its header, then a record frame around each of `bodies`."""
     digest = xxh3_64_digest
-    frames = b"".join([part for body in bodies for part in (digest(body)[:CHECK_BYTES], body)])
+    frames = b"".join([digest(body)[:CHECK_BYTES] + body for body in bodies])
     return with_check(_BODY.pack(BATCH, len(bodies), len(frames))) + frames
 
 
 def places(place: int, bodies: Sequence[bytes]) -> list[int]:
     """Where the records of a batch are, whose header is at `place`."""
-    sizes = (len(body) + CHECK_BYTES for body in bodies[:-1])
+    sizes = map(CHECK_BYTES.__add__, map(len, bodies[:-1]))
     return list(accumulate(sizes, initial=place + HEADER_BYTES))
 
 

@@ -9,7 +9,7 @@ covers the record only up to that digest: salt and value can be erased while the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from struct import Struct
 from struct import error as StructError
@@ -73,11 +73,32 @@ def encode_redactable(time_ms: int, key: bytes, value: bytes, salt: bytes) -> by
     return b"".join((header, key, sha256(salt + value).digest(), salt, value))
 
 
+def leaves_of(bodies: Sequence[bytes]) -> Sequence[bytes]:
+    """`leaf_of` for the bodies of records that are all of the same kind."""
+    return bodies if bodies[0][1] == PLAIN else list(map(leaf_of, bodies))
+
+
 def leaf_of(body: bytes) -> bytes:
     """The part of a record's body that its leaf hash covers: all of a plain one, a redactable one to its digest."""
     if body[1] == PLAIN:
         return body
     return body[: BODY_HEADER_BYTES + int.from_bytes(body[8:10], "little") + DIGEST_BYTES]
+
+
+def encoders(
+    redactable: bool, new_salt: Callable[[], bytes]
+) -> tuple[Callable[[int, bytes, bytes], bytes], Callable[[int, Sequence[bytes], Sequence[bytes]], list[bytes]]]:
+    """How the records of a collection are encoded: one, and many that share their time."""
+    if not redactable:
+        return encode, encode_many
+
+    def one(time_ms: int, key: bytes, value: bytes) -> bytes:
+        return encode_redactable(time_ms, key, value, new_salt())
+
+    def many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
+        return [one(time_ms, key, value) for key, value in zip(keys, values, strict=True)]
+
+    return one, many
 
 
 def time_of(body: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from blockdb.errors import InvalidData
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -47,3 +47,13 @@ def check_batch(items: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, ...]
     if total > MAX_BATCH_BYTES:
         raise InvalidData(f"A batch has at most {MAX_BATCH_BYTES} bytes; this one has {total}. Split it.")
     return keys, values
+
+
+def first_repeated(keys: Sequence[bytes]) -> bytes:
+    """The first key that stands in a batch for the second time; there is one."""
+    seen: set[bytes] = set()
+    for key in keys:
+        if key in seen:
+            return key
+        seen.add(key)
+    raise AssertionError("no key is repeated")

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from blockdb.format.block import Seal
 from blockdb.format.limits import BLOCK_MAX_BYTES
-from blockdb.format.record import data_bytes_of, leaf_of, time_of
+from blockdb.format.record import data_bytes_of, leaves_of, time_of
 from blockdb.ledger.chain import BlockRecords, Sealer
 
 
@@ -78,7 +78,7 @@ class OpenBlock:
 
     def _seal_first(self, count: int) -> Seal:
         bodies = self._bodies[:count]
-        leaves = [sha256(leaf_of(body)).digest() for body in bodies]
+        leaves = [sha256(leaf).digest() for leaf in leaves_of(bodies)]
         about = BlockRecords(data_bytes_of(bodies), time_of(bodies[0]), time_of(bodies[-1]), self._places[0])
         seal = self._sealer.seal(leaves, about)
         del self._bodies[:count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from os import urandom
 from threading import Condition, Lock
@@ -16,7 +16,7 @@ from blockdb.format import batch
 from blockdb.format.block import encode_seal
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
-from blockdb.format.record import SALT_BYTES, encode, encode_many, encode_redactable
+from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Sealer
 from blockdb.ledger.signature import Signer
@@ -25,7 +25,7 @@ from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.table import Table
 from blockdb.storage.background import Worker
-from blockdb.storage.checks import check_batch, check_key, check_value
+from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
@@ -81,7 +81,7 @@ class Store(Reader):
         self._tables.remove_unused()
         self._attention = False
         """Set by whatever makes a write look around before it begins: see `_attend`."""
-        self._encode, self._encode_many = _encoders(metadata.redactable)
+        self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer)
         self._forcer = Worker("blockdb-force", self._force_in_background, (config.wal_sync_interval or 1000) / 1000)
         self._flusher = Worker("blockdb-flush", self._flush_in_background, RETRY_S)
@@ -240,7 +240,7 @@ class Store(Reader):
     def _refuse_duplicates(self, keys: Sequence[bytes]) -> None:
         distinct = dict.fromkeys(keys)
         if len(distinct) < len(keys):
-            self._refuse(_first_repeated(keys))
+            self._refuse(first_repeated(keys))
         view = self.view
         for memtable in view.memtables:
             if not memtable.index.keys().isdisjoint(distinct):
@@ -392,30 +392,5 @@ class Store(Reader):
             self._room.notify_all()
 
 
-def _encoders(
-    redactable: bool,
-) -> tuple[Callable[[int, bytes, bytes], bytes], Callable[[int, Sequence[bytes], Sequence[bytes]], list[bytes]]]:
-    """How the collection's records are encoded: one, and many."""
-    if not redactable:
-        return encode, encode_many
-
-    def one(time_ms: int, key: bytes, value: bytes) -> bytes:
-        return encode_redactable(time_ms, key, value, urandom(SALT_BYTES))
-
-    def many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
-        return [one(time_ms, key, value) for key, value in zip(keys, values, strict=True)]
-
-    return one, many
-
-
 def _next_block(tables: tuple[Table, ...]) -> int:
     return tables[-1].header.first_block + tables[-1].header.seals if tables else 0
-
-
-def _first_repeated(keys: Sequence[bytes]) -> bytes:
-    seen: set[bytes] = set()
-    for key in keys:
-        if key in seen:
-            return key
-        seen.add(key)
-    raise AssertionError("no key is repeated")

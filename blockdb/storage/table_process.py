@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import blockdb
 from blockdb.format.record import RecordFrame
 from blockdb.format.table import TableHeader
 from blockdb.layout import CollectionFiles
@@ -31,6 +30,7 @@ WORTHWHILE_RECORDS: Final = 20_000
 Rows = tuple[Sequence[bytes], Sequence[int], Sequence[int]]
 """Keys in order, their places, and the places of the seals: what a table is built from."""
 
+_PACKAGE_ROOT: Final = Path(__file__).absolute().parents[2]
 _PROGRAM: Final = "import sys; from blockdb.storage.table_process import main; main(sys.argv[1])"
 
 
@@ -92,8 +92,7 @@ def build_in_process(files: CollectionFiles, header: TableHeader, tables: Sequen
         "tables": list(tables),
         "target": str(target.absolute()),
     }
-    package_root = str(Path(blockdb.__file__).absolute().parent.parent)
-    path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
     try:
         finished = subprocess.run(
             [sys.executable, "-c", _PROGRAM, json.dumps(job)],
