@@ -74,7 +74,7 @@ __all__ = [
 ]
 
 
-def open(  # the name is the interface: blockdb.open, as in dbm.open
+def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.open
     path: str | Path = "./blockdb_data", *, read_only: bool = False, create: bool = True, **settings: Any
 ) -> Database:
     """Open the database in a directory, making one where there is none (unless `create` is false).

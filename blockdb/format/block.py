@@ -19,6 +19,10 @@ HASH_BYTES: Final = 32
 GENESIS: Final = bytes(HASH_BYTES)
 """What the first block names as the hash of the block before it."""
 
+UNSIGNED: Final = bytes(64)
+NO_KEY: Final = bytes(8)
+"""What stands for signature and key id before a block is signed; never on the disk."""
+
 _HEADER: Final = Struct("<16s16sQQIQQQ32s32s")
 _SEAL: Final = Struct("<BI")
 _BESIDE: Final = Struct("<64s8sQ")
@@ -66,6 +70,11 @@ def encode_seal(seal: Seal) -> bytes:
     """The frame that seals a block."""
     rest = seal.header.encode() + _BESIDE.pack(seal.signature, seal.key_id, seal.first_place) + b"".join(seal.frontier)
     return with_check(_SEAL.pack(SEAL, len(rest)) + rest)
+
+
+def seal_bytes(prefix: bytes) -> int:
+    """How many bytes the frame has that begins with these (nine or more)."""
+    return _PREFIX_BYTES + int(_SEAL.unpack_from(prefix, CHECK_BYTES)[1])
 
 
 def decode_seal(buffer: Buffer, offset: int) -> tuple[Seal, int]:

@@ -1,6 +1,6 @@
-"""The mark: how far the log is known to be good. Format page: docs/formats/mark.md.
+r"""The mark: how far the log is known to be good. Format page: docs/formats/mark.md.
 
-    "BlockDB mark 1\\n\\0" (16) | collection (16) | boot id (16) | check (4) | zero (12)
+    "BlockDB mark 1\n\0" (16) | collection (16) | boot id (16) | check (4) | zero (12)
     | written (8) | ~written (8) | forced (8) | ~forced (8) | state (8)
 
 The file is mapped into memory and its second half changed in place, so that telling it of a write costs no system

@@ -150,6 +150,12 @@ def _header(buffer: Buffer, offset: int) -> tuple[bytes, int, int, int, int]:
     return check, kind, high << 32 | low, key_end, end
 
 
+def end_of(buffer: Buffer, offset: int) -> int:
+    """Where the frame of the record at `offset` ends, by its header alone."""
+    header = _unpack_frame(buffer, offset)
+    return offset + HEADER_BYTES + int(header[5]) + int(header[6])
+
+
 def item_at(buffer: Buffer, offset: int) -> tuple[bytes, bytes]:
     """The key and the value of the record at `offset`: what `decode` does, and no more than a reader needs.
 

@@ -1,6 +1,6 @@
-"""The header of a chain file. Format page: docs/formats/chain.md.
+r"""The header of a chain file. Format page: docs/formats/chain.md.
 
-"BlockDB chain 1\\n" (16) | collection (16) | segment number u32 | first sequence u64 | check (4)
+"BlockDB chain 1\n" (16) | collection (16) | segment number u32 | first sequence u64 | check (4)
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from blockdb.format.block import GENESIS, BlockHeader, Seal
+from blockdb.format.block import GENESIS, NO_KEY, UNSIGNED, BlockHeader, Seal
 from blockdb.ledger.merkle import Frontier
 from blockdb.ledger.signature import Signer, is_signed
 
@@ -33,19 +33,18 @@ class BlockRecords:
 
 
 class Sealer:
-    """Seals one collection's records, block after block. Not for several threads at once."""
+    """Closes one collection's blocks, one after the other. Not for several threads at once."""
 
-    def __init__(self, collection: bytes, signer: Signer, head: Head, frontier: Frontier) -> None:
+    def __init__(self, collection: bytes, head: Head, frontier: Frontier) -> None:
         self._collection = collection
-        self._signer = signer
-        self._frontier = frontier
+        self.frontier = frontier
         self.head = head
 
     def seal(self, leaves: Sequence[bytes], about: BlockRecords) -> Seal:
-        """Close the block whose records have these leaf hashes. O(len(leaves) + log n)."""
-        before = self._frontier.hashes
-        first_sequence = self._frontier.size
-        self._frontier.extend(leaves)
+        """Close the block whose records have these leaf hashes; it is not signed yet. O(len(leaves) + log n)."""
+        before = self.frontier.hashes
+        first_sequence = self.frontier.size
+        self.frontier.extend(leaves)
         header = BlockHeader(
             collection=self._collection,
             number=self.head.next_number,
@@ -55,11 +54,15 @@ class Sealer:
             first_time_ms=about.first_time_ms,
             last_time_ms=about.last_time_ms,
             previous_hash=self.head.previous_hash,
-            root=self._frontier.root(),
+            root=self.frontier.root(),
         )
         self.head = self.head.after(header)
-        signature = self._signer.sign(self.head.previous_hash)
-        return Seal(header, signature, self._signer.key_id, about.first_place, before)
+        return Seal(header, UNSIGNED, NO_KEY, about.first_place, before)
+
+
+def signed(seal: Seal, signer: Signer) -> Seal:
+    """The seal with the signature over its block's hash."""
+    return seal._replace(signature=signer.sign(seal.header.hash()), key_id=signer.key_id)
 
 
 def check_seal(seal: Seal, head: Head, collection: bytes, public_keys: Mapping[bytes, bytes]) -> str | None:

@@ -100,10 +100,12 @@ class Attachment(Reader):
         for _ in range(OPEN_ATTEMPTS):
             identity = self._look()
             try:
-                return self._read_all(identity)
+                self._read_all(identity)
             except (FileNotFoundError, Corruption):
                 if self._look() == identity:
                     raise
+            else:
+                return
         self._read_all(self._look())
 
     def _read_all(self, identity: object) -> None:

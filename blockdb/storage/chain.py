@@ -12,7 +12,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.place import OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, walk
+from blockdb.format.walk import DamagedChain, bodies, walk
 from blockdb.layout import SEGMENT_SUFFIX, CollectionFiles, number_of
 from blockdb.lsm.merge import Item
 from blockdb.storage.door import Door
@@ -65,16 +65,29 @@ class Chain:
 
     def walk(self, start: int, stop: int) -> Iterator[Located]:
         """All records and seals from one place to another, in commit order."""
-        for number in range(start >> 32, (stop >> 32) + 1):
-            base = place_of(number, 0)
-            first = start & OFFSET_MASK if number == start >> 32 else segment.HEADER_BYTES
-            last = stop & OFFSET_MASK if number == stop >> 32 else self.size(number)
-            buffer = self.segment(number, last)
+        for base, buffer, first, last in self._stretches(start, stop):
             try:
                 for offset, end, frame in walk(buffer, first, last):
                     yield base + offset, base + end, frame
             except DamagedChain as error:
                 raise self.corruption(base + error.offset, str(error)) from None
+
+    def bodies(self, start: int, stop: int) -> tuple[list[bytes], list[int]]:
+        """The bodies of the records from one place to another, and their places, unchecked. O(records)."""
+        found: list[bytes] = []
+        places: list[int] = []
+        for base, buffer, first, last in self._stretches(start, stop):
+            some, offsets = bodies(buffer, first, last)
+            found.extend(some)
+            places.extend(map(base.__add__, offsets))
+        return found, places
+
+    def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, mmap, int, int]]:
+        """What of each chain file lies between two places: the place of its first byte, the file, two offsets."""
+        for number in range(start >> 32, (stop >> 32) + 1):
+            first = start & OFFSET_MASK if number == start >> 32 else segment.HEADER_BYTES
+            last = stop & OFFSET_MASK if number == stop >> 32 else self.size(number)
+            yield place_of(number, 0), self.segment(number, last), first, last
 
     def corruption(self, place: int, what: str) -> Corruption:
         """The error that names the file and the offset of `place`."""

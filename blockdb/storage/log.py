@@ -35,6 +35,7 @@ class Log:
         self._segment = split_place(end)[0]
         self._forcing = Lock()
         self._write = door.write
+        self._failure: WritesStopped | None = None
         self.forced = forced
         self.end = end
         self.roll_at = place_of(self._segment, SEGMENT_SOFT_BYTES)
@@ -72,6 +73,8 @@ class Log:
         WritesStopped where the force fails, and from then on for every write: what the disk holds is unknown.
         """
         with self._forcing:
+            if self._failure is not None:
+                raise self._failure
             target = self.end
             if self.forced >= (target if through is None else through):
                 return
@@ -79,7 +82,7 @@ class Log:
             try:
                 self._door.force(self._descriptor)
             except OSError as error:
-                raise self._stop(error) from error
+                raise self._stop("forcing the log to disk", error) from error
             self.latency.add(perf_counter_ns() - start)
             self._set_forced(target)
 
@@ -133,12 +136,12 @@ class Log:
         try:
             self._door.truncate(self._descriptor, split_place(self.end)[1])
         except OSError as error:
-            self._stop(error)
+            self._stop("taking back an incomplete write", error)
 
-    def _stop(self, error: OSError) -> WritesStopped:
-        failure = WritesStopped(
-            f"forcing the log to disk failed: {error.strerror or error}. What the disk holds is unknown, so this "
-            "handle takes no more writes; close it, check the disk, and open the database again."
+    def _stop(self, doing: str, error: OSError) -> WritesStopped:
+        self._failure = failure = WritesStopped(
+            f"{doing} failed: {error.strerror or error}. What the disk holds is unknown, so this handle takes no more "
+            "writes; close it, check the disk, and open the database again."
         )
 
         def refuse(descriptor: int, data: object) -> int:

@@ -12,14 +12,16 @@ from blockdb.ledger.chain import BlockRecords, Sealer
 
 
 class OpenBlock:
-    """Collects record bodies and seals every run of them that makes a full block. Under the engine's write lock."""
+    """Collects record bodies and closes every run of them that makes a full block. Under the engine's write lock."""
 
     def __init__(self, sealer: Sealer, records_limit: int) -> None:
-        self._sealer = sealer
-        self._limit = records_limit
+        self.sealer = sealer
+        self.records_limit = records_limit
         self._bodies: list[bytes] = []
         self._places: list[int] = []
         self._size = 0
+        self._due_records = records_limit
+        self._due_size = BLOCK_MAX_BYTES
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -35,31 +37,36 @@ class OpenBlock:
         return self._places[0] if self._places else None
 
     @property
-    def next_number(self) -> int:
-        """The number it will have."""
-        return self._sealer.head.next_number
-
-    @property
-    def head_hash(self) -> bytes:
-        """The hash of the block before it."""
-        return self._sealer.head.previous_hash
+    def size(self) -> int:
+        """The bytes of its record bodies."""
+        return self._size
 
     def add(self, body: bytes, place: int) -> bool:
-        """Take a record; says whether the block is full now."""
+        """Take a record; says whether a block is full now that was not before, or was not postponed."""
         self._bodies.append(body)
         self._places.append(place)
         self._size += len(body)
-        return len(self._bodies) >= self._limit or self._size >= BLOCK_MAX_BYTES
+        return len(self._bodies) >= self._due_records or self._size >= self._due_size
 
     def add_many(self, bodies: Sequence[bytes], places: Sequence[int]) -> bool:
-        """Take the records of a batch; says whether there is a full block now, or more than one."""
+        """Take the records of a batch; says what `add` says."""
         self._bodies.extend(bodies)
         self._places.extend(places)
         self._size += sum(map(len, bodies))
-        return len(self._bodies) >= self._limit or self._size >= BLOCK_MAX_BYTES
+        return len(self._bodies) >= self._due_records or self._size >= self._due_size
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is a full block among its records."""
+        return bool(self._full_count())
+
+    def postpone(self) -> None:
+        """Somebody else closes the blocks that are full now: `add` speaks up again with the next one."""
+        self._due_records = (len(self._bodies) // self.records_limit + 1) * self.records_limit
+        self._due_size = self._size + BLOCK_MAX_BYTES
 
     def seal(self) -> list[Seal]:
-        """Seal the full blocks and keep what is over."""
+        """Close the full blocks and keep what is over."""
         seals = []
         while count := self._full_count():
             seals.append(self._seal_first(count))
@@ -68,11 +75,11 @@ class OpenBlock:
     def _full_count(self) -> int:
         """How many of the records make the first full block; 0 where they make none."""
         if self._size < BLOCK_MAX_BYTES:
-            return self._limit if len(self._bodies) >= self._limit else 0
+            return self.records_limit if len(self._bodies) >= self.records_limit else 0
         size = 0
         for count, body in enumerate(self._bodies, 1):
             size += len(body)
-            if size >= BLOCK_MAX_BYTES or count == self._limit:
+            if size >= BLOCK_MAX_BYTES or count == self.records_limit:
                 return count
         return 0
 
@@ -80,8 +87,15 @@ class OpenBlock:
         bodies = self._bodies[:count]
         leaves = [sha256(leaf).digest() for leaf in leaves_of(bodies)]
         about = BlockRecords(data_bytes_of(bodies), time_of(bodies[0]), time_of(bodies[-1]), self._places[0])
-        seal = self._sealer.seal(leaves, about)
+        seal = self.sealer.seal(leaves, about)
+        self.drop(count)
+        return seal
+
+    def drop(self, count: int) -> None:
+        """Let go of the first records: a seal covers them."""
+        size = sum(map(len, self._bodies[:count]))
+        self._size -= size
+        self._due_size = max(self._due_size - size, BLOCK_MAX_BYTES)
+        self._due_records = max(self._due_records - count, self.records_limit)
         del self._bodies[:count]
         del self._places[:count]
-        self._size -= sum(map(len, bodies))
-        return seal

@@ -168,13 +168,15 @@ def _require(files: CollectionFiles, last_segment: int, trusted: int, manifest: 
         raise Corruption(str(path), size, f"the chain file was cut: it should have at least {offset} bytes")
 
 
-def frontier_after(chain: Chain, last_seal: tuple[int, Seal] | None) -> Frontier:
-    """The tree after the newest block, recomputed from that block alone. Raises Corruption where it does not fit."""
-    if last_seal is None:
+def frontier_after(chain: Chain, seal: Seal | None, stop: int) -> Frontier:
+    """The tree after a block, recomputed from that block alone; its records lie before the place `stop`.
+
+    Raises Corruption where they do not fit.
+    """
+    if seal is None:
         return Frontier()
-    place, seal = last_seal
     frontier = Frontier(seal.header.first_sequence, seal.frontier)
-    frontier.extend(_leaves(chain.walk(seal.first_place, place), seal.header.records))
+    frontier.extend(_leaves(chain.walk(seal.first_place, stop), seal.header.records))
     if frontier.root() != seal.header.root:
         raise chain.corruption(
             seal.first_place, f"the records do not have the Merkle root of block {seal.header.number}"

@@ -13,12 +13,10 @@ from typing import Final
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, Corruption, DuplicateKey, StorageError, WritesStopped
 from blockdb.format import batch
-from blockdb.format.block import encode_seal
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
-from blockdb.ledger.chain import Sealer
 from blockdb.ledger.signature import Signer
 from blockdb.lsm import tiers
 from blockdb.lsm.bloom import key_hash
@@ -31,9 +29,9 @@ from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata
-from blockdb.storage.open_block import OpenBlock
 from blockdb.storage.reader import SAMPLE_MASK, Reader
-from blockdb.storage.recovery import Recovered, frontier_after, recover
+from blockdb.storage.recovery import recover
+from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.view import View
 
@@ -74,7 +72,6 @@ class Store(Reader):
         self._flushing = Lock()
         self._compacting = Lock()
         self.compaction_failure: BlockDBError | None = None
-        self._waiting_seals: deque[bytes] = deque()
         self._frozen: deque[Frozen] = deque()
         self._failure: StorageError | None = None
         self._tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
@@ -96,18 +93,19 @@ class Store(Reader):
         self.view = View((state.memtable,), tables)
         self.next_sequence = state.next_sequence
         self._last_time_ms = state.last_time_ms
-        self._head_seal = state.last_seal[0] if state.last_seal else 0
         self._log = Log(self.door, self.files, self.metadata.uuid, state.end, state.forced, state.torn_bytes)
-        self._open_block = self._reopen_block(state, signer)
-        self._seal()
-
-    def _reopen_block(self, state: Recovered, signer: Signer) -> OpenBlock:
-        frontier = frontier_after(self.chain, state.last_seal)
-        sealer = Sealer(self.metadata.uuid, signer, state.head, frontier)
-        block = OpenBlock(sealer, self.metadata.blockchain_batch_size)
-        for place, frame in state.pending:
-            block.add(frame.body, place)
-        return block
+        self._seals = Seals(
+            self.files,
+            self.metadata.uuid,
+            signer,
+            self.metadata.blockchain_batch_size,
+            self.chain,
+            self._log,
+            self._room,
+            state,
+            self._on_seal,
+        )
+        self._open_block = self._seals.block
 
     # What a Reader asks.
 
@@ -125,7 +123,7 @@ class Store(Reader):
     @property
     def head_hash(self) -> bytes:
         """The hash of the last sealed block."""
-        return self._open_block.head_hash
+        return self._seals.head_hash
 
     @property
     def manifest(self) -> Manifest:
@@ -159,7 +157,7 @@ class Store(Reader):
             check_value(value)
         start = 0 if self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         with self._writing:
-            if self._attention or self._log.end >= self._log.roll_at:
+            if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
                 self._attend()
             active = self._active
             if key in active.index or self._is_stored_before(key):
@@ -172,7 +170,7 @@ class Store(Reader):
             sequence = self.next_sequence
             self.next_sequence = sequence + 1
             if self._open_block.add(body, place):
-                self._seal()
+                self._seals.seal()
             if active.size_bytes >= self.config.memtable_size_limit:
                 self._make_room()
         if sync or not self.config.wal_sync_interval:
@@ -198,7 +196,7 @@ class Store(Reader):
             first = self.next_sequence
             self.next_sequence = first + len(keys)
             if self._open_block.add_many(bodies, places):
-                self._seal()
+                self._seals.seal()
             if self._active.size_bytes >= self.config.memtable_size_limit:
                 self._make_room()
         if sync or not self.config.wal_sync_interval:
@@ -219,7 +217,7 @@ class Store(Reader):
         self.check_open()
         if self._failure is not None and len(self._frozen) >= MAX_FROZEN:
             raise self._failure
-        self._write_seals()
+        self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
             self._log.roll(self.next_sequence)
         self._attention = self._failure is not None
@@ -258,18 +256,8 @@ class Store(Reader):
 
     # Sealing and freezing, under the write lock.
 
-    def _seal(self) -> None:
-        self._waiting_seals.extend(map(encode_seal, self._open_block.seal()))
-        try:
-            self._write_seals()
-        except StorageError:
-            self._attention = True  # the records are stored; the next write tries again, and fails if this fails again
-
-    def _write_seals(self) -> None:
-        while self._waiting_seals:
-            self._head_seal = self._log.append(self._waiting_seals[0])
-            self._active.seals.append(self._head_seal)
-            self._waiting_seals.popleft()
+    def _on_seal(self, place: int) -> None:
+        self._active.seals.append(place)
 
     def _make_room(self) -> None:
         """Freeze the full memtable, once there are not too many frozen ones."""
@@ -280,12 +268,12 @@ class Store(Reader):
             self._freeze()
 
     def _freeze(self) -> None:
-        if self._waiting_seals or not len(self._active):
+        if self._seals.is_waiting or not len(self._active):
             return
         end, block = self._log.end, self._open_block
-        replay = ReplayPoint(block.first_place or end, self.next_sequence - len(block), self._head_seal)
+        replay = ReplayPoint(block.first_place or end, self.next_sequence - len(block), self._seals.head_place)
         self._frozen.append(Frozen(self._active, end, replay))
-        self._active = Memtable(self.next_sequence, block.next_number, end)
+        self._active = Memtable(self.next_sequence, self.blocks, end)
         self.view = View((self._active, *self.view.memtables), self.view.tables)
         self._flusher.wake()
 
@@ -295,6 +283,7 @@ class Store(Reader):
         """Write everything in memory to tables and force it to disk. Raises StorageError."""
         with self._writing:
             self._attend()
+            self._seals.settle()
             self._freeze()
         self._log.force()
         self._flush_frozen()
@@ -309,6 +298,7 @@ class Store(Reader):
 
     def close(self) -> None:
         """Force what was written and stop; a memtable that would take long to replay is written first. Idempotent."""
+        self._seals.stop()
         with self._writing:
             if self.closed:
                 return

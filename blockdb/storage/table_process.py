@@ -8,9 +8,6 @@ the reason there.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,15 +20,13 @@ from blockdb.lsm.merge import merge
 from blockdb.lsm.table import Table
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
+from blockdb.storage.process import start_python
 
 WORTHWHILE_RECORDS: Final = 20_000
 """Starting a process takes as long as building a table of about so many records."""
 
 Rows = tuple[Sequence[bytes], Sequence[int], Sequence[int]]
 """Keys in order, their places, and the places of the seals: what a table is built from."""
-
-_PACKAGE_ROOT: Final = Path(__file__).absolute().parents[2]
-_PROGRAM: Final = "import sys; from blockdb.storage.table_process import main; main(sys.argv[1])"
 
 
 class Entries:
@@ -83,29 +78,15 @@ def build_in_process(files: CollectionFiles, header: TableHeader, tables: Sequen
 
     Waits for it. Says whether `target` is written and forced to disk.
     """
-    if not sys.executable:
-        return False
     described = [field.hex() if isinstance(field, bytes) else field for field in header]
-    job = {
-        "root": str(files.root.absolute()),
-        "header": described,
-        "tables": list(tables),
-        "target": str(target.absolute()),
-    }
-    path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
+    root, output = str(files.root.absolute()), str(target.absolute())
+    job = {"root": root, "header": described, "tables": list(tables), "target": output}
     try:
-        finished = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, json.dumps(job)],
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # an interrupt typed at the terminal is for the program, not for this
-            check=False,
-        )
+        process = start_python("blockdb.storage.table_process", json.dumps(job))
     except OSError:
         return False
-    return finished.returncode == 0
+    process.communicate()
+    return process.returncode == 0
 
 
 def main(argument: str) -> None:

@@ -1,0 +1,117 @@
+"""Sealing in a process of its own, beside a writer that is busy.
+
+Hashing leaves and nodes is a third of a write. The process reads the records from the log as they are written, closes
+the blocks, and gives them back to be signed and appended. It decides nothing: the same records give the same blocks
+wherever they are closed, and when it dies, the writer goes on by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from struct import Struct
+from threading import Thread
+from typing import IO, Final
+
+from blockdb.format.block import Seal, decode_seal, encode_seal, seal_bytes
+from blockdb.layout import CollectionFiles
+from blockdb.ledger.chain import Head, Sealer
+from blockdb.ledger.merkle import Frontier
+from blockdb.storage.chain import Chain
+from blockdb.storage.door import Door
+from blockdb.storage.open_block import OpenBlock
+from blockdb.storage.process import start_python
+
+_PLACE: Final = Struct("<Q")
+_PREFIX_BYTES: Final = 9
+
+
+class SealingProcess:
+    """The process, as its writer sees it. `accept` is called with each closed block, in order, in a thread of ours.
+
+    After the last one `ended` is called once, whether the process was closed or died.
+    """
+
+    def __init__(
+        self,
+        files: CollectionFiles,
+        collection: bytes,
+        block: OpenBlock,
+        start: int,
+        accept: Callable[[Seal], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """Start it: it goes on from the writer's open block, whose first record is at the place `start`.
+
+        Raises OSError where the system gives no process.
+        """
+        sealer = block.sealer
+        job = {
+            "root": str(files.root.absolute()),
+            "collection": collection.hex(),
+            "number": sealer.head.next_number,
+            "previous": sealer.head.previous_hash.hex(),
+            "size": sealer.frontier.size,
+            "frontier": [node.hex() for node in sealer.frontier.hashes],
+            "start": start,
+            "limit": block.records_limit,
+        }
+        self._process = start_python("blockdb.storage.sealing_process", json.dumps(job))
+        self._accept = accept
+        self._ended = ended
+        self._thread = Thread(target=self._listen, name="blockdb-seal", daemon=True)
+        self._thread.start()
+
+    def request(self, end: int) -> None:
+        """Tell it that the log reaches to the place `end`. Raises OSError where it is gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(_PLACE.pack(end))
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Let it finish what was requested, and wait until that is accepted."""
+        self._close_requests()
+        self._thread.join()
+
+    def _close_requests(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # where it is gone, so is what it did not finish
+            self._process.stdin.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            while (seal := _read_seal(output)) is not None:
+                self._accept(seal)
+        self._process.wait()
+        self._ended()  # nobody requests anything any more
+        self._close_requests()
+
+
+def _read_seal(stream: IO[bytes]) -> Seal | None:
+    prefix = stream.read(_PREFIX_BYTES)
+    if len(prefix) < _PREFIX_BYTES:
+        return None
+    frame = prefix + stream.read(seal_bytes(prefix) - len(prefix))
+    return decode_seal(frame, 0)[0] if len(frame) == seal_bytes(prefix) else None
+
+
+def main(argument: str) -> None:
+    """What the process does: `argument` is the job as JSON, stdin the places that the log reaches, stdout the seals."""
+    job = json.loads(argument)
+    collection = bytes.fromhex(job["collection"])
+    head = Head(job["number"], bytes.fromhex(job["previous"]))
+    frontier = Frontier(job["size"], [bytes.fromhex(node) for node in job["frontier"]])
+    chain = Chain(Door(), CollectionFiles(Path(job["root"])), collection)
+    block = OpenBlock(Sealer(collection, head, frontier), job["limit"])
+    at = job["start"]
+    while len(request := sys.stdin.buffer.read(_PLACE.size)) == _PLACE.size:
+        (end,) = _PLACE.unpack(request)
+        block.add_many(*chain.bodies(at, end))
+        at = end
+        for seal in block.seal():
+            sys.stdout.buffer.write(encode_seal(seal))
+        sys.stdout.buffer.flush()

@@ -1,0 +1,154 @@
+"""The sealing half of a collection's writer: here while that is quick enough, beside it while the writer is busy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Condition
+from time import monotonic
+from typing import Final
+
+from blockdb.errors import StorageError
+from blockdb.format.block import GENESIS, Seal, encode_seal
+from blockdb.layout import CollectionFiles
+from blockdb.ledger.chain import Head, Sealer, signed
+from blockdb.ledger.signature import Signer
+from blockdb.storage.chain import Chain
+from blockdb.storage.log import Log
+from blockdb.storage.open_block import OpenBlock
+from blockdb.storage.recovery import Recovered, frontier_after
+from blockdb.storage.sealing_process import SealingProcess
+
+BUSY_BLOCKS: Final = 32
+BUSY_S: Final = 1.0
+"""A writer that closes so many blocks in so short a time is given a process that does it."""
+
+MOST_UNSEALED_BLOCKS: Final = 64
+MOST_UNSEALED_BYTES: Final = 64 * 1024 * 1024
+"""With more than this unsealed the writer waits for the process: its memory, and the next recovery, stay bounded."""
+
+
+class Seals:
+    """Closes full blocks, signs them, and appends their seals to the log. Under the engine's write lock (`room`'s)."""
+
+    def __init__(
+        self,
+        files: CollectionFiles,
+        collection: bytes,
+        signer: Signer,
+        records_limit: int,
+        chain: Chain,
+        log: Log,
+        room: Condition,
+        state: Recovered,
+        written: Callable[[int], None],
+    ) -> None:
+        """Go on from a recovered state. `written` is told the place of each seal in the log."""
+        self._files = files
+        self._collection = collection
+        self._signer = signer
+        self._chain = chain
+        self._log = log
+        self._room = room
+        self._written = written
+        self._process: SealingProcess | None = None
+        self._closed_at: deque[float] = deque(maxlen=BUSY_BLOCKS)
+        self._waiting: deque[Seal] = deque()
+        self._last = state.last_seal[1] if state.last_seal else None
+        self.head_place, self.head_hash = (
+            (state.last_seal[0], state.head.previous_hash) if state.last_seal else (0, GENESIS)
+        )
+        self.block = OpenBlock(self._new_sealer(), records_limit)
+        for place, frame in state.pending:
+            self.block.add(frame.body, place)
+        self.stalls = 0
+        self.seal()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are seals that the log did not take yet."""
+        return bool(self._waiting)
+
+    def seal(self) -> None:
+        """Close what is full in the open block, or have it closed. Nothing here fails the write that filled it."""
+        if self._process is not None:
+            self._request(self._process)
+            return
+        for seal in self.block.seal():
+            self._enqueue(seal)
+            self._closed_at.append(monotonic())
+        if len(self._closed_at) == BUSY_BLOCKS and self._closed_at[-1] - self._closed_at[0] < BUSY_S:
+            self._start_process()
+
+    def write_waiting(self) -> None:
+        """Append the seals that wait. Raises StorageError where the log does not take them."""
+        while self._waiting:
+            seal = self._waiting[0]
+            self.head_place = self._log.append(encode_seal(seal))
+            self.head_hash = seal.header.hash()
+            self._written(self.head_place)
+            self._waiting.popleft()
+
+    def settle(self) -> None:
+        """Wait until every full block is sealed."""
+        if self._process is not None:
+            self._request(self._process)
+            self._room.wait_for(lambda: self._process is None or not self.block.is_full)
+
+    def stop(self) -> None:
+        """Let the process finish, if there is one. Without the lock, since the process's last seals take it."""
+        process = self._process
+        if process is not None:
+            with self._room:
+                self._request(process)
+            process.close()
+
+    def _request(self, process: SealingProcess) -> None:
+        try:
+            process.request(self._log.end)
+        except (OSError, ValueError):
+            return  # it is gone, or being closed; `_go_on_alone` is about to be called
+        self.block.postpone()
+        if self._is_far_behind():
+            self.stalls += 1
+            self._room.wait_for(lambda: self._process is None or not self._is_far_behind())
+
+    def _is_far_behind(self) -> bool:
+        block = self.block
+        return len(block) > MOST_UNSEALED_BLOCKS * block.records_limit or block.size > MOST_UNSEALED_BYTES
+
+    def _start_process(self) -> None:
+        self._closed_at.clear()
+        start = self.block.first_place or self._log.end
+        try:
+            self._process = SealingProcess(
+                self._files, self._collection, self.block, start, self._accept, self._go_on_alone
+            )
+        except OSError:
+            self._process = None  # the system has no room for one: we go on as before
+
+    def _accept(self, seal: Seal) -> None:
+        with self._room:
+            self.block.drop(seal.header.records)
+            self._enqueue(seal)
+            self._room.notify_all()
+
+    def _go_on_alone(self) -> None:
+        """The process has ended. What it did not close is closed here."""
+        with self._room:
+            self._process = None
+            self.block.sealer = self._new_sealer()
+            self.seal()
+            self._room.notify_all()
+
+    def _enqueue(self, seal: Seal) -> None:
+        self._last = signed(seal, self._signer)
+        self._waiting.append(self._last)
+        with suppress(StorageError):  # the records are stored; the next write tries again, and fails if this does
+            self.write_waiting()
+
+    def _new_sealer(self) -> Sealer:
+        last = self._last
+        head = Head() if last is None else Head().after(last.header)
+        return Sealer(self._collection, head, frontier_after(self._chain, last, self._log.end))
