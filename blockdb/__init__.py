@@ -37,6 +37,7 @@ from blockdb.types import Block, Latency, Problem, Progress, Record, Report, Sta
 
 if TYPE_CHECKING:
     from blockdb.database.database import Database
+    from blockdb.database.repair import Repair
 
 __version__ = "0.1.0"
 
@@ -70,6 +71,7 @@ __all__ = [
     "WritesStopped",
     "merkle_levels",
     "open",
+    "repair",
     "verify",
 ]
 
@@ -105,6 +107,17 @@ def verify(
     from blockdb.audit.auditor import audit
 
     return audit(Path(path), progress, cancel)
+
+
+def repair(path: str | Path, progress: Callable[[Progress], None] | None = None) -> Repair:
+    """Rebuild from the chain what can be derived, and set aside what cannot; nobody may be writing. O(all bytes).
+
+    Raises DatabaseNotFound, DatabaseLocked, StorageError; and Corruption where not even the beginning of the chain
+    can be read.
+    """
+    from blockdb.database.repair import repair
+
+    return repair(Path(path), progress)
 
 
 def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:

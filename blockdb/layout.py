@@ -57,6 +57,11 @@ class DatabaseFiles:
         """The directory of the collections' directories."""
         return self.root / "collections"
 
+    @property
+    def quarantine(self) -> Path:
+        """Where a repair puts what it replaces."""
+        return self.root / "quarantine"
+
     def collection(self, collection_id: str) -> CollectionFiles:
         """The files of one collection."""
         return CollectionFiles(self.collections / collection_id)

@@ -40,7 +40,8 @@ def refuse_foreign(files: DatabaseFiles) -> None:
     for chain in files.collections.glob("*/chain/*"):
         if chain.stat().st_size > segment.HEADER_BYTES:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
-    known = {files.lock.name, files.keys.name, files.registry.parent.name, files.collections.name}
+    ours = (files.lock, files.keys, files.registry.parent, files.collections, files.quarantine)
+    known = {path.name for path in ours}
     foreign = sorted(path.name for path in files.root.iterdir() if path.name not in known)
     if foreign:
         raise DatabaseNotFound(

@@ -14,10 +14,20 @@ from blockdb.storage.manifest import FORMAT, load_checked
 
 def create(door: Door, files: DatabaseFiles) -> None:
     """Make an Ed25519 key, readable by the owner alone, unless there is one."""
-    if not files.signing_key.exists():
-        door.replace(files.signing_key, checked_toml.encode({"format": FORMAT, "seed": urandom(SEED_BYTES).hex()}))
-    public_key = load_signer(door, files).public_key
-    door.replace(files.public_keys, checked_toml.encode({"format": FORMAT, "keys": [public_key.hex()]}))
+    signer = load_signer(door, files) if files.signing_key.exists() else create_signer(door, files)
+    save_public_keys(door, files, [signer.public_key])
+
+
+def create_signer(door: Door, files: DatabaseFiles) -> Signer:
+    """Make a new signing key."""
+    door.replace(files.signing_key, checked_toml.encode({"format": FORMAT, "seed": urandom(SEED_BYTES).hex()}))
+    return load_signer(door, files)
+
+
+def save_public_keys(door: Door, files: DatabaseFiles, public_keys: list[bytes]) -> None:
+    """Write the list of public keys, the present one last."""
+    values = {"format": FORMAT, "keys": [public_key.hex() for public_key in public_keys]}
+    door.replace(files.public_keys, checked_toml.encode(values))
 
 
 def load_signer(door: Door, files: DatabaseFiles) -> Signer:

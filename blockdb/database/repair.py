@@ -1,0 +1,293 @@
+"""Repair: rebuild from the chain what can be derived, set aside what cannot, and say what became of each record.
+
+Nothing is thrown away: every file that is changed or replaced stands in `quarantine/` before. The chain itself can
+only be kept up to the first damaged byte, since what follows no longer has its place in the Merkle tree; the records
+after it that are still intact are written to a file of JSON lines, ready to be imported again.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from blockdb.audit.auditor import audit
+from blockdb.config import DatabaseConfig
+from blockdb.database import creation, keys
+from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
+from blockdb.format import mark as mark_format
+from blockdb.format import record, segment
+from blockdb.format.frame import BadFrame
+from blockdb.format.mark import Mark
+from blockdb.format.place import place_of
+from blockdb.format.walk import DamagedChain, walk
+from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.lsm.memtable import Memtable
+from blockdb.storage import manifest as manifests
+from blockdb.storage.chain import Chain
+from blockdb.storage.door import Door, guarded
+from blockdb.storage.maintenance import Frozen, Tables
+from blockdb.storage.manifest import Manifest, ReplayPoint
+from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_metadata, save_registry
+from blockdb.storage.reader import Reader
+from blockdb.storage.recovery import Recovered
+from blockdb.types import Progress, Report
+
+TABLE_RECORDS: Final = 200_000
+"""How many records a rebuilt table has: memory stays bounded however long the chain is."""
+
+_RECORD_START: Final = bytes((0x00, record.PLAIN))
+
+
+@dataclass
+class Repair:
+    """What was found, what was done, and what is left."""
+
+    before: Report
+    after: Report
+    actions: list[str] = field(default_factory=list)
+    """What was done, in words."""
+    quarantine: Path | None = None
+    """Where everything that was replaced stands."""
+    salvaged: int = 0
+    """Records that had to leave the chain; they stand in `salvaged.jsonl` in the quarantine."""
+
+
+def repair(path: Path, progress: Callable[[Progress], None] | None = None) -> Repair:
+    """Repair a database that nobody is writing. O(all bytes).
+
+    Raises DatabaseNotFound, DatabaseLocked, StorageError; and Corruption where not even the beginning of the chain
+    can be read.
+    """
+    files, door = DatabaseFiles(path), Door()
+    if not files.collections.is_dir():
+        raise DatabaseNotFound(f"{path} is no database: it has no collections. Check the path.")
+    with guarded(f"repairing {path}"):
+        lock = door.lock(files.lock)
+        try:
+            before = audit(path, progress)
+            result = Repair(before, before)
+            if not before.valid:
+                _Workshop(door, files, result).rebuild()
+                result.after = audit(path, progress)
+            return result
+        finally:
+            door.close(lock)
+
+
+class _Workshop:
+    def __init__(self, door: Door, files: DatabaseFiles, result: Repair) -> None:
+        self._door = door
+        self._files = files
+        self._result = result
+        self._quarantine = files.quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+    def rebuild(self) -> None:
+        """Make the database whole again, from the outside in."""
+        if self._files.lock.stat().st_size:
+            self._set_aside(self._files.lock)
+            self._door.write_all(self._door.open_append(self._files.lock), b"")
+        self._rebuild_keys()
+        ids = sorted(path.name for path in self._files.collections.iterdir() if path.is_dir())
+        names = self._names(ids)
+        for name, collection_id in names.items():
+            self._rebuild_collection(self._files.collection(collection_id), name, collection_id)
+
+    def _rebuild_keys(self) -> None:
+        door, files = self._door, self._files
+        try:
+            known = keys.load_public_keys(door, files)
+        except BlockDBError:
+            known = []
+            self._set_aside(files.public_keys)
+        try:
+            public_key = keys.load_signer(door, files).public_key
+        except BlockDBError:
+            self._set_aside(files.signing_key)
+            public_key = keys.create_signer(door, files).public_key
+            self._note("made a new signing key; blocks that were signed with the lost one keep its signature")
+        if public_key not in known:
+            keys.save_public_keys(door, files, [*known, public_key])
+            self._note("rebuilt the list of public keys")
+
+    def _names(self, ids: list[str]) -> dict[str, str]:
+        try:
+            return load_registry(self._door, self._files.registry)
+        except BlockDBError:
+            self._set_aside(self._files.registry)
+        names = {}
+        for collection_id in ids:
+            try:
+                name = load_metadata(self._door, self._files.collection(collection_id).metadata).name
+            except BlockDBError:
+                name = creation.DEFAULT_COLLECTION if len(ids) == 1 else collection_id
+            names[name] = collection_id
+        save_registry(self._door, self._files.registry, names)
+        self._note("rebuilt the registry from the collections' directories")
+        return names
+
+    def _rebuild_collection(self, files: CollectionFiles, name: str, collection_id: str) -> None:
+        metadata = self._metadata(files, name, collection_id)
+        end = self._cut(files, metadata)
+        for path in (files.manifest, files.mark, *sorted(files.tables.iterdir())):
+            self._set_aside(path)
+        self._door.make_directory(files.tables)
+        records = _rebuild_tables(self._door, files, metadata, end)
+        mark = Mark(metadata.uuid, self._door.boot_id(), end, end, clean=True)
+        self._door.replace(files.mark, mark_format.encode(mark))
+        self._note(f"rebuilt manifest, mark and tables of collection {name} from the {records} records of its chain")
+
+    def _metadata(self, files: CollectionFiles, name: str, collection_id: str) -> Metadata:
+        try:
+            metadata = load_metadata(self._door, files.metadata)
+            if metadata.id == collection_id:
+                return metadata
+        except BlockDBError:
+            pass
+        self._set_aside(files.metadata)
+        metadata = _derive_metadata(self._door, files, name, collection_id)
+        save_metadata(self._door, files.metadata, metadata)
+        self._note(f"derived the metadata of collection {name}: blocks of {metadata.blockchain_batch_size} records")
+        return metadata
+
+    def _cut(self, files: CollectionFiles, metadata: Metadata) -> int:
+        """Keep the chain up to the first damage, and return its end; save what is intact after it."""
+        numbers = _segment_numbers(files)
+        for position, number in enumerate(numbers):
+            buffer = files.segment(number).read_bytes()
+            damage = _first_damage(buffer, number, position, metadata)
+            if damage is None:
+                continue
+            if number == 0 and damage == 0:
+                raise Corruption(str(files.segment(0)), 0, "the header of the first chain file is damaged")
+            later = [files.segment(other).read_bytes() for other in numbers[position + 1 :]]
+            self._salvage([buffer[damage:], *later])
+            for other in numbers[position:]:
+                self._set_aside(files.segment(other), copy=other == number and damage > 0)
+            if damage == 0:
+                return place_of(number - 1, self._door.size(files.segment(number - 1)))
+            self._truncate(files.segment(number), damage)
+            self._note(
+                f"kept the chain of collection {metadata.name} up to byte {damage} of {files.segment(number).name}"
+            )
+            return place_of(number, damage)
+        last = numbers[-1]
+        return place_of(last, self._door.size(files.segment(last)))
+
+    def _salvage(self, stretches: list[bytes]) -> None:
+        records = [item for stretch in stretches for item in _intact_records(stretch)]
+        if not records:
+            return
+        lines = [
+            json.dumps({"key": _text(key), "value": _text(value), "encoding": "base64"}) + "\n"
+            for key, value in records
+        ]
+        self._quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._door.create(self._quarantine / "salvaged.jsonl", "".join(lines).encode())
+        self._result.salvaged += len(records)
+        self._note(f"wrote {len(records)} intact records from after the damage to salvaged.jsonl; import it again")
+
+    def _truncate(self, path: Path, size: int) -> None:
+        descriptor = self._door.open_append(path)
+        try:
+            self._door.truncate(descriptor, size)
+            self._door.force(descriptor)
+        finally:
+            self._door.close(descriptor)
+
+    def _set_aside(self, path: Path, *, copy: bool = False) -> None:
+        if not path.exists():
+            return
+        target = self._quarantine / path.relative_to(self._files.root)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (shutil.copy2 if copy else shutil.move)(path, target)
+        self._result.quarantine = self._quarantine
+
+    def _note(self, action: str) -> None:
+        self._result.actions.append(action)
+
+
+def _segment_numbers(files: CollectionFiles) -> list[int]:
+    numbers = sorted(int(path.stem) for path in files.chain.glob("*.chain") if path.stem.isdigit())
+    whole = [number for expected, number in enumerate(numbers) if number == expected]
+    if not whole:
+        raise Corruption(str(files.segment(0)), None, "the first chain file is missing")
+    return numbers
+
+
+def _first_damage(buffer: bytes, number: int, expected: int, metadata: Metadata) -> int | None:
+    """Where a chain file is no longer what was written; 0 where it does not even begin, None where it is intact."""
+    try:
+        header = segment.decode(buffer)
+    except BadFrame:
+        return 0
+    if (header.collection, header.number, number) != (metadata.uuid, expected, expected):
+        return 0
+    try:
+        for _ in walk(buffer, segment.HEADER_BYTES, len(buffer)):
+            pass
+    except DamagedChain as error:
+        return error.offset
+    return None
+
+
+def _intact_records(stretch: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Every record in these bytes whose check still matches, wherever it begins."""
+    at = stretch.find(_RECORD_START)
+    while at >= 0:
+        start = at - 4
+        try:
+            frame = record.decode(stretch, start) if start >= 0 else None
+        except BadFrame:
+            frame = None
+        if frame is not None:
+            yield frame.key, frame.value
+        at = stretch.find(_RECORD_START, at + 1 if frame is None else start + frame.size)
+
+
+def _derive_metadata(door: Door, files: CollectionFiles, name: str, collection_id: str) -> Metadata:
+    """What the chain tells of its collection. The size of blocks is that of the first one, if there is one."""
+    metadata = Metadata(collection_id, name, 0, DatabaseConfig().blockchain_batch_size)
+    chain = Chain(door, files, metadata.uuid)
+    created_ms, redactable = 0, False
+    for _, _, frame in chain.walk(segment.HEADER_BYTES, place_of(0, chain.size(0))):
+        if isinstance(frame, record.RecordFrame):
+            created_ms, redactable = created_ms or frame.time_ms, frame.kind == record.REDACTABLE
+        else:
+            return Metadata(collection_id, name, created_ms // 1000, frame.header.records, redactable)
+    return Metadata(collection_id, name, created_ms // 1000, metadata.blockchain_batch_size, redactable)
+
+
+def _rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: int) -> int:
+    """Write tables over the whole chain, and a manifest that counts them. Returns how many records there are."""
+    reader = Reader(door, files, metadata)
+    manifest = Manifest(metadata.id)
+    manifests.save(door, files.manifest, manifest)
+    tables = Tables(door, files, metadata.uuid, manifest, reader.open_table)
+    start = segment.HEADER_BYTES
+    state = Recovered(Memtable(0, 0, start), start, start, 0)
+    for place, after, frame in reader.chain.walk(start, end):
+        state.take(place, after, frame, 0)
+        if len(state.memtable) >= TABLE_RECORDS:
+            tables.write(_freeze(state))
+            memtable = state.memtable
+            blocks = memtable.first_block + len(memtable.seals)
+            state.memtable = Memtable(state.next_sequence, blocks, state.end)
+    if len(state.memtable):
+        tables.write(_freeze(state))
+    return state.next_sequence
+
+
+def _freeze(state: Recovered) -> Frozen:
+    place = state.pending[0].place if state.pending else state.end
+    head_seal = state.last_seal[0] if state.last_seal else 0
+    return Frozen(state.memtable, state.end, ReplayPoint(place, state.next_sequence - len(state.pending), head_seal))
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
