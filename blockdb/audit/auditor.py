@@ -17,6 +17,8 @@ from blockdb.errors import DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
+from blockdb.format.place import place_of
+from blockdb.format.segment import HEADER_BYTES
 from blockdb.layout import SEGMENT_SUFFIX, CollectionFiles, DatabaseFiles, number_of
 from blockdb.ledger.signature import Signer, key_id_of
 from blockdb.types import Progress, Report
@@ -122,7 +124,10 @@ class _Run:
         if mark is None:
             return None
         last = len(segments) - 1
-        if mark.clean and mark.written != last << 32 | len(segments[last][1]):
+        if last > mark.written >> 32 and len(segments[last][1]) == HEADER_BYTES:
+            last -= 1  # it was begun for a record that never came
+        at_end = mark.written == place_of(last, len(segments[last][1]))
+        if mark.clean and not at_end:
             self.findings.add(segments[last][0], "the chain file does not have the size that it had when it was closed")
         return mark.written if mark.clean or mark.written >> 32 == last else None
 

@@ -32,7 +32,7 @@ class Filter:
 
     @classmethod
     def load(cls, data: bytes) -> Filter:
-        """The filter that `save` wrote. Raises ValueError where the bytes are none."""
+        """The filter that `save` wrote; whoever loads it has checked that these are its bytes."""
         return cls(Bloom.load_bytes(data, same_number))
 
     def save(self) -> bytes:

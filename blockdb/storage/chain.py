@@ -15,7 +15,7 @@ from blockdb.format.record import RecordFrame
 from blockdb.format.walk import DamagedChain, bodies, walk
 from blockdb.layout import SEGMENT_SUFFIX, CollectionFiles, number_of
 from blockdb.lsm.merge import Item
-from blockdb.storage.door import Door
+from blockdb.storage.door import Door, guarded
 
 T = TypeVar("T")
 Located = tuple[int, int, RecordFrame | Seal]
@@ -45,7 +45,8 @@ class Chain:
 
     def size(self, number: int) -> int:
         """The size of a chain file in bytes."""
-        return self._door.size(self._files.segment(number))
+        with guarded("reading the chain"):
+            return self._door.size(self._files.segment(number))
 
     def item_at(self, place: int) -> Item:
         """The key and the value of the record at `place`. O(1)."""
@@ -104,13 +105,14 @@ class Chain:
 
     def _checked(self, number: int) -> mmap:
         path = self._files.segment(number)
-        try:
-            buffer = self._door.map_read(path)
-            header = segment.decode(buffer)
-        except FileNotFoundError:
-            raise Corruption(str(path), None, "the chain file is missing") from None
-        except ValueError as error:  # an empty file cannot be mapped; BadFrame is a ValueError too
-            raise Corruption(str(path), 0, str(error)) from None
+        with guarded("reading the chain"):
+            try:
+                buffer = self._door.map_read(path)
+                header = segment.decode(buffer)
+            except FileNotFoundError:
+                raise Corruption(str(path), None, "the chain file is missing") from None
+            except ValueError as error:  # an empty file cannot be mapped; BadFrame is a ValueError too
+                raise Corruption(str(path), 0, str(error)) from None
         if header.collection != self._collection or header.number != number:
             raise Corruption(str(path), 0, "the chain file belongs elsewhere")
         return buffer

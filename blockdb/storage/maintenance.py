@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from os import getpid
@@ -98,6 +99,12 @@ class Tables:
         )
         return table
 
+    def remove(self, tables: Sequence[Table]) -> None:
+        """Remove tables that were merged. Where the system refuses, the next opening does it."""
+        for table in tables:
+            with suppress(OSError):
+                self._door.remove(self._files.table(table.header.number))
+
     def remove_unused(self) -> None:
         """Remove what the manifest does not count: tables that were merged, and what a killed writer left behind."""
         for name in self._door.names(self._files.tables):
@@ -116,7 +123,7 @@ class Tables:
             if records < WORTHWHILE_RECORDS or not build_in_process(self._files, header, merged, temporary):
                 self._door.create(temporary, build(header, *rows()))
             self._door.rename(temporary, path)
-        return self._open(header.number)
+            return self._open(header.number)
 
     def _commit(self, change: Callable[[Sequence[int]], list[int]], **others: object) -> None:
         with self._changing, guarded("writing the manifest"):

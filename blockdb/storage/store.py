@@ -11,7 +11,7 @@ from time import perf_counter_ns, time_ns
 from typing import Final
 
 from blockdb.config import DatabaseConfig
-from blockdb.errors import BlockDBError, Corruption, DuplicateKey, StorageError, WritesStopped
+from blockdb.errors import BlockDBError, DuplicateKey, WritesStopped
 from blockdb.format import batch
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -73,7 +73,7 @@ class Store(Reader):
         self._compacting = Lock()
         self.compaction_failure: BlockDBError | None = None
         self._frozen: deque[Frozen] = deque()
-        self._failure: StorageError | None = None
+        self._failure: BlockDBError | None = None
         self._tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         self._tables.remove_unused()
         self._attention = False
@@ -204,6 +204,14 @@ class Store(Reader):
         self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return range(first, first + len(keys))
 
+    def _try_again(self) -> None:
+        """Memtables could not be written; a write goes on only if that succeeds now."""
+        self._failure = None
+        self._flusher.wake()
+        self._room.wait_for(lambda: len(self._frozen) < MAX_FROZEN or self._failure or self.closed)
+        if self._failure is not None:
+            raise self._failure
+
     def _now_ms(self) -> int:
         """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
         now_ms = time_ns() // 1_000_000
@@ -216,7 +224,7 @@ class Store(Reader):
         """See to what is rare before a write: a closed or failing collection, seals that wait, a full chain file."""
         self.check_open()
         if self._failure is not None and len(self._frozen) >= MAX_FROZEN:
-            raise self._failure
+            self._try_again()
         self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
             self._log.roll(self.next_sequence)
@@ -352,8 +360,7 @@ class Store(Reader):
             rest = self.view.tables
             self.view = View(self.view.memtables, (*rest[:at], merged, *rest[at + len(tables) :]))
             self.compactions += 1
-        for table in tables:
-            self.door.remove(self.files.table(table.header.number))
+        self._tables.remove(tables)
 
     # What the threads do: a failure stands in `_failure`, and writers are told when there is no room left.
 
@@ -364,7 +371,7 @@ class Store(Reader):
     def _flush_in_background(self) -> None:
         try:
             self._flush_frozen()
-        except StorageError as error:
+        except BlockDBError as error:
             self._fail(error)
 
     def _compact_in_background(self) -> None:
@@ -372,10 +379,10 @@ class Store(Reader):
             with self._compacting:
                 while not self.closed and self._compact_once():
                     pass
-        except (StorageError, Corruption) as error:
+        except BlockDBError as error:
             self.compaction_failure = error
 
-    def _fail(self, error: StorageError) -> None:
+    def _fail(self, error: BlockDBError) -> None:
         with self._writing:
             self._failure = error
             self._attention = True
