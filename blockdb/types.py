@@ -133,7 +133,7 @@ class Statistics:
     data_bytes: int
     """Keys and values."""
     blocks: int
-    """Sealed ones."""
+    """Sealed ones; those of a busy writer are sealed a moment after they are full."""
     open_block_records: int
     open_block_bytes: int
     head_hash: bytes

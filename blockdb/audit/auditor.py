@@ -27,7 +27,7 @@ ProgressCallback = Callable[[Progress], None]
 CancelCallback = Callable[[], bool]
 
 ATTEMPTS = 5
-"""A writer may replace tables while their files are being opened; then they are looked up again."""
+"""A live writer may replace tables, or change the mark, while they are read; then they are looked at again."""
 
 
 def audit(path: Path, progress: ProgressCallback | None = None, cancel: CancelCallback | None = None) -> Report:
@@ -107,16 +107,18 @@ class _Run:
             self._check_manifest(files, manifest, chain, tables)
 
     def _mark(self, files: CollectionFiles, collection: bytes) -> Mark | None:
-        try:
-            mark = mark_format.decode(files.mark.read_bytes())
-        except OSError as error:
-            self.findings.add(files.mark, f"the file cannot be read: {error.strerror}")
-        except BadFrame as error:
-            self.findings.add(files.mark, str(error))
-        else:
-            if mark.collection == collection:
-                return mark
-            self.findings.add(files.mark, "the mark belongs to another collection")
+        wrong = "the mark belongs to another collection"
+        for _ in range(ATTEMPTS):
+            try:
+                mark = mark_format.decode(files.mark.read_bytes())
+            except OSError as error:
+                wrong = f"the file cannot be read: {error.strerror}"
+            except BadFrame as error:
+                wrong = str(error)
+            else:
+                if mark.collection == collection:
+                    return mark
+        self.findings.add(files.mark, wrong)
         return None
 
     def _end(self, files: CollectionFiles, mark: Mark | None, segments: list[tuple[Path, mmap]]) -> int | None:

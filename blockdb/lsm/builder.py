@@ -45,7 +45,7 @@ def build(description: TableHeader, keys: Sequence[bytes], places: Sequence[int]
 
 
 def _assign_slots(hashes: Sequence[int], home_slots: int) -> tuple[list[int], int]:
-    """A slot for each hash, none before its home, and how many slots that takes.
+    """A slot for each hash, none before its home, and how many slots that takes: an empty one after every home.
 
     Placed in the order of their hashes, each goes to its home or next to the one before: linear probing without
     a search, since the order of hashes is that of homes.
@@ -55,4 +55,4 @@ def _assign_slots(hashes: Sequence[int], home_slots: int) -> tuple[list[int], in
     for ordinal in sorted(range(len(hashes)), key=hashes.__getitem__):
         last = max(last + 1, home_slot(hashes[ordinal], home_slots))
         slot_of[ordinal] = last
-    return slot_of, last + 2
+    return slot_of, max(last, home_slots - 1) + 2

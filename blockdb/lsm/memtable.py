@@ -75,6 +75,20 @@ class Memtable:
         with self._ordering:
             return list(self._in_order()[first:stop])
 
+    def after(self, key: bytes, inclusive: bool, count: int) -> list[bytes]:
+        """The next keys from `key` up, with or without itself, `count` at most. O(count + log n)."""
+        with self._ordering:
+            ordered = self._in_order()
+            first = ordered.bisect_left(key) if inclusive else ordered.bisect_right(key)
+            return list(ordered[first : first + count])
+
+    def before(self, key: bytes | None, count: int) -> list[bytes]:
+        """The last keys below `key`, or of all if there is none, `count` at most. O(count + log n)."""
+        with self._ordering:
+            ordered = self._in_order()
+            stop = len(ordered) if key is None else ordered.bisect_left(key)
+            return list(ordered[max(stop - count, 0) : stop])
+
     def _in_order(self) -> SortedList[bytes]:
         """All keys in order: O(n log n) at first, then O(m log n) for the m that came since."""
         if len(self._ordered) < len(self.index):

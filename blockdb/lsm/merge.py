@@ -5,6 +5,7 @@ Since nothing is ever overwritten, a key is in exactly one source: merging needs
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -24,10 +25,6 @@ _key = itemgetter(0)
 class Source(Protocol[V]):
     """Sorted keys, each with something, that can be reached by position."""
 
-    @property
-    def stable(self) -> bool:
-        """Whether positions stay what they are; those of a memtable move when it grows."""
-
     def __len__(self) -> int:
         """How many items there are."""
 
@@ -35,7 +32,60 @@ class Source(Protocol[V]):
         """How many keys are smaller than `key`."""
 
     def window(self, first: int, stop: int) -> list[tuple[bytes, V]]:
-        """The items at positions `first` to `stop - 1`; `first` may be negative and `stop` beyond the end."""
+        """The items at positions `first` to `stop - 1`, as far as there are any."""
+
+
+class Cursor(ABC, Generic[V]):
+    """Walks one source up or down, a window at a time; what was fetched and not yet taken waits in key order."""
+
+    def __init__(self, reverse: bool) -> None:
+        self._reverse = reverse
+        self._size = FIRST_WINDOW
+        self.waiting: list[tuple[bytes, V]] = []
+        self.done = False
+
+    @abstractmethod
+    def fetch(self, size: int) -> list[tuple[bytes, V]]:
+        """The next items, in key order, `size` of them unless the source ends."""
+
+    def fill(self) -> None:
+        """Fetch the next window if nothing waits."""
+        if self.waiting or self.done:
+            return
+        self.waiting = self.fetch(self._size)
+        self.done = len(self.waiting) < self._size
+        self._size = min(self._size * 2, LAST_WINDOW)
+
+    def take(self, bound: bytes | None) -> list[tuple[bytes, V]]:
+        """Take what is not beyond `bound` in the direction of the walk; everything if there is no bound."""
+        if bound is None:
+            cut = 0 if self._reverse else len(self.waiting)
+        else:
+            cut = (bisect_left if self._reverse else bisect_right)(self.waiting, bound, key=_key)
+        if self._reverse:
+            taken, self.waiting = self.waiting[cut:], self.waiting[:cut]
+        else:
+            taken, self.waiting = self.waiting[:cut], self.waiting[cut:]
+        return taken
+
+
+class PositionCursor(Cursor[V]):
+    """Walks a source whose positions stay what they are: a table."""
+
+    def __init__(self, source: Source[V], at: int, reverse: bool) -> None:
+        super().__init__(reverse)
+        self._source = source
+        self._at = at
+
+    def fetch(self, size: int) -> list[tuple[bytes, V]]:
+        """The next items."""
+        if self._reverse:
+            first, stop = max(self._at - size, 0), self._at
+            self._at = first
+        else:
+            first, stop = self._at, self._at + size
+            self._at = stop
+        return self._source.window(first, stop)
 
 
 def split(sources: Sequence[Source[V]], place: int) -> list[int]:
@@ -63,54 +113,8 @@ def split(sources: Sequence[Source[V]], place: int) -> list[int]:
             high = [min(pair) for pair in zip(high, at, strict=True)]
 
 
-class _Cursor(Generic[V]):
-    """Walks one source up or down, a window at a time; what was fetched and not yet taken waits in key order."""
-
-    def __init__(self, source: Source[V], at: int, reverse: bool) -> None:
-        self._source = source
-        self._at = at
-        self._reverse = reverse
-        self._last: bytes | None = None
-        self._size = FIRST_WINDOW
-        self.waiting: list[tuple[bytes, V]] = []
-        self.done = False
-
-    def fill(self) -> None:
-        """Fetch the next window if nothing waits."""
-        if self.waiting or self.done:
-            return
-        if self._last is not None and not self._source.stable:
-            self._at = self._source.position(self._last) + (not self._reverse)
-        if self._reverse:
-            first, stop = max(self._at - self._size, 0), self._at
-            self._at = first
-        else:
-            first, stop = self._at, self._at + self._size
-            self._at = stop
-        self.waiting = self._source.window(first, stop)
-        self.done = len(self.waiting) < self._size
-        self._size = min(self._size * 2, LAST_WINDOW)
-        if self.waiting:
-            self._last = self.waiting[0 if self._reverse else -1][0]
-
-    def take(self, bound: bytes | None) -> list[tuple[bytes, V]]:
-        """Take what is not beyond `bound` in the direction of the walk; everything if there is no bound."""
-        if bound is None:
-            cut = 0 if self._reverse else len(self.waiting)
-        else:
-            cut = (bisect_left if self._reverse else bisect_right)(self.waiting, bound, key=_key)
-        if self._reverse:
-            taken, self.waiting = self.waiting[cut:], self.waiting[:cut]
-        else:
-            taken, self.waiting = self.waiting[:cut], self.waiting[cut:]
-        return taken
-
-
-def merge(
-    sources: Sequence[Source[V]], positions: Sequence[int], *, reverse: bool = False
-) -> Iterator[list[tuple[bytes, V]]]:
-    """All items from `positions` on in key order, or before them in the opposite one, a run at a time."""
-    cursors = [_Cursor(source, at, reverse) for source, at in zip(sources, positions, strict=True)]
+def merge(cursors: Sequence[Cursor[V]], *, reverse: bool = False) -> Iterator[list[tuple[bytes, V]]]:
+    """All items of all cursors, which walk in the same direction, in the order of that walk: a run at a time."""
     end = 0 if reverse else -1
     while True:
         for cursor in cursors:

@@ -33,8 +33,6 @@ class Table:
     every method when a page that it needs is damaged; the constructor raises it when header or filter are.
     """
 
-    stable = True
-
     def __init__(self, buffer: Buffer, path: str, item_at: Callable[[int], Item]) -> None:
         self.path = path
         self.buffer = buffer

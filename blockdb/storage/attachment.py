@@ -101,7 +101,7 @@ class Attachment(Reader):
             identity = self._look()
             try:
                 self._read_all(identity)
-            except (FileNotFoundError, Corruption):
+            except Corruption:
                 if self._look() == identity:
                     raise
             else:

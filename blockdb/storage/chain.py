@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from mmap import mmap
+from threading import Lock
 from typing import TypeVar
 
 from blockdb.errors import Corruption
@@ -33,6 +34,7 @@ class Chain:
         self._files = files
         self._collection = collection
         self._maps: list[mmap] = []
+        self._mapping = Lock()
 
     def segments(self) -> int:
         """How many chain files there are. Raises Corruption where one of them is missing."""
@@ -97,11 +99,12 @@ class Chain:
 
     def segment(self, number: int, size: int) -> mmap:
         """A chain file, mapped at least up to `size` where it has so many bytes. Checks its header at first."""
-        while len(self._maps) <= number:
-            self._maps.append(self._checked(len(self._maps)))
-        if len(self._maps[number]) < size:
-            self._maps[number] = self._checked(number)
-        return self._maps[number]
+        with self._mapping:
+            while len(self._maps) <= number:
+                self._maps.append(self._checked(len(self._maps)))
+            if len(self._maps[number]) < size:
+                self._maps[number] = self._checked(number)
+            return self._maps[number]
 
     def _checked(self, number: int) -> mmap:
         path = self._files.segment(number)
@@ -123,7 +126,6 @@ class Chain:
             try:
                 return decode(self.segment(number, offset), offset)
             except TornFrame:  # the file may have grown since it was mapped
-                self._maps[number] = self._checked(number)
-                return decode(self._maps[number], offset)
+                return decode(self.segment(number, self.size(number)), offset)
         except BadFrame as error:
             raise self.corruption(place, str(error)) from None

@@ -58,7 +58,7 @@ class OpenBlock:
     @property
     def is_full(self) -> bool:
         """Whether there is a full block among its records."""
-        return bool(self._full_count())
+        return len(self._bodies) >= self.records_limit or self._size >= BLOCK_MAX_BYTES
 
     def postpone(self) -> None:
         """Somebody else closes the blocks that are full now: `add` speaks up again with the next one."""

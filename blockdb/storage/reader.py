@@ -74,7 +74,7 @@ class Reader:
         raise NotImplementedError
 
     def refresh(self) -> None:
-        """See what was written since. A writer has nothing to do for that."""
+        """See what was written, and sealed, since."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None. O(memtables + tables)."""
@@ -150,9 +150,15 @@ class Reader:
                 yield Problem("(memory)", None, None, sequence, key, "the value in memory is not that in the chain")
 
     def open_table(self, number: int) -> Table:
-        """A table of this collection. Raises Corruption; FileNotFoundError where a writer removed it meanwhile."""
+        """A table of this collection. Raises Corruption, also where it is missing."""
         path = self.files.table(number)
-        return Table(self.door.map_read(path), str(path), self.chain.item_at)
+        try:
+            buffer = self.door.map_read(path)
+        except FileNotFoundError:
+            raise Corruption(str(path), None, "the table is missing") from None
+        except ValueError:
+            raise Corruption(str(path), 0, "the table is empty") from None
+        return Table(buffer, str(path), self.chain.item_at)
 
     def check_open(self) -> None:
         """Raises DatabaseClosed."""

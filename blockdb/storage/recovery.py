@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from time import perf_counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from blockdb.errors import Corruption
 from blockdb.format import mark as mark_format
@@ -87,26 +87,50 @@ class Recovered:
             self.memtable.seals.append(place)
 
 
+READ_ATTEMPTS: Final = 5
+"""The mark of a live writer may be read in the middle of a change; then it is read again."""
+
+
 def read_mark(door: Door, files: CollectionFiles, collection: bytes) -> Mark | str:
     """The mark on disk, or what is wrong with it."""
-    try:
-        mark = mark_format.decode(door.read(files.mark))
-    except FileNotFoundError:
-        return "the mark is missing"
-    except BadFrame as error:
-        return str(error)
-    return mark if mark.collection == collection else "the mark belongs to another collection"
+    wrong = ""
+    for _ in range(READ_ATTEMPTS):
+        try:
+            mark = mark_format.decode(door.read(files.mark))
+        except FileNotFoundError:
+            return "the mark is missing"
+        except BadFrame as error:
+            wrong = str(error)
+            continue
+        return mark if mark.collection == collection else "the mark belongs to another collection"
+    return wrong
 
 
-def trusted_place(mark: Mark | str, boot_id: bytes) -> int:
-    """Up to where the log must be intact: all that was written, unless the machine went down since.
+@dataclass(frozen=True)
+class Trust:
+    """What the mark lets us believe of the log."""
 
-    After a power cut the page of the mark may be younger than those of the log: then only what was forced counts.
+    place: int
+    """Up to here everything must be intact."""
+    rubbish: bool
+    """Whether what follows may be anything: after a power cut, pages that were not forced."""
+    end: int | None
+    """Where the log must end, if it was closed."""
+
+
+def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
+    """All that was written must be there, unless the machine went down since: then what was forced.
+
+    After a power cut the page of the mark may be younger, or older, than those of the log. Whatever tables point at
+    was forced before they were written.
     """
     if isinstance(mark, str):
-        return 0
-    same_boot = mark.boot_id == boot_id and any(boot_id)
-    return mark.written if mark.clean or same_boot else mark.forced
+        return Trust(flushed_place, rubbish=False, end=None)
+    if mark.clean:
+        return Trust(mark.written, rubbish=False, end=mark.written)
+    if mark.boot_id == boot_id and any(boot_id):
+        return Trust(mark.written, rubbish=False, end=None)
+    return Trust(max(mark.forced, flushed_place), rubbish=True, end=None)
 
 
 def recover(
@@ -126,9 +150,10 @@ def recover(
     if replay.head_seal:
         state.last_seal = (replay.head_seal, chain.seal_at(replay.head_seal))
         state.last_time_ms = state.last_seal[1].header.last_time_ms
-    _replay(state, files, chain, manifest, mark, trusted_place(mark, door.boot_id()))
-    if not isinstance(mark, str) and mark.clean and not is_end(state.end, mark.written):
-        raise chain.corruption(mark.written, "the chain has more bytes than when it was closed")
+    trust = trust_in(mark, door.boot_id(), manifest.flushed_place)
+    _replay(state, files, chain, manifest, trust)
+    if trust.end is not None and (state.torn_bytes or not is_end(state.end, trust.end)):
+        raise chain.corruption(trust.end, "the chain does not end where it did when it was closed")
     state.forced = min(state.forced, state.end)
     state.elapsed_ms = (perf_counter() - start) * 1000
     return state
@@ -142,11 +167,9 @@ def is_end(end: int, written: int) -> bool:
     return end in (written, place_of(split_place(written)[0] + 1, segment.HEADER_BYTES))
 
 
-def _replay(
-    state: Recovered, files: CollectionFiles, chain: Chain, manifest: Manifest, mark: Mark | str, trusted: int
-) -> None:
+def _replay(state: Recovered, files: CollectionFiles, chain: Chain, manifest: Manifest, trust: Trust) -> None:
     last_segment = chain.segments() - 1
-    _require(files, last_segment, trusted, manifest)
+    _require(files, chain, last_segment, trust.place)
     number, offset = split_place(state.end)
     while number <= last_segment:
         base, size = place_of(number, 0), chain.size(number)
@@ -156,24 +179,19 @@ def _replay(
             for at, end, frame in walk(chain.segment(number, size), offset, size):
                 state.take(base + at, base + end, frame, manifest.flushed_sequence)
         except DamagedChain as error:
-            torn = error.torn or _is_unwritten(mark, trusted, base + error.offset)
-            if number < last_segment or base + error.offset < trusted or not torn:
-                raise Corruption(str(files.segment(number)), error.offset, str(error)) from None
+            forgiven = number == last_segment and base + error.offset >= trust.place and (error.torn or trust.rubbish)
+            if not forgiven:
+                raise chain.corruption(base + error.offset, str(error)) from None
             state.torn_bytes = size - error.offset
         number, offset = number + 1, 0
 
 
-def _is_unwritten(mark: Mark | str, trusted: int, place: int) -> bool:
-    """Whether damage at `place` can come of a power cut: pages beyond what was forced may hold anything."""
-    return not isinstance(mark, str) and not mark.clean and trusted == mark.forced != mark.written and place >= trusted
-
-
-def _require(files: CollectionFiles, last_segment: int, trusted: int, manifest: Manifest) -> None:
-    number, offset = split_place(max(trusted, manifest.flushed_place))
+def _require(files: CollectionFiles, chain: Chain, last_segment: int, trusted: int) -> None:
+    number, offset = split_place(trusted)
     path = files.segment(number)
     if number > last_segment:
         raise Corruption(str(path), None, "the chain file is missing")
-    size = path.stat().st_size
+    size = chain.size(number)
     if size < offset:
         raise Corruption(str(path), size, f"the chain file was cut: it should have at least {offset} bytes")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
@@ -27,12 +27,15 @@ from blockdb.storage.process import start_python
 
 _PLACE: Final = Struct("<Q")
 _PREFIX_BYTES: Final = 9
+_DONE: Final = bytes(_PREFIX_BYTES)
+"""What the process says after the last seal that follows from a request."""
 
 
 class SealingProcess:
     """The process, as its writer sees it. `accept` is called with each closed block, in order, in a thread of ours.
 
-    After the last one `ended` is called once, whether the process was closed or died.
+    It is called with None when all is accepted that follows from a request. At last `ended` is called once, whether
+    the process was closed or died.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class SealingProcess:
         collection: bytes,
         block: OpenBlock,
         start: int,
-        accept: Callable[[Seal], None],
+        accept: Callable[[Seal | None], None],
         ended: Callable[[], None],
     ) -> None:
         """Start it: it goes on from the writer's open block, whose first record is at the place `start`.
@@ -60,6 +63,7 @@ class SealingProcess:
             "limit": block.records_limit,
         }
         self._process = start_python("blockdb.storage.sealing_process", json.dumps(job))
+        self.requested = 0
         self._accept = accept
         self._ended = ended
         self._thread = Thread(target=self._listen, name="blockdb-seal", daemon=True)
@@ -70,6 +74,7 @@ class SealingProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(_PLACE.pack(end))
         self._process.stdin.flush()
+        self.requested += 1
 
     def close(self) -> None:
         """Let it finish what was requested, and wait until that is accepted."""
@@ -83,20 +88,26 @@ class SealingProcess:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with self._process.stdout as output:
-            while (seal := _read_seal(output)) is not None:
-                self._accept(seal)
-        self._process.wait()
-        self._ended()  # nobody requests anything any more
-        self._close_requests()
+        try:
+            with self._process.stdout as output:
+                for seal in _read_seals(output):
+                    self._accept(seal)
+        finally:
+            self._process.kill()  # it has ended, or says what is no seal
+            self._process.wait()
+            self._ended()  # nobody requests anything any more
+            self._close_requests()
 
 
-def _read_seal(stream: IO[bytes]) -> Seal | None:
-    prefix = stream.read(_PREFIX_BYTES)
-    if len(prefix) < _PREFIX_BYTES:
-        return None
-    frame = prefix + stream.read(seal_bytes(prefix) - len(prefix))
-    return decode_seal(frame, 0)[0] if len(frame) == seal_bytes(prefix) else None
+def _read_seals(stream: IO[bytes]) -> Iterator[Seal | None]:
+    while len(prefix := stream.read(_PREFIX_BYTES)) == _PREFIX_BYTES:
+        if prefix == _DONE:
+            yield None
+            continue
+        frame = prefix + stream.read(seal_bytes(prefix) - len(prefix))
+        if len(frame) < seal_bytes(prefix):
+            return
+        yield decode_seal(frame, 0)[0]
 
 
 def main(argument: str) -> None:
@@ -114,4 +125,5 @@ def main(argument: str) -> None:
         at = end
         for seal in block.seal():
             sys.stdout.buffer.write(encode_seal(seal))
+        sys.stdout.buffer.write(_DONE)
         sys.stdout.buffer.flush()

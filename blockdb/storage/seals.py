@@ -53,6 +53,7 @@ class Seals:
         self._room = room
         self._written = written
         self._process: SealingProcess | None = None
+        self._answered = 0
         self._closed_at: deque[float] = deque(maxlen=BUSY_BLOCKS)
         self._waiting: deque[Seal] = deque()
         self._last = state.last_seal[1] if state.last_seal else None
@@ -90,11 +91,18 @@ class Seals:
             self._written(self.head_place)
             self._waiting.popleft()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether every full block is sealed, as far as the log takes seals."""
+        return self._process is None or not self.block.is_full
+
     def settle(self) -> None:
-        """Wait until every full block is sealed."""
-        if self._process is not None:
-            self._request(self._process)
-            self._room.wait_for(lambda: self._process is None or not self.block.is_full)
+        """Wait until every block is sealed that is full now."""
+        process = self._process
+        if process is not None and self.block.is_full:
+            self._request(process)
+            wanted = process.requested
+            self._room.wait_for(lambda: self._process is not process or self._answered >= wanted)
 
     def stop(self) -> None:
         """Let the process finish, if there is one. Without the lock, since the process's last seals take it."""
@@ -112,7 +120,7 @@ class Seals:
         self.block.postpone()
         if self._is_far_behind():
             self.stalls += 1
-            self._room.wait_for(lambda: self._process is None or not self._is_far_behind())
+            self._room.wait_for(lambda: self._process is not process or not self._is_far_behind())
 
     def _is_far_behind(self) -> bool:
         block = self.block
@@ -120,6 +128,7 @@ class Seals:
 
     def _start_process(self) -> None:
         self._closed_at.clear()
+        self._answered = 0
         start = self.block.first_place or self._log.end
         try:
             self._process = SealingProcess(
@@ -128,10 +137,13 @@ class Seals:
         except OSError:
             self._process = None  # the system has no room for one: we go on as before
 
-    def _accept(self, seal: Seal) -> None:
+    def _accept(self, seal: Seal | None) -> None:
         with self._room:
-            self.block.drop(seal.header.records)
-            self._enqueue(seal)
+            if seal is None:
+                self._answered += 1
+            else:
+                self.block.drop(seal.header.records)
+                self._enqueue(seal)
             self._room.notify_all()
 
     def _go_on_alone(self) -> None:

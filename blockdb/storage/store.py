@@ -144,6 +144,12 @@ class Store(Reader):
         """How long forces took."""
         return self._log.latency
 
+    def refresh(self) -> None:
+        """Have every block sealed that is full: whoever looks does not see that sealing may lag behind."""
+        if not self._seals.is_settled:
+            with self._writing:
+                self._seals.settle()
+
     # Writing.
 
     def put(self, key: bytes, value: bytes, sync: bool = False) -> int:

@@ -16,7 +16,7 @@ from blockdb.format.record import RecordFrame
 from blockdb.format.table import TableHeader
 from blockdb.layout import CollectionFiles
 from blockdb.lsm.builder import build
-from blockdb.lsm.merge import merge
+from blockdb.lsm.merge import PositionCursor, merge
 from blockdb.lsm.table import Table
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
@@ -31,8 +31,6 @@ Rows = tuple[Sequence[bytes], Sequence[int], Sequence[int]]
 
 class Entries:
     """A table as a source of merging that gives places instead of values."""
-
-    stable = True
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -67,7 +65,7 @@ def rows_of_tables(tables: Sequence[Table]) -> Rows:
     """The rows of the table that several neighbouring ones make. O(n log k)."""
     keys: list[bytes] = []
     places: list[int] = []
-    for run in merge(list(map(Entries, tables)), [0] * len(tables)):
+    for run in merge([PositionCursor(Entries(table), 0, reverse=False) for table in tables]):
         keys.extend([key for key, _ in run])
         places.extend([place for _, place in run])
     return keys, places, [seal for table in tables for seal in table.seals()]

@@ -9,37 +9,61 @@ from operator import itemgetter
 
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import Item, Source, merge, split
+from blockdb.lsm.merge import Cursor, Item, PositionCursor, Source, merge, split
 from blockdb.lsm.table import Table
 
 
 class Snapshot:
     """A memtable as a source of a scan: without the records that came after the scan began."""
 
-    stable = False
-
     def __init__(self, memtable: Memtable) -> None:
-        self._memtable = memtable
+        self.memtable = memtable
         self._records = len(memtable)
 
     def __len__(self) -> int:
-        return len(self._memtable)
+        return len(self.memtable)
 
     def position(self, key: bytes) -> int:
         """How many keys are smaller."""
-        return self._memtable.position(key)
+        return self.memtable.position(key)
 
     def window(self, first: int, stop: int) -> list[Item]:
         """The items at these positions, also those that came after the snapshot: `visible` leaves them out."""
-        index, values = self._memtable.index, self._memtable.values
-        return [(key, values[index[key]]) for key in self._memtable.window(first, stop)]
+        return self.items(self.memtable.window(first, stop))
+
+    def items(self, keys: list[bytes]) -> list[Item]:
+        """The keys with their values."""
+        index, values = self.memtable.index, self.memtable.values
+        return [(key, values[index[key]]) for key in keys]
 
     def visible(self, items: list[Item]) -> list[Item]:
         """Those of the items that did not come into this memtable after the snapshot."""
-        if len(self._memtable) == self._records:
+        if len(self.memtable) == self._records:
             return items
-        ordinal = self._memtable.index.get
+        ordinal = self.memtable.index.get
         return [item for item in items if ordinal(item[0], -1) < self._records]
+
+
+class KeyCursor(Cursor[bytes]):
+    """Walks a memtable from key to key, since its positions move when it grows."""
+
+    def __init__(self, snapshot: Snapshot, key: bytes | None, reverse: bool) -> None:
+        """Begin at `key` (itself included when walking up, left out when walking down), or at the end if it is None."""
+        super().__init__(reverse)
+        self._snapshot = snapshot
+        self._key = key
+        self._inclusive = True
+
+    def fetch(self, size: int) -> list[Item]:
+        """The next items."""
+        memtable = self._snapshot.memtable
+        if self._reverse:
+            keys = memtable.before(self._key, size)
+        else:
+            keys = memtable.after(self._key or b"", self._inclusive, size)
+        if keys:
+            self._key, self._inclusive = keys[0 if self._reverse else -1], False
+        return self._snapshot.items(keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +138,16 @@ class View:
     def scan(self, range_: Range, offset: int, limit: int | None, reverse: bool) -> Iterator[Item]:
         """The records of the range in key order, or against it, after `offset` of them, `limit` at most."""
         sources = self._sources()
-        positions = range_.last(sources) if reverse else range_.first(sources)
+        edge = range_.stop if reverse else range_.start
+        cursors = [self._cursor(source, edge, reverse) for source in sources]
         if offset:
-            place = sum(positions) + (-offset if reverse else offset)
+            place = sum(range_.last(sources)) - offset if reverse else sum(range_.first(sources)) + offset
             if place < 0:
                 return iter(())
             positions = split(sources, place)
-        return self._emit(sources, positions, range_, limit, reverse)
+            cursors = [_cursor_at(source, at, reverse) for source, at in zip(sources, positions, strict=True)]
+        snapshots = [source for source in sources if isinstance(source, Snapshot)]
+        return _emit(merge(cursors, reverse=reverse), snapshots, range_, limit, reverse)
 
     def block_place(self, number: int) -> int | None:
         """The place of the seal of a block, or None."""
@@ -134,28 +161,45 @@ class View:
                 return memtable.seals[ordinal]
         return None
 
-    def _sources(self) -> list[Source[bytes]]:
-        sources: list[Source[bytes]] = [*map(Snapshot, self.memtables), *self.tables]
+    def _sources(self) -> list[Snapshot | Table]:
+        sources: list[Snapshot | Table] = [*map(Snapshot, self.memtables), *self.tables]
         return [source for source in sources if len(source)]
 
     @staticmethod
-    def _emit(
-        sources: Sequence[Source[bytes]], positions: Sequence[int], range_: Range, limit: int | None, reverse: bool
-    ) -> Iterator[Item]:
-        snapshots = [source for source in sources if isinstance(source, Snapshot)]
-        edge = range_.start if reverse else range_.stop
-        for run in merge(sources, positions, reverse=reverse):
-            inside = _inside(run, edge, reverse)
-            ended = len(inside) < len(run)
-            for snapshot in snapshots:
-                inside = snapshot.visible(inside)
-            if limit is not None:
-                inside = inside[:limit]
-                limit -= len(inside)
-                ended = ended or not limit
-            yield from inside
-            if ended:
-                return
+    def _cursor(source: Snapshot | Table, edge: bytes | None, reverse: bool) -> Cursor[bytes]:
+        """A cursor that begins at the edge of a range, or at the end of the source if there is none."""
+        if isinstance(source, Snapshot):
+            return KeyCursor(source, edge, reverse)
+        end = len(source) if reverse else 0
+        return PositionCursor(source, end if edge is None else source.position(edge), reverse)
+
+
+def _cursor_at(source: Snapshot | Table, at: int, reverse: bool) -> Cursor[bytes]:
+    """A cursor that begins at a position: with the item there, or, walking down, with the one before it."""
+    if not isinstance(source, Snapshot):
+        return PositionCursor(source, at, reverse)
+    found = source.memtable.window(at, at + 1)
+    if found or reverse:
+        return KeyCursor(source, found[0] if found else None, reverse)
+    return PositionCursor(source, at, reverse)  # nothing was there when the scan began, and nothing else is wanted
+
+
+def _emit(
+    runs: Iterator[list[Item]], snapshots: Sequence[Snapshot], range_: Range, limit: int | None, reverse: bool
+) -> Iterator[Item]:
+    edge = range_.start if reverse else range_.stop
+    for run in runs:
+        inside = _inside(run, edge, reverse)
+        ended = len(inside) < len(run)
+        for snapshot in snapshots:
+            inside = snapshot.visible(inside)
+        if limit is not None:
+            inside = inside[:limit]
+            limit -= len(inside)
+            ended = ended or not limit
+        yield from inside
+        if ended:
+            return
 
 
 def _inside(run: list[Item], edge: bytes | None, reverse: bool) -> list[Item]:
