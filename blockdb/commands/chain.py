@@ -1,0 +1,162 @@
+"""verify, blocks, block: the chain that vouches for the records."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from blockdb.errors import Corruption
+
+from .command import Command, flag, option, positional
+from .context import Context
+from .display import human_bytes, human_count, human_duration, human_time, plural
+from .failures import FAILED, CannotOpen
+from .parsing import count
+from .records import ALL, LIMIT, screenful
+from .results import Column, Facts, Records, Result, Table, Words
+from .shapes import record_object
+
+if TYPE_CHECKING:
+    from blockdb import Block, Problem, Report
+
+__all__ = ["COMMANDS"]
+
+VERIFIED = "✓ Blockchain integrity verified successfully"
+FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
+
+
+def verify(context: Context, _: Namespace) -> Result:
+    """Check every record, block and signature."""
+    context.announce("Verifying blockchain integrity...")
+    report = _report(context)
+    data = {
+        "valid": report.valid,
+        "blocks": report.blocks,
+        "records": report.records,
+        "elapsed_ms": round(report.elapsed_ms, 3),
+        "problems": [_problem(problem) for problem in report.problems],
+    }
+    if not report.valid:
+        failures = tuple(f"Error: Corruption: {problem}" for problem in report.problems)
+        return Words(FAILED_TO_VERIFY, data, failures=failures, role="error", exit_code=FAILED)
+    checked = f"{plural(report.blocks, 'block')} and {plural(report.records, 'record')}"
+    more = f"{checked} checked in {human_duration(report.elapsed_ms / 1000)}"
+    return Words(VERIFIED, data, more, role="success")
+
+
+def _report(context: Context) -> Report:
+    """The report of the open database, or, of one that is too damaged to be opened, of its files."""
+    try:
+        verify_it, total = context.database.verify, context.database.stats().records
+    except CannotOpen as error:
+        if not isinstance(error.__cause__, Corruption) or context.config is None:
+            raise
+        from blockdb import verify as verify_files
+
+        verify_it, total = partial(verify_files, context.config.data_dir), None
+    with context.progress("Verifying", total, "records") as advance_to:
+        return verify_it(lambda progress: advance_to(progress.records_done))
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    place = {"path": problem.path, "offset": problem.offset, "block": problem.block, "sequence": problem.sequence}
+    return {**place, **({} if problem.key is None else record_object(problem.key, None)), "what": problem.what}
+
+
+def blocks(context: Context, arguments: Namespace) -> Result:
+    """List the sealed blocks."""
+    database = context.database
+    limit = screenful(context, arguments.limit, arguments.all)
+    found = database.blocks(arguments.first, limit, reverse=arguments.reverse)
+    more = None
+    if limit != arguments.limit:
+        total = database.stats().blocks
+        reached = arguments.first + 1 if arguments.reverse and arguments.first else total
+        left = (reached if arguments.reverse else total - arguments.first) - (limit or 0)
+        more = f"{human_count(left)} more; --all shows them, --limit and --first choose" if left > 0 else None
+    return Table(_COLUMNS, (_row(block) for block in found), more)
+
+
+_COLUMNS = (
+    Column("number", "BLOCK", "count", "number"),
+    Column("records", "RECORDS", "count"),
+    Column("bytes", "DATA", "bytes"),
+    Column("hash", "HASH", "hash", "secondary"),
+    Column("previous_hash", "PREVIOUS", "hash", "muted"),
+    Column("time_ms", "TIME", "time", "muted"),
+)
+
+
+def _row(block: Block) -> dict[str, Any]:
+    return {
+        "number": block.number,
+        "records": block.count,
+        "bytes": block.data_bytes,
+        "hash": block.hash.hex(),
+        "previous_hash": block.previous_hash.hex(),
+        "time_ms": block.last_time_ms,
+    }
+
+
+def block(context: Context, arguments: Namespace) -> Result:
+    """Show one sealed block, or its records."""
+    found = context.database.block(arguments.number)
+    if arguments.records:
+        return Records((record.key, record.value) for record in context.database.block_records(arguments.number))
+    facts = (
+        ("Hash", found.hash.hex()),
+        ("Previous hash", found.previous_hash.hex()),
+        ("Tree root", f"{found.root.hex()} of {human_count(found.size)} records"),
+        ("Records", f"{human_count(found.count)} (sequence {found.first_sequence} to {found.last_sequence})"),
+        ("Data", human_bytes(found.data_bytes)),
+        ("Time", f"{human_time(found.first_time_ms)} to {human_time(found.last_time_ms)}"),
+        ("Signature", found.signature.hex()),
+        ("Signing key", found.key_id.hex()),
+    )
+    more = {
+        "root": found.root.hex(),
+        "first_sequence": found.first_sequence,
+        "last_sequence": found.last_sequence,
+        "first_time_ms": found.first_time_ms,
+        "signature": found.signature.hex(),
+        "key_id": found.key_id.hex(),
+    }
+    return Facts(f"Block {found.number}", facts, {**_row(found), **more})
+
+
+COMMANDS = (
+    Command(
+        "verify",
+        "Check every record, block and signature.",
+        verify,
+        details="Reads the whole database and computes every hash again. What is wrong is named on standard error, "
+        "line by line, and the exit code is 1.",
+        examples=(("verify", "Check the database"), ("verify --format json", "The report, for a program")),
+    ),
+    Command(
+        "blocks",
+        "List the sealed blocks.",
+        blocks,
+        (
+            option("--first", metavar="NUMBER", type=count, default=0, help="Begin with this block."),
+            LIMIT,
+            ALL,
+            flag("--reverse", help="From the newest block (or from --first) down."),
+        ),
+        details="On a terminal the default format is a table, which shortens hashes; elsewhere it is JSON lines.",
+        examples=(("blocks --reverse --limit 5", "The five newest blocks"), ("blocks --format csv", "All, as CSV")),
+        formats=("table", "json", "jsonl", "csv"),
+    ),
+    Command(
+        "block",
+        "Show one sealed block.",
+        block,
+        (
+            positional("number", "The number of the block, from 0.", type=count),
+            flag("--records", help="List the records of the block, in the order they were written."),
+        ),
+        examples=(("block 0", "The header of the first block"), ("block 0 --records", "Its records")),
+        formats=("table", "json", "jsonl", "csv"),
+    ),
+)

@@ -1,0 +1,126 @@
+"""What a command is: a declaration from which parsers, help, completion and the reference page are drawn."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .context import Context
+from .results import Result
+
+__all__ = ["FORMATS", "Argument", "Command", "Completes", "Need", "Where", "flag", "option", "positional"]
+
+FORMATS = ("table", "json", "jsonl", "csv", "raw")
+"""Every output format; a command lists those that it has in `Command.formats`."""
+
+
+class Need(Enum):
+    """What a command needs of the database, and whether it makes one where there is none."""
+
+    NOTHING = "no database"
+    READ = "a database to read"
+    READ_OR_MAKE = "a database to read, made if there is none"
+    WRITE = "a database to write"
+    WRITE_OR_MAKE = "a database to write, made if there is none"
+
+
+class Where(Enum):
+    """Where a command can be given."""
+
+    EVERYWHERE = "command line and shell"
+    COMMAND_LINE = "command line"
+    SHELL = "shell"
+
+
+class Completes(Enum):
+    """What may stand in the place of an argument, for completion."""
+
+    NOTHING = "anything"
+    KEY = "a stored key"
+    FILE = "a path"
+    COMMAND = "the name of a command"
+
+
+@dataclass(frozen=True, eq=False)
+class Argument:
+    """One argument: `names` is `("key",)` or `("--limit", "-n")`, `options` goes to argparse as it is."""
+
+    names: tuple[str, ...]
+    help: str
+    completes: Completes = Completes.NOTHING
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is given by name (`--limit 3`) and not by its place."""
+        return self.names[0].startswith("-")
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a word of its own follows the name, or stands for it."""
+        return "action" not in self.options or self.options["action"] == "append"
+
+    @property
+    def metavar(self) -> str:
+        """The word that stands for the value in usage and help; empty if it takes none."""
+        return str(self.options.get("metavar", self.names[0].upper())) if self.takes_value else ""
+
+    @property
+    def heading(self) -> str:
+        """The argument as it is explained: `-n, --limit N`, or `KEY`."""
+        return f"{', '.join(self.names)} {self.metavar}".strip() if self.is_flag else self.metavar
+
+    @property
+    def usage(self) -> str:
+        """The argument as it stands in a line of usage."""
+        word = f"{self.names[-1]} {self.metavar}".strip() if self.is_flag else self.metavar
+        if self.options.get("action") == "append":
+            return f"[{word}]..."
+        return f"[{word}]" if self.is_flag or self.options.get("nargs") == "?" else word
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """A command, declared once.
+
+    `run(context, arguments)` does the work and returns data; it prints nothing. `summary` is one line, `details` says
+    the rest; each of `examples` is a line of the command and what it does. Without `default_format` the result and
+    whether there is a terminal decide.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Context, argparse.Namespace], Result]
+    arguments: tuple[Argument, ...] = ()
+    details: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
+    aliases: tuple[str, ...] = ()
+    need: Need = Need.READ
+    where: Where = Where.EVERYWHERE
+    formats: tuple[str, ...] = ("table", "json", "jsonl")
+    default_format: str | None = None
+
+    @property
+    def usage(self) -> str:
+        """`scan [--prefix TEXT] [--limit N]`."""
+        places = [argument.usage for argument in self.arguments if not argument.is_flag]
+        flags = [argument.usage for argument in self.arguments if argument.is_flag]
+        return " ".join([self.name, *places, *flags])
+
+
+def positional(name: str, help: str, completes: Completes = Completes.NOTHING, **options: Any) -> Argument:
+    """An argument given by its place."""
+    return Argument((name,), help, completes, {"metavar": name.upper(), **options})
+
+
+def option(*names: str, metavar: str, help: str, completes: Completes = Completes.NOTHING, **options: Any) -> Argument:
+    """An argument given by name, with a value: `--limit 3`."""
+    return Argument(names, help, completes, {"metavar": metavar, **options})
+
+
+def flag(*names: str, help: str) -> Argument:
+    """An argument that is there or not: `--reverse`."""
+    return Argument(names, help, options={"action": "store_true"})

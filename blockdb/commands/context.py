@@ -1,0 +1,51 @@
+"""What a command runs in: the database, and the ways to speak while the command is at work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+if TYPE_CHECKING:
+    from blockdb import Database
+    from blockdb.config import DatabaseConfig
+
+__all__ = ["Context", "ProgressBar"]
+
+ProgressBar: TypeAlias = Callable[[str, "int | None", str], AbstractContextManager[Callable[[int], None]]]
+"""`with bar(title, total, unit) as advance_to: advance_to(done)`; unit is "bytes" or "records"."""
+
+
+def _silent(_: object) -> None:
+    return None
+
+
+def _no_bar(_title: str, _total: int | None, _unit: str) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(_silent)
+
+
+@dataclass
+class Context:
+    """What a command runs in.
+
+    - `open_database()` gives the database; it is opened only when a command asks for it
+    - `announce` says a line while the command runs, `progress` draws how far it is; both may do nothing
+    - `stdin` is standard input where a command may read it, else None
+    - `on_screen` tells that a person looks at the rows, so that a long listing should stop and say how to go on
+    - `config` and `format` are what a front end that a command starts is to use
+    """
+
+    open_database: Callable[[], Database]
+    announce: Callable[[str], None] = _silent
+    progress: ProgressBar = _no_bar
+    stdin: BinaryIO | None = None
+    on_screen: bool = False
+    in_shell: bool = False
+    config: DatabaseConfig | None = None
+    format: str | None = None
+
+    @property
+    def database(self) -> Database:
+        """The open database. Raises `CannotOpen`."""
+        return self.open_database()

@@ -1,0 +1,156 @@
+"""repl, tui, help, exit: the ways in and out. The shell and the explorer are found as entry points, never imported."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+from .command import Command, Completes, Need, Where, flag, option, positional
+from .context import Context
+from .failures import IoError
+from .results import Nothing, Result, Words
+
+__all__ = ["COMMANDS", "frontend"]
+
+GROUP = "blockdb.frontends"
+
+
+def frontend(name: str) -> Callable[..., int]:
+    """The front end that is installed under a name. Raises `IoError` if there is none."""
+    from importlib.metadata import entry_points
+
+    for found in entry_points(group=GROUP, name=name):
+        loaded: Callable[..., int] = found.load()
+        return loaded
+    raise IoError(f"the front end {name} is not installed; install blockdb again")
+
+
+def repl(context: Context, arguments: Namespace) -> Result:
+    """Run the shell, or scripts."""
+    code = frontend("repl")(
+        config=context.config,
+        sources=arguments.sources or (),
+        on_error=arguments.on_error,
+        format=context.format,
+        theme=arguments.theme,
+        read_only=arguments.read_only,
+    )
+    return Nothing(code)
+
+
+def tui(context: Context, arguments: Namespace) -> Result:
+    """Run the explorer."""
+    words = ["--demo"] if arguments.demo else []
+    if context.config is not None and not arguments.demo:
+        words.append(context.config.data_dir)
+    if arguments.theme is not None:
+        words += ["--theme", arguments.theme]
+    return Nothing(frontend("tui")(words))
+
+
+def explain(context: Context, arguments: Namespace) -> Result:
+    """Explain a command, or list all of them."""
+    from .helptext import command_help, overview
+    from .table import find
+
+    where = Where.SHELL if context.in_shell else Where.COMMAND_LINE
+    if arguments.topic is None:
+        return Words(overview(where))
+    return Words(command_help(find(arguments.topic, where), where))
+
+
+def leave(_: Context, __: Namespace) -> Result:
+    """Nothing to do: the shell knows the command."""
+    return Nothing()
+
+
+def _source(kind: str) -> Callable[[str], tuple[str, str]]:
+    def source(text: str) -> tuple[str, str]:
+        return kind, text
+
+    return source
+
+
+_SOURCES: dict[str, Any] = {"dest": "sources", "action": "append"}
+
+COMMANDS = (
+    Command(
+        "repl",
+        "Start the shell, or run a script.",
+        repl,
+        (
+            option(
+                *("-c", "--command"),
+                metavar="LINE",
+                help="Run a line. Can be repeated.",
+                type=_source("line"),
+                **_SOURCES,
+            ),
+            option(
+                *("-f", "--file"),
+                metavar="FILE",
+                help="Run the lines of a file (- for standard input). Can be repeated; -c and -f run in their order.",
+                completes=Completes.FILE,
+                type=_source("file"),
+                **_SOURCES,
+            ),
+            option(
+                "--on-error",
+                metavar="DO",
+                choices=("stop", "continue"),
+                default="stop",
+                help="What a script does after a line that failed: stop (as it does by itself) or continue.",
+            ),
+            flag("--read-only", help="Open the database to read only."),
+            option("--theme", metavar="NAME", help="Colours of the shell; else BLOCKDB_THEME names them."),
+        ),
+        details="On a terminal it is a shell with completion, history and help. Elsewhere, and with -c or -f, it runs "
+        "lines: standard output is data and nothing else, words go to standard error, a line that fails is named by "
+        "its number. Empty lines and lines that begin with # are left out. --format sets the format of every command "
+        "that has it.\n\n"
+        "If another process writes the database, the shell opens it to read and says so.",
+        examples=(
+            ("repl", "The shell"),
+            ('repl -c "put a 1" -c "get a"', "Two lines"),
+            ("repl -f setup.txt --on-error continue", "A script, to its end"),
+        ),
+        aliases=("interactive",),
+        need=Need.NOTHING,
+        where=Where.COMMAND_LINE,
+        formats=("table", "json", "jsonl", "csv", "raw"),
+    ),
+    Command(
+        "tui",
+        "Open the explorer, a full-screen view of the database.",
+        tui,
+        (
+            flag("--demo", help="Explore a demonstration database with a live writer."),
+            option("--theme", metavar="NAME", help="Colours of the explorer."),
+        ),
+        details="The same as blockdb-tui, on the database that -d names. It opens it to read only.",
+        examples=(("tui", "Explore the database"), ("tui --demo", "Look around")),
+        need=Need.NOTHING,
+        where=Where.COMMAND_LINE,
+        formats=("table",),
+    ),
+    Command(
+        "help",
+        "Explain a command, or list all of them.",
+        explain,
+        (positional("topic", "A command.", Completes.COMMAND, nargs="?", metavar="COMMAND"),),
+        examples=(("help", "All commands"), ("help scan", "One of them")),
+        need=Need.NOTHING,
+        formats=("table",),
+    ),
+    Command(
+        "exit",
+        "Leave the shell.",
+        leave,
+        examples=(("exit", "Leave"),),
+        aliases=("quit",),
+        need=Need.NOTHING,
+        where=Where.SHELL,
+        formats=("table",),
+    ),
+)

@@ -1,0 +1,42 @@
+"""A line of the shell, understood but not yet run."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from .command import Command, Where
+from .context import Context
+from .failures import UsageError
+from .line import split
+from .parsing import HelpWanted, parse_arguments
+from .results import Result
+from .table import find
+
+__all__ = ["Invocation", "parse_line"]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command and its arguments. `format` is what the line asks for (None: nothing)."""
+
+    command: Command
+    arguments: argparse.Namespace
+    format: str | None = None
+
+    def run(self, context: Context) -> Result:
+        """Run it. Raises `blockdb.BlockDBError`."""
+        return self.command.run(context, self.arguments)
+
+
+def parse_line(line: str) -> Invocation:
+    """The command that a line of the shell gives. Raises `UsageError`."""
+    words = split(line)
+    if not words:
+        raise UsageError("the line is empty; help lists the commands")
+    command = find(words[0], Where.SHELL)
+    try:
+        arguments = parse_arguments(command, words[1:])
+    except HelpWanted:
+        return Invocation(find("help", Where.SHELL), argparse.Namespace(topic=command.name))
+    return Invocation(command, arguments, getattr(arguments, "format", None))

@@ -1,0 +1,164 @@
+"""put, get, scan: records in and out."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from .command import FORMATS, Argument, Command, Completes, Need, flag, option, positional
+from .context import Context
+from .display import human_count, quoted
+from .failures import IoError, UsageError
+from .line import to_bytes
+from .parsing import count
+from .results import Nothing, Records, Result, Value, Words
+from .shapes import decode_base64
+
+__all__ = ["COMMANDS", "SCREENFUL", "argument_bytes", "screenful"]
+
+SCREENFUL = 100
+"""Rows that a listing shows a person who set no limit."""
+
+NO_STDIN = "there is no standard input to read (in a script it is the script itself); give the name of a file"
+STORED = "Successfully stored key-value pair"
+
+
+def argument_bytes(text: str | None, base64: bool, what: str) -> bytes | None:
+    """The bytes that an argument stands for; None stays None. Raises `InvalidData` for bad base64."""
+    if text is None:
+        return None
+    return decode_base64(text, what) if base64 else to_bytes(text)
+
+
+def screenful(context: Context, limit: int | None, everything: bool) -> int | None:
+    """The limit of a listing: what was asked for, else a screenful where a person looks at it, else none."""
+    return SCREENFUL if limit is None and context.on_screen and not everything else limit
+
+
+def put(context: Context, arguments: Namespace) -> Result:
+    """Store one record."""
+    key = argument_bytes(arguments.key, arguments.base64, "key") or b""
+    if arguments.file:
+        value = read_file(arguments.value, context)
+    else:
+        value = argument_bytes(arguments.value, arguments.base64, "value") or b""
+    sequence = context.database.put(key, value)
+    return Words(STORED, {"sequence": sequence}, role="success")
+
+
+def read_file(name: str, context: Context) -> bytes:
+    """The content of a file, or of standard input for `-`. Raises `IoError`."""
+    from blockdb import MAX_VALUE_BYTES
+
+    if name == "-":
+        if context.stdin is None:
+            raise UsageError(NO_STDIN)
+        return context.stdin.read(MAX_VALUE_BYTES + 1)
+    try:
+        with Path(name).expanduser().open("rb") as file:
+            return file.read(MAX_VALUE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise IoError(f"cannot read {name}: {getattr(error, 'strerror', error)}") from error
+
+
+def get(context: Context, arguments: Namespace) -> Result:
+    """Look one record up."""
+    key = argument_bytes(arguments.key, arguments.key_base64, "key") or b""
+    value = context.database.get(key)
+    if value is not None:
+        return Value(key, value, arguments.base64)
+    return Nothing(1, f"key {quoted(key)} is not stored") if arguments.exists else Nothing()
+
+
+def scan(context: Context, arguments: Namespace) -> Result:
+    """Walk through the keys in order."""
+    asked = {
+        name: argument_bytes(getattr(arguments, name), arguments.key_base64, name)
+        for name in ("prefix", "start", "end")
+    }
+    database = context.database
+    limit = screenful(context, arguments.limit, arguments.all)
+    page = {**asked, "limit": limit, "offset": arguments.offset, "reverse": arguments.reverse}
+    more = None
+    if limit != arguments.limit:
+        left = database.count(**asked) - arguments.offset - SCREENFUL
+        more = f"{human_count(left)} more; --all shows them, --limit and --offset choose" if left > 0 else None
+    if arguments.keys_only:
+        return Records(((key, None) for key in database.keys(**page)), True, arguments.base64, more)
+    return Records(iter(database.scan(**page)), False, arguments.base64, more)
+
+
+KEY_BASE64 = flag("--key-base64", help="The key is given as base64.")
+LIMIT = option("-n", "--limit", metavar="N", type=count, help="At most N rows.")
+ALL = flag("--all", help=f"All rows, on a terminal too (there {SCREENFUL} are shown when no limit is set).")
+PREFIX = option("--prefix", metavar="TEXT", completes=Completes.KEY, help="Only keys that begin with TEXT.")
+
+
+def _bound(name: str, help: str) -> Argument:
+    return option(name, metavar="KEY", completes=Completes.KEY, help=help)
+
+
+COMMANDS = (
+    Command(
+        "put",
+        "Store a record.",
+        put,
+        (
+            positional("key", "The key, 1 to 65,535 bytes."),
+            positional("value", "The value, up to 64 MB; it may be empty."),
+            flag("--base64", help="Key and value are given as base64."),
+            flag("--file", help="VALUE is the name of a file that holds the value, or - for standard input."),
+        ),
+        details="A key is stored once and for ever: a second put of it is refused, whatever the value.",
+        examples=(
+            ('put user:1001 "John Doe"', "Store a text"),
+            ("put YmluYXJ5X2tleQ== YmluYXJ5X3ZhbHVl --base64", "Store bytes"),
+            ("put photo:1 portrait.jpg --file", "Store a file's content"),
+        ),
+        need=Need.WRITE_OR_MAKE,
+    ),
+    Command(
+        "get",
+        "Print the value of a key.",
+        get,
+        (
+            positional("key", "The key to look up.", Completes.KEY),
+            flag("--base64", help="Print the value as base64."),
+            KEY_BASE64,
+            flag("--exists", help="Exit with 1 if the key is not there."),
+        ),
+        details="A key that is not there prints nothing, and that is no failure unless --exists is given. The format "
+        "raw prints the bytes of the value and nothing after them.",
+        examples=(
+            ("get user:1001", "Print a value"),
+            ("get photo:1 --format raw", "Print the very bytes, to send them to a file"),
+            ("get YmluYXJ5X2tleQ== --key-base64 --base64", "Look up and print bytes as base64"),
+        ),
+        formats=FORMATS,
+    ),
+    Command(
+        "scan",
+        "List records in the order of their keys.",
+        scan,
+        (
+            PREFIX,
+            _bound("--start", "From this key on."),
+            _bound("--end", "Up to this key, which is not listed."),
+            LIMIT,
+            option("--offset", metavar="N", type=count, default=0, help="Leave out the first N."),
+            ALL,
+            flag("--reverse", help="From the last key to the first."),
+            flag("--keys-only", help="Keys without their values."),
+            flag("--base64", help="Print keys and values as base64."),
+            flag("--key-base64", help="PREFIX, START and END are given as base64."),
+        ),
+        details="On a terminal the default format is a table; elsewhere it is JSON lines, which import takes back. The "
+        "format raw prints each value (or key, with --keys-only) and a newline.",
+        examples=(
+            ("scan --prefix user: --limit 10", "The first ten keys that begin with user:"),
+            ("scan --start a --end b --reverse", "A range, backwards"),
+            ("scan --keys-only --format raw", "Just the keys, one a line"),
+        ),
+        formats=FORMATS,
+    ),
+)

@@ -1,0 +1,223 @@
+"""Results as text: table for people; json, jsonl, csv and raw for programs.
+
+Formats for programs do not depend on the terminal, its width or the locale. On a terminal, stored bytes are made
+printable in every format; a pipe gets them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from .display import human_bytes, human_count, human_time, printable
+from .output import Output
+from .results import Column, Facts, Nothing, Records, Result, Table, Value, Words
+from .shapes import csv_line, encode_base64, json_text, record_json, record_lines
+
+__all__ = ["default_format", "render"]
+
+_SAMPLE = 100  # rows that decide how wide the columns of a table are
+_GAP = "  "
+
+
+def default_format(result: Result, output: Output) -> str:
+    """The format where none was asked for: tables for people, JSON lines for programs."""
+    return "table" if output.on_terminal or not isinstance(result, (Records, Table)) else "jsonl"
+
+
+def render(result: Result, output: Output, format: str | None = None) -> None:
+    """Write a result in a format. Lazy rows are read here, so errors of the database may be raised here too."""
+    shape = format or default_format(result, output)
+    match result:
+        case Words():
+            _words(result, output, shape)
+        case Value():
+            _value(result, output, shape)
+        case Records():
+            _records(result, output, shape)
+        case Table():
+            _table(result, output, shape)
+        case Facts():
+            _facts(result, output, shape)
+        case Nothing():
+            pass
+
+
+def _words(words: Words, output: Output, format: str) -> None:
+    if words.data and format in ("json", "jsonl"):
+        _json(
+            output,
+            {"success": words.exit_code == 0, "message": printable(words.text, keep_newlines=True), **words.data},
+        )
+    elif words.text:
+        output.words(words.text, words.role)
+        if words.more and output.on_terminal:
+            output.note(words.more, "muted")
+    for failure in words.failures:
+        output.error(failure)
+
+
+def _json(output: Output, data: Any) -> None:
+    output.line(output.palette.paint_json(json_text(data)))
+
+
+def _value(result: Value, output: Output, format: str) -> None:
+    shown = encode_base64(result.value).encode() if result.base64 else result.value
+    if format in ("json", "jsonl"):
+        output.line(output.palette.paint_json(record_json(result.key, result.value, result.base64)))
+    elif format == "csv":
+        _csv_records(Records(iter([(result.key, result.value)]), base64=result.base64), output)
+    elif output.on_terminal:
+        output.line(_highlighted(printable(shown, keep_newlines=True), output))
+    else:
+        output.data(shown if format == "raw" else shown + b"\n")
+
+
+def _highlighted(text: str, output: Output) -> str:
+    """A value that looks like JSON, in colours; any other as it is."""
+    return output.palette.paint_json(text) if text[:1] in ("{", "[") and text[-1:] in ("}", "]") else text
+
+
+def _records(result: Records, output: Output, format: str) -> None:
+    if format == "table":
+        _records_table(result, output)
+    elif format == "csv":
+        _csv_records(result, output)
+    elif format == "raw":
+        for key, value in result.items:
+            data = key if value is None else value
+            output.data((encode_base64(data).encode() if result.base64 else _raw(data, output)) + b"\n")
+    else:
+        _json_lines(record_lines(result.items, "jsonl", base64=result.base64), output, format)
+
+
+def _raw(data: bytes, output: Output) -> bytes:
+    return printable(data).encode() if output.on_terminal else data
+
+
+def _json_lines(lines: Iterable[str], output: Output, format: str) -> None:
+    """JSON lines, or the same lines as one array, a member to a line."""
+    lines = map(output.palette.paint_json, lines)
+    if format == "jsonl":
+        for line in lines:
+            output.line(line)
+        return
+    before = "["
+    for line in lines:
+        output.data(f"{before}\n{line}".encode())
+        before = ","
+    output.line("[]" if before == "[" else "\n]")
+
+
+def _csv_records(result: Records, output: Output) -> None:
+    for line in record_lines(result.items, "csv", base64=result.base64, keys_only=result.keys_only):
+        output.line(printable(line, keep_newlines=True) if output.on_terminal else line)
+
+
+def _records_table(result: Records, output: Output) -> None:
+    columns = [Column("key", "KEY", role="key"), Column("value", "VALUE")][: 1 if result.keys_only else 2]
+    encode = encode_base64 if result.base64 else printable
+    rows = ([encode(cell) for cell in item if cell is not None] for item in result.items)
+    _write_table(columns, rows, output, result.more)
+
+
+def _table(result: Table, output: Output, format: str) -> None:
+    names = [column.name for column in result.columns]
+    if format == "table":
+        rows = ([_cell(column, row[column.name]) for column in result.columns] for row in result.rows)
+        _write_table(result.columns, rows, output, result.more)
+    elif format == "csv":
+        output.line(csv_line(names))
+        for row in result.rows:
+            output.line(csv_line(["" if row[name] is None else str(row[name]) for name in names]))
+    else:
+        _json_lines((json_text({name: row[name] for name in names}) for row in result.rows), output, format)
+
+
+def _cell(column: Column, value: Any) -> str:
+    """A field as a person reads it."""
+    if value is None:
+        return "-"
+    match column.kind:
+        case "count":
+            return human_count(value)
+        case "bytes":
+            return human_bytes(value)
+        case "time":
+            return human_time(value)
+        case "hash":
+            return f"{value[:12]}…"
+    return printable(str(value))
+
+
+def _write_table(columns: Sequence[Column], rows: Iterator[list[str]], output: Output, more: str | None) -> None:
+    """Rows under headings, written as they come: the first ones decide the widths."""
+    sample = list(islice(rows, _SAMPLE))
+    widths = _widths(columns, sample, output.width)
+    if not sample:
+        return
+    headings = _GAP.join(_fit(column.heading, width, column) for column, width in zip(columns, widths, strict=True))
+    output.line(output.palette.paint("muted", headings.rstrip()))
+    for row in chain(sample, rows):
+        cells = [_fit(cell, width, column) for cell, width, column in zip(row, widths, columns, strict=True)]
+        painted = [_painted(cell, column, output) for cell, column in zip(cells, columns, strict=True)]
+        output.line(_GAP.join(painted).rstrip())
+    if more:
+        output.note(more, "muted")
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], screen: int | None) -> list[int | None]:
+    """The width of each column; the last one has what is left of the screen (None: as much as it wants)."""
+    widths: list[int | None] = [
+        max(_width(text) for text in (column.heading, *(row[index] for row in rows)))
+        for index, column in enumerate(columns[:-1])
+    ]
+    if screen is None:
+        return [*widths, None]
+    if len(columns) == 2:  # a key as long as the screen would leave no room for its value
+        widths = [min(width or 0, screen * 2 // 5) for width in widths]
+    taken = sum((width or 0) + len(_GAP) for width in widths)
+    return [*widths, max(screen - taken, 8)]
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _fit(text: str, width: int | None, column: Column) -> str:
+    """`text` in exactly `width` cells; an ellipsis stands for what is cut off."""
+    if width is None:
+        return text
+    length = _width(text)
+    if length <= width:
+        blanks = " " * (width - length)
+        return blanks + text if column.kind in ("count", "bytes") else text + blanks
+    if text.isascii():
+        return text[: width - 1] + "…"
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width - 1) + "…"
+
+
+def _painted(cell: str, column: Column, output: Output) -> str:
+    if column.name == "value":
+        return _highlighted(cell.rstrip(), output) if cell.rstrip()[-1:] in ("}", "]", "…") else cell
+    return output.palette.paint(column.role, cell)
+
+
+def _facts(result: Facts, output: Output, format: str) -> None:
+    if format == "table":
+        output.line(output.palette.paint("accent", result.title))
+        for label, text in result.facts:
+            output.line(f"  {output.palette.paint('muted', f'{label}:')} {printable(text)}")
+    elif format == "csv":
+        output.line("name,value")
+        for name, value in result.data.items():
+            output.line(csv_line([name, value if isinstance(value, str) else json_text(value)]))
+    else:
+        _json(output, result.data)

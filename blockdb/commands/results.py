@@ -1,0 +1,95 @@
+"""What commands return: data, not text. `render` turns it into a format; the explorer draws it its own way.
+
+Nothing in here is safe to show yet: whoever writes it makes it printable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+__all__ = ["Column", "Facts", "Nothing", "Records", "Result", "Table", "Value", "Words"]
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Nothing to show: a key that is not there, or a front end that has closed.
+
+    `reason` says why that counts as a failure, for a script that stops because of it.
+    """
+
+    exit_code: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Words:
+    """An answer in words, with the same as `data` for programs (empty: the words are all there is).
+
+    `more` is a further line for a person, `failures` are lines for standard error; `role` is the colour's role.
+    """
+
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    more: str | None = None
+    failures: tuple[str, ...] = ()
+    role: str = "text"
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Value:
+    """One record's value; as base64 when that was asked for."""
+
+    key: bytes
+    value: bytes
+    base64: bool = False
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Records:
+    """Keys with their values (None: keys alone were asked for), read as they are shown.
+
+    `more` is a line of words for a person who is shown only a part.
+    """
+
+    items: Iterator[tuple[bytes, bytes | None]]
+    keys_only: bool = False
+    base64: bool = False
+    more: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: the field's name, its heading, and how it is written for a person."""
+
+    name: str
+    heading: str
+    kind: str = "text"  # text, count, bytes, hash, time
+    role: str = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain fields, read as they are shown. Fields are what JSON can hold."""
+
+    columns: tuple[Column, ...]
+    rows: Iterator[Mapping[str, Any]]
+    more: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A title and named facts, each already written for a person; `data` holds the same for programs."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    data: Mapping[str, Any]
+    exit_code: int = 0
+
+
+Result: TypeAlias = Nothing | Words | Value | Records | Table | Facts

@@ -1,0 +1,121 @@
+"""stats, flush, compact: how the database is doing, and what can be done ahead of time."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .command import Command, Need
+from .context import Context
+from .display import human_bytes, human_count, human_duration, plural
+from .results import Facts, Result, Words
+
+if TYPE_CHECKING:
+    from blockdb import Latency, Statistics
+
+__all__ = ["COMMANDS"]
+
+
+def stats(context: Context, _: Namespace) -> Result:
+    """Describe the database."""
+    found = context.database.stats()
+    facts = _settings(found) + _contents(found) + (_activity(found) if context.in_shell else ())
+    return Facts("BlockDB Statistics:", facts, _plain(asdict(found)))
+
+
+def _plain(value: Any) -> Any:
+    """The same with hashes as text, so that JSON can hold it."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _settings(found: Statistics) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Data directory", found.data_dir),
+        ("Memtable size limit", human_bytes(found.memtable_size_limit)),
+        ("WAL sync interval", f"{found.wal_sync_interval_ms} ms"),
+        ("Compaction threshold", str(found.compaction_threshold)),
+        ("Blockchain batch size", str(found.blockchain_batch_size)),
+    )
+
+
+def _contents(found: Statistics) -> tuple[tuple[str, str], ...]:
+    tables = sum(table.records for table in found.tables)
+    return (
+        ("Records", f"{human_count(found.records)} ({human_bytes(found.data_bytes)} of keys and values)"),
+        ("Blocks", f"{human_count(found.blocks)} sealed, {plural(found.open_block_records, 'record')} in the open one"),
+        ("Last block hash", found.head_hash.hex()),
+        ("Memtable", f"{plural(found.memtable_records, 'record')}, {human_bytes(found.memtable_bytes)}"),
+        ("Tables", f"{len(found.tables)} ({plural(tables, 'record')}, {human_bytes(found.table_bytes)})"),
+        ("Log", f"{human_bytes(found.log_bytes)} since the last flush"),
+        ("Disk", f"{human_bytes(found.disk_bytes)} ({human_bytes(found.chain_bytes)} of it the chain)"),
+    )
+
+
+def _activity(found: Statistics) -> tuple[tuple[str, str], ...]:
+    """What this handle did since it was opened: of interest only where it stays open."""
+    return (
+        ("Open for", human_duration(found.uptime_s)),
+        ("Puts", f"{human_count(found.puts)} ({human_count(found.duplicates)} duplicates refused)"),
+        ("Gets", f"{human_count(found.gets)} ({human_count(found.misses)} not found)"),
+        ("Scans", human_count(found.scans)),
+        ("Put latency", _latency(found.put_latency)),
+        ("Get latency", _latency(found.get_latency)),
+    )
+
+
+def _latency(found: Latency) -> str:
+    if not found.count:
+        return "-"
+    return f"{human_duration(found.p50_us / 1e6)} median, {human_duration(found.p99_us / 1e6)} at the 99th percentile"
+
+
+def flush(context: Context, _: Namespace) -> Result:
+    """Move what is in memory into tables."""
+    context.database.flush()
+    return _shape("Flushed", context.database.stats())
+
+
+def compact(context: Context, _: Namespace) -> Result:
+    """Merge tables."""
+    context.database.compact()
+    return _shape("Compacted", context.database.stats())
+
+
+def _shape(done: str, found: Statistics) -> Words:
+    tables = len(found.tables)
+    text = f"{done}: {plural(tables, 'table')}, {human_bytes(found.table_bytes)}"
+    return Words(text, {"tables": tables, "table_bytes": found.table_bytes}, role="success")
+
+
+COMMANDS = (
+    Command(
+        "stats",
+        "Show settings, size and state.",
+        stats,
+        details="Makes the database if there is none yet.",
+        examples=(("stats", "Show them"), ("stats --format json", "All there is to know, for a program")),
+        need=Need.READ_OR_MAKE,
+        formats=("table", "json", "jsonl", "csv"),
+    ),
+    Command(
+        "flush",
+        "Force everything to disk and move what is in memory into a table.",
+        flush,
+        details="Nothing has to be flushed for safety: what was stored is in the log.",
+        examples=(("flush", "Flush now"),),
+        need=Need.WRITE,
+    ),
+    Command(
+        "compact",
+        "Merge all tables into one.",
+        compact,
+        details="It happens by itself in the background; this does it now, and completely.",
+        examples=(("compact", "Compact now"),),
+        need=Need.WRITE,
+    ),
+)

@@ -1,0 +1,132 @@
+"""The shell on a terminal: a prompt with completion, history, colours and a toolbar, around a `Session`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.input import Input
+from prompt_toolkit.output import Output as Screen
+
+from blockdb.commands.display import printable, shortened
+from blockdb.commands.failures import DONE, describe
+from blockdb.commands.invocation import parse_line
+from blockdb.commands.line import is_blank
+from blockdb.commands.output import Output
+from blockdb.errors import BlockDBError
+
+from .completer import LineCompleter, LiveKeys
+from .highlight import LineLexer
+from .history import ShellHistory, history_path
+from .opening import Opening
+from .session import Session
+from .style import colour_depth, shell_style
+from .toolbar import Toolbar
+
+if TYPE_CHECKING:
+    from blockdb import Database
+    from blockdb.config import DatabaseConfig
+
+__all__ = ["BANNER", "run_input", "run_shell"]
+
+BANNER = "BlockDB Interactive Mode\nType 'help' for available commands, 'exit' to quit.\n"
+FAREWELL = "Goodbye!"
+MENU_LINES = 6
+
+
+def run_shell(
+    open_it: Callable[[], Database],
+    output: Output,
+    config: DatabaseConfig,
+    *,
+    format: str | None = None,
+    theme: str | None = None,
+    keyboard: Input | None = None,
+    screen: Screen | None = None,
+) -> int:
+    """Prompt for lines and run them until the user leaves. Gives the exit code: 0, however the lines fared.
+
+    The database is opened behind the first prompt. Raises what `open_it` raises.
+    """
+    output.words(BANNER)
+    output.flush()
+    opening = Opening(open_it, lambda error: _leave(prompt, error))
+    with closing(opening), closing(LiveKeys(opening)) as keys, closing(Toolbar(opening)) as toolbar:
+        session = Session(opening, output, config, format=format, in_script=False)
+        prompt: PromptSession[str] = PromptSession(
+            message=_prompt(config.data_dir),
+            lexer=LineLexer(),
+            completer=LineCompleter(keys),
+            complete_in_thread=True,
+            complete_while_typing=True,
+            auto_suggest=AutoSuggestFromHistory(),
+            history=ShellHistory(history_path()),
+            style=shell_style(theme),
+            color_depth=colour_depth(),
+            bottom_toolbar=lambda: toolbar.fragments(session.latency_s),
+            reserve_space_for_menu=MENU_LINES,
+            input=keyboard,
+            output=screen,
+        )
+        prompt.app.after_render += lambda _: toolbar.start(prompt.app.invalidate)
+        _converse(session, prompt, toolbar)
+    output.words(FAREWELL)
+    return DONE
+
+
+def _converse(session: Session, prompt: PromptSession[str], toolbar: Toolbar) -> None:
+    while not session.left:
+        try:
+            run_input(session, prompt.prompt())
+            toolbar.look()
+        except KeyboardInterrupt:  # at the prompt the line is dropped, in a command the command
+            session.output.place = ""
+        except EOFError:
+            return
+
+
+def _leave(prompt: PromptSession[str], error: BaseException) -> None:
+    """The database cannot be opened: let the prompt, which is being shown, raise that."""
+    app = prompt.app
+
+    def leave() -> None:
+        if app.is_running and app.future is not None and not app.future.done():
+            app.exit(exception=error)
+
+    if app.loop is not None:
+        app.loop.call_soon_threadsafe(leave)
+
+
+def _prompt(data_dir: str) -> StyleAndTextTuples:
+    return [("class:prompt", f"{shortened(printable(Path(data_dir).resolve().name), 24)}> ")]
+
+
+def run_input(session: Session, text: str) -> None:
+    """Run what was typed or pasted. Of several lines none runs unless all can be understood."""
+    lines = text.split("\n")
+    if len(lines) == 1:
+        session.execute(text)
+    elif _all_understood(session, lines):
+        for number, line in enumerate(lines, 1):
+            session.output.place = f"line {number}"
+            if session.left or session.execute(line) != DONE:
+                break
+    session.output.place = ""
+
+
+def _all_understood(session: Session, lines: list[str]) -> bool:
+    for number, line in enumerate(lines, 1):
+        try:
+            if not is_blank(line):
+                parse_line(line)
+        except BlockDBError as error:
+            session.output.place = f"line {number}"
+            session.output.error(describe(error))
+            session.output.note(f"None of the {len(lines)} lines was run.", "warning")
+            return False
+    return True
