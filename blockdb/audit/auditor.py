@@ -66,31 +66,35 @@ class _Run:
         if files.lock.exists() and files.lock.stat().st_size:
             findings.add(files.lock, "the lock file should be empty", offset=0)
         public_keys = self._public_keys()
-        registry = read_values(files.registry, findings)
+        registry = read_values(files.registry, "registry", findings)
         for collection_id in sorted((registry or {}).get("collections", {}).values()):
             self._collection(collection_id, files.collection(collection_id), public_keys)
 
     def _public_keys(self) -> dict[bytes, bytes]:
         files, findings = self._files, self.findings
-        public = read_values(files.public_keys, findings) or {"keys": []}
+        public = read_values(files.public_keys, "list of public keys", findings) or {"keys": []}
         keys = [bytes.fromhex(text) for text in public["keys"]]
-        secret = read_values(files.signing_key, findings) if files.signing_key.exists() else None
+        secret = read_values(files.signing_key, "signing key", findings) if files.signing_key.exists() else None
         if secret is not None and Signer(bytes.fromhex(secret["seed"])).public_key not in keys:
             findings.add(files.signing_key, "its public key is not among the public keys")
         return {key_id_of(key): key for key in keys}
 
     def _collection(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
-        metadata = read_values(files.metadata, self.findings)
+        metadata = read_values(files.metadata, "collection", self.findings)
         if metadata is not None and metadata.get("id") != collection_id:
             self.findings.add(files.metadata, "the metadata is that of another collection")
         collection = UUID(collection_id.removeprefix("col_")).bytes
         for _ in range(ATTEMPTS):
             before = len(self.findings.problems)
-            manifest = read_values(files.manifest, self.findings)
+            manifest = read_values(files.manifest, "manifest", self.findings)
             tables = self._tables(files, manifest, collection)
-            if len(self.findings.problems) == before or manifest == read_values(files.manifest, self.findings):
+            if len(self.findings.problems) == before or manifest == read_values(
+                files.manifest, "manifest", self.findings
+            ):
                 break
             del self.findings.problems[before:]
+        if manifest is not None and manifest.get("collection") != collection_id:
+            self.findings.add(files.manifest, "the manifest is that of another collection")
         mark = self._mark(files, collection)
         segments = self._segments(files)
         if segments is None:
@@ -126,6 +130,9 @@ class _Run:
         if mark is None:
             return None
         last = len(segments) - 1
+        if mark.written >> 32 > last:
+            self.findings.add(files.segment(last + 1), "the chain file is missing")
+            return None
         if last > mark.written >> 32 and len(segments[last][1]) == HEADER_BYTES:
             last -= 1  # it was begun for a record that never came
         at_end = mark.written == place_of(last, len(segments[last][1]))

@@ -97,8 +97,16 @@ class ChainAudit:
         except BadFrame as error:
             self._damage(path, 0, str(error))
             return False
-        if header != (self._collection, number, self.records):
+        if header[:2] != (self._collection, number):
             self._damage(path, 0, "the chain file belongs elsewhere")
+            return False
+        if header.first_sequence != self.records:
+            before, its_bytes = self._segments[number - 1] if number else (path, buffer)
+            self._damage(
+                before,
+                len(its_bytes),
+                f"the chain file was cut: {path.name} begins with record {header.first_sequence}",
+            )
             return False
         return True
 

@@ -11,10 +11,13 @@ from blockdb.format import checked_toml
 from blockdb.format.frame import BadFrame
 
 
-def read_values(path: Path, findings: Findings) -> dict[str, Any] | None:
-    """The values of a checked TOML file, or None after noting what is wrong with it."""
+def read_values(path: Path, kind: str, findings: Findings) -> dict[str, Any] | None:
+    """The values of a checked TOML file of a kind, or None after noting what is wrong with it."""
     try:
-        return checked_toml.decode(path.read_bytes())
+        values = checked_toml.decode(path.read_bytes())
+        if values.get("kind") == kind:
+            return values
+        findings.add(path, f"the file should be a {kind}, and is a {values.get('kind')}")
     except OSError as error:
         findings.add(path, f"the file cannot be read: {error.strerror}")
     except BadFrame as error:

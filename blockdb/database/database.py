@@ -41,7 +41,7 @@ class Database:
         self._config = config
         self._door = door or Door()
         self._files = DatabaseFiles(self.path)
-        self._lock: int | None = None
+        self._locks: list[int] = []
         with guarded(f"opening {self.path}"):
             self._store = None if read_only else self._open_writer(create)
             self._reader = self._store or self._attach()
@@ -60,13 +60,14 @@ class Database:
             if not create:
                 raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or let it be created.")
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = self._door.lock(self._files.lock)
         try:
+            for path in (self._files.lock, self.path):  # the directory too: the file could be removed
+                self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
                 creation.create(self._door, self._files, self._config)
             files = self._files.collection(self._default_id())
             metadata = load_metadata(self._door, files.metadata)
-            manifest = load_manifest(self._door, files.manifest)
+            manifest = load_manifest(self._door, files.manifest, metadata.id)
             signer = keys.load_signer(self._door, self._files)
             return Store(self._door, files, metadata, manifest, self._config, signer)
         except BaseException:
@@ -241,9 +242,14 @@ class Database:
         return self._reader
 
     def _unlock(self) -> None:
-        if self._lock is not None:
-            self._door.close(self._lock)
-            self._lock = None
+        while self._locks:
+            self._door.unlock(self._locks.pop())
+
+    def _disown(self) -> None:
+        """In a forked child: the handle is the parent's, and two writers would tear the log apart."""
+        self._reader.disown()
+        while self._locks:
+            self._door.close(self._locks.pop())
 
     def __enter__(self) -> Database:
         return self
@@ -261,10 +267,9 @@ def _range(prefix: bytes | None, start: bytes | None, end: bytes | None) -> Rang
     return Range.of(prefix, start, end)
 
 
-def _disown() -> None:
-    """In a forked child: its handles are the parent's, and two writers would tear the log apart."""
+def _disown_all() -> None:
     for handle in list(_handles):
-        handle._reader.closed = True
+        handle._disown()
 
 
-os.register_at_fork(after_in_child=_disown)
+os.register_at_fork(after_in_child=_disown_all)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from os import urandom
+from typing import Final
 
 from blockdb.errors import Corruption
-from blockdb.format import checked_toml
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import SEED_BYTES, Signer
 from blockdb.storage.door import Door
-from blockdb.storage.manifest import FORMAT, load_checked
+from blockdb.storage.manifest import load_checked, save_checked
+
+SIGNING_KEY: Final = "signing key"
+PUBLIC_KEYS: Final = "list of public keys"
 
 
 def create(door: Door, files: DatabaseFiles) -> None:
@@ -20,20 +23,19 @@ def create(door: Door, files: DatabaseFiles) -> None:
 
 def create_signer(door: Door, files: DatabaseFiles) -> Signer:
     """Make a new signing key."""
-    door.replace(files.signing_key, checked_toml.encode({"format": FORMAT, "seed": urandom(SEED_BYTES).hex()}))
+    save_checked(door, files.signing_key, SIGNING_KEY, {"seed": urandom(SEED_BYTES).hex()})
     return load_signer(door, files)
 
 
 def save_public_keys(door: Door, files: DatabaseFiles, public_keys: list[bytes]) -> None:
     """Write the list of public keys, the present one last."""
-    values = {"format": FORMAT, "keys": [public_key.hex() for public_key in public_keys]}
-    door.replace(files.public_keys, checked_toml.encode(values))
+    save_checked(door, files.public_keys, PUBLIC_KEYS, {"keys": [public_key.hex() for public_key in public_keys]})
 
 
 def load_signer(door: Door, files: DatabaseFiles) -> Signer:
     """The key that signs. Raises Corruption."""
     try:
-        return Signer(bytes.fromhex(load_checked(door, files.signing_key)["seed"]))
+        return Signer(bytes.fromhex(load_checked(door, files.signing_key, SIGNING_KEY)["seed"]))
     except (KeyError, ValueError, TypeError) as error:
         raise Corruption(str(files.signing_key), None, f"it holds no key: {error}") from None
 
@@ -41,6 +43,6 @@ def load_signer(door: Door, files: DatabaseFiles) -> Signer:
 def load_public_keys(door: Door, files: DatabaseFiles) -> list[bytes]:
     """All public keys that ever signed, the present one last. Raises Corruption."""
     try:
-        return [bytes.fromhex(text) for text in load_checked(door, files.public_keys)["keys"]]
+        return [bytes.fromhex(text) for text in load_checked(door, files.public_keys, PUBLIC_KEYS)["keys"]]
     except (KeyError, ValueError, TypeError) as error:
         raise Corruption(str(files.public_keys), None, f"it holds no keys: {error}") from None

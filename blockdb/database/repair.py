@@ -68,8 +68,9 @@ def repair(path: Path, progress: Callable[[Progress], None] | None = None) -> Re
     if not files.collections.is_dir():
         raise DatabaseNotFound(f"{path} is no database: it has no collections. Check the path.")
     with guarded(f"repairing {path}"):
-        lock = door.lock(files.lock)
+        locks: list[int] = []
         try:
+            locks.extend(map(door.lock, (files.lock, path)))
             before = audit(path, progress)
             result = Repair(before, before)
             if not before.valid:
@@ -77,7 +78,8 @@ def repair(path: Path, progress: Callable[[Progress], None] | None = None) -> Re
                 result.after = audit(path, progress)
             return result
         finally:
-            door.close(lock)
+            for descriptor in locks:
+                door.unlock(descriptor)
 
 
 class _Workshop:

@@ -92,5 +92,12 @@ class Memtable:
     def _in_order(self) -> SortedList[bytes]:
         """All keys in order: O(n log n) at first, then O(m log n) for the m that came since."""
         if len(self._ordered) < len(self.index):
-            self._ordered.update(list(islice(self.index, len(self._ordered), None)))
+            self._ordered.update(self._keys_after(len(self._ordered)))
         return self._ordered
+
+    def _keys_after(self, count: int) -> list[bytes]:
+        while True:
+            try:
+                return list(islice(self.index, count, None))
+            except RuntimeError:  # a write came between the making of the iterator and its use
+                continue

@@ -8,14 +8,14 @@ from time import monotonic
 from typing import Final
 
 from blockdb.errors import Corruption
+from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_written
 from blockdb.layout import CollectionFiles
-from blockdb.lsm.table import Table
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
-from blockdb.storage.reader import Reader
+from blockdb.storage.reader import Reader, next_block
 from blockdb.storage.recovery import recover
 from blockdb.storage.view import View
 
@@ -86,8 +86,11 @@ class Attachment(Reader):
         self.closed = True
 
     def _follow_mark(self) -> None:
-        written = read_written(self._mark) if self._mark is not None else None
-        if written is None or written <= self._state.end:
+        try:
+            written = read_written(self._mark) if self._mark is not None else 0
+        except BadFrame:
+            return  # it was found good when it was mapped, and is looked at anew before long
+        if written <= self._state.end:
             return
         state = self._state
         for place, after, frame in self.chain.walk(state.end, written):
@@ -110,20 +113,15 @@ class Attachment(Reader):
 
     def _read_all(self, identity: object) -> None:
         """Read the manifest, its tables, and the log after them."""
-        manifest = load_manifest(self.door, self.files.manifest)
-        tables = self._open_tables(manifest)
+        manifest = load_manifest(self.door, self.files.manifest, self.metadata.id)
+        tables = self.open_tables(manifest)
         mark = self._map_mark()
-        first_block = tables[-1].header.first_block + tables[-1].header.seals if tables else 0
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, first_block)
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, next_block(tables))
         if not hasattr(self, "recovered"):
             self.recovered = state
         self._mark, self._manifest, self._state, self._identity = mark, manifest, state, identity
         self.view = View((state.memtable,), tables)
         self.next_sequence = state.next_sequence
-
-    def _open_tables(self, manifest: Manifest) -> tuple[Table, ...]:
-        known = {table.header.number: table for table in self.view.tables}
-        return tuple(known.get(number) or self.open_table(number) for number in manifest.tables)
 
     def _map_mark(self) -> mmap | None:
         try:

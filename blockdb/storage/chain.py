@@ -50,6 +50,10 @@ class Chain:
         with guarded("reading the chain"):
             return self._door.size(self._files.segment(number))
 
+    def first_sequence(self, number: int) -> int:
+        """The sequence number of the first record of a chain file."""
+        return segment.decode(self.segment(number, 0)).first_sequence
+
     def item_at(self, place: int) -> Item:
         """The key and the value of the record at `place`. O(1)."""
         try:

@@ -107,11 +107,12 @@ class Door:
             path.unlink()
 
     def lock(self, path: Path) -> int:
-        """Take the kernel's exclusive lock on a file; it goes with the process. Returns the descriptor to close.
+        """Take the kernel's exclusive lock on a file or directory; it goes with the process. Returns a descriptor.
 
         Raises DatabaseLocked, naming the holder where the system tells.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -119,10 +120,15 @@ class Door:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
             raise DatabaseLocked(
-                f"{path.parent} is being written by {_holder(path)}. "
+                f"{path} is held by {_holder(path)}, which writes the database. "
                 "Close it there first, or open it with read_only=True."
             ) from None
         return descriptor
+
+    def unlock(self, descriptor: int) -> None:
+        """Give the lock back, also on behalf of a forked child that may still have the descriptor."""
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
     def boot_id(self) -> bytes:
         """16 bytes that differ from one start of the machine to the next; zeros where the system does not tell."""

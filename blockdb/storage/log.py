@@ -10,7 +10,7 @@ from blockdb.errors import StorageError, WritesStopped
 from blockdb.format import mark as mark_format
 from blockdb.format import segment
 from blockdb.format.limits import MAX_SEGMENTS, SEGMENT_SOFT_BYTES
-from blockdb.format.mark import FORCED_OFFSET, INVERT, STATE_OFFSET, WRITTEN_OFFSET, Mark
+from blockdb.format.mark import FORCED_WORD, GUARD, STATE_OFFSET, WRITTEN_WORD, Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.segment import SegmentHeader
 from blockdb.layout import CollectionFiles
@@ -47,7 +47,7 @@ class Log:
                 door.truncate(self._descriptor, split_place(end)[1])
                 door.force(self._descriptor)
             self._mark = self._new_mark(forced)
-        self._set_mark = mark_format.PAIR.pack_into
+        self._words = memoryview(self._mark).cast("Q")
 
     def append(self, frames: bytes) -> int:
         """Write one commit and return its place. It survives a killed process once this returns.
@@ -63,7 +63,7 @@ class Log:
             self._undo()
             raise storage_error("writing to the log", error) from error
         self.end = end = place + len(frames)
-        self._set_mark(self._mark, WRITTEN_OFFSET, end, end ^ INVERT)
+        self._words[WRITTEN_WORD] = end * GUARD
         return place
 
     def force(self, through: int | None = None) -> None:
@@ -108,7 +108,7 @@ class Log:
             self._segment = number
             self.roll_at = place_of(number, SEGMENT_SOFT_BYTES)
             self.end = place_of(number, len(header))
-            self._set_mark(self._mark, WRITTEN_OFFSET, self.end, self.end ^ INVERT)
+            self._words[WRITTEN_WORD] = self.end * GUARD
             self._set_forced(self.end)
 
     def close(self) -> None:
@@ -119,12 +119,13 @@ class Log:
             with guarded("closing the log"):
                 self._mark.flush()
         finally:
+            self._words.release()
             self._mark.close()
             self._door.close(self._descriptor)
 
     def _set_forced(self, place: int) -> None:
         self.forced = place
-        self._set_mark(self._mark, FORCED_OFFSET, place, place ^ INVERT)
+        self._words[FORCED_WORD] = place * GUARD
 
     def _new_mark(self, forced: int) -> mmap:
         mark = Mark(self._collection, self._door.boot_id(), self.end, forced, clean=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from blockdb.format.segment import HEADER_BYTES
 from blockdb.storage.door import Door
 
 FORMAT: Final = 1
+KIND: Final = "manifest"
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,29 @@ class Manifest:
 
 def save(door: Door, path: Path, manifest: Manifest) -> None:
     """Put the manifest in the place of the one on disk, at once."""
-    door.replace(path, checked_toml.encode({"format": FORMAT, **asdict(manifest)}))
+    save_checked(door, path, KIND, asdict(manifest))
 
 
-def load(door: Door, path: Path) -> Manifest:
-    """The manifest on disk. Raises Corruption."""
-    values = load_checked(door, path)
+def load(door: Door, path: Path, collection: str) -> Manifest:
+    """The manifest of a collection on disk. Raises Corruption."""
+    values = load_checked(door, path, KIND)
     try:
         replay = ReplayPoint(**values.pop("replay"))
-        return Manifest(replay=replay, tables=tuple(values.pop("tables")), **values)
+        manifest = Manifest(replay=replay, tables=tuple(values.pop("tables")), **values)
     except (KeyError, TypeError) as error:
         raise Corruption(str(path), None, f"its contents are not those of a manifest: {error}") from None
+    if manifest.collection != collection:
+        raise Corruption(str(path), None, "the manifest is that of another collection")
+    return manifest
 
 
-def load_checked(door: Door, path: Path) -> dict[str, Any]:
-    """The values of one of our TOML files, its checksum and format number checked.
+def save_checked(door: Door, path: Path, kind: str, values: Mapping[str, Any]) -> None:
+    """Put one of our TOML files in the place of the one on disk, at once. `kind` says what it is."""
+    door.replace(path, checked_toml.encode({"kind": kind, "format": FORMAT, **values}))
+
+
+def load_checked(door: Door, path: Path, kind: str) -> dict[str, Any]:
+    """The values of one of our TOML files, its checksum, kind and format number checked.
 
     Raises Corruption, or UnsupportedFormat where a newer version wrote it.
     """
@@ -69,6 +79,9 @@ def load_checked(door: Door, path: Path) -> dict[str, Any]:
         raise Corruption(str(path), None, "the file is missing") from None
     except BadFrame as error:
         raise Corruption(str(path), None, str(error)) from None
+    found = values.pop("kind", None)
+    if found != kind:
+        raise Corruption(str(path), None, f"the file should be a {kind}, and is a {found}")
     version = values.pop("format", None)
     if version != FORMAT:
         raise UnsupportedFormat(f"{path} has format {version}, and this version of BlockDB reads {FORMAT}; upgrade it.")

@@ -8,11 +8,12 @@ from typing import Final
 from uuid import UUID
 
 from blockdb.errors import Corruption
-from blockdb.format import checked_toml
 from blockdb.storage.door import Door
-from blockdb.storage.manifest import FORMAT, load_checked
+from blockdb.storage.manifest import load_checked, save_checked
 
 PREFIX: Final = "col_"
+METADATA: Final = "collection"
+REGISTRY: Final = "registry"
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Metadata:
 
 def save_metadata(door: Door, path: Path, metadata: Metadata) -> None:
     """Write the metadata of a collection."""
-    door.replace(path, checked_toml.encode({"format": FORMAT, **asdict(metadata)}))
+    save_checked(door, path, METADATA, asdict(metadata))
 
 
 def load_metadata(door: Door, path: Path) -> Metadata:
     """The metadata of a collection. Raises Corruption."""
     try:
-        metadata = Metadata(**load_checked(door, path))
+        metadata = Metadata(**load_checked(door, path, METADATA))
         _ = metadata.uuid
     except (TypeError, ValueError) as error:
         raise Corruption(str(path), None, f"its contents are not those of a collection: {error}") from None
@@ -54,12 +55,12 @@ def load_metadata(door: Door, path: Path) -> Metadata:
 
 def save_registry(door: Door, path: Path, names: dict[str, str]) -> None:
     """Write the registry: collection id by name."""
-    door.replace(path, checked_toml.encode({"format": FORMAT, "collections": names}))
+    save_checked(door, path, REGISTRY, {"collections": names})
 
 
 def load_registry(door: Door, path: Path) -> dict[str, str]:
     """Collection ids by name. Raises Corruption."""
-    names = load_checked(door, path).get("collections")
+    names = load_checked(door, path, REGISTRY).get("collections")
     if not isinstance(names, dict) or not all(isinstance(value, str) for value in names.values()):
         raise Corruption(str(path), None, "its contents are not those of a registry")
     return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from time import monotonic, perf_counter_ns
 from typing import Final
@@ -25,6 +25,11 @@ from blockdb.types import Problem, Record, Report, TableStatistics
 
 SAMPLE_MASK: Final = 63
 """One operation in 64 is timed: the clock costs a tenth of a read."""
+
+
+def next_block(tables: Sequence[Table]) -> int:
+    """The number of the first block that no table knows."""
+    return tables[-1].header.first_block + tables[-1].header.seals if tables else 0
 
 
 class Reader:
@@ -149,6 +154,20 @@ class Reader:
                 sequence = memtable.first_sequence + ordinal
                 yield Problem("(memory)", None, None, sequence, key, "the value in memory is not that in the chain")
 
+    def open_tables(self, manifest: Manifest) -> tuple[Table, ...]:
+        """The tables that the manifest counts. Raises Corruption where they are not, or do not join up."""
+        known = {table.header.number: table for table in self.view.tables}
+        tables = tuple(known.get(number) or self.open_table(number) for number in manifest.tables)
+        covered = 0
+        for table in tables:
+            if table.header.first_sequence != covered:
+                raise Corruption(table.path, 0, f"the table does not begin with record {covered}")
+            covered += len(table)
+        if covered != manifest.flushed_sequence:
+            what = f"its tables hold {covered} records, not {manifest.flushed_sequence}"
+            raise Corruption(str(self.files.manifest), None, what)
+        return tables
+
     def open_table(self, number: int) -> Table:
         """A table of this collection. Raises Corruption, also where it is missing."""
         path = self.files.table(number)
@@ -158,7 +177,14 @@ class Reader:
             raise Corruption(str(path), None, "the table is missing") from None
         except ValueError:
             raise Corruption(str(path), 0, "the table is empty") from None
-        return Table(buffer, str(path), self.chain.item_at)
+        table = Table(buffer, str(path), self.chain.item_at)
+        if (table.header.number, table.header.collection) != (number, self.metadata.uuid):
+            raise Corruption(str(path), 0, "the file holds another table")
+        return table
+
+    def disown(self) -> None:
+        """In a forked child: refuse everything from now on."""
+        self.closed = True
 
     def check_open(self) -> None:
         """Raises DatabaseClosed."""

@@ -183,6 +183,8 @@ def _replay(state: Recovered, files: CollectionFiles, chain: Chain, manifest: Ma
             if not forgiven:
                 raise chain.corruption(base + error.offset, str(error)) from None
             state.torn_bytes = size - error.offset
+        if number < last_segment and chain.first_sequence(number + 1) != state.next_sequence:
+            raise chain.corruption(base + size, f"the chain file was cut: {number + 1} does not go on from it")
         number, offset = number + 1, 0
 
 

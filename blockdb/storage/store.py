@@ -29,7 +29,7 @@ from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata
-from blockdb.storage.reader import SAMPLE_MASK, Reader
+from blockdb.storage.reader import SAMPLE_MASK, Reader, next_block
 from blockdb.storage.recovery import recover
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
@@ -86,8 +86,8 @@ class Store(Reader):
         self._compactor.wake()
 
     def _recover(self, manifest: Manifest, signer: Signer) -> None:
-        tables = tuple(map(self.open_table, manifest.tables))
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, _next_block(tables))
+        tables = self.open_tables(manifest)
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, next_block(tables))
         self.recovered = state
         self._active = state.memtable
         self.view = View((state.memtable,), tables)
@@ -221,10 +221,9 @@ class Store(Reader):
     def _now_ms(self) -> int:
         """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
         now_ms = time_ns() // 1_000_000
-        if now_ms < self._last_time_ms:
-            return self._last_time_ms
-        self._last_time_ms = now_ms
-        return now_ms
+        if now_ms > self._last_time_ms:
+            self._last_time_ms = now_ms
+        return self._last_time_ms
 
     def _attend(self) -> None:
         """See to what is rare before a write: a closed or failing collection, seals that wait, a full chain file."""
@@ -327,6 +326,13 @@ class Store(Reader):
         finally:
             self._log.close()
 
+    def disown(self) -> None:
+        """In a forked child: refuse everything; the locks may be held by threads that are the parent's."""
+        super().disown()
+        self._attention = True
+        self._writing = Lock()
+        self._room = Condition(self._writing)
+
     def _flush_frozen(self) -> None:
         with self._flushing:
             while self._frozen:
@@ -393,7 +399,3 @@ class Store(Reader):
             self._failure = error
             self._attention = True
             self._room.notify_all()
-
-
-def _next_block(tables: tuple[Table, ...]) -> int:
-    return tables[-1].header.first_block + tables[-1].header.seals if tables else 0
