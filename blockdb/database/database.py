@@ -155,8 +155,7 @@ class Database:
         Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most. O(log n) to
         begin, whatever the offset. Raises InvalidData.
         """
-        if offset < 0 or (limit is not None and limit < 0):
-            raise InvalidData("limit and offset should not be negative.")
+        _check_counts(limit, offset)
         return self._refreshed().scan(_range(prefix, start, end), offset, limit, reverse)
 
     def keys(
@@ -181,7 +180,8 @@ class Database:
 
     def records(self, first: int = 0, limit: int | None = None) -> Iterator[Record]:
         """Records in commit order from a sequence number on, `limit` at most. O(log blocks) to begin."""
-        return self._refreshed().history().records(max(first, 0), limit)
+        _check_counts(limit, first)
+        return self._refreshed().history().records(first, limit)
 
     def block(self, number: int) -> Block:
         """A sealed block. Raises BlockNotFound. O(tables)."""
@@ -189,9 +189,10 @@ class Database:
 
     def blocks(self, first: int = 0, limit: int | None = None, *, reverse: bool = False) -> Iterator[Block]:
         """Sealed blocks from number `first` up; or, with `reverse`, down, from the newest unless `first` is given."""
+        _check_counts(limit, first)
         history = self._refreshed().history()
         last = min(first, history.blocks - 1) if first else history.blocks - 1
-        numbers = range(last, -1, -1) if reverse else range(max(first, 0), history.blocks)
+        numbers = range(last, -1, -1) if reverse else range(first, history.blocks)
         return map(history.block, numbers if limit is None else numbers[:limit])
 
     def block_records(self, number: int) -> list[Record]:
@@ -258,6 +259,11 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_counts(limit: int | None, first: int) -> None:
+    if first < 0 or (limit is not None and limit < 0):
+        raise InvalidData("How many, and from which one, should not be negative.")
 
 
 def _range(prefix: bytes | None, start: bytes | None, end: bytes | None) -> Range:

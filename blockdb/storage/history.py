@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from blockdb.errors import BlockNotFound
 from blockdb.format.block import Seal
+from blockdb.format.limits import MAX_BLOCK_RECORDS
 from blockdb.format.record import RecordFrame
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.ledger.merkle import leaf_hash
@@ -97,6 +98,8 @@ class History:
             if number < 0 or number > self.blocks:
                 continue
             extent = self._extent(number)
+            if number == self.blocks:  # the record may be so new that it is not counted yet
+                extent = extent._replace(records=MAX_BLOCK_RECORDS)
             for sequence, (at, frame) in enumerate(self._frames(extent), extent.first_sequence):
                 if at == place:
                     return _record(sequence, frame, number if number < self.blocks else None)

@@ -27,6 +27,9 @@ from blockdb.storage.process import start_python
 
 _PLACE: Final = Struct("<Q")
 _PREFIX_BYTES: Final = 9
+_STOP: Final = _PLACE.pack(0)
+"""Asks it to end: the end of the pipe would not do, since a forked child of the writer may hold it open."""
+
 _DONE: Final = bytes(_PREFIX_BYTES)
 """What the process says after the last seal that follows from a request."""
 
@@ -83,7 +86,8 @@ class SealingProcess:
 
     def _close_requests(self) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # where it is gone, so is what it did not finish
+        with suppress(OSError, ValueError):  # where it is gone, so is what it did not finish
+            self._process.stdin.write(_STOP)
             self._process.stdin.close()
 
     def _listen(self) -> None:
@@ -119,7 +123,7 @@ def main(argument: str) -> None:
     chain = Chain(Door(), CollectionFiles(Path(job["root"])), collection)
     block = OpenBlock(Sealer(collection, head, frontier), job["limit"])
     at = job["start"]
-    while len(request := sys.stdin.buffer.read(_PLACE.size)) == _PLACE.size:
+    while len(request := sys.stdin.buffer.read(_PLACE.size)) == _PLACE.size and request != _STOP:
         (end,) = _PLACE.unpack(request)
         block.add_many(*chain.bodies(at, end))
         at = end

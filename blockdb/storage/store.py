@@ -189,6 +189,7 @@ class Store(Reader):
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
         keys, values = check_batch(items)
         if not keys:
+            self.check_open()
             return range(self.next_sequence, self.next_sequence)
         start = perf_counter_ns()
         with self._writing:
@@ -349,8 +350,7 @@ class Store(Reader):
         table = self._tables.write(frozen)
         with self._writing:
             self._frozen.popleft()
-            memtables = tuple(memtable for memtable in self.view.memtables if memtable is not frozen.memtable)
-            self.view = View(memtables, (*self.view.tables, table))
+            self.view = self.view.flushed(frozen.memtable, table)
             self.flushes += 1
             self._failure = None
             self._room.notify_all()
@@ -368,9 +368,7 @@ class Store(Reader):
         finally:
             self.compacting = False
         with self._writing:
-            at = self.view.tables.index(tables[0])
-            rest = self.view.tables
-            self.view = View(self.view.memtables, (*rest[:at], merged, *rest[at + len(tables) :]))
+            self.view = self.view.merged(tables, merged)
             self.compactions += 1
         self._tables.remove(tables)
 

@@ -104,6 +104,15 @@ class View:
     memtables: tuple[Memtable, ...]
     tables: tuple[Table, ...]
 
+    def flushed(self, memtable: Memtable, table: Table) -> View:
+        """The view once the oldest memtable is a table."""
+        return View(tuple(other for other in self.memtables if other is not memtable), (*self.tables, table))
+
+    def merged(self, parts: Sequence[Table], whole: Table) -> View:
+        """The view once neighbouring tables are one."""
+        at = self.tables.index(parts[0])
+        return View(self.memtables, (*self.tables[:at], whole, *self.tables[at + len(parts) :]))
+
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None. O(memtables + tables)."""
         for memtable in self.memtables:
