@@ -97,7 +97,8 @@ class Corruption(BlockDBError):
         self.offset = offset
         self.what = what
         place = path if offset is None else f"{path} at byte {offset}"
-        super().__init__(f"{place}: {what}. Nothing of it was served; restore it from a copy.")
+        advice = "run `blockdb verify --repair`, or restore it from a copy"
+        super().__init__(f"{place}: {what}. Nothing of it was served; {advice}.")
 
     def __reduce__(self) -> tuple[type[Corruption], tuple[str, int | None, str]]:
         return type(self), (self.path, self.offset, self.what)

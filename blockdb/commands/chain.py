@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +27,44 @@ VERIFIED = "✓ Blockchain integrity verified successfully"
 FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
 
 
-def verify(context: Context, _: Namespace) -> Result:
-    """Check every record, block and signature."""
+def verify(context: Context, arguments: Namespace) -> Result:
+    """Check every record, block and signature; with `--repair`, rebuild what can be rebuilt."""
+    if arguments.repair and context.config is not None:
+        return _repair(context, context.config.data_dir)
     context.announce("Verifying blockchain integrity...")
-    report = _report(context)
+    return _result(_report(context))
+
+
+def _repair(context: Context, path: str) -> Result:
+    """Repair the files of a database that nobody has open, this process included."""
+    from blockdb import repair
+
+    context.announce("Verifying blockchain integrity, and repairing what can be repaired...")
+    with context.progress("Verifying", None, "records") as advance_to:
+        done = repair(path, lambda progress: advance_to(progress.records_done))
+    for problem in done.before.problems:
+        context.announce(f"Found: {problem}")
+    for action in done.actions:
+        context.announce(f"Repair: {action}")
+    if done.quarantine is not None:
+        context.announce(f"Repair: what was replaced stands in {done.quarantine}")
+    repaired = {
+        "found": [_problem(problem) for problem in done.before.problems],
+        "actions": done.actions,
+        "quarantine": None if done.quarantine is None else str(done.quarantine),
+        "salvaged": done.salvaged,
+    }
+    return _result(done.after, repaired)
+
+
+def _result(report: Report, more_data: Mapping[str, Any] | None = None) -> Result:
     data = {
         "valid": report.valid,
         "blocks": report.blocks,
         "records": report.records,
         "elapsed_ms": round(report.elapsed_ms, 3),
         "problems": [_problem(problem) for problem in report.problems],
+        **(more_data or {}),
     }
     if not report.valid:
         failures = tuple(f"Error: Corruption: {problem}" for problem in report.problems)
@@ -130,9 +159,20 @@ COMMANDS = (
         "verify",
         "Check every record, block and signature.",
         verify,
+        (
+            flag(
+                "--repair",
+                help="Rebuild from the chain what can be rebuilt, and set aside what cannot. Nobody may have it open.",
+            ),
+        ),
         details="Reads the whole database and computes every hash again. What is wrong is named on standard error, "
-        "line by line, and the exit code is 1.",
-        examples=(("verify", "Check the database"), ("verify --format json", "The report, for a program")),
+        "line by line, and the exit code is 1. A repair keeps everything that it replaces in the directory "
+        "quarantine/; records that had to leave the chain stand there in salvaged.jsonl, to be imported again.",
+        examples=(
+            ("verify", "Check the database"),
+            ("verify --format json", "The report, for a program"),
+            ("verify --repair", "Rebuild what is damaged"),
+        ),
     ),
     Command(
         "blocks",

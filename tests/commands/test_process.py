@@ -203,3 +203,17 @@ def test_a_directory_without_permission(start: Start, here: Path) -> None:
     here.chmod(0o700)
     assert code == 3
     assert err.startswith("Error: StorageError: ")
+
+
+def test_a_damaged_table_is_repaired(run: Run, here: Path) -> None:
+    run("put", "a", "1")
+    run("compact")
+    [table] = (here / "blockdb_data").glob("collections/*/tables/*.sst")
+    table.write_bytes(table.read_bytes()[:-1])
+    assert run("verify").code == 1
+    repaired = run("verify", "--repair")
+    assert repaired.code == 0, repaired
+    assert "rebuilt manifest, mark and tables" in repaired.text
+    assert run("get", "a").text == "1\n"
+    [kept] = (here / "blockdb_data").glob("quarantine/*/collections/*/tables/*.sst")
+    assert kept.name == table.name
