@@ -85,19 +85,20 @@ class Reader:
         """The value of a key, or None. O(memtables + tables)."""
         self.gets += 1  # an update lost between threads is rare and harmless
         if self.gets & SAMPLE_MASK:
-            value = self.view.get(key)
+            found = self.view.find(key)
         else:
             start = perf_counter_ns()
-            value = self.view.get(key)
+            found = self.view.find(key)
             self.get_latency.add(perf_counter_ns() - start)
-        if value is None:
+        if found is None:
             self.misses += 1
-        return value
+            return None
+        return found[1]
 
     def record(self, key: bytes) -> Record | None:
         """A record with its sequence number, time and block. O(log blocks + block)."""
-        place = self.view.place(key)
-        return None if place is None else self.history().record_at(place)
+        found = self.view.find(key)
+        return None if found is None else self.history().record_at(found[0])
 
     def scan(self, range_: Range, offset: int, limit: int | None, reverse: bool) -> Iterator[Item]:
         """The records of a range in key order, as of this call."""

@@ -113,30 +113,17 @@ class View:
         at = self.tables.index(parts[0])
         return View(self.memtables, (*self.tables[:at], whole, *self.tables[at + len(parts) :]))
 
-    def get(self, key: bytes) -> bytes | None:
-        """The value of a key, or None. O(memtables + tables)."""
+    def find(self, key: bytes) -> tuple[int, bytes] | None:
+        """The place of a key's record and its value, or None. O(memtables + tables)."""
         for memtable in self.memtables:
             ordinal = memtable.index.get(key)
             if ordinal is not None:
-                return memtable.values[ordinal]
+                return memtable.places[ordinal], memtable.values[ordinal]
         hashed = key_hash(key)
         for table in self.tables:
             found = table.find(key, hashed)
             if found is not None:
-                return found[1]
-        return None
-
-    def place(self, key: bytes) -> int | None:
-        """The place of the key's record, or None."""
-        for memtable in self.memtables:
-            ordinal = memtable.index.get(key)
-            if ordinal is not None:
-                return memtable.places[ordinal]
-        hashed = key_hash(key)
-        for table in self.tables:
-            found = table.find(key, hashed)
-            if found is not None:
-                return found[0]
+                return found
         return None
 
     def count(self, range_: Range) -> int:
