@@ -39,7 +39,8 @@ class DatabaseConfig:
     """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
 
     def __post_init__(self) -> None:
-        if not str(self.data_dir) or "\0" in str(self.data_dir):
+        text: object = self.data_dir
+        if not isinstance(text, str) or not text or "\0" in text:
             raise ConfigError("data_dir: it should be the path of a directory.")
         for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)

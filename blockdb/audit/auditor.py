@@ -101,7 +101,8 @@ class _Run:
             return
         end = self._end(files, mark, segments)
         total = (manifest or {}).get("flushed_sequence", 0)
-        chain = ChainAudit(collection, public_keys, tables, self.findings, self._teller(total))
+        watched = (manifest or {"replay": {"sequence": 0}})["replay"]["sequence"]
+        chain = ChainAudit(collection, public_keys, tables, self.findings, self._teller(total), watched)
         try:
             chain.run(segments, end)
         finally:
@@ -176,7 +177,9 @@ class _Run:
         if len(tables) == len(manifest["tables"]) and covered != manifest["flushed_sequence"]:
             self.findings.add(files.manifest, f"its tables hold {covered} records, not {manifest['flushed_sequence']}")
         replay = manifest["replay"]
-        if replay["head_seal"] and chain.seals.get(replay["head_seal"]) != replay["sequence"]:
+        before, at = chain.watched_places
+        sealed = chain.seals.get(replay["head_seal"]) if replay["head_seal"] else 0
+        if sealed != replay["sequence"] or not before < replay["place"] <= at:
             self.findings.add(files.manifest, "it does not name the place of a seal from which the log goes on")
 
     def _teller(self, total: int) -> Callable[[int, int], None]:

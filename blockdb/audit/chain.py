@@ -14,7 +14,7 @@ from blockdb.audit.tables import TableAudit
 from blockdb.format import segment
 from blockdb.format.block import Seal
 from blockdb.format.frame import BadFrame
-from blockdb.format.place import place_of, split_place
+from blockdb.format.place import PLACE_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame, key_at
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.ledger.chain import Head, check_seal
@@ -53,6 +53,7 @@ class ChainAudit:
         tables: list[TableAudit],
         findings: Findings,
         progress: Callable[[int, int], None],
+        watched_sequence: int,
     ) -> None:
         self._collection = collection
         self._public_keys = public_keys
@@ -63,6 +64,9 @@ class ChainAudit:
         self._pending = Pending([], [], [], [])
         self._frontier = Frontier()
         self._head = Head()
+        self._keys_in_no_table: set[bytes] = set()
+        self.watched_sequence = watched_sequence
+        self.watched_places = (0, PLACE_MASK)
         self.records = 0
         self.intact = True
         self.seals: dict[int, int] = {}
@@ -135,12 +139,32 @@ class ChainAudit:
         pending.data_bytes.append(len(frame.key) + len(frame.value))
         pending.times.append(frame.time_ms)
         pending.places.append(place)
-        table = self._table_for_record()
-        if table is not None:
-            table.see_record(frame.key, place, self.records, self.blocks)
+        self._check_key(frame.key, place, path)
+        self._note_place(place)
         self.records += 1
         if not self.records % STEP_RECORDS:
             self._progress(self.records, self.blocks)
+
+    def _check_key(self, key: bytes, place: int, path: Path) -> None:
+        """The record must be found by its key, and be the only one that is."""
+        table = self._table_for_record()
+        if table is not None:
+            table.see_record(key, place, self.records, self.blocks)
+        again = any(other.earlier(key, place, self._key_at) for other in self._tables)
+        if again or (table is None and key in self._keys_in_no_table):
+            offset = split_place(place)[1]
+            self._findings.add(
+                path, "the key is stored twice", offset=offset, block=self.blocks, sequence=self.records, key=key
+            )
+        if table is None:
+            self._keys_in_no_table.add(key)
+
+    def _note_place(self, place: int) -> None:
+        """Remember where the records before and at `watched_sequence` are: the manifest says where the second is."""
+        if self.records == self.watched_sequence - 1:
+            self.watched_places = (place, self.watched_places[1])
+        elif self.records == self.watched_sequence:
+            self.watched_places = (self.watched_places[0], place)
 
     def _table_for_record(self) -> TableAudit | None:
         for table in self._tables:

@@ -50,6 +50,20 @@ class TableAudit:
         if hashed not in self._bloom:
             self._findings.add(self.path, "the Bloom filter denies the record", block=block, sequence=sequence, key=key)
 
+    def earlier(self, key: bytes, place: int, key_at: Callable[[int], bytes]) -> bool:
+        """Whether the table has the key at an earlier place than this one."""
+        hashed = xxh3_64_intdigest(key)
+        if hashed not in self._bloom:
+            return False
+        slot = home_slot(hashed, self.header.home_slots)
+        fingerprint = word(hashed, 0)
+        while found := self._words[slot]:
+            other = found & PLACE_MASK
+            if found == fingerprint | other and other < place and key_at(other) == key:
+                return True
+            slot += 1
+        return False
+
     def see_seal(self, place: int) -> None:
         """The chain has a seal at this place."""
         self._seals_seen.append(place)

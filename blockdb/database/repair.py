@@ -272,7 +272,7 @@ def _rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end:
     manifests.save(door, files.manifest, manifest)
     tables = Tables(door, files, metadata.uuid, manifest, reader.open_table)
     start = segment.HEADER_BYTES
-    state = Recovered(Memtable(0, 0, start), start, start, 0)
+    state = Recovered(reader.chain, (), Memtable(0, 0, start), start, start, 0)
     for place, after, frame in reader.chain.walk(start, end):
         state.take(place, after, frame, 0)
         if len(state.memtable) >= TABLE_RECORDS:

@@ -15,7 +15,7 @@ from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
-from blockdb.storage.reader import Reader, next_block
+from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.view import View
 
@@ -116,7 +116,7 @@ class Attachment(Reader):
         manifest = load_manifest(self.door, self.files.manifest, self.metadata.id)
         tables = self.open_tables(manifest)
         mark = self._map_mark()
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, next_block(tables))
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
         if not hasattr(self, "recovered"):
             self.recovered = state
         self._mark, self._manifest, self._state, self._identity = mark, manifest, state, identity

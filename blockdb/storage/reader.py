@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from time import monotonic, perf_counter_ns
 from typing import Final
@@ -25,11 +25,6 @@ from blockdb.types import Problem, Record, Report, TableStatistics
 
 SAMPLE_MASK: Final = 63
 """One operation in 64 is timed: the clock costs a tenth of a read."""
-
-
-def next_block(tables: Sequence[Table]) -> int:
-    """The number of the first block that no table knows."""
-    return tables[-1].header.first_block + tables[-1].header.seals if tables else 0
 
 
 class Reader:

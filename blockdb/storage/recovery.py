@@ -7,7 +7,7 @@ behind; nobody was told that it was stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from time import perf_counter
@@ -25,7 +25,9 @@ from blockdb.format.walk import DamagedChain, Step, walk
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import Frontier
+from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
+from blockdb.lsm.table import Table
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
@@ -42,6 +44,9 @@ class Pending(NamedTuple):
 class Recovered:
     """The state after replay."""
 
+    chain: Chain
+    tables: Sequence[Table]
+    """Those that the manifest counts: a key of theirs must not come again."""
     memtable: Memtable
     end: int
     """Where the next frame goes."""
@@ -63,7 +68,7 @@ class Recovered:
         return Head() if self.last_seal is None else Head().after(self.last_seal[1].header)
 
     def take(self, place: int, end: int, frame: RecordFrame | Seal, flushed_sequence: int) -> None:
-        """Account for the next frame of the log."""
+        """Account for the next frame of the log. Raises Corruption for a key that is there already."""
         if isinstance(frame, Seal):
             self._take_seal(place, frame)
         else:
@@ -72,11 +77,17 @@ class Recovered:
 
     def _take_record(self, place: int, frame: RecordFrame, flushed_sequence: int) -> None:
         if self.next_sequence >= flushed_sequence:
+            if frame.key in self.memtable.index or self._is_in_tables(frame.key):
+                raise self.chain.corruption(place, f"the key {frame.key!r} is stored twice")
             self.memtable.append(frame.key, frame.value, place)
             self.records += 1
         self.pending.append(Pending(place, frame))
         self.next_sequence += 1
         self.last_time_ms = frame.time_ms
+
+    def _is_in_tables(self, key: bytes) -> bool:
+        hashed = key_hash(key)
+        return any(table.find(key, hashed) is not None for table in self.tables)
 
     def _take_seal(self, place: int, seal: Seal) -> None:
         if self.last_seal is not None and seal.header.number <= self.last_seal[1].header.number:
@@ -134,19 +145,24 @@ def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
 
 
 def recover(
-    door: Door, files: CollectionFiles, collection: bytes, chain: Chain, manifest: Manifest, first_block: int
+    door: Door,
+    files: CollectionFiles,
+    collection: bytes,
+    chain: Chain,
+    manifest: Manifest,
+    tables: Sequence[Table],
 ) -> Recovered:
-    """Replay the log. `first_block` is the number of the first block that no table knows.
+    """Replay the log on top of the tables that the manifest counts.
 
     O(log since the last flush). Raises Corruption.
     """
     start = perf_counter()
     replay = manifest.replay
-    memtable = Memtable(manifest.flushed_sequence, first_block, manifest.flushed_place)
-    state = Recovered(memtable, replay.place, replay.place, replay.sequence)
+    memtable = Memtable(manifest.flushed_sequence, next_block(tables), manifest.flushed_place)
+    state = Recovered(chain, tables, memtable, replay.place, replay.place, replay.sequence)
     mark = read_mark(door, files, collection)
     state.mark_damage = mark if isinstance(mark, str) else None
-    state.forced = 0 if isinstance(mark, str) else mark.forced
+    state.forced = segment.HEADER_BYTES if isinstance(mark, str) else mark.forced
     if replay.head_seal:
         state.last_seal = (replay.head_seal, chain.seal_at(replay.head_seal))
         state.last_time_ms = state.last_seal[1].header.last_time_ms
@@ -157,6 +173,11 @@ def recover(
     state.forced = min(state.forced, state.end)
     state.elapsed_ms = (perf_counter() - start) * 1000
     return state
+
+
+def next_block(tables: Sequence[Table]) -> int:
+    """The number of the first block that no table knows."""
+    return tables[-1].header.first_block + tables[-1].header.seals if tables else 0
 
 
 def is_end(end: int, written: int) -> bool:

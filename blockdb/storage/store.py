@@ -29,7 +29,7 @@ from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata
-from blockdb.storage.reader import SAMPLE_MASK, Reader, next_block
+from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
@@ -87,7 +87,7 @@ class Store(Reader):
 
     def _recover(self, manifest: Manifest, signer: Signer) -> None:
         tables = self.open_tables(manifest)
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, next_block(tables))
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
         self.recovered = state
         self._active = state.memtable
         self.view = View((state.memtable,), tables)
@@ -298,6 +298,7 @@ class Store(Reader):
         with self._writing:
             self._attend()
             self._seals.settle()
+            self.check_open()  # waiting gives the lock away
             self._freeze()
         self._log.force()
         self._flush_frozen()
