@@ -17,7 +17,7 @@ def read_values(path: Path, kind: str, findings: Findings) -> dict[str, Any] | N
         values = checked_toml.decode(path.read_bytes())
         if values.get("kind") == kind:
             return values
-        findings.add(path, f"the file should be a {kind}, and is a {values.get('kind')}")
+        findings.add(path, f"the file should be a {kind}, and is a {values.get('kind', 'file of no kind')}")
     except OSError as error:
         findings.add(path, f"the file cannot be read: {error.strerror}")
     except BadFrame as error:

@@ -81,7 +81,7 @@ def load_checked(door: Door, path: Path, kind: str) -> dict[str, Any]:
         raise Corruption(str(path), None, str(error)) from None
     found = values.pop("kind", None)
     if found != kind:
-        raise Corruption(str(path), None, f"the file should be a {kind}, and is a {found}")
+        raise Corruption(str(path), None, f"the file should be a {kind}, and is a {found or 'file of no kind'}")
     version = values.pop("format", None)
     if version != FORMAT:
         raise UnsupportedFormat(f"{path} has format {version}, and this version of BlockDB reads {FORMAT}; upgrade it.")

@@ -35,7 +35,7 @@ def path(original: Path, tmp_path: Path) -> Path:
 
 
 def one(path: Path, pattern: str) -> Path:
-    return sorted(path.glob(pattern))[0]
+    return min(path.glob(pattern))
 
 
 def flip(path: Path, offset: int) -> None:
@@ -56,7 +56,9 @@ DERIVED = ["collections/*/tables/*", "collections/*/manifest.toml", "collections
 KEPT_ONCE = ["collections/*/metadata.toml", "global_metadata/collections.toml", "keys/signing.toml"]
 
 
-FLIPPED = [pytest.param(pattern, lambda file: flip(file, 40), id=f"flipped-{pattern}") for pattern in DERIVED + KEPT_ONCE]
+FLIPPED = [
+    pytest.param(pattern, lambda file: flip(file, 40), id=f"flipped-{pattern}") for pattern in DERIVED + KEPT_ONCE
+]
 MISSING = [pytest.param(pattern, Path.unlink, id=f"missing-{pattern}") for pattern in DERIVED + KEPT_ONCE[:2]]
 
 

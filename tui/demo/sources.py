@@ -33,10 +33,11 @@ OPENING_PRICES = {"AAPL": 187.15, "AMZN": 151.54, "BRK.B": 362.46, "JPM": 172.08
 
 def records(repository: Path) -> Iterator[tuple[bytes, bytes]]:
     """The commits of `repository`, and, where they are few or there is no history to read, trades to fill up with."""
-    commits = 0
-    for commits, pair in enumerate(git_commits(repository), start=1):
+    lacking = HISTORY_RECORDS
+    for pair in git_commits(repository):
         yield pair
-    yield from islice(trades(TRADE_SEED), max(HISTORY_RECORDS - commits, 0))
+        lacking -= 1
+    yield from islice(trades(TRADE_SEED), max(lacking, 0))
 
 
 # ── commits ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,90 @@
+"""Driving the explorer in a test: start it on a fake, wait for what it waits for, read what is on the screen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from textual import events
+from textual.keys import _character_to_key
+from textual.pilot import Pilot
+
+from blockdb_tui.app import Explorer
+from tests.tui.fake import NOW_MS, FakeDatabase, Given, sample
+
+WAIT_S = 20.0
+NEVER_S = 3600.0
+QUIET_ROUNDS = 5
+
+
+def make_explorer(database: FakeDatabase | Given | None = None, **options: Any) -> Explorer:
+    """An explorer whose clocks stand still and that polls once: `take` gives it further snapshots."""
+    origin = database if isinstance(database, Given) else Given(database or FakeDatabase(sample()))
+    ticks = iter(range(1_000_000))
+    defaults: dict[str, Any] = {"clock": lambda: NOW_MS / 1000, "steady": lambda: next(ticks) * 0.25, "poll_s": NEVER_S}
+    return Explorer(origin, **{**defaults, **options})
+
+
+@asynccontextmanager
+async def exploring(
+    database: FakeDatabase | Given | None = None, size: tuple[int, int] = (120, 40), **options: Any
+) -> AsyncIterator[Pilot[int]]:
+    """A running explorer that has opened its database and shows it."""
+    app = make_explorer(database, **options)
+    async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
+        await settled(pilot)
+        yield pilot
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Waits until nothing is being read, no message waits, and everything is painted."""
+    app = pilot.app
+    assert isinstance(app, Explorer)
+    await until(pilot, lambda: bool(app.history.moments) or app.trouble[3] == "error")
+    quiet = 0
+    async with asyncio.timeout(WAIT_S):
+        while quiet < QUIET_ROUNDS:
+            await asyncio.sleep(0.001)
+            quiet = quiet + 1 if app._exit or _is_idle(app) else 0
+    if not app._exit:
+        app.screen._on_timer_update()
+
+
+def _is_idle(app: Explorer) -> bool:
+    """Whether no worker works, no message is in a queue and no callback is due."""
+    if any(not worker.is_finished and worker.group not in ("connection", "verify") for worker in app.workers):
+        return False
+    pumps = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
+    return not any(pump.message_queue_size or pump._next_callbacks for pump in pumps) and not app.screen._callbacks
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
+    """Waits for a condition, not for a time; gives up after twenty seconds."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0.002)
+            if pilot.app.is_running and pilot.app.screen_stack:
+                pilot.app.screen._on_timer_update()
+
+
+async def press(pilot: Pilot[Any], *keys: str) -> None:
+    """Presses keys one after another, each when the one before has had its effect.
+
+    The pilot's own way sleeps for a tenth of a second at every key, in case.
+    """
+    for key in keys:
+        driver = pilot.app._driver
+        assert driver is not None
+        name = _character_to_key(key) if len(key) == 1 and not key.isalnum() else key
+        event = events.Key(name, " " if key == "space" else key if len(key) == 1 else None)
+        event.set_sender(pilot.app)
+        driver.send_message(event)
+        await settled(pilot)
+
+
+def screen_text(pilot: Pilot[Any]) -> str:
+    """What is on the screen, as text."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"

@@ -1,0 +1,295 @@
+"""Databases that are the same every time: no disk, clock or chance; and one of ten million keys that costs nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import blockdb
+from blockdb import Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+
+NOW_MS = 1_750_000_000_000
+STEP_MS = 250
+NO_LATENCY = Latency(0, 0.0, 0.0, 0.0, 0.0)
+
+
+def digest(*parts: object) -> bytes:
+    return sha256(repr(parts).encode()).digest()
+
+
+class FakeDatabase:
+    """The part of `blockdb.Database` that the explorer uses, over records that are given in commit order."""
+
+    def __init__(self, items: Sequence[tuple[bytes, bytes]] = (), *, batch: int = 8, read_only: bool = True) -> None:
+        self.path = Path("/srv/records")
+        self.read_only = read_only
+        self.batch = batch
+        self.calls: Counter[str] = Counter()
+        self.unreadable: dict[bytes, Exception] = {}
+        self.broken_links: set[int] = set()
+        self.problems: tuple[Problem, ...] = ()
+        self.failing: Exception | None = None
+        self.may_verify = threading.Event()
+        self.may_verify.set()
+        self.closed = False
+        self.changes: dict[str, Any] = {}
+        self._items = list(items)
+        self._sort()
+
+    def _sort(self) -> None:
+        self._sequences = {key: number for number, (key, _) in enumerate(self._items)}
+        self._sorted = sorted(self._sequences)
+
+    def add(self, *items: tuple[bytes, bytes]) -> None:
+        """What another process does meanwhile."""
+        self._items.extend(items)
+        self._sort()
+
+    # ── sizes ──
+
+    @property
+    def size(self) -> int:
+        return len(self._items)
+
+    def item(self, sequence: int) -> tuple[bytes, bytes]:
+        return self._items[sequence]
+
+    def key_at(self, index: int) -> bytes:
+        return self._sorted[index]
+
+    def below(self, key: bytes) -> int:
+        """How many keys are below `key`."""
+        return bisect_left(self._sorted, key)
+
+    def sequence_of(self, key: bytes) -> int | None:
+        return self._sequences.get(key)
+
+    # ── the interface ──
+
+    def _span(self, prefix: bytes | None, start: bytes | None, end: bytes | None) -> range:
+        first = self.below(prefix) if prefix else 0
+        last = self.below(prefix + b"\xff" * 40) if prefix else self.size
+        if start is not None:
+            first = max(first, self.below(start))
+        if end is not None:
+            last = min(last, self.below(end))
+        return range(first, max(first, last))
+
+    def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
+        self._called("count")
+        return len(self._span(prefix, start, end))
+
+    def keys(
+        self, *, prefix: bytes | None = None, offset: int = 0, limit: int | None = None, **bounds: bytes | None
+    ) -> Iterator[bytes]:
+        self._called("keys")
+        span = self._span(prefix, bounds.get("start"), bounds.get("end"))[offset:]
+        return (self.key_at(index) for index in (span if limit is None else span[:limit]))
+
+    def scan(
+        self, *, prefix: bytes | None = None, offset: int = 0, limit: int | None = None, **bounds: bytes | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        self._called("scan")
+        for key in self.keys(prefix=prefix, offset=offset, limit=limit, **bounds):
+            value = self.get(key)
+            assert value is not None
+            yield key, value
+
+    def get(self, key: bytes) -> bytes | None:
+        record = self.record(key)
+        return None if record is None else record.value
+
+    def record(self, key: bytes) -> Record | None:
+        self._called("record")
+        if key in self.unreadable:
+            raise self.unreadable[key]
+        sequence = self.sequence_of(key)
+        return None if sequence is None else self._record(sequence)
+
+    def _record(self, sequence: int) -> Record:
+        block = sequence // self.batch
+        time_ms = NOW_MS - (self.size - sequence) * STEP_MS
+        return Record(sequence, *self.item(sequence), time_ms, block if block < self.size // self.batch else None)
+
+    def records(self, first: int = 0, limit: int | None = None) -> Iterator[Record]:
+        self._called("records")
+        end = self.size if limit is None else min(self.size, first + limit)
+        return (self._record(sequence) for sequence in range(first, end))
+
+    def block(self, number: int) -> Block:
+        if not 0 <= number < self.size // self.batch:
+            raise blockdb.BlockNotFound(f"There is no sealed block {number}.")
+        first, last = number * self.batch, (number + 1) * self.batch - 1
+        previous = (
+            digest("broken") if number in self.broken_links else digest("block", number - 1) if number else bytes(32)
+        )
+        return Block(
+            number=number,
+            hash=digest("block", number),
+            previous_hash=previous,
+            root=digest("root", number),
+            first_sequence=first,
+            count=self.batch,
+            data_bytes=900 + number * 37 % 400,
+            first_time_ms=self._record(first).time_ms,
+            last_time_ms=self._record(last).time_ms,
+            signature=digest("signature", number) * 2,
+            key_id=digest("key")[:8],
+        )
+
+    def blocks(self, first: int = 0, limit: int | None = None, *, reverse: bool = False) -> Iterator[Block]:
+        self._called("blocks")
+        end = self.size // self.batch
+        return (self.block(number) for number in range(first, end if limit is None else min(end, first + limit)))
+
+    def block_leaves(self, number: int) -> list[bytes]:
+        self._called("block_leaves")
+        self.block(number)
+        return [digest("leaf", number, at) for at in range(self.batch)]
+
+    def verify(
+        self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
+    ) -> Report:
+        blocks = self.size // self.batch
+        for number in range(blocks):
+            if progress is not None:
+                progress(Progress(number * self.batch, self.size, number))
+            while not self.may_verify.wait(0.01):
+                if cancel is not None and cancel():
+                    return Report(False, number, number * self.batch, (), 12.0, cancelled=True)
+        return Report(not self.problems, blocks, self.size, self.problems, 321.0, cancelled=False)
+
+    def stats(self) -> Statistics:
+        self._called("stats")
+        if self.failing is not None:
+            raise self.failing
+        open_records = self.size % self.batch
+        values = {
+            "data_dir": str(self.path),
+            "read_only": self.read_only,
+            "collection_id": "col_0",
+            "memtable_size_limit": 64 << 20,
+            "wal_sync_interval_ms": 1000,
+            "compaction_threshold": 4,
+            "blockchain_batch_size": self.batch,
+            "records": self.size,
+            "data_bytes": self.size * 140,
+            "blocks": self.size // self.batch,
+            "open_block_records": open_records,
+            "open_block_bytes": open_records * 140,
+            "head_hash": digest("block", self.size // self.batch - 1) if self.size >= self.batch else bytes(32),
+            "memtable_records": self.size % 1000,
+            "memtable_bytes": 23 << 20,
+            "frozen_memtables": 0,
+            "tables": (
+                TableStatistics("000001.sst", 1, 8_000, 410_000),
+                TableStatistics("000004.sst", 0, 2_100, 96_000),
+                TableStatistics("000005.sst", 0, 1_900, 88_000),
+            ),
+            "log_bytes": 1_200_000,
+            "chain_bytes": self.size * 180,
+            "table_bytes": 594_000,
+            "disk_bytes": self.size * 180 + 594_000 + 1_200_000,
+            "puts": 0,
+            "gets": 1_204,
+            "misses": 17,
+            "scans": 88,
+            "duplicates": 3,
+            "put_latency": Latency(4_000, 6.1, 14.8, 61.0, 900.0),
+            "get_latency": Latency(1_204, 3.2, 9.9, 28.0, 410.0),
+            "force_latency": NO_LATENCY,
+            "flushes": 3,
+            "compactions": 1,
+            "forces": 12,
+            "stalls": 0,
+            "flushing": False,
+            "compacting": False,
+            "recovery_ms": 18.4,
+            "recovered_records": 219,
+            "uptime_s": 61.0,
+        }
+        return Statistics(**{**values, **self.changes})
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _called(self, name: str) -> None:
+        self.calls[name] += 1
+        if self.closed:
+            raise blockdb.DatabaseClosed("The database was closed.")
+
+
+class TenMillion(FakeDatabase):
+    """Ten million keys, none of which exists until it is asked for. Key order is commit order."""
+
+    def __init__(self) -> None:
+        super().__init__(batch=1000)
+
+    @property
+    def size(self) -> int:
+        return 10_000_000
+
+    def key_at(self, index: int) -> bytes:
+        return b"key:%08d" % index
+
+    def item(self, sequence: int) -> tuple[bytes, bytes]:
+        return self.key_at(sequence), b"value %d" % sequence
+
+    def below(self, key: bytes) -> int:
+        return bisect_left(range(self.size), key, key=self.key_at)
+
+    def sequence_of(self, key: bytes) -> int | None:
+        index = self.below(key)
+        return index if index < self.size and self.key_at(index) == key else None
+
+
+def sample(count: int = 60) -> list[tuple[bytes, bytes]]:
+    """Records of several kinds in commit order: JSON, text and bytes."""
+    return [_sample(number) for number in range(count)]
+
+
+def _sample(number: int) -> tuple[bytes, bytes]:
+    if number % 7 == 3:
+        return b"image:%04d" % number, bytes(range(number % 256)) * 3
+    if number % 7 == 5:
+        return (
+            b"note:%04d" % number,
+            b"Note %d\nThe second line is longer, so that it has to be wrapped somewhere." % number,
+        )
+    document = {
+        "id": number,
+        "name": f"user {number}",
+        "tags": ["alpha", "beta"],
+        "active": number % 2 == 0,
+        "balance": number * 1.5,
+        "manager": None,
+    }
+    return b"user:%04d" % (number * 37 % 1000), json.dumps(document).encode()
+
+
+class Given:
+    """An origin that hands out a database there is already, or raises what it is told to."""
+
+    def __init__(self, database: FakeDatabase | None, *, writes_here: bool = False, name: str = "/srv/records") -> None:
+        self.database = database
+        self.writes_here = writes_here
+        self.name = name
+        self.error: Exception | None = None
+
+    def open(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.database
+
+    def close(self) -> None:
+        pass
+
+    def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
+        found = Problem("chain/00000001.chain", 4711, 2, 19, None, "the checksum does not fit")
+        return Report(False, 7, 60, (found,), 3.0, cancelled=False)

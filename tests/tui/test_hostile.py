@@ -1,0 +1,142 @@
+"""Bytes that strangers stored: whatever they are, nothing of them reaches the terminal but what can be seen."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from blockdb import Corruption, Problem
+from blockdb_tui.app import Explorer
+from blockdb_tui.screens.problems import Problems
+from blockdb_tui.screens.records import RecordsView
+from tests.tui.drive import exploring, press, settled, until
+from tests.tui.fake import FakeDatabase, Given
+
+NASTY = [
+    b"\x1b]52;c;aGFja2Vk\x07",
+    b"\x1b[2J\x1b[31mred",
+    b"[/foo][bold]x[/]",
+    b"[@click=app.quit]quit[/]",
+    b"a\x00b\x08c\rd\ne\tf\x7f",
+    b"\xff\xfe\x80\x9b31m",
+    "\u202eevil\u2066\u200f\u2028\u2029\u061c".encode(),
+    "\x9b2J\x85".encode(),
+    b"\xed\xa0\x80\xf5\x80\x80\x80",
+    "日本語 e\u0301 👩‍👩‍👧".encode(),
+    b"$markup {braces} %s \\x1b",
+    b"x" * 5_000,
+]
+NASTY_JSON = b'{"[/foo]": "\\u001b[2J", "\xc2\x9b": ["\xe2\x80\xae", "[red]"], "\x7f": 1}'
+
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+def hostile_items() -> list[tuple[bytes, bytes]]:
+    items = [(key, NASTY[at - 1]) for at, key in enumerate(NASTY)]
+    return [*items, (b"json", NASTY_JSON), (b"deep", b"[" * 50_000)]
+
+
+def assert_safe(pilot: Pilot[Any]) -> None:
+    for strip in pilot.app.screen._compositor.render_strips():
+        for segment in strip:
+            assert not UNSAFE.search(segment.text), repr(segment.text)
+    screen = pilot.app.screen
+    for widget in screen.walk_children():
+        for title in (getattr(widget, "_border_title", None), getattr(widget, "_border_subtitle", None)):
+            assert title is None or not UNSAFE.search(title.plain)
+
+
+async def walk_everything(pilot: Pilot[Any], rows: int, *keys: str) -> None:
+    """Through every record: each as it is shown first, then after each of the keys."""
+    for _ in range(rows):
+        await press(pilot, "j")
+        assert_safe(pilot)
+        for key in keys:
+            await press(pilot, key)
+            assert_safe(pilot)
+
+
+@pytest.mark.parametrize(("size", "keys"), [((80, 24), ("m", "m", "m", "c", "Y")), ((170, 50), ("y",))])
+async def test_no_view_lets_hostile_bytes_through(size: tuple[int, int], keys: tuple[str, ...]) -> None:
+    items = hostile_items()
+    async with exploring(FakeDatabase(items, batch=3), size=size) as pilot:
+        await walk_everything(pilot, len(items), *keys)
+        await press(pilot, "enter")
+        assert_safe(pilot)
+        await press(pilot, "escape", "o", "f", "b")
+        assert_safe(pilot)
+        for _ in range(5):
+            await press(pilot, "escape", "h", "r", "j")
+            assert_safe(pilot)
+        await press(pilot, "3", "question_mark")
+        assert_safe(pilot)
+
+
+async def test_hostile_bytes_in_prompts_and_palette() -> None:
+    async with exploring(FakeDatabase(hostile_items())) as pilot:
+        for typed in ("\\x1b", "[/foo]", "\\xff", "["):
+            await press(pilot, "slash", *typed, "enter")
+            assert_safe(pilot)
+            await press(pilot, "escape", "J", *typed, "enter")
+            assert_safe(pilot)
+            await press(pilot, "colon", *typed)
+            await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
+            await settled(pilot)
+            assert_safe(pilot)
+            await press(pilot, "escape", "escape")
+
+
+async def test_what_is_pasted_into_a_prompt_is_made_safe() -> None:
+    from textual import events
+
+    async with exploring(FakeDatabase(hostile_items())) as pilot:
+        await press(pilot, "slash")
+        assert pilot.app._driver is not None
+        pilot.app._driver.send_message(events.Paste("\x1b]52;c\x07\u202e\n"))
+        await settled(pilot)
+        assert_safe(pilot)
+        await press(pilot, "enter")
+        view = pilot.app.screen
+        assert isinstance(view, RecordsView)
+        assert view.prefix == "\x1b]52;c\x07\u202e".encode()
+
+
+async def test_hostile_bytes_in_problems_errors_and_paths() -> None:
+    database = FakeDatabase(hostile_items(), batch=3)
+    database.problems = tuple(
+        Problem(f"chain/{key.decode('utf-8', 'replace')}", at, at % 4, at, key, f"[/oops] {key!r} \x1b[2J")
+        for at, key in enumerate(NASTY)
+    )
+    database.unreadable = {NASTY[2]: Corruption("chain/\x1b[1m[/x]", 7, "the checksum of '\x1b[2J[/y]' does not fit")}
+    origin = Given(database, name="/srv/\x1b[31m[/z]")
+    async with exploring(origin) as pilot:
+        await walk_everything(pilot, len(NASTY))
+        await press(pilot, "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Problems))
+        for _ in NASTY:
+            await press(pilot, "j")
+            assert_safe(pilot)
+        await press(pilot, "enter")
+        assert_safe(pilot)
+        origin.error = Corruption("\x1b]0;title\x07[/a]", None, "[/b]\u202e")
+        database.failing = origin.error
+        app = pilot.app
+        assert isinstance(app, Explorer)
+        app.workers.cancel_group(app, "connection")
+        app._lost(origin.error)
+        await settled(pilot)
+        assert_safe(pilot)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_random_bytes_in_every_view(seed: int) -> None:
+    chance = random.Random(seed)
+    items = {chance.randbytes(chance.randint(1, 60)): chance.randbytes(chance.randint(0, 400)) for _ in range(40)}
+    async with exploring(FakeDatabase(list(items.items()), batch=7), size=(chance.randint(60, 200), 30)) as pilot:
+        for _ in range(60):
+            await press(pilot, chance.choice("jkGgmofbczy123hlr") if chance.random() < 0.9 else "escape")
+            assert_safe(pilot)

@@ -1,0 +1,156 @@
+"""The explorer on the real engine: beside a writer, on damaged files, on a directory that goes away and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+import blockdb
+from blockdb_tui.app import Explorer
+from blockdb_tui.origin import Attached
+from blockdb_tui.screens.blocks import BlocksView
+from blockdb_tui.screens.problems import Problems
+from blockdb_tui.screens.records import RecordsView
+from tests.tui.drive import press, screen_text, settled, until
+
+BATCH = 10
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=BATCH) as database:
+        database.put_many([(b"key:%03d" % number, b'{"n": %d}' % number) for number in range(45)])
+    return tmp_path / "db"
+
+
+@asynccontextmanager
+async def attached(directory: Path) -> AsyncIterator[Pilot[Any]]:
+    app = Explorer(Attached(directory), poll_s=0.02)
+    async with app.run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
+        await settled(pilot)
+        yield pilot
+    app.origin.close()
+
+
+def blocks_view(pilot: Pilot[Any]) -> BlocksView:
+    assert isinstance(pilot.app.screen, BlocksView)
+    return pilot.app.screen
+
+
+def records_view(pilot: Pilot[Any]) -> RecordsView:
+    assert isinstance(pilot.app.screen, RecordsView)
+    return pilot.app.screen
+
+
+async def test_another_writer_is_seen_to_write(directory: Path) -> None:
+    async with attached(directory) as pilot:
+        with blockdb.open(directory) as writer:
+            writer.put_many([(b"new:%d" % number, b"v") for number in range(7)])
+            await until(pilot, lambda: records_view(pilot).table.total == 52)
+            await press(pilot, "2")
+            view = blocks_view(pilot)
+            assert view.belt.sealed == 5
+            assert view.belt.selected == 5
+            writer.put_many([(b"newer:%d" % number, b"v") for number in range(10)])
+            await until(pilot, lambda: view.belt.sealed == 6)
+            assert view.belt.selected == 6
+            await settled(pilot)
+            assert "═══" in screen_text(pilot)
+            await press(pilot, "3")
+            await until(pilot, lambda: "62 records" in screen_text(pilot))
+
+
+async def test_a_block_is_shown_as_it_is_stored(directory: Path) -> None:
+    with blockdb.open(directory, read_only=True) as database:
+        block, root = database.block(2), blockdb.merkle_levels(database.block_leaves(2))[-1][0]
+    async with attached(directory) as pilot:
+        await press(pilot, "2", "J", "2", "enter", "m")
+        text = screen_text(pilot)
+        assert block.hash.hex()[:32] in text
+        assert "══ the hash of block 1" in text
+        assert "══ block 3 names this hash" in text
+        assert root.hex()[:8] in text
+        assert blocks_view(pilot).table.row_at(0) is not None
+
+
+async def test_verification_of_a_sound_database(directory: Path) -> None:
+    async with attached(directory) as pilot:
+        await press(pilot, "v")
+        await until(pilot, lambda: pilot.app.verification.report is not None)  # type: ignore[attr-defined]
+        await settled(pilot)
+        assert "✓ verified 4 blocks" in screen_text(pilot)
+
+
+def damage(directory: Path, suffix: str) -> tuple[Path, Path]:
+    """Changes one byte in the middle of a file. Gives its path and that of a sound copy."""
+    path = next(directory.rglob(f"*{suffix}"))
+    kept = shutil.copy(path, directory.parent / "kept")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    path.write_bytes(data)
+    return path, kept
+
+
+async def test_damage_is_found_and_shown(directory: Path) -> None:
+    damage(directory, ".chain")
+    async with attached(directory) as pilot:
+        await press(pilot, "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Problems))
+        await settled(pilot)
+        assert ".chain at" in screen_text(pilot)
+
+
+async def test_a_database_that_does_not_open_says_why_and_can_be_looked_through(directory: Path) -> None:
+    damage(directory, "manifest.toml")
+    async with attached(directory) as pilot:
+        text = screen_text(pilot)
+        assert "The database cannot be read" in text
+        assert "manifest.toml" in text
+        assert "v looks through all files" in text
+        await press(pilot, "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Problems))
+        await settled(pilot)
+        assert "manifest.toml" in screen_text(pilot)
+        await press(pilot, "escape", "2", "3", "1")
+        assert "The database cannot be read" in screen_text(pilot)
+
+
+async def test_a_database_that_comes_back_is_shown_again(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blockdb_tui.app.RETRY_S", 0.02)
+    manifest, kept = damage(directory, "manifest.toml")
+    async with attached(directory) as pilot:
+        assert "The database cannot be read" in screen_text(pilot)
+        shutil.copy(kept, manifest)
+        await until(pilot, lambda: records_view(pilot).table.total == 45)
+        await press(pilot, "j")
+        assert "The database cannot be read" not in screen_text(pilot)
+
+
+async def copied_commands(directory: Path) -> list[str]:
+    """What Y copies in each place."""
+    copied = []
+    async with attached(directory) as pilot:
+        for keys in ((), ("slash", "n", "e", "enter"), ("enter",), ("escape", "2"), ("g",), ("r",), ("3",)):
+            await press(pilot, *keys, "Y")
+            copied.append(pilot.app.clipboard)
+    return copied
+
+
+def test_the_copied_commands_print_what_was_shown(directory: Path) -> None:
+    with blockdb.open(directory) as database:
+        database.put(b"ne\x1bw $key", b"the value")
+    shown = ("key:000", "the value", "the value", "0", "0", "key:000", "46")
+    for command, words in zip(asyncio.run(copied_commands(directory)), shown, strict=True):
+        script = command.replace("blockdb", f"{sys.executable} -m blockdb.commands.main", 1)
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), command
+        assert words in done.stdout, command

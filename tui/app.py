@@ -1,0 +1,353 @@
+"""The application: it wires origin, poller and views together. What a thing looks like is decided elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+import blockdb
+import blockdb_themes
+from blockdb.commands.display import human_bytes, printable
+
+from .history import History
+from .keytext import visible
+from .offloop import in_background, off_loop
+from .origin import Origin, advice_for
+from .screens.view import View
+from .theme import palettes, textual_theme
+from .verification import Verification
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from blockdb import Database, Report, Statistics
+
+__all__ = ["Explorer"]
+
+POLL_S = 0.25
+RETRY_S = 1.0
+PROGRESS_S = 0.1
+SMALLEST_WIDTH, SMALLEST_HEIGHT = 60, 15
+CLIPBOARD_BYTES = 64 * 1024
+HANGUP_CODE = 128 + signal.SIGHUP
+
+
+def _records() -> Screen[None]:
+    from .screens.records import RecordsView
+
+    return RecordsView()
+
+
+def _blocks() -> Screen[None]:
+    from .screens.blocks import BlocksView
+
+    return BlocksView()
+
+
+def _metrics() -> Screen[None]:
+    from .screens.metrics import MetricsView
+
+    return MetricsView()
+
+
+def _finder() -> type[Provider]:
+    from .finder import Finder
+
+    return Finder
+
+
+class Explorer(App[int]):
+    """The explorer on one database. The exit code is what `run` returns."""
+
+    TITLE = "BlockDB"
+    CSS_PATH = "explorer.tcss"
+    ALLOW_SELECT = False
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        "records": _records,
+        "blocks": _blocks,
+        "metrics": _metrics,
+    }
+    DEFAULT_MODE = "records"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_finder}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall")]  # noqa: RUF012
+    ENABLE_COMMAND_PALETTE = True
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "view('records')", "Records", show=False, id="view.records"),
+        Binding("2", "view('blocks')", "Blocks", show=False, id="view.blocks"),
+        Binding("3", "view('metrics')", "Metrics", show=False, id="view.metrics"),
+        Binding("v", "verify", "Verify", id="app.verify"),
+        Binding("p", "problems", "Problems", show=False, id="app.problems"),
+        Binding("t", "theme", "Theme", id="app.theme"),
+        Binding("colon", "command_palette", "Commands", key_display=":", id="app.commands"),
+        Binding("Y", "copy_command", "Copy command", show=False, id="app.copy_command"),
+        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
+        Binding("q", "quit", "Quit", id="app.quit"),
+    ]
+
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        theme: str = blockdb_themes.DEFAULT,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+        poll_s: float = POLL_S,
+    ) -> None:
+        """`clock` tells the time of day, `steady` never goes back, both in seconds; `poll_s` is between snapshots."""
+        super().__init__()
+        self.origin = origin
+        self._clock, self._steady, self._poll_s = clock, steady, poll_s
+        self.history = History()
+        self.verification = Verification(steady)
+        self.database: Database | None = None
+        self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
+        self._came_from: list[str] = []
+        self.refused: Exception | None = None
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        for name in list(self.available_themes):
+            self.unregister_theme(name)
+        for known in palettes().values():
+            self.register_theme(textual_theme(known.theme))
+        self.theme = theme
+
+    # ── the database ──
+
+    def on_mount(self) -> None:
+        self._event_loop = asyncio.get_running_loop()
+        if not self.is_headless:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                self._event_loop.add_signal_handler(number, self.exit, None, 128 + number)
+        self.call_after_refresh(self._connect)
+
+    def _connect(self) -> None:
+        in_background(self, self._keep_connected, group="connection")
+
+    def leave_from_thread(self) -> None:
+        """Leaves the explorer because its terminal is gone; from any thread, at the next chance."""
+        if self._event_loop is not None:
+            self._event_loop.call_soon_threadsafe(self.exit, None, HANGUP_CODE)
+
+    async def _keep_connected(self) -> None:
+        """Opens the database, polls it until it fails, says what is wrong, and tries again."""
+        never_opened = True
+        while True:
+            try:
+                database = await off_loop(self.origin.open)
+                self._opened(database)
+                never_opened = False
+                await self._poll(database)
+            except (blockdb.BlockDBError, OSError) as error:
+                if never_opened and isinstance(error, blockdb.DatabaseNotFound):
+                    self.refused = error
+                    self.exit()
+                self._lost(error)
+            self.verification.cancel()
+            await off_loop(self.origin.close)
+            await asyncio.sleep(RETRY_S)
+
+    def _opened(self, database: Database) -> None:
+        self.database = database
+        self.history = History()
+        for view in self.views():
+            view.connected(database)
+
+    def _lost(self, error: Exception) -> None:
+        self.database = None
+        words = f"{type(error).__name__}: {error}" if isinstance(error, blockdb.BlockDBError) else str(error)
+        self.trouble = ("The database cannot be read", words, advice_for(error), "error")
+        for view in self.views():
+            view.disconnected()
+
+    async def _poll(self, database: Database) -> None:
+        while True:
+            self.take(await off_loop(database.stats))
+            await asyncio.sleep(self._poll_s)
+
+    def take(self, statistics: Statistics) -> None:
+        """Adds a snapshot to the history, and shows it."""
+        moment = self.history.add(self._steady(), statistics)
+        if (view := self.view) is self.screen and view is not None:  # what is behind something else is left still
+            view.hear(moment)
+
+    def wall_clock_ms(self) -> int:
+        """The time of day in Unix milliseconds, by the clock that the explorer was given."""
+        return int(self._clock() * 1000)
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """The state of the database in a few words, and the role that colours them."""
+        if self.database is None:
+            return ("○ not open", "error") if self.trouble[3] == "error" else ("○ opening", "muted")
+        moment = self.history.latest
+        if moment is not None and moment.writes_per_s > 0:
+            return f"● +{moment.writes_per_s:,.0f}/s", "success"
+        return ("● live", "success") if self.origin.writes_here else ("○ attached", "muted")
+
+    # ── views ──
+
+    def views(self) -> list[View]:
+        """The views that have been looked at so far."""
+        return [
+            view
+            for stack in self._screen_stacks.values()
+            for view in stack
+            if isinstance(view, View) and view.is_mounted
+        ]
+
+    @property
+    def view(self) -> View | None:
+        """The view shown now, perhaps under something else."""
+        return next((screen for screen in self.screen_stack if isinstance(screen, View) and screen.is_mounted), None)
+
+    async def action_view(self, mode: str) -> None:
+        """Shows one of the three views."""
+        self._came_from.clear()
+        await self.switch_mode(mode)
+
+    def go_back(self) -> None:
+        """Goes back to the view from which this one was visited."""
+        if self._came_from:
+            self.switch_mode(self._came_from.pop())
+
+    async def _visit(self, mode: str) -> None:
+        if self.current_mode != mode:
+            self._came_from.append(self.current_mode)
+            await self.switch_mode(mode)
+
+    def visit_block(self, block: int | None, sequence: int | None = None) -> None:
+        """Goes to a block (None: the open one), and there to a record."""
+        in_background(self, self._visit_block, block, sequence, group="visit", latest=True)
+
+    async def _visit_block(self, block: int | None, sequence: int | None) -> None:
+        from .screens.blocks import BlocksView
+
+        await self._visit("blocks")
+        if isinstance(view := self.view, BlocksView):
+            view.show_block(block, sequence)
+
+    def visit_key(self, key: bytes) -> None:
+        """Goes to a key in the view of records."""
+        in_background(self, self._visit_key, key, group="visit", latest=True)
+
+    async def _visit_key(self, key: bytes) -> None:
+        from .screens.records import RecordsView
+
+        await self._visit("records")
+        if isinstance(view := self.view, RecordsView):
+            view.show_key(key)
+
+    # ── actions ──
+
+    async def action_verify(self) -> None:
+        """Goes to the chain and recomputes all of it; of a database that does not open, looks through the files."""
+        if self.database is not None:
+            await self._visit("blocks")
+        if not self.verification.running:
+            in_background(self, self._verify, group="verify")
+
+    async def _verify(self) -> None:
+        self.verification.begin()
+        timer = self.set_interval(PROGRESS_S, self._show_verification)
+        report: Report | None = None
+        try:
+            report = await off_loop(self.verification.run, self.database or self.origin)
+        except (blockdb.BlockDBError, OSError) as error:
+            self.say(f"Verification stopped. {type(error).__name__}: {error}", "error")
+        finally:
+            self.verification.end(report)
+            timer.stop()
+        self._show_verification()
+        if report is not None and report.problems:
+            self.action_problems()
+
+    def _show_verification(self) -> None:
+        if (view := self.view) is not None:
+            view.show_verification()
+
+    def action_problems(self) -> None:
+        """Lists what the last verification found."""
+        from .screens.problems import Problems
+
+        report = self.verification.report
+        if report is None or not report.problems:
+            self.say("No problem is known. v verifies the chain.")
+        else:
+            self.push_screen(Problems(report), self._to_problem)
+
+    def _to_problem(self, block: int | None) -> None:
+        if block is not None and self.database is not None:
+            self.visit_block(block)
+
+    def action_theme(self) -> None:
+        """Offers the themes, each shown as it is passed over."""
+        from .screens.themes import ThemePicker
+
+        self.push_screen(ThemePicker())
+
+    def action_command_palette(self) -> None:
+        """Finds commands, blocks and keys."""
+        from .finder import Finding
+
+        if not isinstance(self.screen, Finding):
+            self.push_screen(Finding(id="--command-palette"))
+
+    def action_help(self) -> None:
+        """Explains the focused pane and its keys."""
+        from .screens.help import Help
+
+        self.push_screen(Help(self.screen))
+
+    def action_copy_command(self) -> None:
+        """Copies the command that prints what is shown."""
+        if self.view is not None:
+            command = self.view.shown_as_command()
+            self.copy(command.encode("utf-8", "surrogateescape"), command)
+
+    def copy(self, data: bytes, what: str) -> None:
+        """Hands bytes to the terminal's clipboard, and says what can be known about that: that it was asked."""
+        if len(data) > CLIPBOARD_BYTES:
+            self.say(
+                f"{human_bytes(len(data))} is more than terminals take. Y copies a command that prints it.", "warning"
+            )
+            return
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text, what = data.hex(), f"{what}, in hex because it is not text"
+        self.copy_to_clipboard(text)
+        through = " (tmux must have set-clipboard on)" if os.environ.get("TMUX") else ""
+        self.say(f"Asked the terminal to copy {what}. Whether it did, it does not tell{through}.")
+
+    def say(self, words: str, severity: str = "information") -> None:
+        """Says something in passing. The words may hold stored bytes."""
+        self.notify(printable(words), severity=severity, markup=False, timeout=4)  # type: ignore[arg-type]
+
+    async def on_event(self, event: events.Event) -> None:
+        """Makes visible what is pasted: a prompt would send it to the terminal as it is."""
+        if self._exit and isinstance(event, events.InputEvent):
+            return  # nobody is left to take it
+        if isinstance(event, events.Paste):
+            event.text = visible(event.text.rstrip("\r\n"))
+        await super().on_event(event)
+
+    # ── size ──
+
+    def on_resize(self, event: events.Resize) -> None:
+        from .screens.small import TooSmall
+
+        small = event.size.width < SMALLEST_WIDTH or event.size.height < SMALLEST_HEIGHT
+        if small and not isinstance(self.screen, TooSmall):
+            self.push_screen(TooSmall(SMALLEST_WIDTH, SMALLEST_HEIGHT))
+        elif not small and isinstance(self.screen, TooSmall):
+            self.pop_screen()

@@ -1,0 +1,102 @@
+"""The command palette: views, themes and actions by name, and blocks and keys of the database itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+import blockdb
+from blockdb.commands.display import human_count, printable
+
+from .keytext import key_of
+from .offloop import off_loop
+from .theme import palettes
+from .widgets.header import VIEWS
+
+if TYPE_CHECKING:
+    from .app import Explorer
+
+__all__ = ["Finder", "Finding"]
+
+SETTLE_S = 0.08
+MOST_KEYS = 8
+
+
+class Finding(CommandPalette):
+    """Textual's palette, which dies of a page key that comes before its list has been laid out (8.2)."""
+
+    def _action_command_list(self, action: str) -> None:
+        with suppress(LookupError):
+            super()._action_command_list(action)
+
+
+class Finder(Provider):
+    """Everything that can be gone to or done."""
+
+    @property
+    def _explorer(self) -> Explorer:
+        return cast("Explorer", self.app)
+
+    def _commands(self) -> list[tuple[str, str, Callable[[], object]]]:
+        explorer = self._explorer
+        views = [
+            (f"Go to {title.lower()}", "View", partial(explorer.run_action, f"view('{view}')"))
+            for view, title in VIEWS.items()
+        ]
+        themes = [(f"Theme: {name}", "Colours", partial(setattr, explorer, "theme", name)) for name in palettes()]
+        return [
+            *views,
+            ("Verify the chain", "Recompute every hash, link and signature", partial(explorer.run_action, "verify")),
+            ("Go to the open block", "The block that is filling now", partial(explorer.visit_block, None)),
+            (
+                "Copy as a command",
+                "The blockdb command that prints what is shown",
+                partial(explorer.run_action, "copy_command"),
+            ),
+            ("Help", "The focused pane and its keys", partial(explorer.run_action, "help")),
+            *themes,
+            ("Quit", "Leave the explorer", partial(explorer.run_action, "quit")),
+        ]
+
+    async def discover(self) -> Hits:
+        for name, words, command in self._commands():
+            yield DiscoveryHit(Content(name), command, text=name, help=words)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, words, command in self._commands():
+            if (score := matcher.match(name)) > 0:
+                yield Hit(score, matcher.highlight(name), command, text=name, help=words)
+        for hit in self._block(query):
+            yield hit
+        await asyncio.sleep(SETTLE_S)  # a word being typed is asked for once, not at every letter
+        for key in await self._keys(key_of(query)):
+            shown = printable(key[:200])
+            yield Hit(0.3, Content(shown), partial(self._explorer.visit_key, key), text=shown, help="Key")
+
+    def _block(self, query: str) -> list[Hit]:
+        digits = query.strip().removeprefix("#").replace(",", "")
+        moment = self._explorer.history.latest
+        if not (digits.isascii() and digits.isdigit()) or moment is None or int(digits) > moment.statistics.blocks:
+            return []
+        name = f"Block {human_count(int(digits))}"
+        return [
+            Hit(
+                1.0, Content(name), partial(self._explorer.visit_block, int(digits)), text=name, help="Go to this block"
+            )
+        ]
+
+    async def _keys(self, prefix: bytes) -> list[bytes]:
+        database = self._explorer.database
+        if database is None or not prefix:
+            return []
+        try:
+            return await off_loop(lambda: list(database.keys(prefix=prefix, limit=MOST_KEYS)))
+        except (blockdb.BlockDBError, OSError):
+            return []  # the view behind already says what is wrong with the database

@@ -1,0 +1,156 @@
+"""Long lists of records, as a table asks for them: so many, from there on, and where does this one stand now.
+
+Everything here may wait for the disk, so it is called off the event loop. A listing keeps no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import blockdb
+from blockdb.commands.display import printable
+
+if TYPE_CHECKING:
+    from blockdb import Database, Record
+
+__all__ = ["BlockRecords", "ByKey", "Fixed", "Listing", "NewestFirst", "Row"]
+
+PREVIEW_BYTES = 400
+
+T = TypeVar("T")
+
+
+class Listing(Protocol[T]):
+    """A list that may grow while it is shown. Its rows are never changed, only joined by others."""
+
+    def count(self) -> int:
+        """How many rows there are now."""
+
+    def fetch(self, first: int, limit: int, count: int) -> Sequence[T]:
+        """At most `limit` rows from row `first` on, numbered as they were when there were `count`."""
+
+    def locate(self, row: T, count: int) -> int:
+        """The number that `row` bears now that there are `count`."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a table shows of a record: the whole key, the beginning of the value, and where it stands in the chain.
+
+    In the order of keys only key and value are known: where a record stands in the chain is looked up for one at a
+    time. `sequence` is -1 then. `time_ms` is Unix time; `block` is None while the record is in the open block.
+    `trouble` says why the record cannot be read; it is fit to be shown.
+    """
+
+    key: bytes
+    sequence: int = -1
+    preview: bytes = b""
+    size: int = 0
+    time_ms: int = 0
+    block: int | None = None
+    trouble: str = ""
+
+    @classmethod
+    def of(cls, record: Record) -> Row:
+        """The row of a record; a long value is not kept."""
+        value = record.value
+        return cls(record.key, record.sequence, value[:PREVIEW_BYTES], len(value), record.time_ms, record.block)
+
+
+def _rows(records: Iterable[Record]) -> list[Row]:
+    return [Row.of(record) for record in records]
+
+
+class ByKey:
+    """The records whose keys begin with `prefix`, in the order of their keys."""
+
+    def __init__(self, database: Database, prefix: bytes = b"") -> None:
+        self.database = database
+        self.prefix = prefix
+
+    def count(self) -> int:
+        return self.database.count(prefix=self.prefix or None)
+
+    def fetch(self, first: int, limit: int, count: int) -> list[Row]:
+        prefix = self.prefix or None
+        try:
+            items = self.database.scan(prefix=prefix, offset=first, limit=limit)
+            return [Row(key, preview=value[:PREVIEW_BYTES], size=len(value)) for key, value in items]
+        except blockdb.Corruption:  # somewhere among these: each is tried alone, so that the others are still seen
+            return [self._row(key) for key in self.database.keys(prefix=prefix, offset=first, limit=limit)]
+
+    def locate(self, row: Row, count: int) -> int:
+        return self.position(row.key)
+
+    def position(self, key: bytes) -> int:
+        """The number of the first row whose key is not below `key`."""
+        return self.database.count(prefix=self.prefix or None, end=key) if key else 0
+
+    def _row(self, key: bytes) -> Row:
+        try:
+            value = self.database.get(key) or b""
+        except blockdb.BlockDBError as error:
+            return Row(key, trouble=printable(f"{type(error).__name__}: {error}"))
+        return Row(key, preview=value[:PREVIEW_BYTES], size=len(value))
+
+
+class NewestFirst:
+    """Every record in the order of commits, the newest first."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def count(self) -> int:
+        return self.database.stats().records
+
+    def fetch(self, first: int, limit: int, count: int) -> list[Row]:
+        end = count - first
+        begin = max(0, end - limit)
+        return _rows(self.database.records(begin, end - begin))[::-1]
+
+    def locate(self, row: Row, count: int) -> int:
+        return count - 1 - row.sequence
+
+    def position(self, key: bytes) -> int:
+        """The number of the row with that key; 0 where there is none."""
+        record = self.database.record(key)
+        return 0 if record is None else self.count() - 1 - record.sequence
+
+
+class BlockRecords:
+    """The records of block `number` in the order of commits; the open block's list grows."""
+
+    def __init__(self, database: Database, number: int, first_sequence: int) -> None:
+        self.database = database
+        self.number = number
+        self.first_sequence = first_sequence
+
+    def count(self) -> int:
+        try:
+            return self.database.block(self.number).count
+        except blockdb.BlockNotFound:
+            return self.database.stats().records - self.first_sequence
+
+    def fetch(self, first: int, limit: int, count: int) -> list[Row]:
+        return _rows(self.database.records(self.first_sequence + first, max(0, min(limit, count - first))))
+
+    def locate(self, row: Row, count: int) -> int:
+        return row.sequence - self.first_sequence
+
+
+class Fixed(Generic[T]):
+    """A list that is known and does not grow."""
+
+    def __init__(self, rows: Sequence[T]) -> None:
+        self.rows = rows
+
+    def count(self) -> int:
+        return len(self.rows)
+
+    def fetch(self, first: int, limit: int, count: int) -> Sequence[T]:
+        return self.rows[first : first + limit]
+
+    def locate(self, row: T, count: int) -> int:
+        return self.rows.index(row)

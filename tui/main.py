@@ -1,0 +1,113 @@
+"""`blockdb-tui [PATH]`: reads the arguments, sees that there is a terminal and a database, and runs the explorer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import blockdb
+import blockdb_themes
+from blockdb import config
+from blockdb.commands.colour import default_theme
+from blockdb.commands.display import printable
+
+if TYPE_CHECKING:
+    from .origin import Origin
+
+__all__ = ["main"]
+
+PATH_HELP = (
+    "directory of the database; else BLOCKDB_DATA_DIR, else what blockdb.toml says, else ./blockdb_data. "
+    "With --demo: where to keep the demonstration; else it is gone afterwards"
+)
+DONE, WRONG_USAGE, CANNOT_OPEN = 0, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the explorer until it is left. Returns the exit code: 0 done, 2 wrong usage, 3 cannot open."""
+    asked = _parser().parse_args(arguments)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _refuse("UsageError", "the explorer needs a terminal; off one, use the blockdb commands", WRONG_USAGE)
+    try:
+        theme = blockdb_themes.load(asked.theme or default_theme()).name
+    except blockdb_themes.ThemeError as error:
+        return _refuse("ThemeError", str(error), WRONG_USAGE)
+    if asked.demo:
+        return _run(_demo(asked.path), theme)
+    try:
+        path = Path(asked.path or config.load().data_dir)
+    except blockdb.ConfigError as error:
+        return _refuse("ConfigError", str(error), WRONG_USAGE)
+    if (reason := _not_a_database(path)) is not None:
+        return _refuse("DatabaseNotFound", reason, CANNOT_OPEN)
+    return _run(_attached(path), theme)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USAGE, f"Error: UsageError: {printable(message)}; see blockdb-tui --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="blockdb-tui",
+        description="Explore a BlockDB database: its records, its chain of blocks, and what its engine is doing. "
+        "The directory is opened read-only, beside any process that writes it.",
+    )
+    themes = ", ".join(blockdb_themes.names())
+    parser.add_argument("path", nargs="?", metavar="PATH", help=PATH_HELP)
+    parser.add_argument("--demo", action="store_true", help="explore a demonstration database with a live writer")
+    parser.add_argument("--theme", metavar="NAME", help=f"one of {themes}; else BLOCKDB_THEME names it")
+    parser.add_argument("--version", action="version", version=f"blockdb-tui {blockdb.__version__}")
+    return parser
+
+
+def _refuse(kind: str, words: str, code: int) -> int:
+    sys.stderr.write(f"Error: {kind}: {printable(words)}\n")
+    return code
+
+
+def _not_a_database(path: Path) -> str | None:
+    """Why nothing at `path` can be explored, as far as a glance tells."""
+    advice = "make one with `blockdb -d PATH put KEY VALUE`, or look at the demo with --demo"
+    if not path.is_dir():
+        return f"{path} is {'not a directory' if path.exists() else 'not there'}; {advice}"
+    if not any(path.iterdir()):
+        return f"{path} is empty; {advice}"
+    return None
+
+
+def _attached(path: Path) -> Origin:
+    from .origin import Attached
+
+    return Attached(path)
+
+
+def _demo(path: str | None) -> Origin:
+    from .origin import DemoDirectory
+
+    return DemoDirectory(None if path is None else Path(path))
+
+
+def _run(origin: Origin, theme: str) -> int:
+    from .app import HANGUP_CODE, Explorer
+    from .hangup import watch_for_hangup
+
+    if not sys.stderr.isatty():  # textual draws there, and would draw into the file or the pipe that it is
+        sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
+    explorer = Explorer(origin, theme=theme)
+    watch_for_hangup(sys.stdin.fileno(), explorer.leave_from_thread, HANGUP_CODE)
+    try:
+        explorer.run()
+    finally:
+        origin.close()
+    if explorer.refused is not None:
+        return _refuse(type(explorer.refused).__name__, str(explorer.refused), CANNOT_OPEN)
+    return explorer.return_code or DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

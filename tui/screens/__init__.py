@@ -1,0 +1,1 @@
+"""One module a screen: the three views, and what comes over them."""

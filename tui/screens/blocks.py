@@ -1,0 +1,243 @@
+"""The view of the chain: the belt, and below it the selected block's header, records and Merkle tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widget import Widget
+
+import blockdb
+from blockdb.commands.display import human_count, printable
+
+from ..keytext import command_line
+from ..listing import BlockRecords, Row
+from ..offloop import in_background, off_loop
+from ..widgets.belt import Belt
+from ..widgets.block_facts import BlockFacts
+from ..widgets.merkle import MerkleTree
+from ..widgets.virtual_table import VirtualTable
+from .records import IN_BLOCK
+from .view import View
+
+if TYPE_CHECKING:
+    from blockdb import Block, Database
+
+    from ..history import Moment
+
+__all__ = ["BlocksView"]
+
+
+class BlockTable(VirtualTable[Row]):
+    """The records of the selected block."""
+
+    HELP = """The records of the selected block, in the order of their commits. The tree shows the way of the one \
+under the cursor up to the root. Enter opens it in the view of records; Esc there comes back here."""
+
+
+class BlocksView(View):
+    """The chain and one of its blocks."""
+
+    NAME = "blocks"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "records", "Records", id="blocks.records"),
+        Binding("m", "tree", "Merkle tree", id="blocks.tree"),
+        Binding("J,#", "jump", "Jump to block", key_display="J", id="blocks.jump"),
+        Binding("c", "copy_hash", "Copy hash", id="blocks.copy_hash"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listed: int | None = None
+        self._leaf_wanted = 0
+        self._seen = -1
+
+    def body(self) -> Iterable[Widget]:
+        self.first_pane = self.belt = Belt(id="belt")
+        self.facts = BlockFacts(id="facts")
+        self.table = BlockTable(IN_BLOCK, empty="No record yet.", id="block-records")
+        self.merkle = MerkleTree(id="tree")
+        return self.belt, Container(self.facts, self.table, self.merkle, id="below")
+
+    def on_descendant_focus(self) -> None:
+        """On a narrow screen what is inside a block takes the room of the header while it has the focus."""
+        self.set_class(self.focused in (self.table, self.merkle), "-inside")
+
+    # ── the database comes, grows, goes ──
+
+    def opened(self, database: Database) -> None:
+        self._listed, self._seen = None, -1
+        self.belt.open(database)
+        self.facts.entitle(Content("Block"))
+        self.table.title = Content("Its records")
+
+    def closed(self) -> None:
+        self.belt.open(None)
+        self.table.show(None)
+        self.merkle.show(())
+        self.facts.clear()
+
+    def polled(self, moment: Moment) -> None:
+        statistics = moment.statistics
+        self.belt.grown(statistics, self.explorer.wall_clock_ms())
+        if statistics.records != self._seen:
+            self._seen = statistics.records
+            if self.belt.selected == self.belt.sealed:
+                self.facts.show_open(statistics)
+                self.table.grown()
+
+    # ── the selected block ──
+
+    @on(Belt.Selected)
+    def _selected(self, event: Belt.Selected) -> None:
+        if event.number == self.belt.sealed:
+            self._show_open(event.number)
+        elif event.block is not None:
+            self._show_sealed(event.block)
+        else:
+            self.facts.clear()
+
+    @on(Belt.Failed)
+    @on(VirtualTable.Failed, "#block-records")
+    def _failed(self, event: Belt.Failed | VirtualTable.Failed) -> None:
+        self.explorer.say(f"The chain cannot be read. {type(event.error).__name__}: {event.error}", "error")
+
+    def _show_open(self, number: int) -> None:
+        moment = self.explorer.history.latest
+        if moment is None or self.database is None:
+            return
+        statistics = moment.statistics
+        self.facts.entitle(Content(f"Block {human_count(number)} · open"))
+        self.facts.show_open(statistics)
+        self._list(number, statistics.records - statistics.open_block_records)
+        self.merkle.show((), "The tree is drawn when the block is sealed.")
+
+    def _show_sealed(self, block: Block) -> None:
+        belt, number = self.belt, block.number
+        self.facts.entitle(Content(f"Block {human_count(number)} · sealed"))
+        problem = self.explorer.verification.bad_blocks.get(number)
+        self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), problem)
+        if self._list(number, block.first_sequence) or not self.merkle.levels:
+            in_background(self, self._draw_tree, number, group="tree", latest=True)
+
+    def _list(self, number: int, first_sequence: int) -> bool:
+        """Lists the records of a block, unless it is listed already."""
+        if self._listed == number or self.database is None:
+            return False
+        self._listed = number
+        self.table.show(BlockRecords(self.database, number, first_sequence), self._leaf_wanted)
+        self._leaf_wanted = 0
+        return True
+
+    async def _draw_tree(self, number: int) -> None:
+        database = self.database
+        if database is None:
+            return
+        try:
+            levels = await off_loop(lambda: blockdb.merkle_levels(database.block_leaves(number)))
+        except (blockdb.BlockDBError, OSError) as error:
+            self.merkle.show((), printable(f"{type(error).__name__}: {error}"))
+            return
+        if self._listed == number:
+            self.merkle.show(levels)
+            self.merkle.point_at(self.table.cursor)
+
+    @on(VirtualTable.Highlighted, "#block-records")
+    def _record_highlighted(self) -> None:
+        self.merkle.point_at(self.table.cursor)
+
+    @on(MerkleTree.LeafMoved)
+    def _leaf_moved(self, event: MerkleTree.LeafMoved) -> None:
+        self.table.move_to(event.leaf)
+
+    @on(VirtualTable.Chosen, "#block-records")
+    def _chosen(self) -> None:
+        if self.table.row is not None:
+            self.explorer.visit_key(self.table.row.key)
+
+    def show_block(self, number: int | None, sequence: int | None = None) -> None:
+        """Selects a block (None: the open one) and, if given, the record of that sequence number in it."""
+        if self.explorer.history.latest is not None and not self.belt.sealed:
+            self.belt.grown(self.explorer.history.latest.statistics, self.explorer.wall_clock_ms())
+        wanted = self.belt.sealed if number is None else number
+        if sequence is None:
+            self.belt.select(wanted)
+        else:
+            in_background(self, self._show_record, wanted, sequence, group="show", latest=True)
+
+    async def _show_record(self, number: int, sequence: int) -> None:
+        """Finds where in its block the record stands, then selects both."""
+        database = self.database
+        if database is None:
+            return
+
+        def first_sequence() -> int:
+            try:
+                return database.block(number).first_sequence
+            except blockdb.BlockNotFound:
+                statistics = database.stats()
+                return statistics.records - statistics.open_block_records
+
+        self._leaf_wanted = sequence - await off_loop(first_sequence)
+        if self._listed == number:
+            self.table.move_to(self._leaf_wanted)
+            self._leaf_wanted = 0
+        self.belt.select(number)
+        self.action_records()
+
+    def show_verification(self) -> None:
+        super().show_verification()
+        verification = self.explorer.verification
+        self.belt.mark(verification.bad_blocks, verification.blocks_done)
+        block = self.belt.block(self.belt.selected)
+        if block is not None:
+            self._show_sealed(block)
+
+    # ── keys ──
+
+    def action_records(self) -> None:
+        """To the records of the block."""
+        self.remove_class("-tree")
+        self.table.focus()
+
+    def action_tree(self) -> None:
+        """To the Merkle tree of the block."""
+        self.add_class("-tree")
+        self.merkle.focus()
+
+    def action_jump(self) -> None:
+        """Asks for the number of a block."""
+        self.prompt.ask("Jump to block", done=self._jump)
+
+    def _jump(self, text: str) -> None:
+        digits = text.strip().replace(",", "")
+        if digits.isascii() and digits.isdigit():
+            self.belt.select(int(digits))
+            self.belt.focus()
+        elif digits:
+            self.explorer.say(f"The number of a block is needed, 0 to {human_count(self.belt.sealed)}.", "warning")
+
+    def action_copy_hash(self) -> None:
+        """Copies the hash of the selected block."""
+        block = self.belt.block(self.belt.selected)
+        if block is None:
+            self.explorer.say("The open block has no hash yet.", "warning")
+        else:
+            self.explorer.copy(block.hash.hex().encode(), f"the hash of block {human_count(block.number)}")
+
+    def step_back(self) -> bool:
+        if self.focused is self.belt:
+            return False
+        self.belt.focus()
+        return True
+
+    def shown_as_command(self) -> str:
+        if self.belt.selected == self.belt.sealed:
+            return command_line(self.explorer.origin.name, "blocks")
+        records = ["--records"] if self.focused is self.table else []
+        return command_line(self.explorer.origin.name, "block", str(self.belt.selected), *records)

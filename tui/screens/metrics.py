@@ -1,0 +1,106 @@
+"""The view of the engine at work: rates, latencies, memory, tables and disk, live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widget import Widget
+
+from blockdb.commands.display import human_bytes, human_count, human_duration
+
+from ..history import Moment
+from ..widgets.activity_panels import LatencyPanel, RatePanel
+from ..widgets.panel import Panel
+from ..widgets.storage_panels import MemoryPanel, StoragePanel, TablesPanel
+from .view import View
+
+if TYPE_CHECKING:
+    from blockdb import Database
+
+__all__ = ["MetricsView"]
+
+STEPS = (1, 2, 4, 8, 16)
+SAMPLE_S = 0.25
+
+WRITES = """Records stored in a second, by whichever process writes, averaged over the last second. The scale stands \
+at the right end of the first line; it moves by steps of 1, 2 and 5."""
+READS = """Gets and scans in a second, as far as they went through this process; this explorer's own are among them. \
+What other processes read is not known here."""
+
+
+def _writes(moment: Moment) -> float:
+    return moment.writes_per_s
+
+
+def _written(moment: Moment) -> str:
+    return f"{human_bytes(round(moment.bytes_per_s))}/s"
+
+
+def _reads(moment: Moment) -> float:
+    return moment.reads_per_s
+
+
+def _misses(moment: Moment) -> str:
+    return f"{human_count(moment.statistics.misses)} misses"
+
+
+class MetricsView(View):
+    """Six panels on one history."""
+
+    NAME = "metrics"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "freeze", "Freeze", key_display="space", id="metrics.freeze"),
+        Binding("plus,equals_sign", "span(1)", "Longer", key_display="+", id="metrics.longer"),
+        Binding("minus", "span(-1)", "Shorter", key_display="-", id="metrics.shorter"),
+        Binding("right,l,down,j", "app.focus_next", "Next panel", show=False, id="metrics.next"),
+        Binding("left,h,up,k", "app.focus_previous", "Previous panel", show=False, id="metrics.previous"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._step = 0
+        self.frozen = False
+
+    def body(self) -> Iterable[Widget]:
+        self.first_pane = self.writes = RatePanel("Writes", WRITES, _writes, _written, role="graph1", id="writes")
+        self.panels: list[Panel] = [
+            self.writes,
+            RatePanel("Reads by this process", READS, _reads, _misses, role="graph4", id="reads"),
+            LatencyPanel("Latency", id="latency"),
+            MemoryPanel("Memory and log", id="memory"),
+            TablesPanel("Tables", id="tables"),
+            StoragePanel("Disk", id="disk"),
+        ]
+        return (Container(*self.panels, id="panels"),)
+
+    def opened(self, database: Database) -> None:
+        self.frozen = False
+
+    def polled(self, moment: Moment) -> None:
+        if not self.frozen:
+            self._show()
+
+    def _show(self) -> None:
+        for panel in self.panels:
+            panel.show(self.explorer.history, STEPS[self._step])
+        self.call_after_refresh(self._titles)  # the width is not known before the first
+
+    def _titles(self) -> None:
+        words = f"the last {human_duration(2 * self.writes.size.width * SAMPLE_S * STEPS[self._step])}"
+        self.writes.entitle("frozen" if self.frozen else words)
+
+    def action_freeze(self) -> None:
+        """Holds the picture still, or lets it go on."""
+        self.frozen = not self.frozen
+        self._titles()
+        if not self.frozen:
+            self._show()
+
+    def action_span(self, by: int) -> None:
+        """A longer or a shorter stretch of time in the same width."""
+        self._step = min(max(self._step + by, 0), len(STEPS) - 1)
+        self._show()

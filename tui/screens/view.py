@@ -1,0 +1,136 @@
+"""What the three views share: header, body, prompt, keys, and words in place of the body while there is no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from ..keytext import command_line
+from ..widgets.header import Header
+from ..widgets.keybar import KeyBar
+from ..widgets.notice import Notice
+from ..widgets.prompt import Prompt
+from ..widgets.verify_bar import VerifyBar
+
+if TYPE_CHECKING:
+    from blockdb import Database
+
+    from ..app import Explorer
+    from ..history import Moment
+
+__all__ = ["View"]
+
+
+class View(Screen[None]):
+    """A top-level view. Subclasses fill `body`, and hear of the database in `opened`, `closed` and `polled`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", show=False, id="view.back"),
+    ]
+
+    NAME: ClassVar[str]
+    first_pane: Widget
+    HELP: ClassVar[str] = ""
+
+    def body(self) -> Iterable[Widget]:
+        """The panes of the view."""
+        raise NotImplementedError
+
+    def opened(self, database: Database) -> None:
+        """The database is there, or there again."""
+
+    def closed(self) -> None:
+        """The database is gone; nothing may be asked of it."""
+
+    def polled(self, moment: Moment) -> None:
+        """A new snapshot of the statistics has come."""
+
+    def step_back(self) -> bool:
+        """Undoes the last step into something; False where there is none to undo."""
+        return False
+
+    def shown_as_command(self) -> str:
+        """The command that prints what is shown."""
+        return command_line(self.explorer.origin.name, "stats")
+
+    # ── what they share ──
+
+    @property
+    def explorer(self) -> Explorer:
+        """The application."""
+        return cast("Explorer", self.app)
+
+    @property
+    def database(self) -> Database | None:
+        """The database, while one is open."""
+        return self.explorer.database
+
+    def compose(self) -> ComposeResult:
+        # Kept by name, not looked up: while the explorer closes there is nothing any more to be found.
+        self.header = Header(self.NAME, self.explorer.origin.name)
+        self.notice = Notice()
+        self.frame = Widget(*self.body(), id="body")
+        self.verify_bar = VerifyBar(self.explorer.verification)
+        self.prompt = Prompt()
+        yield from (self.header, self.notice, self.frame, self.verify_bar, self.prompt, KeyBar())
+
+    def on_mount(self) -> None:
+        self.show_connection()
+        if self.database is not None:
+            self._start(self.database)
+
+    def _start(self, database: Database) -> None:
+        self.opened(database)
+        self.show_verification()
+        if self.focused is None or isinstance(self.focused, Notice):
+            self.first_pane.focus()
+        if self.explorer.history.latest is not None:
+            self.hear(self.explorer.history.latest)
+
+    def connected(self, database: Database) -> None:
+        """Called by the application when the database has been opened."""
+        self.show_connection()
+        self._start(database)
+
+    def disconnected(self) -> None:
+        """Called by the application when there is no database (any more)."""
+        self.closed()
+        self.show_connection()
+
+    def hear(self, moment: Moment) -> None:
+        """Called by the application with each snapshot."""
+        self.header.show(moment, self.explorer.state)
+        self.polled(moment)
+
+    def show_connection(self) -> None:
+        """Shows the body, or the words that stand in for it."""
+        there = self.database is not None
+        self.frame.display = there
+        self.notice.display = not there
+        if not there:
+            self.notice.say(*self.explorer.trouble[:3], role=self.explorer.trouble[3])
+            self.header.show(None, self.explorer.state)
+
+    def show_verification(self) -> None:
+        """Shows how far the verification is, or what it found."""
+        self.verify_bar.update()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a database the view's own keys do nothing, and are not offered."""
+        return self.database is not None or action in ("back", "cancel_prompt")
+
+    def action_back(self) -> None:
+        """One step back: out of a verification, of what was opened here, to the view that one came from."""
+        if self.explorer.verification.running:
+            self.explorer.verification.cancel()
+        elif not self.step_back():
+            self.explorer.go_back()
+
+    def action_cancel_prompt(self) -> None:
+        """Closes the line that asks."""
+        self.prompt.cancel()

@@ -1,0 +1,84 @@
+"""One verification of the whole chain: started, watched, cancelled. It outlives the view that asked for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from blockdb import Problem, Progress, Report
+
+__all__ = ["Verification"]
+
+
+class Verifiable(Protocol):
+    """An open database, or a directory that does not open."""
+
+    def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
+        """Recomputes everything; see `blockdb.Database.verify`."""
+
+
+class Verification:
+    """What is known of the verification that runs, or ran last. Written by its thread, read by the screen."""
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady = steady
+        self.progress: Progress | None = None
+        self.report: Report | None = None
+        self.running = False
+        self._started_s = 0.0
+        self._cancel = threading.Event()
+
+    def run(self, verifiable: Verifiable) -> Report:
+        """Verifies; waits until it is done or cancelled, so call it off the event loop."""
+        return verifiable.verify(self._note, self._cancel.is_set)
+
+    def begin(self) -> None:
+        """Forgets the last one."""
+        self.progress, self.report = None, None
+        self.running = True
+        self._started_s = self._steady()
+        self._cancel.clear()
+
+    def end(self, report: Report | None) -> None:
+        """Keeps what came of it."""
+        self.report = report
+        self.running = False
+
+    def cancel(self) -> None:
+        """Asks it to stop; it does at the next record or so."""
+        self._cancel.set()
+
+    def _note(self, progress: Progress) -> None:
+        self.progress = progress
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long it has been running."""
+        return self._steady() - self._started_s
+
+    @property
+    def share(self) -> float:
+        """How much is done, 0…1."""
+        progress = self.progress
+        if progress is None:
+            return 0.0
+        return progress.records_done / progress.records_total if progress.records_total else 1.0
+
+    @property
+    def blocks_done(self) -> int:
+        """How many blocks from the first on have been looked at."""
+        if self.report is not None:
+            return self.report.blocks
+        return self.progress.blocks_done if self.progress is not None else 0
+
+    @property
+    def bad_blocks(self) -> dict[int, Problem]:
+        """The first problem of each block that has one."""
+        found: dict[int, Problem] = {}
+        for problem in self.report.problems if self.report is not None else ():
+            if problem.block is not None:
+                found.setdefault(problem.block, problem)
+        return found
