@@ -14,7 +14,7 @@ LINKS := .make/packages
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: demo test check lint torture snapshots bench clean help
+.PHONY: demo test check lint torture snapshots pictures bench clean help
 
 demo: $(VENV)/.ready  ## open the explorer on real records, with a live writer
 	@$(BIN)/blockdb-tui --demo $(ARGS)
@@ -35,6 +35,9 @@ torture: $(VENV)/.ready-dev  ## run the long tests: kills, flipped bytes, hostil
 
 snapshots: $(VENV)/.ready-dev  ## take the screens' snapshots anew; look at the difference before you commit it
 	@$(PYTEST) -n 0 tests/tui --snapshot-update $(ARGS)
+
+pictures: $(VENV)/.ready-dev  ## take the documentation's pictures anew, from the application itself
+	@$(BIN)/python docs/pictures/make.py
 
 bench: $(VENV)/.ready-bench  ## compare with RocksDB, LMDB and SQLite; ARGS="--records 1000000"
 	@$(BIN)/python -m benchmarks $(ARGS)
