@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from blockdb_tui.app import Explorer
 from blockdb_tui.origin import DemoDirectory
-from textual.pilot import Pilot
 
 HERE = Path(__file__).parent
 SIZE = (120, 36)
