@@ -1,0 +1,105 @@
+"""Makes the golden databases: `python -m tests.golden.make VERSION` writes them to tests/golden/VERSION.
+
+It is run once for each version of a format that is written, and what it made is kept: every later version of BlockDB
+must open those directories and find in them what stands beside them in JSON. No test runs it.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import blockdb
+from blockdb.format import mark as mark_format
+from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.storage import log
+from blockdb.storage.door import Door
+from blockdb.storage.metadata import load_metadata, save_metadata
+
+SETTINGS: dict[str, Any] = {"blockchain_batch_size": 3, "compaction_threshold": 100}
+OTHER_MACHINE = b"another boot id!"
+
+
+def plain(path: Path) -> None:
+    """Two chain files, a merged table and a young one, a batch over several blocks, and records in the log alone."""
+    vars(log)["SEGMENT_SOFT_BYTES"] = 1_000
+    with blockdb.open(path, **SETTINGS) as db:
+        db.put(b"\x00\xff", b"any byte")
+        db.put("grüße".encode(), b"in UTF-8")
+        db.put(b"empty", b"")
+        db.put(b"long", bytes(range(256)) * 2)
+        db.flush()
+        db.put_many([(b"batch:%d" % number, b"value %d" % number) for number in range(8)])
+        db.compact()
+        db.put_many([(b"table:%d" % number, b"value %d" % number) for number in range(5)])
+        db.flush()
+        db.put_many([(b"log:%d" % number, b"value %d" % number) for number in range(3)])
+        db.put(b"last", b"in the open block")
+
+
+def killed(path: Path) -> None:
+    """What a power cut left behind: the mark of another machine, and the beginning of one more batch."""
+    with tempfile.TemporaryDirectory() as directory, blockdb.open(Path(directory) / "db", **SETTINGS) as db:
+        db.put_many([(b"flushed:%d" % number, b"value %d" % number) for number in range(4)])
+        db.flush()
+        db.put_many([(b"written:%d" % number, b"value %d" % number) for number in range(4)])
+        shutil.copytree(db.path, path)
+        db.put_many([(b"torn:%d" % number, b"value %d" % number) for number in range(2)])
+        whole = collection_of(db.path).segment(0).read_bytes()
+    files = collection_of(path)
+    size = files.segment(0).stat().st_size
+    files.segment(0).write_bytes(whole[: size + 40])
+    mark = mark_format.decode(files.mark.read_bytes())
+    files.mark.write_bytes(mark_format.encode(mark._replace(boot_id=OTHER_MACHINE)))
+
+
+def redactable(path: Path) -> None:
+    """Records whose leaves cover a salted hash of the value."""
+    blockdb.open(path, **SETTINGS).close()
+    file = collection_of(path).metadata
+    save_metadata(Door(), file, replace(load_metadata(Door(), file), redactable=True))
+    with blockdb.open(path) as db:
+        db.put_many([(b"secret:%d" % number, b"value %d" % number) for number in range(4)])
+        db.flush()
+        db.put(b"secret:4", b"")
+
+
+DATABASES: dict[str, Callable[[Path], None]] = {"plain": plain, "killed": killed, "redactable": redactable}
+
+
+def collection_of(path: Path) -> CollectionFiles:
+    """The files of the one collection of a database."""
+    [root] = DatabaseFiles(path).collections.iterdir()
+    return CollectionFiles(root)
+
+
+def describe(db: blockdb.Database) -> dict[str, object]:
+    """What is to be found in a database for ever."""
+    return {
+        "collection_id": db.stats().collection_id,
+        "public_key": db.public_key.hex(),
+        "head_hash": db.stats().head_hash.hex(),
+        "blocks": [{"hash": block.hash.hex(), "root": block.root.hex(), "count": block.count} for block in db.blocks()],
+        "records": [
+            {"key": record.key.hex(), "value": record.value.hex(), "time_ms": record.time_ms, "block": record.block}
+            for record in db.records()
+        ],
+    }
+
+
+def main(version: str) -> None:
+    """Make all databases of a version that has none yet."""
+    directory = Path(__file__).parent / version
+    directory.mkdir()
+    for name, make in DATABASES.items():
+        make(directory / name)
+        with blockdb.open(directory / name, read_only=True) as db:
+            (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,66 @@
+"""Databases that earlier versions wrote must open for ever, and hold what they held."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import blockdb
+from tests.database.independent import check_ledger
+from tests.golden.make import SETTINGS, describe
+from tests.storage.doors import copy_of
+
+HERE = Path(__file__).parent
+GOLDEN = sorted(path.with_suffix("") for path in HERE.glob("v*/*.json"))
+BLOCK = SETTINGS["blockchain_batch_size"]
+
+
+@pytest.fixture(params=GOLDEN, ids=lambda path: f"{path.parent.name}/{path.name}")
+def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A copy of a golden database, and what is in it."""
+    source: Path = request.param
+    return copy_of(source, tmp_path / "db"), json.loads(source.with_suffix(".json").read_text())
+
+
+def test_there_are_golden_databases_of_every_version() -> None:
+    assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == ["v1/killed", "v1/plain", "v1/redactable"]
+
+
+def test_it_is_read(golden: tuple[Path, dict[str, Any]]) -> None:
+    path, expected = golden
+    with blockdb.open(path, read_only=True) as db:
+        assert describe(db) == expected
+        for record in expected["records"]:
+            assert db.get(bytes.fromhex(record["key"])) == bytes.fromhex(record["value"])
+        assert list(db.keys()) == sorted(bytes.fromhex(record["key"]) for record in expected["records"])
+
+
+def test_it_is_verified(golden: tuple[Path, dict[str, Any]]) -> None:
+    path, expected = golden
+    report = blockdb.verify(path)
+    assert report.valid, report.problems
+    assert (report.records, report.blocks) == (len(expected["records"]), len(expected["blocks"]))
+
+
+@pytest.mark.parametrize("name", ["killed", "plain"])
+def test_its_ledger_is_the_one_that_is_documented(name: str, tmp_path: Path) -> None:
+    with blockdb.open(copy_of(HERE / "v1" / name, tmp_path / "db"), read_only=True) as db:
+        check_ledger(db, BLOCK)
+
+
+def test_it_is_written_on(golden: tuple[Path, dict[str, Any]]) -> None:
+    path, expected = golden
+    count = len(expected["records"])
+    with blockdb.open(path) as db:
+        assert describe(db) == expected
+        with pytest.raises(blockdb.DuplicateKey):
+            db.put(bytes.fromhex(expected["records"][0]["key"]), b"")
+        assert db.put(b"one more", b"value") == count
+        assert db.put_many([(b"more:%d" % number, b"") for number in range(4)]) == range(count + 1, count + 5)
+        db.compact()
+        assert db.verify().valid
+        hashes = [block.hash.hex() for block in db.blocks()]
+    assert hashes[: len(expected["blocks"])] == [block["hash"] for block in expected["blocks"]]
+    assert len(hashes) == (count + 5) // BLOCK
+    assert blockdb.verify(path).valid

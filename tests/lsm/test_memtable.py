@@ -1,0 +1,82 @@
+from bisect import bisect_left
+from threading import Event, Thread
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blockdb.lsm.memtable import RECORD_OVERHEAD_BYTES, Memtable
+
+items = st.lists(
+    st.tuples(st.binary(min_size=1, max_size=4), st.binary(max_size=4)), unique_by=lambda item: item[0], max_size=40
+)
+
+
+def memtable_of(pairs: list[tuple[bytes, bytes]]) -> Memtable:
+    memtable = Memtable(first_sequence=10, first_block=2, first_place=48)
+    for number, (key, value) in enumerate(pairs):
+        memtable.append(key, value, 48 + number)
+    return memtable
+
+
+@given(items)
+def test_it_keeps_commit_order_and_knows_key_order(pairs: list[tuple[bytes, bytes]]) -> None:
+    memtable = memtable_of(pairs)
+    assert len(memtable) == len(pairs)
+    assert memtable.keys() == [key for key, _ in pairs]
+    assert memtable.values == [value for _, value in pairs]
+    assert list(memtable.places) == [48 + number for number in range(len(pairs))]
+    assert memtable.window(0, len(pairs)) == sorted(key for key, _ in pairs)
+
+
+@given(items, items, st.binary(max_size=4))
+def test_the_order_follows_what_is_appended_later(
+    pairs: list[tuple[bytes, bytes]], later: list[tuple[bytes, bytes]], key: bytes
+) -> None:
+    memtable = memtable_of(pairs)
+    assert memtable.position(key) == bisect_left(sorted(key for key, _ in pairs), key)
+    new = [item for item in later if item[0] not in memtable.index]
+    memtable.extend([key for key, _ in new], [value for _, value in new], [1000 + n for n in range(len(new))])
+    everything = sorted(key for key, _ in [*pairs, *new])
+    assert memtable.position(key) == bisect_left(everything, key)
+    assert memtable.window(0, len(everything)) == everything
+
+
+@given(items, st.binary(max_size=4), st.integers(1, 9))
+def test_it_is_walked_from_key_to_key(pairs: list[tuple[bytes, bytes]], key: bytes, count: int) -> None:
+    memtable = memtable_of(pairs)
+    ordered = sorted(key for key, _ in pairs)
+    assert memtable.after(key, True, count) == [other for other in ordered if other >= key][:count]
+    assert memtable.after(key, False, count) == [other for other in ordered if other > key][:count]
+    assert memtable.before(key, count) == [other for other in ordered if other < key][-count:]
+    assert memtable.before(None, count) == ordered[-count:]
+
+
+@given(items)
+def test_it_knows_its_size_however_records_came(pairs: list[tuple[bytes, bytes]]) -> None:
+    one = memtable_of(pairs)
+    many = Memtable(10, 2, 48)
+    many.extend([key for key, _ in pairs], [value for _, value in pairs], [48 + n for n in range(len(pairs))])
+    data_bytes = sum(len(key) + len(value) for key, value in pairs)
+    assert one.data_bytes == many.data_bytes == data_bytes
+    assert one.size_bytes == many.size_bytes == data_bytes + RECORD_OVERHEAD_BYTES * len(pairs)
+    assert one.index == many.index
+
+
+def test_readers_see_a_sorted_order_beside_a_writer() -> None:
+    memtable, done, seen = Memtable(0, 0, 48), Event(), list[bool]()
+
+    def read() -> None:
+        while not done.is_set():
+            window = memtable.window(0, 10_000)
+            seen.append(window == sorted(window) and memtable.position(b"\xff") >= len(window))
+
+    readers = [Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(2_000):
+        memtable.append((number * 7919 % 2_000).to_bytes(2), b"", number)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert all(seen)
+    assert memtable.window(0, 2_000) == [number.to_bytes(2) for number in range(2_000)]

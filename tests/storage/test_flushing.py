@@ -1,0 +1,361 @@
+"""Tables written in the background: when the system has no room for them, and when it is slow."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread, active_count
+from typing import Any
+
+import pytest
+
+import blockdb
+from blockdb.lsm import tiers
+from blockdb.storage import log as log_module
+from blockdb.storage import store as store_module
+from tests.storage.doors import GateDoor, TroubledDoor, collection_of, open_through, pairs, until
+
+SMALL: dict[str, Any] = {"memtable_size_limit": 65_536, "blockchain_batch_size": 50}
+FULL = 65_536 // 222
+"""About how many of our records fill a memtable."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "RETRY_S", 0.01)
+
+
+def check_whole(path: Path, records: int) -> None:
+    with blockdb.open(path) as db:
+        assert db.count() == db.stats().records == records
+        assert list(db.scan()) == pairs(range(records))
+        report = db.verify()
+        assert report.valid, report.problems
+
+
+# ── no room ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fill_until_refused(db: blockdb.Database) -> tuple[int, blockdb.StorageError]:
+    for number, (key, value) in enumerate(pairs(range(10 * FULL))):
+        try:
+            db.put(key, value)
+        except blockdb.StorageError as error:
+            return number, error
+    raise AssertionError("memory is not bounded")
+
+
+@pytest.mark.parametrize(
+    ("call", "suffix"),
+    [("create", ".tmp"), ("rename", ".sst"), ("map_read", ".sst"), ("create", "manifest.toml.tmp")],
+)
+@pytest.mark.timeout(60)
+def test_a_flush_that_fails_stops_writers_only_when_memory_is_full_and_is_tried_again(
+    call: str, suffix: str, tmp_path: Path
+) -> None:
+    door = TroubledDoor()
+    db = open_through(door, tmp_path / "db", **SMALL)
+    door.failing[call, suffix] = errno.ENOSPC
+    stored, error = fill_until_refused(db)
+    assert type(error) is blockdb.StorageError
+    assert "free some space" in str(error)
+    assert stored > 2 * FULL, "writing went on while there was room in memory"
+    assert list(db.scan()) == pairs(range(stored)), "what was acknowledged can still be read"
+    assert db.stats().frozen_memtables == 2
+    door.copy(db.path, tmp_path / "killed")
+    door.failing.clear()
+    until(lambda: db.stats().frozen_memtables == 0)
+    more = pairs(range(stored, stored + FULL))
+    for key, value in more:
+        db.put(key, value)
+    db.flush()
+    assert db.stats().flushes >= 3
+    db.close()
+    check_whole(tmp_path / "db", stored + FULL)
+    check_whole(tmp_path / "killed", stored)
+
+
+def test_an_explicit_flush_that_fails_says_so_and_loses_nothing(tmp_path: Path) -> None:
+    door = TroubledDoor()
+    db = open_through(door, tmp_path / "db", **SMALL)
+    db.put_many(pairs(range(10)))
+    door.failing["create", ".tmp"] = errno.ENOSPC
+    with pytest.raises(blockdb.StorageError, match=r"writing a table failed: .*free some space"):
+        db.flush()
+    assert db.get(b"key00003") == b"value3"
+    db.put(*pairs([10])[0])
+    door.failing.clear()
+    db.flush()
+    assert [table.records for table in db.stats().tables] == [10, 1]
+    db.close()
+    check_whole(tmp_path / "db", 11)
+
+
+def test_a_close_whose_flush_fails_says_so_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "FLUSH_ON_CLOSE_RECORDS", 5)
+    door = TroubledDoor()
+    db = open_through(door, tmp_path / "db", **SMALL)
+    db.put_many(pairs(range(10)))
+    door.failing["create", ".tmp"] = errno.ENOSPC
+    with pytest.raises(blockdb.StorageError):
+        db.close()
+    db.close()
+    check_whole(tmp_path / "db", 10)
+
+
+def test_no_thread_stays_behind_a_close(tmp_path: Path) -> None:
+    before = active_count()
+    with blockdb.open(tmp_path / "db") as db:
+        assert active_count() > before
+        db.put(b"key", b"")
+    assert active_count() == before
+
+
+# ── no room for the log ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_put_that_the_log_does_not_take_leaves_no_trace(tmp_path: Path) -> None:
+    door = TroubledDoor()
+    with open_through(door, tmp_path / "db", **SMALL) as db:
+        db.put_many(pairs(range(5)))
+        door.failing["write"] = errno.ENOSPC
+        for _ in range(3):
+            with pytest.raises(blockdb.StorageError, match="writing to the log failed"):
+                db.put(*pairs([5])[0])
+            with pytest.raises(blockdb.StorageError, match="writing to the log failed"):
+                db.put_many(pairs([5, 6]))
+        assert db.count() == db.stats().records == 5
+        assert db.get(b"key00005") is None
+        door.failing.clear()
+        assert db.put(*pairs([5])[0]) == 5
+    check_whole(tmp_path / "db", 6)
+
+
+def test_a_seal_that_the_log_does_not_take_is_written_before_the_next_record(tmp_path: Path) -> None:
+    door = TroubledDoor()
+    with open_through(door, tmp_path / "db", memtable_size_limit=65_536, blockchain_batch_size=5) as db:
+        db.put_many(pairs(range(4)))
+        writes = 0
+
+        def only_the_record(call: str, path: Path | None = None) -> None:
+            nonlocal writes
+            writes += call == "write"
+            if call == "write" and writes > 1:
+                raise OSError(errno.ENOSPC, "no room")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(door, "_pass", only_the_record)
+            assert db.put(*pairs([4])[0]) == 4, "the record is stored: its seal is no part of it"
+            assert db.stats().blocks == 0
+            with pytest.raises(blockdb.StorageError):
+                db.put(*pairs([5])[0])
+            with pytest.raises(blockdb.StorageError):
+                db.flush()
+            door.copy(db.path, tmp_path / "killed")
+        assert db.put(*pairs([5])[0]) == 5
+        assert db.stats().blocks == 1
+    check_whole(tmp_path / "db", 6)
+    check_whole(tmp_path / "killed", 5)
+
+
+def test_after_a_failed_force_the_handle_reads_but_does_not_write(tmp_path: Path) -> None:
+    door = TroubledDoor()
+    db = open_through(door, tmp_path / "db", wal_sync_interval=0)
+    db.put(b"before", b"1")
+    door.failing["force"] = errno.EIO
+    with pytest.raises(blockdb.WritesStopped):
+        db.put(b"unsure", b"2")
+    door.failing.clear()
+    for write in (lambda: db.put(b"after", b"3"), lambda: db.put_many([(b"after", b"3")]), db.flush, db.compact):
+        with pytest.raises(blockdb.WritesStopped, match="open the database again"):
+            write()
+    assert db.get(b"before") == b"1"
+    assert db.get(b"after") is None
+    with pytest.raises(blockdb.WritesStopped):
+        db.close()
+    with blockdb.open(tmp_path / "db") as again:
+        assert list(again.keys()) == [b"before", b"unsure"]
+        assert again.verify().valid
+
+
+def test_a_force_that_fails_in_the_background_stops_the_next_write(tmp_path: Path) -> None:
+    door = TroubledDoor()
+    db = open_through(door, tmp_path / "db", wal_sync_interval=1)
+    door.failing["force"] = errno.EIO
+    db.put(b"key", b"")
+
+    def refused() -> bool:
+        try:
+            db.put_many([])
+            db.put(b"key", b"")
+        except blockdb.DuplicateKey:
+            return False
+        except blockdb.WritesStopped:
+            return True
+        return False
+
+    number = 0
+
+    def next_write_is_refused() -> bool:
+        nonlocal number
+        number += 1
+        try:
+            db.put(b"%d" % number, b"")
+        except blockdb.WritesStopped:
+            return True
+        return False
+
+    until(next_write_is_refused)
+    with pytest.raises(blockdb.WritesStopped):
+        db.close()
+
+
+def test_each_write_is_forced_when_that_was_asked_for(tmp_path: Path) -> None:
+    door = TroubledDoor()
+    with open_through(door, tmp_path / "db", wal_sync_interval=3_600_000) as db:
+        before = db.stats().forces
+        db.put(b"a", b"")
+        assert db.stats().forces == before
+        db.put(b"b", b"", sync=True)
+        db.put_many([(b"c", b""), (b"d", b"")], sync=True)
+        assert db.stats().forces == before + 2
+    with open_through(door, tmp_path / "db", wal_sync_interval=0) as db:
+        db.put(b"e", b"")
+        db.put_many([(b"f", b"")])
+        assert db.stats().forces == 2
+        assert db.stats().force_latency.count == 2
+
+
+# ── a slow system ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[GateDoor, blockdb.Database]]:
+    door = GateDoor()
+    with open_through(door, tmp_path / "db", **SMALL) as db:
+        yield door, db
+        door.gate.set()
+
+
+def test_a_writer_waits_while_too_much_is_in_memory(slow: tuple[GateDoor, blockdb.Database]) -> None:
+    door, db = slow
+    writer = Thread(target=lambda: [db.put(key, value) for key, value in pairs(range(5 * FULL))])
+    writer.start()
+    until(lambda: db.stats().stalls == 1)
+    stored = db.stats().records
+    assert db.stats().frozen_memtables == 2
+    assert 3 * FULL <= stored < 4 * FULL
+    assert list(db.scan()) == pairs(range(stored)), "readers do not wait"
+    assert writer.is_alive()
+    door.gate.set()
+    writer.join()
+    assert db.count() == 5 * FULL
+
+
+def test_a_writer_that_waits_is_let_go_when_the_database_is_closed(
+    slow: tuple[GateDoor, blockdb.Database],
+) -> None:
+    door, db = slow
+    refusals: list[Exception] = []
+
+    def write() -> None:
+        try:
+            for key, value in pairs(range(5 * FULL)):
+                db.put(key, value)
+        except blockdb.BlockDBError as error:
+            refusals.append(error)
+
+    writer = Thread(target=write)
+    writer.start()
+    until(lambda: db.stats().stalls == 1)
+    stored = db.stats().records
+    closer = Thread(target=db.close)
+    closer.start()
+    writer.join(20)
+    assert not writer.is_alive()
+    assert [type(error) for error in refusals] == [blockdb.DatabaseClosed]
+    door.gate.set()
+    closer.join()
+    check_whole(db.path, stored)
+
+
+def test_reads_find_everything_while_a_table_is_being_written(slow: tuple[GateDoor, blockdb.Database]) -> None:
+    door, db = slow
+    db.put_many(pairs(range(10)))
+    flusher = Thread(target=db.flush)
+    flusher.start()
+    assert door.waiting.wait(20)
+    db.put_many(pairs(range(10, 20)))
+    assert (db.stats().frozen_memtables, db.stats().flushing) == (1, True)
+    assert list(db.scan()) == pairs(range(20))
+    with pytest.raises(blockdb.DuplicateKey):
+        db.put(b"key00003", b"")
+    with pytest.raises(blockdb.DuplicateKey):
+        db.put_many(pairs([100, 4]))
+    door.gate.set()
+    flusher.join()
+    assert (db.stats().frozen_memtables, db.stats().flushing) == (0, False)
+    assert list(db.scan()) == pairs(range(20))
+
+
+# ── compaction ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_tables_are_merged_in_the_background_and_the_old_ones_removed(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", compaction_threshold=2, blockchain_batch_size=3) as db:
+        files = collection_of(db.path)
+        for number in range(8):
+            db.put_many(pairs(range(10 * number, 10 * number + 10)))
+            db.flush()
+        until(lambda: tiers.choose(db.stats().tables, 2) is None)
+        tables = db.stats().tables
+        assert sum(table.records for table in tables) == 80
+        assert len({table.tier for table in tables}) == len(tables) < 8, "no two of one tier are left"
+        assert 1 <= db.stats().compactions <= 7
+        until(lambda: sorted(path.name for path in files.tables.iterdir()) == sorted(table.name for table in tables))
+    check_whole(tmp_path / "db", 80)
+
+
+@pytest.mark.parametrize(
+    ("call", "suffix"), [("create", ".tmp"), ("rename", ".sst"), ("map_read", ".sst"), ("remove", ".sst")]
+)
+def test_a_merge_that_fails_changes_nothing_and_a_later_one_succeeds(call: str, suffix: str, tmp_path: Path) -> None:
+    door = TroubledDoor()
+    with open_through(door, tmp_path / "db") as db:
+        for number in range(3):
+            db.put_many(pairs(range(10 * number, 10 * number + 10)))
+            db.flush()
+        door.failing[call, suffix] = errno.ENOSPC
+        if call == "remove":  # what is left over is removed when the database is opened again
+            db.compact()
+        else:
+            with pytest.raises(blockdb.StorageError):
+                db.compact()
+            assert list(db.scan()) == pairs(range(30))
+            door.failing.clear()
+            db.compact()
+        assert list(db.scan()) == pairs(range(30))
+        assert len(db.stats().tables) == 1
+    check_whole(tmp_path / "db", 30)
+    assert len(list(collection_of(db.path).tables.iterdir())) == 1
+
+
+# ── chain files ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_writer_goes_through_many_chain_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SEGMENT_SOFT_BYTES", 1_000)
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=7) as db:
+        with blockdb.open(tmp_path / "db", read_only=True) as reader:
+            for number in range(0, 100, 5):
+                db.put_many(pairs(range(number, number + 3)))
+                for key, value in pairs(range(number + 3, number + 5)):
+                    db.put(key, value)
+                if number % 30 == 0:
+                    db.flush()
+                assert list(reader.scan()) == pairs(range(number + 5))
+        files = collection_of(db.path)
+        assert len(list(files.chain.iterdir())) > 5
+        assert db.stats().chain_bytes == sum(path.stat().st_size for path in files.chain.iterdir())
+        assert [record.value for record in db.records(33, 5)] == [value for _, value in pairs(range(33, 38))]
+        assert [record.sequence for record in db.block_records(14)] == [98, 99]
+    check_whole(tmp_path / "db", 100)

@@ -1,0 +1,232 @@
+"""The log alone: appending, taking back what failed, forcing, beginning new files."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from blockdb.errors import StorageError, WritesStopped
+from blockdb.format import mark as mark_format
+from blockdb.format import segment
+from blockdb.format.mark import Mark
+from blockdb.format.place import place_of
+from blockdb.format.segment import SegmentHeader
+from blockdb.layout import CollectionFiles
+from blockdb.storage import log as log_module
+from blockdb.storage.door import Door
+from blockdb.storage.log import Log
+from tests.storage.doors import ShortDoor, TroubledDoor
+
+COLLECTION = bytes(range(16))
+FIRST = segment.HEADER_BYTES
+
+OpenLog = Callable[..., Log]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> CollectionFiles:
+    files = CollectionFiles(tmp_path)
+    files.chain.mkdir()
+    files.segment(0).write_bytes(segment.encode(SegmentHeader(COLLECTION, 0, 0)))
+    return files
+
+
+@pytest.fixture
+def open_log(files: CollectionFiles) -> OpenLog:
+    def open_log(door: Door, end: int = FIRST, forced: int = FIRST, torn_bytes: int = 0) -> Log:
+        return Log(door, files, COLLECTION, end, forced, torn_bytes)
+
+    return open_log
+
+
+def content(files: CollectionFiles, number: int = 0) -> bytes:
+    return files.segment(number).read_bytes()[FIRST:]
+
+
+def mark_of(files: CollectionFiles) -> Mark:
+    return mark_format.decode(files.mark.read_bytes())
+
+
+def test_a_commit_is_in_the_file_and_in_the_mark_when_append_returns(files: CollectionFiles, open_log: OpenLog) -> None:
+    log = open_log(Door())
+    assert log.append(b"one") == FIRST
+    assert log.append(b"three") == FIRST + 3
+    assert content(files) == b"onethree"
+    assert log.end == FIRST + 8
+    mark = mark_of(files)
+    assert (mark.collection, mark.boot_id, mark.clean) == (COLLECTION, Door().boot_id(), False)
+    assert (mark.written, mark.forced) == (FIRST + 8, FIRST)
+    log.close()
+
+
+def test_closing_forces_and_leaves_a_mark_that_says_so(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = TroubledDoor()
+    log = open_log(door)
+    log.append(b"one")
+    door.calls.clear()
+    log.close()
+    assert "force" in door.calls
+    mark = mark_of(files)
+    assert (mark.written, mark.forced, mark.clean) == (FIRST + 3, FIRST + 3, True)
+
+
+def test_what_a_cut_write_left_behind_is_cut_off(files: CollectionFiles, open_log: OpenLog) -> None:
+    with files.segment(0).open("ab") as file:
+        file.write(b"wholetorn")
+    log = open_log(Door(), end=FIRST + 5, torn_bytes=4)
+    log.append(b"next")
+    log.close()
+    assert content(files) == b"wholenext"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_short_writes_are_gone_on_with(most: int, files: CollectionFiles, open_log: OpenLog) -> None:
+    log = open_log(ShortDoor(most))
+    log.append(b"one commit")
+    assert log.append(b"another") == FIRST + 10
+    assert content(files) == b"one commitanother"
+    log.close()
+
+
+@pytest.mark.parametrize("written", range(10))  # of the ten bytes of the commit
+def test_a_write_that_fails_part_of_the_way_is_taken_back(
+    written: int, files: CollectionFiles, open_log: OpenLog
+) -> None:
+    door = ShortDoor(4)
+    log = open_log(door)
+    log.append(b"one")
+    door.left = written
+    with pytest.raises(StorageError, match="free some space") as caught:
+        log.append(b"one commit")
+    assert type(caught.value) is StorageError
+    assert content(files) == b"one"
+    assert (log.end, mark_of(files).written) == (FIRST + 3, FIRST + 3)
+    door.left = None
+    assert log.append(b"two") == FIRST + 3
+    assert content(files) == b"onetwo"
+    log.close()
+
+
+def test_where_it_cannot_be_taken_back_nothing_more_is_written(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = ShortDoor(4)
+    log = open_log(door)
+    door.left, door.failing["truncate"] = 6, errno.EIO
+    with pytest.raises(StorageError):
+        log.append(b"one commit")
+    door.left = None
+    door.failing.clear()
+    with pytest.raises(WritesStopped):
+        log.append(b"two")
+    assert content(files) == b"one co"
+    with pytest.raises(WritesStopped):
+        log.close()
+    assert not mark_of(files).clean
+
+
+def test_one_force_serves_all_who_wait_for_it(open_log: OpenLog) -> None:
+    door = TroubledDoor()
+    log = open_log(door)
+    places = [log.append(b"commit") for _ in range(8)]
+    door.calls.clear()
+    waiting = [Thread(target=log.force, args=(place + 1,)) for place in places]
+    for thread in waiting:
+        thread.start()
+    for thread in waiting:
+        thread.join()
+    assert door.calls.count("force") == log.latency.count == 1
+    log.append(b"more")
+    log.force(log.end)
+    assert door.calls.count("force") == 2
+    log.close()
+    assert door.calls.count("force") == 2, "nothing was left to force"
+
+
+def test_after_a_failed_force_nothing_more_is_written(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = TroubledDoor()
+    log = open_log(door)
+    log.append(b"one")
+    door.failing["force"] = errno.EIO
+    with pytest.raises(WritesStopped, match="open the database again"):
+        log.force()
+    assert content(files) == b"one"
+    door.failing.clear()
+    for _ in range(2):
+        with pytest.raises(WritesStopped):
+            log.append(b"two")
+    assert content(files) == b"one"
+    with pytest.raises(WritesStopped):
+        log.close()
+
+
+def test_a_failed_force_is_never_tried_again_and_believed(files: CollectionFiles, open_log: OpenLog) -> None:
+    """The system drops what it could not write: the next force succeeds, and proves nothing."""
+    door = TroubledDoor()
+    log = open_log(door)
+    log.append(b"one")
+    door.failing["force"] = errno.EIO
+    with pytest.raises(WritesStopped):
+        log.force()
+    door.failing.clear()
+    with pytest.raises(WritesStopped):
+        log.force()
+    assert log.forced == mark_of(files).forced == FIRST
+    with pytest.raises(WritesStopped):
+        log.close()
+    mark = mark_of(files)
+    assert (mark.forced, mark.clean) == (FIRST, False)
+
+
+def test_a_new_file_begins_where_the_old_one_is_full(
+    files: CollectionFiles, open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "SEGMENT_SOFT_BYTES", FIRST + 10)
+    log = open_log(Door())
+    log.append(b"123456789")
+    assert log.end < log.roll_at
+    log.append(b"0")
+    assert log.end >= log.roll_at
+    log.roll(first_sequence=2)
+    assert segment.decode(files.segment(1).read_bytes()) == (COLLECTION, 1, 2)
+    assert log.end == place_of(1, FIRST) < log.roll_at
+    assert mark_of(files).written == mark_of(files).forced == log.end
+    assert log.append(b"more") == place_of(1, FIRST)
+    assert (content(files), content(files, 1)) == (b"1234567890", b"more")
+    log.close()
+    assert mark_of(files).forced == place_of(1, FIRST + 4)
+
+
+@pytest.mark.parametrize("call", ["create", "rename", "open_append"])
+def test_where_no_new_file_can_be_made_the_old_one_goes_on(
+    call: str, files: CollectionFiles, open_log: OpenLog
+) -> None:
+    door = TroubledDoor()
+    log = open_log(door)
+    log.append(b"one")
+    door.failing[call] = errno.ENOSPC
+    with pytest.raises(StorageError, match="free some space"):
+        log.roll(1)
+    door.failing.clear()
+    log.append(b"two")
+    assert content(files) == b"onetwo"
+    log.roll(2)
+    log.append(b"three")
+    assert content(files, 1) == b"three"
+    log.close()
+
+
+def test_a_chain_has_so_many_files_and_no_more(open_log: OpenLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "MAX_SEGMENTS", 2)
+    log = open_log(Door())
+    log.roll(0)
+    with pytest.raises(StorageError, match="begin a new collection"):
+        log.roll(0)
+    log.close()
+
+
+def test_a_log_that_cannot_be_opened_says_what_to_do(open_log: OpenLog) -> None:
+    door = TroubledDoor()
+    door.failing["open_append"] = errno.EACCES
+    with pytest.raises(StorageError, match=r"opening the log failed: .*check the permissions"):
+        open_log(door)

@@ -1,0 +1,214 @@
+"""The pages of docs/formats/: their examples are decoded, their tables added up, so that they cannot lie."""
+
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from blockdb.format import batch, block, checked_toml, mark, record, segment, table
+from blockdb.format.block import GENESIS, BlockHeader
+from blockdb.format.frame import RECORD
+from blockdb.format.mark import Mark
+from blockdb.format.segment import SegmentHeader
+from blockdb.ledger.chain import Head, check_seal
+from blockdb.ledger.signature import Signer
+from blockdb.lsm.bloom import key_hash
+from blockdb.lsm.builder import build
+from blockdb.lsm.table import Table
+
+ROOT = Path(__file__).parent.parent
+PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "docs" / "formats").glob("*.md"))}
+MAX_PAGE_BYTES = 3_100
+
+COLLECTION = UUID("00112233-4455-6677-8899-aabbccddeeff").bytes
+TIME_MS = 1_700_000_000_000
+KEY, VALUE = b"user:1001", b"John Doe"
+SIGNER = Signer(bytes(range(32)))
+
+
+def bytes_of(text: str) -> bytes:
+    """What an example stands for: hex, `00*n` for a byte n times, and words after a `|`."""
+    data = b""
+    for token in " ".join(line.partition("|")[0] for line in text.splitlines()).split():
+        digits, _, times = token.partition("*")
+        data += bytes.fromhex(digits) * int(times or 1)
+    return data
+
+
+EXAMPLES = {
+    (page, name): bytes_of(text)
+    for page, content in PAGES.items()
+    for name, text in re.findall(r"^```hex (\S+)\n(.*?)^```$", content, re.MULTILINE | re.DOTALL)
+}
+
+
+def decodes(page: str, name: str) -> Callable[[Callable[[bytes], None]], Callable[[], None]]:
+    """The test that is given an example of a page."""
+
+    def wrap(check: Callable[[bytes], None]) -> Callable[[], None]:
+        def test() -> None:
+            check(EXAMPLES[page, name])
+
+        CHECKED.add((page, name))
+        return test
+
+    return wrap
+
+
+CHECKED: set[tuple[str, str]] = set()
+
+# ── the examples ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@decodes("chain", "header")
+def test_the_header_of_a_chain_file(data: bytes) -> None:
+    header = SegmentHeader(COLLECTION, 0, 0)
+    assert segment.decode(data) == header
+    assert segment.encode(header) == data
+
+
+@decodes("chain", "record")
+def test_a_plain_record(data: bytes) -> None:
+    frame = record.decode(data, 0)
+    assert (frame.kind, frame.time_ms, frame.key, frame.value) == (record.PLAIN, TIME_MS, KEY, VALUE)
+    assert (frame.size, frame.body) == (len(data), record.encode(TIME_MS, KEY, VALUE))
+    assert frame.leaf == data[4:]
+    assert data[4] == RECORD == 0
+
+
+@decodes("chain", "redactable")
+def test_a_redactable_record(data: bytes) -> None:
+    frame = record.decode(data, 0)
+    assert (frame.kind, frame.time_ms, frame.key, frame.value) == (record.REDACTABLE, TIME_MS, KEY, VALUE)
+    assert frame.body == record.encode_redactable(TIME_MS, KEY, VALUE, bytes(range(16)))
+    [line] = [line for line in PAGES["chain"].splitlines() if "the leaf ends here" in line]
+    last_of_leaf = bytes_of(line)
+    assert frame.leaf == data[4 : data.index(last_of_leaf) + len(last_of_leaf)]
+
+
+@decodes("chain", "batch")
+def test_a_batch(data: bytes) -> None:
+    bodies = record.encode_many(TIME_MS, [b"a", b"b"], [b"1", b""])
+    assert batch.encode(bodies) == data
+    assert batch.decode(data, 0) == (2, 39)
+    assert [record.item_at(data, at) for at in batch.places(0, bodies)] == [(b"a", b"1"), (b"b", b"")]
+
+
+@decodes("block", "seal")
+def test_a_seal(data: bytes) -> None:
+    seal, size = block.decode_seal(data, 0)
+    leaf = sha256(EXAMPLES["chain", "record"][4:]).digest()
+    expected = BlockHeader(COLLECTION, 0, 0, 1, len(KEY + VALUE), TIME_MS, TIME_MS, GENESIS, leaf)
+    assert seal.header == expected
+    assert (size, seal.first_place, seal.frontier) == (len(data), segment.HEADER_BYTES, ())
+    assert block.encode_seal(seal) == data
+    assert check_seal(seal, Head(), COLLECTION, {SIGNER.key_id: SIGNER.public_key}) is None
+    assert f"`{seal.header.hash().hex()}`" in PAGES["block"]
+
+
+@decodes("table", "table")
+def test_a_table(data: bytes) -> None:
+    place = segment.HEADER_BYTES
+    seal = place + len(EXAMPLES["chain", "record"])
+    end = seal + len(EXAMPLES["block", "seal"])
+    header = table.decode_header(data)
+    about = {"number": 1, "tier": 0, "first_sequence": 0, "first_place": place, "end_place": end, "first_block": 0}
+    assert header._asdict().items() >= {**about, "records": 1, "seals": 1, "data_bytes": 17}.items()
+    assert list(table.bad_pages(data, header)) == []
+    found = Table(data, "example", {place: (KEY, VALUE)}.__getitem__)
+    assert found.find(KEY, key_hash(KEY)) == (place, VALUE)
+    assert found.seals() == [seal]
+    assert build(header, [KEY], [place], [seal]) == data
+
+
+@decodes("mark", "mark")
+def test_a_mark(data: bytes) -> None:
+    forced = segment.HEADER_BYTES + len(EXAMPLES["chain", "record"])
+    written = forced + len(EXAMPLES["block", "seal"])
+    expected = Mark(COLLECTION, bytes(range(16)), written, forced, clean=False)
+    assert mark.decode(data) == expected
+    assert mark.encode(expected) == data
+
+
+@decodes("checked-toml", "registry")
+def test_a_registry(data: bytes) -> None:
+    values = {"kind": "registry", "format": 1, "collections": {"default": f"col_{UUID(bytes=COLLECTION)}"}}
+    assert checked_toml.decode(data) == values
+    assert checked_toml.encode(values) == data
+
+
+def test_every_example_is_decoded() -> None:
+    assert EXAMPLES.keys() == CHECKED
+
+
+# ── the tables of fields ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def layouts_of(page: str) -> list[list[tuple[int, int | None]]]:
+    """Offset and size of each field, for each table of a page; the size is None where it varies."""
+    layouts: list[list[tuple[int, int | None]]] = []
+    for line in PAGES[page].splitlines():
+        if re.match(r"\| offset \| size \|", line):
+            layouts.append([])
+        elif row := re.match(r"\| (\d+) \| ([^|]*)\|", line):
+            layouts[-1].append((int(row[1]), int(row[2]) if row[2].strip().isdigit() else None))
+    return layouts
+
+
+SIZES = {
+    "chain": [segment.HEADER_BYTES, record.HEADER_BYTES, batch.HEADER_BYTES],
+    "block": [len(BlockHeader(b"", 0, 0, 0, 0, 0, 0, b"", b"").encode()), len(EXAMPLES["block", "seal"])],
+    "table": [table.HEADER_BYTES],
+    "mark": [mark.MARK_BYTES],
+}
+
+
+@pytest.mark.parametrize("page", SIZES)
+def test_fields_follow_each_other_and_have_the_size_of_the_codec(page: str) -> None:
+    ends = []
+    for layout in layouts_of(page):
+        expected = 0
+        for offset, size in layout:
+            assert offset == expected
+            expected = offset + (size or 0)
+        ends.append(expected)
+    assert ends == SIZES[page]
+
+
+# ── the pages ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_codec_names_its_page_and_every_page_has_a_codec() -> None:
+    named = {
+        page
+        for path in (ROOT / "blockdb").rglob("*.py")
+        for page in re.findall(r"Format page: docs/formats/([\w-]+)\.md", path.read_text())
+    }
+    assert named == PAGES.keys() - {"README"}
+
+
+def test_the_index_names_every_page_and_every_codec_module() -> None:
+    links = set(re.findall(r"\]\(([\w-]+)\.md\)", PAGES["README"]))
+    assert links == PAGES.keys() - {"README"}
+    helpers = {"__init__", "buffer", "limits"}
+    codecs = {path.stem for path in (ROOT / "blockdb" / "format").glob("*.py")} - helpers
+    assert codecs <= set(re.findall(r"`(\w+)`", PAGES["README"]))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_short_and_their_links_lead_somewhere(page: str) -> None:
+    assert len(PAGES[page].encode()) <= MAX_PAGE_BYTES
+    for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", PAGES[page]):
+        assert (ROOT / "docs" / "formats" / target).exists(), target
+    for path in re.findall(r"`((?:blockdb|tests)/[\w./]+)`", PAGES[page]):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - {"README"}))
+def test_each_page_says_what_is_to_be_said(page: str) -> None:
+    for part in ("**A reader checks**", "**Limits.**", "```hex"):
+        assert part in PAGES[page], part
+    assert "**Version rule.**" in PAGES[page] or "`format` is an error" in PAGES[page]
