@@ -150,8 +150,10 @@ class ChainAudit:
         table = self._table_for_record()
         if table is not None:
             table.see_record(key, place, self.records, self.blocks)
-        again = any(other.earlier(key, place, self._key_at) for other in self._tables)
-        if again or (table is None and key in self._keys_in_no_table):
+        again = table is None and key in self._keys_in_no_table
+        for other in self._tables:  # twice in one table shows in its order
+            again = again or (other is not table and other.earlier(key, place, self._key_at))
+        if again:
             offset = split_place(place)[1]
             self._findings.add(
                 path, "the key is stored twice", offset=offset, block=self.blocks, sequence=self.records, key=key
