@@ -81,8 +81,8 @@ class Store(Reader):
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer)
         self._forcer = Worker("blockdb-force", self._force_in_background, (config.wal_sync_interval or 1000) / 1000)
-        self._flusher = Worker("blockdb-flush", self._flush_in_background, RETRY_S)
         self._compactor = Worker("blockdb-compact", self._compact_in_background)
+        self._flusher = Worker("blockdb-flush", self._flush_in_background, RETRY_S)
         self._compactor.wake()
 
     def _recover(self, manifest: Manifest, signer: Signer) -> None:

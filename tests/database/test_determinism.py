@@ -122,9 +122,9 @@ def test_another_time_collection_or_order_makes_other_blocks(world: World) -> No
 
 
 def test_a_block_is_also_full_when_it_has_many_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However they come: the record whose frame body brings the block to the limit is its last."""
+    """However they come: the record whose frame body brings the block to the limit, here exactly, is its last."""
     monkeypatch.setattr(open_block, "BLOCK_MAX_BYTES", 1_000)
-    body_bytes = [10, 900, 300, 50, 50, 1_200, 40, 40, 400, 400, 400, 2_000, 3_000, 40]
+    body_bytes = [30, 900, 70, 50, 50, 1_200, 40, 40, 400, 400, 400, 2_000, 3_000, 40]
     values = [b"x" * max(size - 21, 0) for size in body_bytes]  # 14 for its header, 7 for the key
     found = []
     for batches in ([14], [1] * 14, [3, 4, 7], [2, 12]):
