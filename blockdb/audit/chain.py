@@ -18,7 +18,7 @@ from blockdb.format.place import PLACE_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame, key_at
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.ledger.chain import Head, check_seal
-from blockdb.ledger.merkle import Frontier
+from blockdb.ledger.merkle import EMPTY_ROOT, Frontier
 
 STEP_RECORDS: Final = 2000
 """After so many records the progress is told, and the wish to cancel heard."""
@@ -63,6 +63,8 @@ class ChainAudit:
         self._segments: list[tuple[Path, mmap]] = []
         self._pending = Pending([], [], [], [])
         self._frontier = Frontier()
+        self._astray = False
+        self._told_root = EMPTY_ROOT
         self._head = Head()
         self._keys_in_no_table: set[bytes] = set()
         self.watched_sequence = watched_sequence
@@ -190,7 +192,11 @@ class ChainAudit:
         count = header.records
         if header.first_sequence != self._frontier.size or not 0 < count <= len(pending.leaves):
             return f"block {number} does not cover the records that follow the block before it"
+        if self._astray and len(seal.frontier) == header.first_sequence.bit_count():
+            # one changed record is to accuse its own block, not all that follow
+            self._frontier = Frontier(header.first_sequence, seal.frontier)
         frontier_before = self._frontier.hashes
+        before_fits = not self._astray or self._frontier.root() == self._told_root
         self._frontier.extend(pending.leaves[:count])
         told = (header.data_bytes, header.first_time_ms, header.last_time_ms, seal.first_place, seal.frontier)
         found = (
@@ -201,7 +207,9 @@ class ChainAudit:
             frontier_before,
         )
         pending.drop(count)
-        if header.root != self._frontier.root():
+        self._astray = header.root != self._frontier.root()
+        self._told_root = header.root
+        if self._astray or not before_fits:
             return f"Hash mismatch at block {number}: its records do not have its Merkle root"
         return None if told == found else f"block {number} tells other sizes, times or places than its records have"
 

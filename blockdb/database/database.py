@@ -6,13 +6,14 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from sys import byteorder
 from types import TracebackType
 from typing import NoReturn
 
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
-from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly
+from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
@@ -36,6 +37,10 @@ class Database:
 
     def __init__(self, config: DatabaseConfig, *, read_only: bool, create: bool, door: Door | None = None) -> None:
         """Use `blockdb.open`, which documents this."""
+        if byteorder != "little":
+            raise UnsupportedFormat(
+                "BlockDB's tables are read as they stand in memory: on little-endian machines only."
+            )
         self.path = Path(config.data_dir)
         self.read_only = read_only
         self._config = config

@@ -15,7 +15,7 @@ MAX_BATCH_BYTES: Final = 256 * 1024 * 1024
 """What one atomic batch may hold: its records wait in memory until all of them are written."""
 
 BLOCK_MAX_BYTES: Final = 8 * 1024 * 1024
-"""A block closes with the record that brings its keys and values to this, however few records it has."""
+"""A block closes with the record that brings its record bodies to this, however few records it has."""
 
 MAX_BLOCK_RECORDS: Final = 1_000_000
 """The largest `blockchain_batch_size`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import islice
 
 from blockdb.format.block import Seal
 from blockdb.format.limits import BLOCK_MAX_BYTES
@@ -66,30 +67,32 @@ class OpenBlock:
         self._due_size = self._size + BLOCK_MAX_BYTES
 
     def seal(self) -> list[Seal]:
-        """Close the full blocks and keep what is over."""
+        """Close the full blocks and keep what is over. O(records)."""
         seals = []
-        while count := self._full_count():
-            seals.append(self._seal_first(count))
+        start, size = 0, self._size
+        while count := self._full_count(start, size):
+            bodies = self._bodies[start : start + count]
+            seals.append(self._close(bodies, self._places[start]))
+            start += count
+            size -= sum(map(len, bodies))
+        self.drop(start)
         return seals
 
-    def _full_count(self) -> int:
-        """How many of the records make the first full block; 0 where they make none."""
-        if self._size < BLOCK_MAX_BYTES:
-            return self.records_limit if len(self._bodies) >= self.records_limit else 0
-        size = 0
-        for count, body in enumerate(self._bodies, 1):
-            size += len(body)
-            if size >= BLOCK_MAX_BYTES or count == self.records_limit:
+    def _full_count(self, start: int, size: int) -> int:
+        """How many of the records from `start` on, which have `size` bytes, make a full block; 0 where they do not."""
+        if size < BLOCK_MAX_BYTES:
+            return self.records_limit if len(self._bodies) - start >= self.records_limit else 0
+        taken = 0
+        for count, body in enumerate(islice(self._bodies, start, None), 1):
+            taken += len(body)
+            if taken >= BLOCK_MAX_BYTES or count == self.records_limit:
                 return count
         return 0
 
-    def _seal_first(self, count: int) -> Seal:
-        bodies = self._bodies[:count]
+    def _close(self, bodies: list[bytes], first_place: int) -> Seal:
         leaves = [sha256(leaf).digest() for leaf in leaves_of(bodies)]
-        about = BlockRecords(data_bytes_of(bodies), time_of(bodies[0]), time_of(bodies[-1]), self._places[0])
-        seal = self.sealer.seal(leaves, about)
-        self.drop(count)
-        return seal
+        about = BlockRecords(data_bytes_of(bodies), time_of(bodies[0]), time_of(bodies[-1]), first_place)
+        return self.sealer.seal(leaves, about)
 
     def drop(self, count: int) -> None:
         """Let go of the first records: a seal covers them."""

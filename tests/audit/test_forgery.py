@@ -49,11 +49,10 @@ def signer_of(forger: Forger) -> Signer:
 @pytest.mark.parametrize("number", range(8))
 def test_a_sealed_value_that_was_changed_is_found_in_its_block(forger: Forger, number: int) -> None:
     forger.change_record(number, lambda frame: record.encode(frame.time_ms, frame.key, b"VALUE%d" % number))
-    [problem, *others] = found(forger)
-    assert problem.block == number // BLOCK
+    [problem] = found(forger)
+    assert problem.block == number // BLOCK, "its own block is accused, and none of those that stand on it"
     assert problem.path.endswith("chain/00000000.chain")
     assert problem.what == f"Hash mismatch at block {problem.block}: its records do not have its Merkle root"
-    assert {other.block for other in others} <= {1}, "and perhaps in those that stand on it, but in no other"
 
 
 def test_a_time_that_was_changed_is_found(forger: Forger) -> None:
