@@ -18,7 +18,6 @@ from pathlib import Path
 
 SEGMENT_SUFFIX = ".chain"
 TABLE_SUFFIX = ".sst"
-TEMPORARY_SUFFIX = ".tmp"
 
 
 @dataclass(frozen=True)

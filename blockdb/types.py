@@ -168,3 +168,5 @@ class Statistics:
     recovery_ms: float
     recovered_records: int
     uptime_s: float
+    background_failure: str | None = None
+    """Why memtables could not be written, or tables not be merged; None while all goes well."""

@@ -65,6 +65,7 @@ def _activity(found: Statistics) -> tuple[tuple[str, str], ...]:
         ("Scans", human_count(found.scans)),
         ("Put latency", _latency(found.put_latency)),
         ("Get latency", _latency(found.get_latency)),
+        *((("Background work failed", found.background_failure),) if found.background_failure else ()),
     )
 
 

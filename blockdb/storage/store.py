@@ -64,14 +64,13 @@ class Store(Reader):
         self.stalls = 0
         self.flushes = 0
         self.compactions = 0
-        self.flushing = False
-        self.compacting = False
         self.put_latency = Histogram()
         self._writing = Lock()
         self._room = Condition(self._writing)
-        self._flushing = Lock()
-        self._compacting = Lock()
-        self.compaction_failure: BlockDBError | None = None
+        self.flushing = Lock()
+        self.compacting = Lock()
+        """Held by whoever flushes and merges: one at a time each, and who watches can tell that it goes on."""
+        self._compaction_failure: BlockDBError | None = None
         self._frozen: deque[Frozen] = deque()
         self._failure: BlockDBError | None = None
         self._tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
@@ -133,6 +132,11 @@ class Store(Reader):
     def open_block_size(self) -> tuple[int, int]:
         """How many records, and how many bytes of keys and values, no seal covers yet."""
         return len(self._open_block), self._open_block.data_bytes
+
+    @property
+    def background_failure(self) -> BlockDBError | None:
+        """Why flushing or merging failed the last time, if it did and has not succeeded since."""
+        return self._failure or self._compaction_failure
 
     @property
     def puts(self) -> int:
@@ -306,7 +310,7 @@ class Store(Reader):
     def compact(self) -> None:
         """Flush, then merge all tables into one. O(n). Raises StorageError."""
         self.flush()
-        with self._compacting:
+        with self.compacting:
             tables = self.view.tables
             if len(tables) > 1:
                 self._merge(tables)
@@ -336,13 +340,9 @@ class Store(Reader):
         self._room = Condition(self._writing)
 
     def _flush_frozen(self) -> None:
-        with self._flushing:
+        with self.flushing:
             while self._frozen:
-                self.flushing = True
-                try:
-                    self._flush_first()
-                finally:
-                    self.flushing = False
+                self._flush_first()
         self._compactor.wake()
 
     def _flush_first(self) -> None:
@@ -363,11 +363,7 @@ class Store(Reader):
         return run is not None
 
     def _merge(self, tables: tuple[Table, ...]) -> None:
-        self.compacting = True
-        try:
-            merged = self._tables.merge(tables)
-        finally:
-            self.compacting = False
+        merged = self._tables.merge(tables)
         with self._writing:
             self.view = self.view.merged(tables, merged)
             self.compactions += 1
@@ -387,11 +383,11 @@ class Store(Reader):
 
     def _compact_in_background(self) -> None:
         try:
-            with self._compacting:
+            with self.compacting:
                 while not self.closed and self._compact_once():
-                    pass
+                    self._compaction_failure = None
         except BlockDBError as error:
-            self.compaction_failure = error
+            self._compaction_failure = error  # reads go on; the next flush has it tried again
 
     def _fail(self, error: BlockDBError) -> None:
         with self._writing:

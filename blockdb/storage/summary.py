@@ -53,9 +53,10 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         compactions=writer.compactions if writer else 0,
         forces=writer.force_latency.count if writer else 0,
         stalls=writer.stalls if writer else 0,
-        flushing=writer is not None and writer.flushing,
-        compacting=writer is not None and writer.compacting,
+        flushing=writer is not None and writer.flushing.locked(),
+        compacting=writer is not None and writer.compacting.locked(),
         recovery_ms=reader.recovered.elapsed_ms,
         recovered_records=reader.recovered.records,
         uptime_s=monotonic() - reader.opened,
+        background_failure=str(writer.background_failure) if writer and writer.background_failure else None,
     )
