@@ -33,7 +33,7 @@ from blockdb.errors import (
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
-from blockdb.types import Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
 
 if TYPE_CHECKING:
     from blockdb.database.database import Database
@@ -47,6 +47,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "AppendOnly",
+    "AsOf",
     "Block",
     "BlockDBError",
     "BlockNotFound",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Block", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
+from blockdb.errors import InvalidData
+
+__all__ = ["AsOf", "Block", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,23 @@ class Block:
     def size(self) -> int:
         """How many leaves the tree has after this block."""
         return self.first_sequence + self.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """A moment of the past that a read goes back to; exactly one of the three is given. Raises InvalidData."""
+
+    block: int | None = None
+    """When this block was sealed: its last record is the newest one seen."""
+    sequence: int | None = None
+    """When this record was stored: it is the newest one seen."""
+    time_ms: int | None = None
+    """At this time (Unix, in milliseconds): what was stored then or earlier is seen."""
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.block, self.sequence, self.time_ms) if value is not None]
+        if len(given) != 1 or type(given[0]) is not int or given[0] < 0:
+            raise InvalidData("as_of is one of AsOf(block=...), AsOf(sequence=...), AsOf(time_ms=...), from 0 up.")
 
 
 @dataclass(frozen=True, slots=True)

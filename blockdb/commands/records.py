@@ -10,6 +10,7 @@ from .context import Context
 from .display import human_count, quoted
 from .failures import IoError, UsageError
 from .line import to_bytes
+from .moment import AS_OF
 from .parsing import count
 from .results import Nothing, Records, Result, Value, Words
 from .shapes import decode_base64
@@ -64,7 +65,7 @@ def read_file(name: str, context: Context) -> bytes:
 def get(context: Context, arguments: Namespace) -> Result:
     """Look one record up."""
     key = argument_bytes(arguments.key, arguments.key_base64, "key") or b""
-    value = context.database.get(key)
+    value = context.database.get(key, as_of=arguments.as_of)
     if value is not None:
         return Value(key, value, arguments.base64)
     return Nothing(1, f"key {quoted(key)} is not stored") if arguments.exists else Nothing()
@@ -78,9 +79,11 @@ def scan(context: Context, arguments: Namespace) -> Result:
     }
     database = context.database
     limit = screenful(context, arguments.limit, arguments.all)
-    page = {**asked, "limit": limit, "offset": arguments.offset, "reverse": arguments.reverse}
+    page = {name: getattr(arguments, name) for name in ("offset", "reverse", "as_of")} | {**asked, "limit": limit}
     more = None
-    if limit != arguments.limit:
+    if limit != arguments.limit and arguments.as_of is not None:
+        more = "there may be more; --all shows them, --limit and --offset choose"
+    elif limit != arguments.limit:
         left = database.count(**asked) - arguments.offset - SCREENFUL
         more = f"{human_count(left)} more; --all shows them, --limit and --offset choose" if left > 0 else None
     if arguments.keys_only:
@@ -126,6 +129,7 @@ COMMANDS = (
             flag("--base64", help="Print the value as base64."),
             KEY_BASE64,
             flag("--exists", help="Exit with 1 if the key is not there."),
+            AS_OF,
         ),
         details="A key that is not there prints nothing, and that is no failure unless --exists is given. The format "
         "raw prints the bytes of the value and nothing after them.",
@@ -133,6 +137,7 @@ COMMANDS = (
             ("get user:1001", "Print a value"),
             ("get photo:1 --format raw", "Print the very bytes, to send them to a file"),
             ("get YmluYXJ5X2tleQ== --key-base64 --base64", "Look up and print bytes as base64"),
+            ("get user:1001 --as-of block:7", "What was stored when block 7 was sealed"),
         ),
         formats=FORMATS,
     ),
@@ -148,6 +153,7 @@ COMMANDS = (
             option("--offset", metavar="N", type=count, default=0, help="Leave out the first N."),
             ALL,
             flag("--reverse", help="From the last key to the first."),
+            AS_OF,
             flag("--keys-only", help="Keys without their values."),
             flag("--base64", help="Print keys and values as base64."),
             flag("--key-base64", help="PREFIX, START and END are given as base64."),

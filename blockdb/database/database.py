@@ -23,7 +23,7 @@ from blockdb.storage.metadata import load_metadata, load_registry
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
 from blockdb.storage.view import Range
-from blockdb.types import Block, Progress, Record, Report, Statistics
+from blockdb.types import AsOf, Block, Progress, Record, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -124,10 +124,16 @@ class Database:
 
     # Reading in key order.
 
-    def get(self, key: bytes) -> bytes | None:
-        """The value of a key, or None. O(tables). Raises InvalidData."""
+    def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
+        """The value of a key, or None. O(tables). Raises InvalidData.
+
+        `as_of` goes back to a block, a record or a time: what was stored later is not found. O(log blocks + records
+        in a block) more. Raises BlockNotFound, and InvalidData for a record that does not exist yet.
+        """
         if type(key) is not bytes:
             check_key(key)
+        if as_of is not None:
+            return self._refreshed().get_as_of(key, as_of)
         store = self._store
         if store is None or store.closed:
             return self._refreshed().get(key)
@@ -154,14 +160,16 @@ class Database:
         limit: int | None = None,
         offset: int = 0,
         reverse: bool = False,
+        as_of: AsOf | None = None,
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values in key order (or against it): a consistent snapshot of the moment of the call.
 
-        Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most. O(log n) to
-        begin, whatever the offset. Raises InvalidData.
+        Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most; with `as_of`,
+        those that were stored by then (see `get`). O(log n) to begin, whatever the offset, but O(log n + offset) with
+        `as_of`. Raises InvalidData, BlockNotFound.
         """
         _check_counts(limit, offset)
-        return self._refreshed().scan(_range(prefix, start, end), offset, limit, reverse)
+        return self._refreshed().scan(_range(prefix, start, end), offset, limit, reverse, as_of)
 
     def keys(
         self,
@@ -172,9 +180,10 @@ class Database:
         limit: int | None = None,
         offset: int = 0,
         reverse: bool = False,
+        as_of: AsOf | None = None,
     ) -> Iterator[bytes]:
         """The keys that `scan` would give."""
-        items = self.scan(prefix=prefix, start=start, end=end, limit=limit, offset=offset, reverse=reverse)
+        items = self.scan(prefix=prefix, start=start, end=end, limit=limit, offset=offset, reverse=reverse, as_of=as_of)
         return (key for key, _ in items)
 
     def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:

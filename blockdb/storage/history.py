@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from blockdb.errors import BlockNotFound
+from blockdb.errors import BlockNotFound, InvalidData
 from blockdb.format.block import Seal
 from blockdb.format.limits import MAX_BLOCK_RECORDS
 from blockdb.format.record import RecordFrame
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.ledger.merkle import leaf_hash
 from blockdb.storage.chain import Chain
-from blockdb.storage.view import View
-from blockdb.types import Block, Record
+from blockdb.storage.view import Horizon, View
+from blockdb.types import AsOf, Block, Record
 
 
 class Extent(NamedTuple):
@@ -104,6 +104,36 @@ class History:
                 if at == place:
                     return _record(sequence, frame, number if number < self.blocks else None)
         raise self._chain.corruption(place, "a table points here, but no record begins here")
+
+    def horizon(self, as_of: AsOf) -> Horizon:
+        """What a read as of that moment sees. O(log blocks + records in a block).
+
+        Raises BlockNotFound, or InvalidData for a record that is not there yet.
+        """
+        if as_of.block is not None:
+            header = self.seal(as_of.block).header
+            return self._horizon_at(header.first_sequence + header.records)
+        if as_of.sequence is not None:
+            if as_of.sequence >= self.records_count:
+                raise InvalidData(f"There is no record {as_of.sequence}: there are {self.records_count}, from 0 up.")
+            return self._horizon_at(as_of.sequence + 1)
+        time_ms = as_of.time_ms or 0
+        number = self._search(lambda seal: seal.header.last_time_ms > time_ms)
+        return self._horizon_in(number, lambda sequence, frame: frame.time_ms > time_ms)
+
+    def _horizon_at(self, records: int) -> Horizon:
+        if records >= self.records_count:
+            return Horizon(self.records_count, self._end)
+        number = self._search(lambda seal: records < seal.header.first_sequence + seal.header.records)
+        return self._horizon_in(number, lambda sequence, frame: sequence == records)
+
+    def _horizon_in(self, number: int, is_hidden: Callable[[int, RecordFrame], bool]) -> Horizon:
+        """The horizon before the first record of a block that is hidden; the block after it, if none is, is open."""
+        extent = self._extent(number)
+        for sequence, (place, frame) in enumerate(self._frames(extent), extent.first_sequence):
+            if is_hidden(sequence, frame):
+                return Horizon(sequence, place)
+        return Horizon(self.records_count, self._end)
 
     def _extent(self, number: int) -> Extent:
         if number != self.blocks:

@@ -21,7 +21,7 @@ from blockdb.storage.metadata import Metadata
 from blockdb.storage.recovery import Recovered
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.view import Range, View
-from blockdb.types import Problem, Record, Report, TableStatistics
+from blockdb.types import AsOf, Problem, Record, Report, TableStatistics
 
 SAMPLE_MASK: Final = 63
 """One operation in 64 is timed: the clock costs a tenth of a read."""
@@ -90,15 +90,26 @@ class Reader:
             return None
         return found[1]
 
+    def get_as_of(self, key: bytes, as_of: AsOf) -> bytes | None:
+        """The value that the key had at that moment, or None. O(log blocks + records in a block)."""
+        self.gets += 1
+        horizon = self.history().horizon(as_of)
+        found = self.view.find(key)
+        return found[1] if found is not None and found[0] < horizon.place else None
+
     def record(self, key: bytes) -> Record | None:
         """A record with its sequence number, time and block. O(log blocks + block)."""
         found = self.view.find(key)
         return None if found is None else self.history().record_at(found[0])
 
-    def scan(self, range_: Range, offset: int, limit: int | None, reverse: bool) -> Iterator[Item]:
-        """The records of a range in key order, as of this call."""
+    def scan(
+        self, range_: Range, offset: int, limit: int | None, reverse: bool, as_of: AsOf | None = None
+    ) -> Iterator[Item]:
+        """The records of a range in key order, as of this call or as of a moment before."""
         self.scans += 1
-        return self.view.scan(range_, offset, limit, reverse)
+        view = self.view
+        horizon = None if as_of is None else self.history().horizon(as_of)
+        return view.scan(range_, offset, limit, reverse, horizon)
 
     def history(self) -> History:
         """The chain as of now."""

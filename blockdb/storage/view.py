@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple, Protocol
 
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
@@ -13,12 +14,38 @@ from blockdb.lsm.merge import Cursor, Item, PositionCursor, Source, merge, split
 from blockdb.lsm.table import Table
 
 
-class Snapshot:
-    """A memtable as a source of a scan: without the records that came after the scan began."""
+class Part(Protocol):
+    """A run of records in commit order."""
 
-    def __init__(self, memtable: Memtable) -> None:
+    @property
+    def first_sequence(self) -> int:
+        """The sequence number of the first of them."""
+
+
+class Horizon(NamedTuple):
+    """How far a read sees: the first `records` of the collection, which are those before `place`."""
+
+    records: int
+    place: int
+
+    def count_in(self, part: Part, size: int) -> int:
+        """How many of the `size` records of a part of the collection are seen."""
+        return min(max(self.records - part.first_sequence, 0), size)
+
+
+class Hiding(Protocol):
+    """A source that holds more than a scan may see."""
+
+    def visible(self, items: list[Item]) -> list[Item]:
+        """The items without those of this source that are not to be seen."""
+
+
+class Snapshot:
+    """A memtable as a source of a scan: its first records alone, without those that came after the scan began."""
+
+    def __init__(self, memtable: Memtable, records: int) -> None:
         self.memtable = memtable
-        self._records = len(memtable)
+        self._records = records
 
     def __len__(self) -> int:
         return len(self.memtable)
@@ -42,6 +69,22 @@ class Snapshot:
             return items
         ordinal = self.memtable.index.get
         return [item for item in items if ordinal(item[0], -1) < self._records]
+
+
+class PartOfTable:
+    """The table that a horizon goes through: it hides the records at and after a place."""
+
+    def __init__(self, table: Table, place: int) -> None:
+        self._table = table
+        self._place = place
+
+    def visible(self, items: list[Item]) -> list[Item]:
+        """Those of the items that are not among the records which are hidden. O(items)."""
+        return [item for item in items if not self._hides(item[0])]
+
+    def _hides(self, key: bytes) -> bool:
+        found = self._table.find(key, key_hash(key))
+        return found is not None and found[0] >= self._place
 
 
 class KeyCursor(Cursor[bytes]):
@@ -131,19 +174,27 @@ class View:
         sources = self._sources()
         return max(sum(range_.last(sources)) - sum(range_.first(sources)), 0)
 
-    def scan(self, range_: Range, offset: int, limit: int | None, reverse: bool) -> Iterator[Item]:
-        """The records of the range in key order, or against it, after `offset` of them, `limit` at most."""
-        sources = self._sources()
+    def scan(
+        self, range_: Range, offset: int, limit: int | None, reverse: bool, horizon: Horizon | None = None
+    ) -> Iterator[Item]:
+        """The records of the range in key order, or against it, after `offset` of them, `limit` at most.
+
+        O(log n) to begin; with a horizon, before which alone records are seen, O(log n + offset).
+        """
+        sources = self._sources(horizon)
+        hiding: list[Hiding] = [source for source in sources if isinstance(source, Snapshot)]
         edge = range_.stop if reverse else range_.start
-        cursors = [self._cursor(source, edge, reverse) for source in sources]
-        if offset:
+        if horizon is not None:
+            hiding += [PartOfTable(table, horizon.place) for table in self._across(horizon)]
+        elif offset:
             place = sum(range_.last(sources)) - offset if reverse else sum(range_.first(sources)) + offset
             if place < 0:
                 return iter(())
             positions = split(sources, place)
             cursors = [_cursor_at(source, at, reverse) for source, at in zip(sources, positions, strict=True)]
-        snapshots = [source for source in sources if isinstance(source, Snapshot)]
-        return _emit(merge(cursors, reverse=reverse), snapshots, range_, limit, reverse)
+            return _emit(merge(cursors, reverse=reverse), hiding, range_, 0, limit, reverse)
+        cursors = [self._cursor(source, edge, reverse) for source in sources]
+        return _emit(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
 
     def block_place(self, number: int) -> int | None:
         """The place of the seal of a block, or None."""
@@ -157,9 +208,18 @@ class View:
                 return memtable.seals[ordinal]
         return None
 
-    def _sources(self) -> list[Snapshot | Table]:
-        sources: list[Snapshot | Table] = [*map(Snapshot, self.memtables), *self.tables]
+    def _sources(self, horizon: Horizon | None = None) -> list[Snapshot | Table]:
+        """What holds records, of those before the horizon if there is one."""
+        sources: list[Snapshot | Table] = []
+        for memtable in self.memtables:
+            size = len(memtable)
+            sources.append(Snapshot(memtable, size if horizon is None else horizon.count_in(memtable, size)))
+        sources += [table for table in self.tables if horizon is None or horizon.count_in(table.header, len(table))]
         return [source for source in sources if len(source)]
+
+    def _across(self, horizon: Horizon) -> list[Table]:
+        """The table that has records on both sides of the horizon, if there is one."""
+        return [table for table in self.tables if 0 < horizon.count_in(table.header, len(table)) < len(table)]
 
     @staticmethod
     def _cursor(source: Snapshot | Table, edge: bytes | None, reverse: bool) -> Cursor[bytes]:
@@ -181,14 +241,22 @@ def _cursor_at(source: Snapshot | Table, at: int, reverse: bool) -> Cursor[bytes
 
 
 def _emit(
-    runs: Iterator[list[Item]], snapshots: Sequence[Snapshot], range_: Range, limit: int | None, reverse: bool
+    runs: Iterator[list[Item]],
+    hiding: Sequence[Hiding],
+    range_: Range,
+    offset: int,
+    limit: int | None,
+    reverse: bool,
 ) -> Iterator[Item]:
     edge = range_.start if reverse else range_.stop
     for run in runs:
         inside = _inside(run, edge, reverse)
         ended = len(inside) < len(run)
-        for snapshot in snapshots:
-            inside = snapshot.visible(inside)
+        for source in hiding:
+            inside = source.visible(inside)
+        if offset:
+            left_out = min(offset, len(inside))
+            inside, offset = inside[left_out:], offset - left_out
         if limit is not None:
             inside = inside[:limit]
             limit -= len(inside)

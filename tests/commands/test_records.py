@@ -140,3 +140,27 @@ def test_a_table_is_safe_and_never_cut_off_a_terminal(some: Run) -> None:
     assert "<0xFF>  ␀\n" in table
     assert "x" * 500 in table
     assert "\x1b" not in table
+
+
+def test_as_of(run: Run) -> None:
+    for key in ("a", "b", "c"):
+        run("put", key, key.upper())
+    assert run("get", "b", "--as-of", "record:1").out == b"B\n"
+    assert run("get", "b", "--as-of", "record:0").out == b""
+    assert run("scan", "--keys-only", "--format", "raw", "--as-of", "record:1").out == b"a\nb\n"
+    assert run("scan", "--keys-only", "--format", "raw", "--as-of", "2000-01-01").out == b""
+    assert run("scan", "--keys-only", "--format", "raw", "--as-of", "2999-01-01T00:00:00Z").out == b"a\nb\nc\n"
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "block:x", "record:", "block:-1", "1066-10-14", ""])
+def test_a_moment_that_is_none_is_wrong_usage(run: Run, moment: str) -> None:
+    wrong = run("get", "a", f"--as-of={moment}")
+    assert (wrong.code, wrong.out) == (2, b"")
+    assert "--as-of" in wrong.err
+
+
+def test_a_moment_that_has_not_come(run: Run) -> None:
+    run("put", "a", "1")
+    wrong = run("scan", "--as-of", "block:3")
+    assert (wrong.code, wrong.out) == (1, b"")
+    assert wrong.err.startswith("Error: BlockNotFound: There is no sealed block 3")
