@@ -39,7 +39,7 @@ snapshots: $(VENV)/.ready-dev  ## take the screens' snapshots anew; look at the 
 pictures: $(VENV)/.ready-dev  ## take the documentation's pictures anew, from the application itself
 	@$(BIN)/python docs/pictures/make.py
 
-bench: $(VENV)/.ready-bench  ## compare with RocksDB, LMDB and SQLite; ARGS="--records 1000000"
+bench: $(VENV)/.ready-bench  ## compare with RocksDB, LevelDB, LMDB and SQLite; ARGS="--only get scan"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean:  ## remove what the other targets made

@@ -1,1 +1,1 @@
-"""BlockDB beside RocksDB, LMDB and SQLite, in one run: `make bench`."""
+"""BlockDB beside RocksDB, LMDB, LevelDB and SQLite, in one run: `make bench`. Guide: docs/BENCHMARKS.md."""

@@ -1,71 +1,112 @@
-"""Run the comparison: `python -m benchmarks --records 1000000`.
+"""Run the comparison, or a part of it: `python -m benchmarks --records 200000 --rounds 1 --only get scan`.
 
-The databases take turns session by session, in an order that rotates from round to round, so that a machine that is
-slower for a minute is so for all of them. Before each session the disk is brought to rest: writes of the one before
-would otherwise be charged to it.
+Those who take part in a session do so one after the other, in an order that rotates from round to round, so that a
+machine that is slower for a minute is so for all of them. Before each the disk is brought to rest: the writes of the
+one before would otherwise be charged to it.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
-from .cases import CASES, SESSIONS, Data, make_data
+from . import integrity, reads, space, writes
+from .data import Data, make_data
+from .lines import OURS, Line, Session, rest
 from .report import save, table
-from .stores import PEERS, Peer
+from .stores import Skipped
 
-RESULTS = Path(__file__).parent / "results"
+SESSIONS: Final = (*writes.SESSIONS, *reads.SESSIONS, *integrity.SESSIONS, *space.SESSIONS)
+RESULTS: Final = Path(__file__).parent / "results"
+
+
+class Comparison:
+    """What was found so far, line by line, and why something was not."""
+
+    def __init__(self, sessions: Sequence[Session], data: Data) -> None:
+        self.results: dict[str, dict[str, list[float]]] = {}
+        self.skipped: dict[str, str] = {}
+        self._sessions = sessions
+        self._data = data
+
+    def round(self, number: int, directory: Path) -> None:
+        """Hold every session once; those that take very long in the first round alone."""
+        for session in self._sessions:
+            names = list(session.takers)
+            turn = number % len(names)
+            if not (session.on_request and number):
+                for name in names[turn:] + names[:turn]:
+                    say(f"round {number + 1} · {session.lines[0].name} · {name} ...")
+                    self._hold(session, name, directory)
+
+    def _hold(self, session: Session, name: str, directory: Path) -> None:
+        rest()
+        try:
+            for finding in session.takers[name](directory, self._data):
+                # All names are entered at once: told in the session's order, whoever's turn was first.
+                who = self.results.setdefault(finding.line.name, {taker: [] for taker in session.takers})
+                who[name].append(finding.value)
+        except Skipped as reason:
+            if name == OURS:
+                self.skipped.update({line.name: str(reason) for line in session.lines})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table, keep the raw results."""
-    options = _options(arguments)
-    peers = [peer for peer in PEERS if find_spec(peer.module)]
+    """Measure, print the table, keep the raw results of a whole run."""
+    options = parse(arguments)
+    sessions, lines = chosen(options.only, options.memory)
     data = make_data(options.records)
     gc.freeze()
-    results: dict[str, dict[str, list[float]]] = {peer.name: defaultdict(list) for peer in peers}
+    comparison = Comparison(sessions, data)
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory(prefix="blockdb-bench-", dir=options.directory) as directory:
-            _round(peers[number % len(peers) :] + peers[: number % len(peers)], Path(directory), data, results)
-    _say("")
-    print(table(results, peers, options.records))
-    if not options.no_save:
-        print(f"\nRaw results: {save(results, options.records, RESULTS)}", file=sys.stderr)
+            comparison.round(number, Path(directory))
+    say("")
+    print(table(comparison.results, lines, comparison.skipped, options.records))
+    if not options.only and not options.no_save:
+        print(f"\nRaw results: {save(comparison.results, lines, options.records, RESULTS)}", file=sys.stderr)
     return 0
 
 
-def _round(peers: Sequence[Peer], directory: Path, data: Data, results: dict[str, dict[str, list[float]]]) -> None:
-    cases = {case.name: case for case in CASES}
-    for session in SESSIONS:
-        for peer in peers:
-            _say(f"{peer.name}: {session.__name__.replace('_', ' ')} ...")
-            home = directory / peer.name
-            home.mkdir(exist_ok=True)
-            gc.collect()
-            os.sync()
-            for finding in session(peer, home, data):
-                results[peer.name][finding.case].append(cases[finding.case].value(finding))
+def chosen(only: Sequence[str], memory: bool = False) -> tuple[list[Session], list[Line]]:
+    """The sessions to hold and the lines to tell: those whose names contain one of these; without any, all."""
+    words = [word.casefold() for word in only]
+
+    def wanted(session: Session, line: Line) -> bool:
+        if words:
+            return any(word in line.name.casefold() for word in words)
+        return memory or not session.on_request
+
+    pairs = [(session, line) for session in SESSIONS for line in session.lines if wanted(session, line)]
+    sessions = [session for session in SESSIONS if any(session is other for other, _ in pairs)]
+    return sessions, [line for _, line in pairs]
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """Show what goes on, in one line, to who is looking."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--records", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=3)
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--records", type=int, default=1_000_000, help="how many (1,000,000)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often; medians are told (3)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="lines whose name contains one of these")
+    parser.add_argument("--memory", action="store_true", help="also write 10,000,000 records and watch the memory")
     parser.add_argument("--directory", help="where the databases are made; by default with the temporary files")
-    parser.add_argument("--no-save", action="store_true", help="keep no raw results")
-    return parser.parse_args(arguments)
+    parser.add_argument("--no-save", action="store_true", help="keep no raw results; those of --only never are")
+    options = parser.parse_args(arguments)
+    if not chosen(options.only)[1]:
+        names = ", ".join(line.name.strip() for session in SESSIONS for line in session.lines)
+        parser.error(f"no line has such a name; there are: {names}")
+    return options
 
 
 if __name__ == "__main__":

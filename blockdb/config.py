@@ -17,6 +17,7 @@ DEFAULT_FILE: Final = Path("blockdb.toml")
 ENVIRONMENT_PREFIX: Final = "BLOCKDB_"
 
 _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
+    "cache_size_limit": (0, 64 * 1024**3),
     "memtable_size_limit": (64 * 1024, 64 * 1024**3),
     "wal_sync_interval": (0, 3_600_000),
     "compaction_threshold": (2, 1_000),
@@ -37,11 +38,17 @@ class DatabaseConfig:
     """How many tables of one tier are merged into one of the next (2 to 1,000)."""
     blockchain_batch_size: int = 1000
     """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
+    cache_size_limit: int = 32 * 1024 * 1024
+    """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
+    compression_enabled: bool = False
+    """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
 
     def __post_init__(self) -> None:
         text: object = self.data_dir
         if not isinstance(text, str) or not text or "\0" in text:
             raise ConfigError("data_dir: it should be the path of a directory.")
+        if type(self.compression_enabled) is not bool:
+            raise ConfigError(f"compression_enabled: it should be true or false, not {self.compression_enabled!r}.")
         for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)
             if type(value) is not int:
@@ -95,12 +102,20 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for key in sorted(_KEYS):
         text = environ.get(ENVIRONMENT_PREFIX + key.upper())
         if text is not None:
-            settings[key] = text if key == "data_dir" else _number(ENVIRONMENT_PREFIX + key.upper(), text)
+            settings[key] = _value(key, text)
     return settings
 
 
-def _number(name: str, text: str) -> int:
+def _value(key: str, text: str) -> object:
+    """What a text in the environment says for a key."""
+    if key == "data_dir":
+        return text
+    if key == "compression_enabled" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     try:
-        return int(text)
+        if key != "compression_enabled":
+            return int(text)
     except ValueError:
-        raise ConfigError(f"{name}: it should be a whole number, not {text!r}.") from None
+        pass
+    kind = "true or false" if key == "compression_enabled" else "a whole number"
+    raise ConfigError(f"{ENVIRONMENT_PREFIX}{key.upper()}: it should be {kind}, not {text!r}.")

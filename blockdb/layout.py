@@ -8,15 +8,19 @@ collections/col_<uuid>/
     manifest.toml                       which tables count, and from where the log is replayed
     log.mark                            how far the log is good
     chain/<number>.chain                the records and seals, in commit order
+    chain/<number>.chain.zst            the same, packed
     tables/<number>.sst                 key -> place in the chain
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 SEGMENT_SUFFIX = ".chain"
+ZSTD = ".zst"
+PACKED_SUFFIX = SEGMENT_SUFFIX + ZSTD
 TABLE_SUFFIX = ".sst"
 
 
@@ -101,9 +105,19 @@ class CollectionFiles:
         """A chain file."""
         return self.chain / f"{number:08d}{SEGMENT_SUFFIX}"
 
+    def packed(self, number: int) -> Path:
+        """A chain file that was packed."""
+        return self.chain / f"{number:08d}{PACKED_SUFFIX}"
+
     def table(self, number: int) -> Path:
         """A table."""
         return self.tables / f"{number:08d}{TABLE_SUFFIX}"
+
+
+def segment_numbers(names: Iterable[str]) -> list[int]:
+    """The numbers of the chain files, packed or not, among the names in their directory; sorted, each once."""
+    found = {number_of(name, suffix) for name in names for suffix in (SEGMENT_SUFFIX, PACKED_SUFFIX)}
+    return sorted(number for number in found if number is not None)
 
 
 def number_of(name: str, suffix: str) -> int | None:

@@ -129,11 +129,11 @@ class TableStatistics:
 class Latency:
     """How long something took, in microseconds. `count` is how many were timed; quantiles are within 7 %."""
 
-    count: int
-    p50_us: float
-    p95_us: float
-    p99_us: float
-    max_us: float
+    count: int = 0
+    p50_us: float = 0.0
+    p95_us: float = 0.0
+    p99_us: float = 0.0
+    max_us: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +189,29 @@ class Statistics:
     uptime_s: float
     background_failure: str | None = None
     """Why memtables could not be written, or tables not be merged; None while all goes well."""
+    stall_latency: Latency = Latency()
+    """How long those waits took."""
+
+    compression_enabled: bool = False
+    chain_data_bytes: int = 0
+    """The chain before it was packed; `chain_bytes` is what it takes on the disk."""
+    other_bytes: int = 0
+    """Manifest, mark and metadata; `disk_bytes` is all three parts."""
+    bytes_stored: int = 0
+    """Keys and values that this handle stored."""
+    bytes_written: int = 0
+    """What it wrote for them, to log, tables and packed chain files."""
+
+    cache_size_limit: int = 0
+    cache_bytes: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+    filter_hits: int = 0
+    """How often a table was asked for a key that its filter did not rule out, and had it."""
+    filter_false_positives: int = 0
+    """How often it did not have it."""
+
+    @property
+    def write_amplification(self) -> float:
+        """Bytes written for each byte stored; 0 while nothing was."""
+        return self.bytes_written / self.bytes_stored if self.bytes_stored else 0.0

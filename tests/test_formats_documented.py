@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from blockdb.format import batch, block, checked_toml, mark, record, segment, table
+from blockdb.format import batch, block, checked_toml, mark, packed, record, segment, table
 from blockdb.format.block import GENESIS, BlockHeader
 from blockdb.format.frame import RECORD
 from blockdb.format.mark import Mark
@@ -18,6 +18,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from tests.lsm.sources import DictChain
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "docs" / "formats").glob("*.md"))}
@@ -118,10 +119,20 @@ def test_a_table(data: bytes) -> None:
     about = {"number": 1, "tier": 0, "first_sequence": 0, "first_place": place, "end_place": end, "first_block": 0}
     assert header._asdict().items() >= {**about, "records": 1, "seals": 1, "data_bytes": 17}.items()
     assert list(table.bad_pages(data, header)) == []
-    found = Table(data, "example", {place: (KEY, VALUE)}.__getitem__)
+    found = Table(data, "example", DictChain({place: (KEY, VALUE)}))
     assert found.find(KEY, key_hash(KEY)) == (place, VALUE)
     assert found.seals() == [seal]
     assert build(header, [KEY], [place], [seal]) == data
+
+
+@decodes("packed", "packed")
+def test_a_packed_chain_file(data: bytes) -> None:
+    chain_file = EXAMPLES["chain", "header"] + EXAMPLES["chain", "record"]
+    index = packed.decode(data)
+    assert index.header[:3] == (COLLECTION, 0, len(chain_file))
+    assert index.starts == [0, segment.HEADER_BYTES, len(chain_file)]
+    assert packed.unpack(data) == chain_file
+    assert packed.unpack(packed.encode(COLLECTION, 0, chain_file, index.starts[:-1])) == chain_file
 
 
 @decodes("mark", "mark")
@@ -163,6 +174,7 @@ SIZES = {
     "block": [len(BlockHeader(b"", 0, 0, 0, 0, 0, 0, b"", b"").encode()), len(EXAMPLES["block", "seal"])],
     "table": [table.HEADER_BYTES],
     "mark": [mark.MARK_BYTES],
+    "packed": [packed.HEADER_BYTES],
 }
 
 

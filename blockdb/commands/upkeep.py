@@ -52,8 +52,16 @@ def _contents(found: Statistics) -> tuple[tuple[str, str], ...]:
         ("Memtable", f"{plural(found.memtable_records, 'record')}, {human_bytes(found.memtable_bytes)}"),
         ("Tables", f"{len(found.tables)} ({plural(tables, 'record')}, {human_bytes(found.table_bytes)})"),
         ("Log", f"{human_bytes(found.log_bytes)} since the last flush"),
-        ("Disk", f"{human_bytes(found.disk_bytes)} ({human_bytes(found.chain_bytes)} of it the chain)"),
+        ("Compression", "on" if found.compression_enabled else "off"),
+        ("Disk", f"{human_bytes(found.disk_bytes)} ({_parts(found)})"),
     )
+
+
+def _parts(found: Statistics) -> str:
+    chain = f"chain {human_bytes(found.chain_bytes)}"
+    if found.chain_data_bytes > found.chain_bytes:
+        chain += f", of {human_bytes(found.chain_data_bytes)} before it was packed"
+    return f"{chain}; tables {human_bytes(found.table_bytes)}; other {human_bytes(found.other_bytes)}"
 
 
 def _activity(found: Statistics) -> tuple[tuple[str, str], ...]:
@@ -65,8 +73,23 @@ def _activity(found: Statistics) -> tuple[tuple[str, str], ...]:
         ("Scans", human_count(found.scans)),
         ("Put latency", _latency(found.put_latency)),
         ("Get latency", _latency(found.get_latency)),
+        ("Force latency", _latency(found.force_latency)),
+        ("Stalls", f"{human_count(found.stalls)}, {_latency(found.stall_latency)}"),
+        ("Written", f"{human_bytes(found.bytes_written)}, {found.write_amplification:.2f} for each byte stored"),
+        (
+            "Cache",
+            f"{human_bytes(found.cache_bytes)} of {human_bytes(found.cache_size_limit)}; {_share(found.cache_hits, found.cache_misses)} of reads hit",
+        ),
+        (
+            "Filters",
+            f"{_share(found.filter_false_positives, found.filter_hits)} of what they let through was not there",
+        ),
         *((("Background work failed", found.background_failure),) if found.background_failure else ()),
     )
+
+
+def _share(some: int, others: int) -> str:
+    return f"{some / (some + others):.1%}" if some + others else "-"
 
 
 def _latency(found: Latency) -> str:

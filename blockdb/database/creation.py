@@ -37,7 +37,7 @@ def refuse_foreign(files: DatabaseFiles) -> None:
     """Raises where the directory holds something else, or a database that lost its registry."""
     if not files.root.is_dir():
         return
-    for chain in files.collections.glob("*/chain/*.chain"):
+    for chain in files.collections.glob("*/chain/*.chain*"):
         if chain.stat().st_size > segment.HEADER_BYTES:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
     ours = (files.lock, files.keys, files.registry.parent, files.collections, files.quarantine)

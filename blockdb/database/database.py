@@ -57,7 +57,8 @@ class Database:
             creation.refuse_foreign(self._files)
             raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
         files = self._files.collection(self._default_id())
-        return Attachment(self._door, files, load_metadata(self._door, files.metadata))
+        metadata = load_metadata(self._door, files.metadata)
+        return Attachment(self._door, files, metadata, self._config.cache_size_limit)
 
     def _open_writer(self, create: bool) -> Store:
         if not self._files.registry.exists():
@@ -140,11 +141,15 @@ class Database:
         return store.get(key)
 
     def exists(self, key: bytes) -> bool:
-        """Whether a key is stored. O(tables)."""
-        return self.get(key) is not None
+        """Whether a key is stored. O(tables). Raises InvalidData."""
+        if type(key) is not bytes:
+            check_key(key)
+        store = self._store
+        if store is None or store.closed:
+            return self._refreshed().exists(key)
+        return store.exists(key)
 
-    def __contains__(self, key: bytes) -> bool:
-        return self.exists(key)
+    __contains__ = exists
 
     def record(self, key: bytes) -> Record | None:
         """A record with its sequence number, time and block. O(log blocks + records in a block)."""

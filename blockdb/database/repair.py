@@ -21,12 +21,12 @@ from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
-from blockdb.format import record, segment
+from blockdb.format import packed, record, segment
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
 from blockdb.format.walk import DamagedChain, walk
-from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage import manifest as manifests
 from blockdb.storage.chain import Chain
@@ -160,26 +160,48 @@ class _Workshop:
     def _cut(self, files: CollectionFiles, metadata: Metadata) -> int:
         """Keep the chain up to the first damage, and return its end; save what is intact after it."""
         numbers = _segment_numbers(files)
+        self._unpack_damaged(files, numbers)
         for position, number in enumerate(numbers):
-            buffer = files.segment(number).read_bytes()
+            buffer = _content(files, number)
             damage = _first_damage(buffer, number, position, metadata)
             if damage is None:
                 continue
             if number == 0 and damage == 0:
                 raise Corruption(str(files.segment(0)), 0, "the header of the first chain file is damaged")
-            later = [files.segment(other).read_bytes() for other in numbers[position + 1 :]]
-            self._salvage([buffer[damage:], *later])
+            self._salvage([buffer[damage:], *(_content(files, other) for other in numbers[position + 1 :])])
             for other in numbers[position:]:
+                self._set_aside(files.packed(other))
                 self._set_aside(files.segment(other), copy=other == number and damage > 0)
             if damage == 0:
-                return place_of(number - 1, self._door.size(files.segment(number - 1)))
+                return self._end_in(files, number - 1)
             self._truncate(files.segment(number), damage)
             self._note(
                 f"kept the chain of collection {metadata.name} up to byte {damage} of {files.segment(number).name}"
             )
             return place_of(number, damage)
-        last = numbers[-1]
-        return place_of(last, self._door.size(files.segment(last)))
+        return self._end_in(files, numbers[-1])
+
+    def _end_in(self, files: CollectionFiles, number: int) -> int:
+        """The place after the last commit, in the file to which the next one goes: it must not be packed."""
+        data = _content(files, number)
+        if files.packed(number).exists():
+            self._door.replace(files.segment(number), data)
+            self._door.remove(files.packed(number))
+        return place_of(number, len(data))
+
+    def _unpack_damaged(self, files: CollectionFiles, numbers: list[int]) -> None:
+        """Put what is left of a damaged packed chain file in its place, unpacked."""
+        for number in numbers:
+            path = files.packed(number)
+            if not path.exists() or files.segment(number).exists():
+                continue
+            data = path.read_bytes()
+            try:
+                packed.unpack(data)
+            except BadFrame:
+                self._set_aside(path)
+                self._door.replace(files.segment(number), packed.salvage(data))
+                self._note(f"unpacked what can be had of {path.name}")
 
     def _salvage(self, stretches: list[bytes]) -> None:
         records = [item for stretch in stretches for item in _intact_records(stretch)]
@@ -215,11 +237,17 @@ class _Workshop:
 
 
 def _segment_numbers(files: CollectionFiles) -> list[int]:
-    numbers = sorted(int(path.stem) for path in files.chain.glob("*.chain") if path.stem.isdigit())
+    numbers = segment_numbers(path.name for path in files.chain.iterdir())
     whole = [number for expected, number in enumerate(numbers) if number == expected]
     if not whole:
         raise Corruption(str(files.segment(0)), None, "the first chain file is missing")
     return numbers
+
+
+def _content(files: CollectionFiles, number: int) -> bytes:
+    """The bytes of a chain file, packed or not. Raises BadFrame where it is packed and damaged."""
+    path = files.segment(number)
+    return path.read_bytes() if path.exists() else packed.unpack(files.packed(number).read_bytes())
 
 
 def _first_damage(buffer: bytes, number: int, expected: int, metadata: Metadata) -> int | None:

@@ -23,6 +23,9 @@ MAX_BLOCK_RECORDS: Final = 1_000_000
 SEGMENT_SOFT_BYTES: Final = 256 * 1024 * 1024
 """A chain file takes no further commit once it has this many bytes."""
 
+PACKED_SEGMENT_BYTES: Final = 64 * 1024 * 1024
+"""The same where chain files are packed: that takes about a second then, and the whole fits in memory."""
+
 SEGMENT_MAX_BYTES: Final = (1 << 32) - 1
 MAX_SEGMENTS: Final = 1 << 16
 """A place in the chain is 16 bits of segment and 32 bits of offset."""

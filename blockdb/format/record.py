@@ -19,6 +19,7 @@ from xxhash import xxh3_64_digest
 
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame
+from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 
 PLAIN: Final = 1
 REDACTABLE: Final = 2
@@ -34,6 +35,9 @@ HEADER_BYTES: Final = CHECK_BYTES + BODY_HEADER_BYTES
 
 _pack = _BODY.pack
 _unpack_frame = Struct("<4sBBHIHI").unpack_from
+_unpack_sizes = Struct("<4sH6xHI").unpack_from
+_PLAIN_RECORD: Final = PLAIN << 8 | RECORD
+"""Type and kind of a plain record, read as one number."""
 
 
 class RecordFrame(NamedTuple):
@@ -173,6 +177,28 @@ def item_at(buffer: Buffer, offset: int) -> tuple[bytes, bytes]:
         raise BadFrame("the check of the record does not match its bytes")
     split = BODY_HEADER_BYTES + key_bytes
     return body[BODY_HEADER_BYTES:split], body[split:]
+
+
+def items_at(buffers: Sequence[Buffer], places: Iterable[int]) -> list[tuple[bytes, bytes]]:
+    """`item_at` for the records at many places, `buffers` being the chain files. O(bytes).
+
+    Raises BadFrame as `decode` does, and IndexError where there is no such buffer.
+    """
+    unpack, digest = _unpack_sizes, xxh3_64_digest
+    items = []
+    for place in places:
+        buffer, offset = buffers[place >> OFFSET_BITS], place & OFFSET_MASK
+        try:
+            check, kind, key_bytes, content_bytes = unpack(buffer, offset)
+        except StructError:
+            raise TornFrame("the file ends inside the header of a record") from None
+        body = buffer[offset + CHECK_BYTES : offset + HEADER_BYTES + key_bytes + content_bytes]
+        if kind != _PLAIN_RECORD or digest(body)[:CHECK_BYTES] != check:
+            items.append(item_at(buffer, offset))
+            continue
+        split = BODY_HEADER_BYTES + key_bytes
+        items.append((body[BODY_HEADER_BYTES:split], body[split:]))
+    return items
 
 
 def key_at(buffer: Buffer, offset: int) -> bytes:

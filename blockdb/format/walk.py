@@ -80,6 +80,25 @@ def _batch_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
     return steps
 
 
+def walk_part(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:
+    """The records and seals of a part of a chain that is known to be complete: it may begin or end inside a batch.
+
+    Raises DamagedChain. O(bytes).
+    """
+    offset = start
+    while offset < stop:
+        try:
+            if buffer[offset + CHECK_BYTES] == BATCH:
+                batch.decode(buffer, offset)
+                offset += batch.HEADER_BYTES
+                continue
+            (step,) = _commit_at(buffer, offset, stop)
+        except (BadFrame, IndexError) as error:
+            raise DamagedChain(offset, error if isinstance(error, BadFrame) else TornFrame("a frame is cut")) from None
+        yield step
+        offset = step[1]
+
+
 def bodies(buffer: Buffer, start: int, stop: int) -> tuple[list[bytes], list[int]]:
     """The bodies of the records between two offsets, and where their frames begin; nothing is checked.
 

@@ -15,26 +15,22 @@ key_hash = xxh3_64_intdigest
 """The 64-bit hash of a key (XXH3): the same in every process and version."""
 
 
-class Filter:
-    """A set of key hashes that may say yes wrongly, at most once in a hundred, and no never wrongly."""
+Filter = Bloom
+"""A set of key hashes: `hash in filter` says yes wrongly at most once in a hundred times, and no never wrongly."""
 
-    def __init__(self, bloom: Bloom) -> None:
-        self._bloom = bloom
-        self.may_contain = bloom.__contains__
-        """Whether a key with this hash may be in the set. O(1)."""
 
-    @classmethod
-    def of(cls, hashes: Iterable[int], count: int) -> Filter:
-        """The filter of `count` hashes: about ten bits each. O(count)."""
-        bloom = Bloom(max(count, 1), FALSE_POSITIVES, same_number)
-        bloom.update(hashes)
-        return cls(bloom)
+def filter_of(hashes: Iterable[int], count: int) -> Filter:
+    """The filter of `count` hashes: about ten bits each. O(count)."""
+    bloom = Bloom(max(count, 1), FALSE_POSITIVES, same_number)
+    bloom.update(hashes)
+    return bloom
 
-    @classmethod
-    def load(cls, data: bytes) -> Filter:
-        """The filter that `save` wrote; whoever loads it has checked that these are its bytes."""
-        return cls(Bloom.load_bytes(data, same_number))
 
-    def save(self) -> bytes:
-        """The bytes to keep."""
-        return self._bloom.save_bytes()
+def save(filter_: Filter) -> bytes:
+    """The bytes to keep."""
+    return bytes(filter_.save_bytes())
+
+
+def load(data: bytes) -> Filter:
+    """The filter that `save` wrote; whoever loads it has checked that these are its bytes."""
+    return Bloom.load_bytes(data, same_number)

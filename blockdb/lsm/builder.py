@@ -8,7 +8,7 @@ from typing import Final
 
 from blockdb.format.limits import TABLE_MAX_SLOTS
 from blockdb.format.table import TableHeader, encode, home_slot, word
-from blockdb.lsm.bloom import Filter, key_hash
+from blockdb.lsm.bloom import filter_of, key_hash, save
 
 HOME_SLOTS_PER_RECORD: Final = 4 / 3
 """Three quarters of the slots are used: a search looks at 2.5 of them on average, and a record costs 10.7 bytes."""
@@ -29,7 +29,7 @@ def build(description: TableHeader, keys: Sequence[bytes], places: Sequence[int]
     for slot, hashed, place in zip(slot_of, hashes, places, strict=True):
         words[slot] = word(hashed, place)
     order = array("I", slot_of).tobytes()
-    bloom = Filter.of(hashes, len(keys)).save()
+    bloom = save(filter_of(hashes, len(keys)))
     sections = b"".join(
         (
             words.tobytes(),

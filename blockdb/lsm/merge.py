@@ -38,9 +38,10 @@ class Source(Protocol[V]):
 class Cursor(ABC, Generic[V]):
     """Walks one source up or down, a window at a time; what was fetched and not yet taken waits in key order."""
 
-    def __init__(self, reverse: bool) -> None:
+    def __init__(self, reverse: bool, window: int = FIRST_WINDOW) -> None:
+        """Walk up or down; the first window has `window` items."""
         self._reverse = reverse
-        self._size = FIRST_WINDOW
+        self._size = window
         self.waiting: list[tuple[bytes, V]] = []
         self.done = False
 
@@ -72,8 +73,8 @@ class Cursor(ABC, Generic[V]):
 class PositionCursor(Cursor[V]):
     """Walks a source whose positions stay what they are: a table."""
 
-    def __init__(self, source: Source[V], at: int, reverse: bool) -> None:
-        super().__init__(reverse)
+    def __init__(self, source: Source[V], at: int, reverse: bool, window: int = FIRST_WINDOW) -> None:
+        super().__init__(reverse, window)
         self._source = source
         self._at = at
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from blockdb.errors import Corruption
 from blockdb.format.buffer import Buffer
@@ -19,24 +20,40 @@ from blockdb.format.table import (
     decode_header,
     is_page_intact,
 )
-from blockdb.lsm.bloom import Filter
+from blockdb.lsm.bloom import Filter, load
 from blockdb.lsm.merge import Item
 
 _SLOTS_PER_PAGE_SHIFT = 9
 assert PAGE_BYTES == 8 << _SLOTS_PER_PAGE_SHIFT
 
 
+FENCE_DISTANCE: Final = 128
+"""One key in so many is kept in memory once a search has come by it."""
+
+
+class Records(Protocol):
+    """The chain, as far as tables read it."""
+
+    def item_at(self, place: int) -> Item:
+        """The key and the value of the record at a place."""
+
+    def items_at(self, places: Sequence[int]) -> list[Item]:
+        """The same for many places."""
+
+
 class Table:
     """A table file in memory (mapped), with the chain that its places point into.
 
-    `item_at(place)` gives the key and value of the record there. `path` is for messages only. Raises Corruption from
-    every method when a page that it needs is damaged; the constructor raises it when header or filter are.
+    `path` is for messages only. Raises Corruption from every method when a page that it needs is damaged; the
+    constructor raises it when header or filter are.
     """
 
-    def __init__(self, buffer: Buffer, path: str, item_at: Callable[[int], Item]) -> None:
+    def __init__(self, buffer: Buffer, path: str, records: Records) -> None:
         self.path = path
         self.buffer = buffer
-        self.item_at = item_at
+        self.item_at = records.item_at
+        self.items_at = records.items_at
+        self._fences: dict[int, bytes] = {}
         try:
             self.header = header = decode_header(buffer)
         except BadFrame as error:
@@ -49,7 +66,11 @@ class Table:
         self._home_slots = header.home_slots
         self._order_offset = header.order_offset
         self._size = header.records
-        self._may_contain = self._load_filter().may_contain
+        self.filter = self._load_filter()
+        """The hashes of its keys: where it says no, `find` need not be asked."""
+        self.hits = 0
+        self.false_positives = 0
+        """How often `find` found the key, and how often it did not though the filter had let it through."""
 
     def __len__(self) -> int:
         return self._size
@@ -61,8 +82,6 @@ class Table:
 
     def find(self, key: bytes, key_hash: int) -> tuple[int, bytes] | None:
         """The place of the key's record and its value, or None where the table does not have the key. O(1)."""
-        if not self._may_contain(key_hash):
-            return None
         slot = (key_hash >> HASH_SHIFT) * self._home_slots >> HASH_SHIFT
         fingerprint = key_hash & FINGERPRINT_MASK
         words, checked = self._words, self._checked
@@ -71,19 +90,21 @@ class Table:
                 self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
             found = words[slot]
             if not found:
+                self.false_positives += 1
                 return None
             if found >> FINGERPRINT_SHIFT == fingerprint:
                 place = found & PLACE_MASK
                 found_key, value = self.item_at(place)
                 if found_key == key:
+                    self.hits += 1
                     return place, value
             slot += 1
 
     def first_of(self, keys: Sequence[bytes], hashes: Sequence[int]) -> bytes | None:
         """The first of these keys that the table has, or None. O(n), by the filter alone for most keys."""
-        may_contain = self._may_contain
+        filter_ = self.filter
         for ordinal, hashed in enumerate(hashes):
-            if may_contain(hashed) and self.find(keys[ordinal], hashed) is not None:
+            if hashed in filter_ and self.find(keys[ordinal], hashed) is not None:
                 return keys[ordinal]
         return None
 
@@ -105,11 +126,22 @@ class Table:
 
     def window(self, first: int, stop: int) -> list[Item]:
         """The records at these positions of the key order. O(stop - first)."""
-        return list(map(self.item_at, self.places(first, stop)))
+        return self.items_at(self.places(first, stop))
 
     def position(self, key: bytes) -> int:
         """How many keys are smaller than `key`. O(log n)."""
-        return bisect_left(range(len(self)), key, key=self._key_at)
+        fences = range(0, self._size, FENCE_DISTANCE)
+        fence = bisect_left(fences, key, key=self._fence)
+        if not fence:
+            return 0
+        first = fences[fence - 1] + 1
+        return bisect_left(range(min(first + FENCE_DISTANCE - 1, self._size)), key, first, key=self._key_at)
+
+    def _fence(self, position: int) -> bytes:
+        key = self._fences.get(position)
+        if key is None:
+            key = self._fences[position] = self._key_at(position)
+        return key
 
     def _key_at(self, position: int) -> bytes:
         offset = self._order_offset + position * ORDER_BYTES
@@ -143,7 +175,7 @@ class Table:
     def _load_filter(self) -> Filter:
         header = self.header
         self._check_range(header.filter_offset, header.checks_offset)
-        return Filter.load(self.buffer[header.filter_offset : header.checks_offset])
+        return load(self.buffer[header.filter_offset : header.checks_offset])
 
     def _check_range(self, start: int, stop: int) -> None:
         for page in range((start - HEADER_BYTES) // PAGE_BYTES, (stop - 1 - HEADER_BYTES) // PAGE_BYTES + 1):

@@ -33,8 +33,8 @@ class Attachment(Reader):
     themselves are read from the log, as recovery does.
     """
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata) -> None:
-        super().__init__(door, files, metadata)
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int) -> None:
+        super().__init__(door, files, metadata, cache_size_limit)
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None

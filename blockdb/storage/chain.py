@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from mmap import mmap
+from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from blockdb.errors import Corruption
 from blockdb.format import record, segment
@@ -13,46 +14,88 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.place import OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, bodies, walk
-from blockdb.layout import SEGMENT_SUFFIX, CollectionFiles, number_of
+from blockdb.format.walk import DamagedChain, Step, bodies, walk, walk_part
+from blockdb.layout import CollectionFiles, segment_numbers
 from blockdb.lsm.merge import Item
+from blockdb.storage.cache import Cache
 from blockdb.storage.door import Door, guarded
+from blockdb.storage.packed import PackedFile
 
 T = TypeVar("T")
 Located = tuple[int, int, RecordFrame | Seal]
 """The place of a frame, the place after it, and what it is."""
 
 
+CHUNK_CACHE_BYTES: Final = 1024 * 1024
+"""What a chain keeps of packed files where it is given no cache: enough to walk along them."""
+
+
+class Stretch(NamedTuple):
+    """A part of a chain file: the bytes of `buffer` from `first` to `last`, whose first byte is at place `base`."""
+
+    base: int
+    buffer: mmap | bytes
+    first: int
+    last: int
+
+    def walk(self) -> Iterator[Step]:
+        """Its records and seals. What was packed is complete, but batches may have been cut at the ends of chunks."""
+        steps = walk_part if isinstance(self.buffer, bytes) else walk
+        return steps(self.buffer, self.first, self.last)
+
+
 class Chain:
     """The chain of one collection, mapped into memory segment by segment; it follows as the files grow.
 
-    Safe for threads. Methods raise Corruption where the bytes at a place are not what was written.
+    A place means the same whether its segment is packed or not. Safe for threads. Methods raise Corruption where the
+    bytes at a place are not what was written.
     """
 
-    def __init__(self, door: Door, files: CollectionFiles, collection: bytes) -> None:
+    def __init__(self, door: Door, files: CollectionFiles, collection: bytes, cache: Cache | None = None) -> None:
         self._door = door
         self._files = files
         self._collection = collection
-        self._maps: list[mmap] = []
+        self._cache = cache or Cache(CHUNK_CACHE_BYTES)
+        self._maps: list[mmap | bytes] = []
+        """Empty bytes stand for a segment that is packed: nothing is found in them, and `_packed` is looked at."""
+        self._packed: dict[int, PackedFile] = {}
         self._mapping = Lock()
 
     def segments(self) -> int:
         """How many chain files there are. Raises Corruption where one of them is missing."""
-        names = self._door.names(self._files.chain)
-        numbers = [number for name in names if (number := number_of(name, SEGMENT_SUFFIX)) is not None]
+        numbers = segment_numbers(self._door.names(self._files.chain))
         for expected, number in enumerate(numbers):
             if number != expected:
                 raise Corruption(str(self._files.segment(expected)), None, "the chain file is missing")
         return len(numbers)
 
     def size(self, number: int) -> int:
-        """The size of a chain file in bytes."""
+        """How many bytes a chain file has, or had before it was packed."""
+        if number not in self._packed:
+            with guarded("reading the chain"):
+                try:
+                    return self._door.size(self._files.segment(number))
+                except FileNotFoundError:
+                    self.repacked(number)
+        return self._packed[number].size
+
+    def disk_size(self, number: int) -> int:
+        """How many bytes a chain file takes on the disk."""
+        path = self._files.packed(number) if number in self._packed else self._files.segment(number)
         with guarded("reading the chain"):
-            return self._door.size(self._files.segment(number))
+            return self._door.size(path)
+
+    def repacked(self, number: int) -> None:
+        """Read a chain file from its packed form from now on. Raises Corruption where there is none."""
+        with self._mapping:
+            while len(self._maps) < number:
+                self._maps.append(self._checked(len(self._maps)))
+            self._maps[number : number + 1] = [self._open_packed(number)]
 
     def first_sequence(self, number: int) -> int:
         """The sequence number of the first record of a chain file."""
-        return segment.decode(self.segment(number, 0)).first_sequence
+        first = next(iter(self._stretches(place_of(number, 0), place_of(number, segment.HEADER_BYTES))))
+        return segment.decode(first.buffer).first_sequence
 
     def item_at(self, place: int) -> Item:
         """The key and the value of the record at `place`. O(1)."""
@@ -61,6 +104,13 @@ class Chain:
         except (IndexError, BadFrame):
             pass
         return self._reading(record.item_at, place)
+
+    def items_at(self, places: Sequence[int]) -> list[Item]:
+        """`item_at` for many places. O(bytes)."""
+        try:
+            return record.items_at(self._maps, places)
+        except (IndexError, BadFrame):
+            return list(map(self.item_at, places))
 
     def record_at(self, place: int) -> RecordFrame:
         """The whole record at `place`. O(1)."""
@@ -72,64 +122,99 @@ class Chain:
 
     def walk(self, start: int, stop: int) -> Iterator[Located]:
         """All records and seals from one place to another, in commit order."""
-        for base, buffer, first, last in self._stretches(start, stop):
+        for stretch in self._stretches(start, stop):
             try:
-                for offset, end, frame in walk(buffer, first, last):
-                    yield base + offset, base + end, frame
+                for offset, end, frame in stretch.walk():
+                    yield stretch.base + offset, stretch.base + end, frame
             except DamagedChain as error:
-                raise self.corruption(base + error.offset, str(error)) from None
+                raise self.corruption(stretch.base + error.offset, str(error)) from None
 
     def bodies(self, start: int, stop: int) -> tuple[list[bytes], list[int]]:
         """The bodies of the records from one place to another, and their places, unchecked. O(records)."""
         found: list[bytes] = []
         places: list[int] = []
-        for base, buffer, first, last in self._stretches(start, stop):
-            some, offsets = bodies(buffer, first, last)
+        for stretch in self._stretches(start, stop):
+            some, offsets = bodies(stretch.buffer, stretch.first, stretch.last)
             found.extend(some)
-            places.extend(map(base.__add__, offsets))
+            places.extend(map(stretch.base.__add__, offsets))
         return found, places
 
-    def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, mmap, int, int]]:
-        """What of each chain file lies between two places: the place of its first byte, the file, two offsets."""
+    def stretches_of(self, number: int, first: int, last: int) -> Iterator[Stretch]:
+        """What of a chain file lies between two offsets."""
+        buffer = self.segment(number, last)
+        if buffer:
+            yield Stretch(place_of(number, 0), buffer, first, last)
+            return
+        for start, chunk, from_, to in self._packed[number].stretches(first, last):
+            yield Stretch(place_of(number, start), chunk, from_, to)
+
+    def _stretches(self, start: int, stop: int) -> Iterator[Stretch]:
+        """What of each chain file lies between two places."""
         for number in range(start >> 32, (stop >> 32) + 1):
             first = start & OFFSET_MASK if number == start >> 32 else segment.HEADER_BYTES
             last = stop & OFFSET_MASK if number == stop >> 32 else self.size(number)
-            yield place_of(number, 0), self.segment(number, last), first, last
+            yield from self.stretches_of(number, first, last)
 
     def corruption(self, place: int, what: str) -> Corruption:
         """The error that names the file and the offset of `place`."""
         number, offset = split_place(place)
+        if number in self._packed:
+            return Corruption(str(self._files.packed(number)), None, f"{what}, at byte {offset} of what it holds")
         return Corruption(str(self._files.segment(number)), offset, what)
 
-    def segment(self, number: int, size: int) -> mmap:
-        """A chain file, mapped at least up to `size` where it has so many bytes. Checks its header at first."""
+    def segment(self, number: int, size: int) -> mmap | bytes:
+        """A chain file, mapped at least up to `size` where it has so many bytes; no bytes where it is packed."""
         with self._mapping:
             while len(self._maps) <= number:
                 self._maps.append(self._checked(len(self._maps)))
-            if len(self._maps[number]) < size:
+            if number not in self._packed and len(self._maps[number]) < size:
                 self._maps[number] = self._checked(number)
             return self._maps[number]
 
-    def _checked(self, number: int) -> mmap:
+    def _checked(self, number: int) -> mmap | bytes:
         path = self._files.segment(number)
         with guarded("reading the chain"):
             try:
                 buffer = self._door.map_read(path)
-                header = segment.decode(buffer)
             except FileNotFoundError:
-                raise Corruption(str(path), None, "the chain file is missing") from None
-            except ValueError as error:  # an empty file cannot be mapped; BadFrame is a ValueError too
-                raise Corruption(str(path), 0, str(error)) from None
-        if header.collection != self._collection or header.number != number:
-            raise Corruption(str(path), 0, "the chain file belongs elsewhere")
+                return self._open_packed(number)
+            except ValueError:
+                raise Corruption(str(path), 0, "the chain file is empty") from None
+        self._check_header(buffer, path, number)
         return buffer
 
-    def _reading(self, decode: Callable[[mmap, int], T], place: int) -> T:
+    def _open_packed(self, number: int) -> bytes:
+        path = self._files.packed(number)
+        try:
+            buffer = self._door.map_read(path)
+        except FileNotFoundError:
+            raise Corruption(str(self._files.segment(number)), None, "the chain file is missing") from None
+        except ValueError:
+            raise Corruption(str(path), 0, "the packed chain file is empty") from None
+        packed = PackedFile(buffer, path, self._collection, number, self._cache)
+        self._check_header(packed.at(0)[0], path, number)
+        self._packed[number] = packed
+        return b""
+
+    def _check_header(self, buffer: mmap | bytes, path: Path, number: int) -> None:
+        try:
+            header = segment.decode(buffer)
+        except BadFrame as error:
+            raise Corruption(str(path), 0, str(error)) from None
+        if header[:2] != (self._collection, number):
+            raise Corruption(str(path), 0, "the chain file belongs elsewhere")
+
+    def _reading(self, decode: Callable[[mmap | bytes, int], T], place: int) -> T:
         number, offset = split_place(place)
         try:
             try:
-                return decode(self.segment(number, offset), offset)
+                return decode(*self._at(number, offset, offset))
             except TornFrame:  # the file may have grown since it was mapped
-                return decode(self.segment(number, self.size(number)), offset)
+                return decode(*self._at(number, offset, self.size(number)))
         except BadFrame as error:
             raise self.corruption(place, str(error)) from None
+
+    def _at(self, number: int, offset: int, size: int) -> tuple[mmap | bytes, int]:
+        """Where the byte at an offset of a chain file is: a buffer, and an offset in it."""
+        buffer = self.segment(number, size)
+        return (buffer, offset) if buffer else self._packed[number].at(offset)

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from blockdb.errors import StorageError, WritesStopped
 from blockdb.format import mark as mark_format
 from blockdb.format import segment
-from blockdb.format.limits import MAX_SEGMENTS, SEGMENT_SOFT_BYTES
+from blockdb.format.limits import MAX_SEGMENTS, PACKED_SEGMENT_BYTES, SEGMENT_SOFT_BYTES
 from blockdb.format.mark import FORCED_WORD, GUARD, STATE_OFFSET, WRITTEN_WORD, Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.segment import SegmentHeader
@@ -26,28 +26,50 @@ class Log:
     """
 
     def __init__(
-        self, door: Door, files: CollectionFiles, collection: bytes, end: int, forced: int, torn_bytes: int
+        self,
+        door: Door,
+        files: CollectionFiles,
+        collection: bytes,
+        end: int,
+        forced: int,
+        torn_bytes: int,
+        packed: bool = False,
     ) -> None:
-        """Open the log at `end`, cutting off what a write that was cut short left behind. Raises StorageError."""
+        """Open the log at `end`, cutting off what a write that was cut short left behind. Raises StorageError.
+
+        `packed` says that chain files are packed when they are full: they are so earlier then.
+        """
         self._door = door
         self._files = files
         self._collection = collection
-        self._segment = split_place(end)[0]
+        self.segment = split_place(end)[0]
         self._forcing = Lock()
         self._write = door.write
         self._failure: WritesStopped | None = None
         self.forced = forced
         self.end = end
-        self.roll_at = place_of(self._segment, SEGMENT_SOFT_BYTES)
+        self._segment_bytes = PACKED_SEGMENT_BYTES if packed else SEGMENT_SOFT_BYTES
+        self.roll_at = place_of(self.segment, self._segment_bytes)
         """At or beyond this place, a new chain file is due."""
         self.latency = Histogram()
+        self._appended_before = -split_place(end)[1]
         with guarded("opening the log"):
-            self._descriptor = door.open_append(files.segment(self._segment))
+            self._descriptor = door.open_append(files.segment(self.segment))
             if torn_bytes:
                 door.truncate(self._descriptor, split_place(end)[1])
                 door.force(self._descriptor)
             self._mark = self._new_mark(forced)
         self._words = memoryview(self._mark).cast("Q")
+
+    @property
+    def appended_bytes(self) -> int:
+        """How many bytes were appended since the log was opened."""
+        return self._appended_before + split_place(self.end)[1]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the newest chain file has more than its header."""
+        return split_place(self.end)[1] > segment.HEADER_BYTES
 
     def append(self, frames: bytes) -> int:
         """Write one commit and return its place. It survives a killed process once this returns.
@@ -92,7 +114,7 @@ class Log:
         Raises StorageError where the system refuses or the chain has as many files as it can count.
         """
         self.force()
-        number = self._segment + 1
+        number = self.segment + 1
         if number == MAX_SEGMENTS:
             raise StorageError("the collection has as many chain files as it can have; begin a new collection.")
         header = segment.encode(SegmentHeader(self._collection, number, first_sequence))
@@ -103,10 +125,11 @@ class Log:
             self._door.rename(temporary, path)
             descriptor = self._door.open_append(path)
         with self._forcing:
+            self._appended_before += split_place(self.end)[1]
             self._door.close(self._descriptor)
             self._descriptor = descriptor
-            self._segment = number
-            self.roll_at = place_of(number, SEGMENT_SOFT_BYTES)
+            self.segment = number
+            self.roll_at = place_of(number, self._segment_bytes)
             self.end = place_of(number, len(header))
             self._words[WRITTEN_WORD] = self.end * GUARD
             self._set_forced(self.end)

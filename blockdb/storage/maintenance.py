@@ -50,6 +50,8 @@ class Tables:
         self._changing = Lock()
         self._next_number = count(manifest.next_table)
         self.manifest = manifest
+        self.written_bytes = 0
+        """How many bytes of tables were written."""
 
     def write(self, frozen: Frozen) -> Table:
         """Write a frozen memtable as a table of tier 0, and have the manifest count it.
@@ -123,7 +125,9 @@ class Tables:
             if records < WORTHWHILE_RECORDS or not build_in_process(self._files, header, merged, temporary):
                 self._door.create(temporary, build(header, *rows()))
             self._door.rename(temporary, path)
-            return self._open(header.number)
+            table = self._open(header.number)
+        self.written_bytes += len(table.buffer)
+        return table
 
     def _commit(self, change: Callable[[Sequence[int]], list[int]], **others: object) -> None:
         with self._changing, guarded("writing the manifest"):

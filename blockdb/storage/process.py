@@ -11,6 +11,16 @@ from typing import Final
 _PACKAGE_ROOT: Final = Path(__file__).absolute().parents[2]
 
 
+def run_python(module: str, argument: str) -> bool:
+    """Run `main(argument)` of a module of this package in a process, and wait for it. Says whether it succeeded."""
+    try:
+        process = start_python(module, argument)
+    except OSError:
+        return False
+    process.communicate()
+    return process.returncode == 0
+
+
 def start_python(module: str, argument: str) -> subprocess.Popen[bytes]:
     """Start `main(argument)` of a module of this package, with pipes for stdin and stdout.
 

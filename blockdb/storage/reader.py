@@ -13,6 +13,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
+from blockdb.storage.cache import Cache
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.history import History
@@ -35,11 +36,12 @@ class Reader:
 
     next_sequence: int
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata) -> None:
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int = 0) -> None:
         self.door = door
         self.files = files
         self.metadata = metadata
-        self.chain = Chain(door, files, metadata.uuid)
+        self.cache = Cache(cache_size_limit)
+        self.chain = Chain(door, files, metadata.uuid, self.cache)
         self.view = View((), ())
         self.opened = monotonic()
         self.closed = False
@@ -80,15 +82,39 @@ class Reader:
         """The value of a key, or None. O(memtables + tables)."""
         self.gets += 1  # an update lost between threads is rare and harmless
         if self.gets & SAMPLE_MASK:
-            found = self.view.find(key)
-        else:
-            start = perf_counter_ns()
-            found = self.view.find(key)
-            self.get_latency.add(perf_counter_ns() - start)
-        if found is None:
+            return self._get(key)
+        start = perf_counter_ns()
+        value = self._get(key)
+        self.get_latency.add(perf_counter_ns() - start)
+        return value
+
+    def _get(self, key: bytes) -> bytes | None:
+        view = self.view
+        for memtable in view.memtables:
+            ordinal = memtable.index.get(key)
+            if ordinal is not None:
+                return memtable.values[ordinal]
+        value = self.cache.get(key)
+        if value is None:
+            found = view.find_in_tables(key)
+            if found is None:
+                self.misses += 1
+                return None
+            value = found[1]
+            self.cache.put(key, value)
+        return value
+
+    def exists(self, key: bytes) -> bool:
+        """Whether a key is stored. O(memtables + tables), and from memory alone for most keys that are not."""
+        self.gets += 1
+        view = self.view
+        for memtable in view.memtables:
+            if key in memtable.index:
+                return True
+        if view.find_in_tables(key) is None:
             self.misses += 1
-            return None
-        return found[1]
+            return False
+        return True
 
     def get_as_of(self, key: bytes, as_of: AsOf) -> bytes | None:
         """The value that the key had at that moment, or None. O(log blocks + records in a block)."""
@@ -131,9 +157,18 @@ class Reader:
         return sum(table.header.data_bytes for table in view.tables) + sum(m.data_bytes for m in view.memtables)
 
     def chain_bytes(self) -> int:
-        """The size of the chain files."""
+        """What the chain files take on the disk."""
+        last, offset = split_place(self.end)
+        return sum(map(self.chain.disk_size, range(last))) + offset
+
+    def chain_data_bytes(self) -> int:
+        """What the chain files had before they were packed."""
         last, offset = split_place(self.end)
         return sum(map(self.chain.size, range(last))) + offset
+
+    def other_bytes(self) -> int:
+        """What everything else of the collection takes on the disk."""
+        return sum(map(self.door.size, (self.files.manifest, self.files.mark, self.files.metadata)))
 
     def log_bytes(self) -> int:
         """How much of the chain recovery would read."""
@@ -184,7 +219,7 @@ class Reader:
             raise Corruption(str(path), None, "the table is missing") from None
         except ValueError:
             raise Corruption(str(path), 0, "the table is empty") from None
-        table = Table(buffer, str(path), self.chain.item_at)
+        table = Table(buffer, str(path), self.chain)
         if (table.header.number, table.header.collection) != (number, self.metadata.uuid):
             raise Corruption(str(path), 0, "the file holds another table")
         return table

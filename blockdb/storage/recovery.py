@@ -21,7 +21,7 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, Step, walk
+from blockdb.format.walk import DamagedChain, Step
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import Frontier
@@ -87,7 +87,7 @@ class Recovered:
 
     def _is_in_tables(self, key: bytes) -> bool:
         hashed = key_hash(key)
-        return any(table.find(key, hashed) is not None for table in self.tables)
+        return any(hashed in table.filter and table.find(key, hashed) is not None for table in self.tables)
 
     def _take_seal(self, place: int, seal: Seal) -> None:
         if self.last_seal is not None and seal.header.number <= self.last_seal[1].header.number:
@@ -196,14 +196,15 @@ def _replay(state: Recovered, files: CollectionFiles, chain: Chain, manifest: Ma
         base, size = place_of(number, 0), chain.size(number)
         offset = max(offset, segment.HEADER_BYTES)
         state.end = base + offset
-        try:
-            for at, end, frame in walk(chain.segment(number, size), offset, size):
-                state.take(base + at, base + end, frame, manifest.flushed_sequence)
-        except DamagedChain as error:
-            forgiven = number == last_segment and base + error.offset >= trust.place and (error.torn or trust.rubbish)
-            if not forgiven:
-                raise chain.corruption(base + error.offset, str(error)) from None
-            state.torn_bytes = size - error.offset
+        for stretch in chain.stretches_of(number, offset, size):
+            try:
+                for at, end, frame in stretch.walk():
+                    state.take(stretch.base + at, stretch.base + end, frame, manifest.flushed_sequence)
+            except DamagedChain as error:
+                place = stretch.base + error.offset
+                if number < last_segment or place < trust.place or not (error.torn or trust.rubbish):
+                    raise chain.corruption(place, str(error)) from None
+                state.torn_bytes = base + size - place
         if number < last_segment and chain.first_sequence(number + 1) != state.next_sequence:
             raise chain.corruption(base + size, f"the chain file was cut: {number + 1} does not go on from it")
         number, offset = number + 1, 0

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from os import urandom
 from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
 from typing import Final
 
 from blockdb.config import DatabaseConfig
-from blockdb.errors import BlockDBError, DuplicateKey, WritesStopped
+from blockdb.errors import DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
-from blockdb.lsm import tiers
-from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.table import Table
-from blockdb.storage.background import Worker
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata
+from blockdb.storage.packed import Packer
 from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
+from blockdb.storage.upkeep import Upkeep
 from blockdb.storage.view import View
-
-MAX_FROZEN: Final = 2
-"""A writer that would freeze one more memtable than this waits: memory stays bounded."""
-
-RETRY_S: Final = 1.0
-"""How long after a failure a memtable is tried again."""
 
 FLUSH_ON_CLOSE_RECORDS: Final = 10_000
 """With fewer records in memory, opening again reads them from the log as quickly as a table would be written."""
@@ -58,31 +48,24 @@ class Store(Reader):
         signer: Signer,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
-        super().__init__(door, files, metadata)
+        super().__init__(door, files, metadata, config.cache_size_limit)
         self.config = config
         self.duplicates = 0
-        self.stalls = 0
-        self.flushes = 0
-        self.compactions = 0
         self.put_latency = Histogram()
         self._writing = Lock()
         self._room = Condition(self._writing)
-        self.flushing = Lock()
-        self.compacting = Lock()
-        """Held by whoever flushes and merges: one at a time each, and who watches can tell that it goes on."""
-        self._compaction_failure: BlockDBError | None = None
-        self._frozen: deque[Frozen] = deque()
-        self._failure: BlockDBError | None = None
-        self._tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
-        self._tables.remove_unused()
+        tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
+        tables.remove_unused()
+        packer = Packer(door, files, metadata.uuid)
+        packer.remove_unused()
+        self._tables, self._packer = tables, packer
         self._attention = False
         """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer)
-        self._forcer = Worker("blockdb-force", self._force_in_background, (config.wal_sync_interval or 1000) / 1000)
-        self._compactor = Worker("blockdb-compact", self._compact_in_background)
-        self._flusher = Worker("blockdb-flush", self._flush_in_background, RETRY_S)
-        self._compactor.wake()
+        self.bytes_before = self.data_bytes()
+        """Keys and values that were there when it was opened."""
+        self.upkeep = Upkeep(self, self._log, tables, packer, config, self._room)
 
     def _recover(self, manifest: Manifest, signer: Signer) -> None:
         tables = self.open_tables(manifest)
@@ -92,7 +75,15 @@ class Store(Reader):
         self.view = View((state.memtable,), tables)
         self.next_sequence = state.next_sequence
         self._last_time_ms = state.last_time_ms
-        self._log = Log(self.door, self.files, self.metadata.uuid, state.end, state.forced, state.torn_bytes)
+        self._log = Log(
+            self.door,
+            self.files,
+            self.metadata.uuid,
+            state.end,
+            state.forced,
+            state.torn_bytes,
+            self.config.compression_enabled,
+        )
         self._seals = Seals(
             self.files,
             self.metadata.uuid,
@@ -134,14 +125,14 @@ class Store(Reader):
         return len(self._open_block), self._open_block.data_bytes
 
     @property
-    def background_failure(self) -> BlockDBError | None:
-        """Why flushing or merging failed the last time, if it did and has not succeeded since."""
-        return self._failure or self._compaction_failure
-
-    @property
     def puts(self) -> int:
         """How many records were stored since it was opened."""
         return self.next_sequence - self.recovered.next_sequence
+
+    @property
+    def bytes_written(self) -> int:
+        """How many bytes were written to log, tables and packed chain files since it was opened."""
+        return self._log.appended_bytes + self._tables.written_bytes + self._packer.written_bytes
 
     @property
     def force_latency(self) -> Histogram:
@@ -170,7 +161,7 @@ class Store(Reader):
             if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
                 self._attend()
             active = self._active
-            if key in active.index or self._is_stored_before(key):
+            if key in active.index or self.view.is_in_older(key):
                 self.duplicates += 1
                 raise DuplicateKey(key)
             now_ms = self._now_ms()
@@ -215,14 +206,6 @@ class Store(Reader):
         self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return range(first, first + len(keys))
 
-    def _try_again(self) -> None:
-        """Memtables could not be written; a write goes on only if that succeeds now."""
-        self._failure = None
-        self._flusher.wake()
-        self._room.wait_for(lambda: len(self._frozen) < MAX_FROZEN or self._failure or self.closed)
-        if self._failure is not None:
-            raise self._failure
-
     def _now_ms(self) -> int:
         """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
         now_ms = time_ns() // 1_000_000
@@ -233,40 +216,23 @@ class Store(Reader):
     def _attend(self) -> None:
         """See to what is rare before a write: a closed or failing collection, seals that wait, a full chain file."""
         self.check_open()
-        if self._failure is not None and len(self._frozen) >= MAX_FROZEN:
-            self._try_again()
+        self.upkeep.insist_on_room()
         self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
-            self._log.roll(self.next_sequence)
-        self._attention = self._failure is not None
+            self._roll()
+        self._attention = self.upkeep.is_failing
 
-    def _is_stored_before(self, key: bytes) -> bool:
-        """Whether an older memtable or a table has the key."""
-        view = self.view
-        for memtable in view.memtables[1:]:
-            if key in memtable.index:
-                return True
-        if view.tables:
-            hashed = key_hash(key)
-            for table in view.tables:
-                if table.find(key, hashed) is not None:
-                    return True
-        return False
+    def _roll(self) -> None:
+        self._log.roll(self.next_sequence)
+        self.upkeep.wake_merger()
 
     def _refuse_duplicates(self, keys: Sequence[bytes]) -> None:
         distinct = dict.fromkeys(keys)
         if len(distinct) < len(keys):
             self._refuse(first_repeated(keys))
-        view = self.view
-        for memtable in view.memtables:
-            if not memtable.index.keys().isdisjoint(distinct):
-                self._refuse(next(key for key in keys if key in memtable.index))
-        if view.tables:
-            hashes = list(map(key_hash, keys))
-            for table in view.tables:
-                duplicate = table.first_of(keys, hashes)
-                if duplicate is not None:
-                    self._refuse(duplicate)
+        stored = self.view.first_stored(keys, distinct)
+        if stored is not None:
+            self._refuse(stored)
 
     def _refuse(self, key: bytes) -> None:
         self.duplicates += 1
@@ -279,23 +245,22 @@ class Store(Reader):
 
     def _make_room(self) -> None:
         """Freeze the full memtable, once there are not too many frozen ones."""
-        if len(self._frozen) >= MAX_FROZEN:
-            self.stalls += 1
-            self._room.wait_for(lambda: len(self._frozen) < MAX_FROZEN or self._failure or self.closed)
-        if len(self._frozen) < MAX_FROZEN:  # else what was written stands, and the next write is refused
+        if self.upkeep.wait_for_room():
             self._freeze()
+        else:  # what was written stands, and the next write tries again
+            self._attention = True
 
     def _freeze(self) -> None:
         if self._seals.is_waiting or not len(self._active):
             return
         end, block = self._log.end, self._open_block
         replay = ReplayPoint(block.first_place or end, self.next_sequence - len(block), self._seals.head_place)
-        self._frozen.append(Frozen(self._active, end, replay))
+        frozen = Frozen(self._active, end, replay)
         self._active = Memtable(self.next_sequence, self.blocks, end)
         self.view = View((self._active, *self.view.memtables), self.view.tables)
-        self._flusher.wake()
+        self.upkeep.add(frozen)
 
-    # Beside the writers.
+    # Ahead of time, and at the end.
 
     def flush(self) -> None:
         """Write everything in memory to tables and force it to disk. Raises StorageError."""
@@ -305,15 +270,16 @@ class Store(Reader):
             self.check_open()  # waiting gives the lock away
             self._freeze()
         self._log.force()
-        self._flush_frozen()
+        self.upkeep.flush()
 
     def compact(self) -> None:
-        """Flush, then merge all tables into one. O(n). Raises StorageError."""
+        """Flush, merge all tables into one, and pack the chain if it is to be. O(n). Raises StorageError."""
         self.flush()
-        with self.compacting:
-            tables = self.view.tables
-            if len(tables) > 1:
-                self._merge(tables)
+        if self.config.compression_enabled:
+            with self._writing:
+                if self._log.is_begun:
+                    self._roll()
+        self.upkeep.compact()
 
     def close(self) -> None:
         """Force what was written and stop; a memtable that would take long to replay is written first. Idempotent."""
@@ -325,10 +291,8 @@ class Store(Reader):
                 self._freeze()
             self.closed = self._attention = True
             self._room.notify_all()
-        for worker in (self._forcer, self._flusher, self._compactor):
-            worker.stop()
         try:
-            self._flush_frozen()
+            self.upkeep.stop()
         finally:
             self._log.close()
 
@@ -338,59 +302,3 @@ class Store(Reader):
         self._attention = True
         self._writing = Lock()
         self._room = Condition(self._writing)
-
-    def _flush_frozen(self) -> None:
-        with self.flushing:
-            while self._frozen:
-                self._flush_first()
-        self._compactor.wake()
-
-    def _flush_first(self) -> None:
-        frozen = self._frozen[0]
-        self._log.force(frozen.end_place)
-        table = self._tables.write(frozen)
-        with self._writing:
-            self._frozen.popleft()
-            self.view = self.view.flushed(frozen.memtable, table)
-            self.flushes += 1
-            self._failure = None
-            self._room.notify_all()
-
-    def _compact_once(self) -> bool:
-        run = tiers.choose(self.view.tables, self.config.compaction_threshold)
-        if run is not None:
-            self._merge(self.view.tables[run])
-        return run is not None
-
-    def _merge(self, tables: tuple[Table, ...]) -> None:
-        merged = self._tables.merge(tables)
-        with self._writing:
-            self.view = self.view.merged(tables, merged)
-            self.compactions += 1
-        self._tables.remove(tables)
-
-    # What the threads do: a failure stands in `_failure`, and writers are told when there is no room left.
-
-    def _force_in_background(self) -> None:
-        with suppress(WritesStopped):  # every write says so from now on
-            self._log.force()
-
-    def _flush_in_background(self) -> None:
-        try:
-            self._flush_frozen()
-        except BlockDBError as error:
-            self._fail(error)
-
-    def _compact_in_background(self) -> None:
-        try:
-            with self.compacting:
-                while not self.closed and self._compact_once():
-                    self._compaction_failure = None
-        except BlockDBError as error:
-            self._compaction_failure = error  # reads go on; the next flush has it tried again
-
-    def _fail(self, error: BlockDBError) -> None:
-        with self._writing:
-            self._failure = error
-            self._attention = True
-            self._room.notify_all()

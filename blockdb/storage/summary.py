@@ -15,7 +15,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
     """The collection and its handle at this moment."""
     view = reader.view
     tables = reader.tables()
-    chain_bytes = reader.chain_bytes()
+    chain_bytes, other_bytes, data_bytes = reader.chain_bytes(), reader.other_bytes(), reader.data_bytes()
     table_bytes = sum(table.size_bytes for table in tables)
     writer = reader if isinstance(reader, Store) else None
     open_records, open_bytes = reader.open_block_size()
@@ -28,7 +28,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         compaction_threshold=config.compaction_threshold,
         blockchain_batch_size=reader.metadata.blockchain_batch_size,
         records=reader.next_sequence,
-        data_bytes=reader.data_bytes(),
+        data_bytes=data_bytes,
         blocks=reader.blocks,
         open_block_records=open_records,
         open_block_bytes=open_bytes,
@@ -40,7 +40,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         log_bytes=reader.log_bytes(),
         chain_bytes=chain_bytes,
         table_bytes=table_bytes,
-        disk_bytes=chain_bytes + table_bytes,
+        disk_bytes=chain_bytes + table_bytes + other_bytes,
         puts=writer.puts if writer else 0,
         gets=reader.gets,
         misses=reader.misses,
@@ -49,14 +49,26 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         put_latency=(writer.put_latency if writer else Histogram()).snapshot(),
         get_latency=reader.get_latency.snapshot(),
         force_latency=(writer.force_latency if writer else Histogram()).snapshot(),
-        flushes=writer.flushes if writer else 0,
-        compactions=writer.compactions if writer else 0,
+        flushes=writer.upkeep.flushes if writer else 0,
+        compactions=writer.upkeep.compactions if writer else 0,
         forces=writer.force_latency.count if writer else 0,
-        stalls=writer.stalls if writer else 0,
-        flushing=writer is not None and writer.flushing.locked(),
-        compacting=writer is not None and writer.compacting.locked(),
+        stalls=writer.upkeep.stalls if writer else 0,
+        flushing=writer is not None and writer.upkeep.flushing.locked(),
+        compacting=writer is not None and writer.upkeep.compacting.locked(),
         recovery_ms=reader.recovered.elapsed_ms,
         recovered_records=reader.recovered.records,
         uptime_s=monotonic() - reader.opened,
-        background_failure=str(writer.background_failure) if writer and writer.background_failure else None,
+        background_failure=str(writer.upkeep.failure) if writer and writer.upkeep.failure else None,
+        stall_latency=(writer.upkeep.stall_latency if writer else Histogram()).snapshot(),
+        compression_enabled=config.compression_enabled,
+        chain_data_bytes=reader.chain_data_bytes(),
+        other_bytes=other_bytes,
+        bytes_stored=data_bytes - writer.bytes_before if writer else 0,
+        bytes_written=writer.bytes_written if writer else 0,
+        cache_size_limit=reader.cache.limit_bytes,
+        cache_bytes=reader.cache.size_bytes,
+        cache_hits=reader.cache.hits,
+        cache_misses=reader.cache.misses,
+        filter_hits=sum(table.hits for table in view.tables),
+        filter_false_positives=sum(table.false_positives for table in view.tables),
     )

@@ -20,7 +20,7 @@ from blockdb.lsm.merge import PositionCursor, merge
 from blockdb.lsm.table import Table
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
-from blockdb.storage.process import start_python
+from blockdb.storage.process import run_python
 
 WORTHWHILE_RECORDS: Final = 20_000
 """Starting a process takes as long as building a table of about so many records."""
@@ -45,7 +45,7 @@ class Entries:
     def window(self, first: int, stop: int) -> list[tuple[bytes, int]]:
         """The keys at these positions with their places."""
         places = self._table.places(first, stop)
-        return [(self._table.item_at(place)[0], place) for place in places]
+        return [(key, place) for (key, _), place in zip(self._table.items_at(places), places, strict=True)]
 
 
 def rows_of_chain(chain: Chain, first_place: int, end_place: int) -> Rows:
@@ -79,12 +79,7 @@ def build_in_process(files: CollectionFiles, header: TableHeader, tables: Sequen
     described = [field.hex() if isinstance(field, bytes) else field for field in header]
     root, output = str(files.root.absolute()), str(target.absolute())
     job = {"root": root, "header": described, "tables": list(tables), "target": output}
-    try:
-        process = start_python("blockdb.storage.table_process", json.dumps(job))
-    except OSError:
-        return False
-    process.communicate()
-    return process.returncode == 0
+    return run_python("blockdb.storage.table_process", json.dumps(job))
 
 
 def main(argument: str) -> None:
@@ -96,7 +91,7 @@ def main(argument: str) -> None:
     chain = Chain(door, files, header.collection)
     if job["tables"]:
         paths = [files.table(number) for number in job["tables"]]
-        rows = rows_of_tables([Table(door.map_read(path), str(path), chain.item_at) for path in paths])
+        rows = rows_of_tables([Table(door.map_read(path), str(path), chain) for path in paths])
     else:
         rows = rows_of_chain(chain, header.first_place, header.end_place)
     door.create(Path(job["target"]), build(header, *rows))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import Cursor, Item, PositionCursor, Source, merge, split
+from blockdb.lsm.merge import FIRST_WINDOW, LAST_WINDOW, Cursor, Item, PositionCursor, Source, merge, split
 from blockdb.lsm.table import Table
 
 
@@ -90,9 +90,9 @@ class PartOfTable:
 class KeyCursor(Cursor[bytes]):
     """Walks a memtable from key to key, since its positions move when it grows."""
 
-    def __init__(self, snapshot: Snapshot, key: bytes | None, reverse: bool) -> None:
+    def __init__(self, snapshot: Snapshot, key: bytes | None, reverse: bool, window: int) -> None:
         """Begin at `key` (itself included when walking up, left out when walking down), or at the end if it is None."""
-        super().__init__(reverse)
+        super().__init__(reverse, window)
         self._snapshot = snapshot
         self._key = key
         self._inclusive = True
@@ -162,11 +162,36 @@ class View:
             ordinal = memtable.index.get(key)
             if ordinal is not None:
                 return memtable.places[ordinal], memtable.values[ordinal]
+        return self.find_in_tables(key)
+
+    def find_in_tables(self, key: bytes) -> tuple[int, bytes] | None:
+        """The same for a key that is in no memtable. O(tables)."""
         hashed = key_hash(key)
         for table in self.tables:
-            found = table.find(key, hashed)
-            if found is not None:
-                return found
+            if hashed in table.filter:
+                found = table.find(key, hashed)
+                if found is not None:
+                    return found
+        return None
+
+    def is_in_older(self, key: bytes) -> bool:
+        """Whether a memtable but the newest, or a table, has the key. O(memtables + tables)."""
+        for memtable in self.memtables[1:]:
+            if key in memtable.index:
+                return True
+        return bool(self.tables) and self.find_in_tables(key) is not None
+
+    def first_stored(self, keys: Sequence[bytes], distinct: Mapping[bytes, object]) -> bytes | None:
+        """One of these keys that is stored, or None; `distinct` has the same keys. O(n)."""
+        for memtable in self.memtables:
+            if not memtable.index.keys().isdisjoint(distinct):
+                return next(key for key in keys if key in memtable.index)
+        if self.tables:
+            hashes = list(map(key_hash, keys))
+            for table in self.tables:
+                stored = table.first_of(keys, hashes)
+                if stored is not None:
+                    return stored
         return None
 
     def count(self, range_: Range) -> int:
@@ -184,6 +209,7 @@ class View:
         sources = self._sources(horizon)
         hiding: list[Hiding] = [source for source in sources if isinstance(source, Snapshot)]
         edge = range_.stop if reverse else range_.start
+        window = FIRST_WINDOW if limit is None else min(limit // max(len(sources), 1) + 1, LAST_WINDOW)
         if horizon is not None:
             hiding += [PartOfTable(table, horizon.place) for table in self._across(horizon)]
         elif offset:
@@ -191,9 +217,9 @@ class View:
             if place < 0:
                 return iter(())
             positions = split(sources, place)
-            cursors = [_cursor_at(source, at, reverse) for source, at in zip(sources, positions, strict=True)]
+            cursors = [_cursor_at(source, at, reverse, window) for source, at in zip(sources, positions, strict=True)]
             return _emit(merge(cursors, reverse=reverse), hiding, range_, 0, limit, reverse)
-        cursors = [self._cursor(source, edge, reverse) for source in sources]
+        cursors = [self._cursor(source, edge, reverse, window) for source in sources]
         return _emit(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
 
     def block_place(self, number: int) -> int | None:
@@ -222,22 +248,24 @@ class View:
         return [table for table in self.tables if 0 < horizon.count_in(table.header, len(table)) < len(table)]
 
     @staticmethod
-    def _cursor(source: Snapshot | Table, edge: bytes | None, reverse: bool) -> Cursor[bytes]:
+    def _cursor(source: Snapshot | Table, edge: bytes | None, reverse: bool, window: int) -> Cursor[bytes]:
         """A cursor that begins at the edge of a range, or at the end of the source if there is none."""
         if isinstance(source, Snapshot):
-            return KeyCursor(source, edge, reverse)
+            return KeyCursor(source, edge, reverse, window)
         end = len(source) if reverse else 0
-        return PositionCursor(source, end if edge is None else source.position(edge), reverse)
+        return PositionCursor(source, end if edge is None else source.position(edge), reverse, window)
 
 
-def _cursor_at(source: Snapshot | Table, at: int, reverse: bool) -> Cursor[bytes]:
+def _cursor_at(source: Snapshot | Table, at: int, reverse: bool, window: int) -> Cursor[bytes]:
     """A cursor that begins at a position: with the item there, or, walking down, with the one before it."""
     if not isinstance(source, Snapshot):
-        return PositionCursor(source, at, reverse)
+        return PositionCursor(source, at, reverse, window)
     found = source.memtable.window(at, at + 1)
     if found or reverse:
-        return KeyCursor(source, found[0] if found else None, reverse)
-    return PositionCursor(source, at, reverse)  # nothing was there when the scan began, and nothing else is wanted
+        return KeyCursor(source, found[0] if found else None, reverse, window)
+    return PositionCursor(
+        source, at, reverse, window
+    )  # nothing was there when the scan began, and nothing else is wanted
 
 
 def _emit(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 import blockdb
 from blockdb.config import DatabaseConfig, from_settings, load
@@ -15,6 +16,7 @@ LIMITS = {
     "wal_sync_interval": (0, 3_600_000),
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
+    "cache_size_limit": (0, 64 * 1024**3),
 }
 
 
@@ -33,6 +35,8 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "wal_sync_interval": 1000,
         "compaction_threshold": 4,
         "blockchain_batch_size": 1000,
+        "cache_size_limit": 32 * 1024 * 1024,
+        "compression_enabled": False,
     }
 
 
@@ -45,11 +49,12 @@ def test_flags_stand_over_the_environment_over_the_file_over_the_defaults(file: 
 
 def test_every_key_can_be_set_in_every_way(file: Path) -> None:
     values: dict[str, Any] = {"data_dir": "elsewhere", **{key: low for key, (low, _) in LIMITS.items()}}
+    values["compression_enabled"] = True
     assert values.keys() == {field.name for field in fields(DatabaseConfig)}
     expected = DatabaseConfig(**values)
     assert load(environ={f"BLOCKDB_{key.upper()}": str(value) for key, value in values.items()}) == expected
     assert load(environ={}, flags=values) == expected
-    file.write_text("[database]\n" + "".join(f"{key} = {value!r}\n" for key, value in values.items()))
+    file.write_text("[database]\n" + tomli_w.dumps(values))
     assert load(environ={}) == expected
     other = file.rename(file.with_name("other.toml"))
     assert load(environ={}) == DatabaseConfig()
@@ -77,6 +82,21 @@ def test_a_number_has_its_limits(key: str) -> None:
 def test_a_number_is_a_whole_number(key: str, value: object) -> None:
     with pytest.raises(blockdb.ConfigError, match=rf"^{key}: it should be a whole number, not"):
         from_settings({key: value})
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", None], ids=repr)
+def test_a_switch_is_true_or_false(value: object) -> None:
+    with pytest.raises(blockdb.ConfigError, match=r"^compression_enabled: it should be true or false, not"):
+        from_settings({"compression_enabled": value})
+
+
+def test_a_switch_in_the_environment() -> None:
+    for text, value in (("true", True), ("False", False), ("TRUE", True)):
+        assert load(environ={"BLOCKDB_COMPRESSION_ENABLED": text}).compression_enabled is value
+    with pytest.raises(
+        blockdb.ConfigError, match=r"^BLOCKDB_COMPRESSION_ENABLED: it should be true or false, not 'yes'"
+    ):
+        load(environ={"BLOCKDB_COMPRESSION_ENABLED": "yes"})
 
 
 @pytest.mark.parametrize("value", ["", "a\0b", 5, None, True, ["x"]], ids=repr)

@@ -136,7 +136,12 @@ def test_statistics_count_what_was_done(db: blockdb.Database) -> None:
     [table] = flushed.tables
     assert (table.tier, table.records, flushed.memtable_records, flushed.flushes) == (0, 7, 0, 1)
     assert flushed.table_bytes == table.size_bytes > 0
-    assert flushed.disk_bytes == flushed.chain_bytes + flushed.table_bytes
+    on_disk = sum(path.stat().st_size for path in (db.path / "collections").rglob("*") if path.is_file())
+    assert flushed.disk_bytes == flushed.chain_bytes + flushed.table_bytes + flushed.other_bytes == on_disk
+    assert flushed.chain_data_bytes == flushed.chain_bytes
+    assert flushed.bytes_stored == data_bytes
+    assert flushed.bytes_written > data_bytes
+    assert flushed.write_amplification == flushed.bytes_written / data_bytes
     assert flushed.log_bytes < statistics.log_bytes
     assert statistics.records == 7, "a snapshot stays as it was"
 

@@ -1,7 +1,20 @@
-"""Sources of merging as the tests need them: plain sorted lists."""
+"""What tables and merging stand on, as the tests need it: a chain that is a dict, sources that are sorted lists."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+
+
+class DictChain:
+    """Records by their place."""
+
+    def __init__(self, records: Mapping[int, tuple[bytes, bytes]]) -> None:
+        self._records = records
+
+    def item_at(self, place: int) -> tuple[bytes, bytes]:
+        return self._records[place]
+
+    def items_at(self, places: Sequence[int]) -> list[tuple[bytes, bytes]]:
+        return [self._records[place] for place in places]
 
 
 class ListSource:

@@ -12,6 +12,7 @@ import blockdb
 from blockdb.lsm import tiers
 from blockdb.storage import log as log_module
 from blockdb.storage import store as store_module
+from blockdb.storage import upkeep as upkeep_module
 from tests.storage.doors import GateDoor, TroubledDoor, collection_of, open_through, pairs, until
 
 SMALL: dict[str, Any] = {"memtable_size_limit": 65_536, "blockchain_batch_size": 50}
@@ -21,7 +22,7 @@ FULL = 65_536 // 222
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(upkeep_module, "RETRY_S", 0.01)
 
 
 def check_whole(path: Path, records: int) -> None:

@@ -1,0 +1,124 @@
+"""Packed chain files: made when a chain file is full, and read a chunk at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from mmap import mmap
+from os import getpid
+from pathlib import Path
+
+from blockdb.errors import Corruption
+from blockdb.format import packed, segment
+from blockdb.format.frame import BadFrame
+from blockdb.format.walk import DamagedChain, walk
+from blockdb.layout import ZSTD, CollectionFiles
+from blockdb.storage.cache import Cache
+from blockdb.storage.door import Door, guarded
+from blockdb.storage.process import run_python
+
+
+class PackedFile:
+    """The bytes of a chain file that was packed. Safe for threads. Methods raise Corruption."""
+
+    def __init__(self, buffer: mmap, path: Path, collection: bytes, number: int, cache: Cache) -> None:
+        self._buffer = buffer
+        self._path = path
+        self._number = number
+        self._cache = cache
+        try:
+            self._index = packed.decode(buffer)
+        except BadFrame as error:
+            raise Corruption(str(path), 0, str(error)) from None
+        if self._index.header[:2] != (collection, number):
+            raise Corruption(str(path), 0, "the packed chain file belongs elsewhere")
+        self.size = self._index.size
+        """How many bytes the chain file has."""
+
+    def at(self, offset: int) -> tuple[bytes, int]:
+        """The chunk in which a frame begins, and where in it. O(log chunks), and unpacking unless it is cached."""
+        number = self._index.chunk_of(offset)
+        return self._chunk(number), offset - self._index.starts[number]
+
+    def stretches(self, first: int, last: int) -> Iterator[tuple[int, bytes, int, int]]:
+        """What chunks hold between two offsets: where the chunk begins in the chain file, its bytes, two offsets."""
+        index = self._index
+        for number in range(index.chunk_of(first), index.chunks):
+            start, stop = index.starts[number], index.starts[number + 1]
+            if start >= last:
+                return
+            yield start, self._chunk(number), max(first - start, 0), min(last, stop) - start
+
+    def _chunk(self, number: int) -> bytes:
+        name = self._number, number
+        data = self._cache.get(name)
+        if data is None:
+            try:
+                data = packed.chunk(self._buffer, self._index, number)
+            except BadFrame as error:
+                raise Corruption(str(self._path), self._index.offsets[number], str(error)) from None
+            self._cache.put(name, data)
+        return data
+
+
+class Packer:
+    """Packs chain files that are full. A chain file goes once its packed form is on the disk."""
+
+    def __init__(self, door: Door, files: CollectionFiles, collection: bytes) -> None:
+        self._door = door
+        self._files = files
+        self._collection = collection
+        self.written_bytes = 0
+        """How many bytes of packed files were written."""
+
+    def remove_unused(self) -> None:
+        """Remove what a writer left behind that was killed while it packed."""
+        names = set(self._door.names(self._files.chain))
+        for name in sorted(names):
+            if name.endswith(".tmp") or name.removesuffix(ZSTD) in names - {name}:
+                self._door.remove(self._files.chain / name)
+
+    def pack(self, stop: int) -> Iterator[int]:
+        """Pack the chain files below number `stop` that are not packed, and give the number of each that is now.
+
+        O(bytes), in a process beside this one where that works. Raises Corruption where one of them is damaged,
+        StorageError.
+        """
+        names = set(self._door.names(self._files.chain))
+        for number in range(stop):
+            path = self._files.segment(number)
+            if path.name in names:
+                with guarded("packing a chain file"):
+                    self._pack(number)
+                    yield number
+                    self._door.remove(path)
+
+    def _pack(self, number: int) -> None:
+        target = self._files.packed(number)
+        temporary = target.with_name(f"{target.name}.{getpid()}.tmp")
+        job = {"root": str(self._files.root.absolute()), "collection": self._collection.hex(), "number": number}
+        if not run_python("blockdb.storage.packed", json.dumps(job | {"target": str(temporary.absolute())})):
+            write_packed(self._door, self._files, self._collection, number, temporary)
+        self._door.rename(temporary, target)
+        self.written_bytes += self._door.size(target)
+
+
+def write_packed(door: Door, files: CollectionFiles, collection: bytes, number: int, target: Path) -> None:
+    """Write the packed form of a chain file, every frame of which is checked on the way. Raises Corruption."""
+    path = files.segment(number)
+    with door.map_read(path) as buffer:
+        cuts = [0]
+        try:
+            for _, end, _ in walk(buffer, segment.HEADER_BYTES, len(buffer)):
+                if end - cuts[-1] >= packed.CHUNK_BYTES and end < len(buffer):
+                    cuts.append(end)
+        except DamagedChain as error:
+            raise Corruption(str(path), error.offset, str(error)) from None
+        door.create(target, packed.encode(collection, number, buffer, cuts))
+
+
+def main(argument: str) -> None:
+    """What the process does: `argument` is the job as JSON."""
+    job = json.loads(argument)
+    files, collection = CollectionFiles(Path(job["root"])), bytes.fromhex(job["collection"])
+    write_packed(Door(), files, collection, job["number"], Path(job["target"]))

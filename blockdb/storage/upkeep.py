@@ -1,0 +1,176 @@
+"""Work beside the writers of a collection: forcing the log, flushing memtables, merging tables, packing chain files."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from threading import Condition, Lock
+from time import perf_counter_ns
+from typing import Final
+
+from blockdb.config import DatabaseConfig
+from blockdb.errors import BlockDBError, WritesStopped
+from blockdb.lsm import tiers
+from blockdb.lsm.table import Table
+from blockdb.storage.background import Worker
+from blockdb.storage.log import Log
+from blockdb.storage.maintenance import Frozen, Tables
+from blockdb.storage.packed import Packer
+from blockdb.storage.reader import Reader
+from blockdb.storage.statistics import Histogram
+
+MAX_FROZEN: Final = 2
+"""A writer that would freeze one more memtable than this waits: memory stays bounded."""
+
+RETRY_S: Final = 1.0
+"""How long after a failure a memtable is tried again."""
+
+
+class Upkeep:
+    """The threads of a writer, and the memtables that wait for them. A failure here is told to whoever writes next.
+
+    `reader` is the writer, whose view is replaced under its lock, `room`'s.
+    """
+
+    def __init__(
+        self, reader: Reader, log: Log, tables: Tables, packer: Packer, config: DatabaseConfig, room: Condition
+    ) -> None:
+        self._reader = reader
+        self._log = log
+        self._tables = tables
+        self._packer = packer
+        self._config = config
+        self._room = room
+        self._frozen: deque[Frozen] = deque()
+        self._failure: BlockDBError | None = None
+        self._merging_failure: BlockDBError | None = None
+        self.flushing = Lock()
+        self.compacting = Lock()
+        """Held by whoever flushes and merges: one at a time each, and who watches can tell that it goes on."""
+        self.flushes = 0
+        self.compactions = 0
+        self.stalls = 0
+        self.stall_latency = Histogram()
+        """How often, and how long, writers waited for a memtable to be flushed."""
+        self._forcer = Worker("blockdb-force", self._force_in_background, (config.wal_sync_interval or 1000) / 1000)
+        self._merger = Worker("blockdb-compact", self._merge_in_background)
+        self._flusher = Worker("blockdb-flush", self._flush_in_background, RETRY_S)
+        self.wake_merger()
+
+    @property
+    def failure(self) -> BlockDBError | None:
+        """Why flushing or merging failed the last time, if it did and has not succeeded since."""
+        return self._failure or self._merging_failure
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether memtables cannot be flushed."""
+        return self._failure is not None
+
+    def wake_merger(self) -> None:
+        """Have it looked whether there is anything to merge or to pack."""
+        self._merger.wake()
+
+    # Under the write lock.
+
+    def add(self, frozen: Frozen) -> None:
+        """Take a memtable that is to be flushed."""
+        self._frozen.append(frozen)
+        self._flusher.wake()
+
+    def wait_for_room(self) -> bool:
+        """Wait until one more memtable may be frozen. Says no where there is no room, because flushing fails."""
+        if len(self._frozen) >= MAX_FROZEN:
+            self.stalls += 1
+            start = perf_counter_ns()
+            self._room.wait_for(lambda: len(self._frozen) < MAX_FROZEN or self._failure or self._reader.closed)
+            self.stall_latency.add(perf_counter_ns() - start)
+        return len(self._frozen) < MAX_FROZEN
+
+    def insist_on_room(self) -> None:
+        """Where memtables could not be flushed and there is no room for more, try again. Raises StorageError."""
+        if self._failure is None or len(self._frozen) < MAX_FROZEN:
+            return
+        self._failure = None
+        self._flusher.wake()
+        self.wait_for_room()
+        if self._failure is not None:
+            raise self._failure
+
+    # Without it.
+
+    def flush(self) -> None:
+        """Write all memtables that were taken to tables. Raises StorageError."""
+        with self.flushing:
+            while self._frozen:
+                self._flush_first()
+        self.wake_merger()
+
+    def compact(self) -> None:
+        """Merge all tables into one, and pack all chain files that are full. O(n). Raises StorageError, Corruption."""
+        with self.compacting:
+            tables = self._reader.view.tables
+            if len(tables) > 1:
+                self._merge(tables)
+            self._pack()
+
+    def stop(self) -> None:
+        """Stop the threads, once what they are doing is done, and flush what is left. Raises StorageError."""
+        for worker in (self._forcer, self._flusher, self._merger):
+            worker.stop()
+        self.flush()
+
+    def _flush_first(self) -> None:
+        frozen = self._frozen[0]
+        self._log.force(frozen.end_place)
+        table = self._tables.write(frozen)
+        with self._room:
+            self._frozen.popleft()
+            self._reader.view = self._reader.view.flushed(frozen.memtable, table)
+            self.flushes += 1
+            self._failure = None
+            self._room.notify_all()
+
+    def _merge_once(self) -> bool:
+        tables = self._reader.view.tables
+        run = tiers.choose(tables, self._config.compaction_threshold)
+        if run is not None:
+            self._merge(tables[run])
+        return run is not None
+
+    def _merge(self, tables: tuple[Table, ...]) -> None:
+        merged = self._tables.merge(tables)
+        with self._room:
+            self._reader.view = self._reader.view.merged(tables, merged)
+            self.compactions += 1
+        self._tables.remove(tables)
+
+    def _pack(self) -> None:
+        if self._config.compression_enabled:
+            for number in self._packer.pack(self._log.segment):
+                self._reader.chain.repacked(number)
+
+    # What the threads do.
+
+    def _force_in_background(self) -> None:
+        with suppress(WritesStopped):  # every write says so from now on
+            self._log.force()
+
+    def _flush_in_background(self) -> None:
+        try:
+            self.flush()
+        except BlockDBError as error:
+            with self._room:
+                self._failure = error
+                self._room.notify_all()
+
+    def _merge_in_background(self) -> None:
+        try:
+            with self.compacting:
+                while not self._reader.closed and self._merge_once():
+                    pass
+                if not self._reader.closed:
+                    self._pack()
+                self._merging_failure = None
+        except BlockDBError as error:
+            self._merging_failure = error  # reads go on; the next flush has it tried again

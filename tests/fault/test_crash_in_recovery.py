@@ -1,0 +1,152 @@
+"""A crash while the database recovers from a crash, two and three deep; and a crash while it is repaired."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import blockdb
+from tests.fault.crash.disk import Disk, ForcedDirectory
+from tests.fault.crash.judge import Broken, Judge, Level, assert_nothing_missed, boot_id_of, tree_of
+from tests.fault.crash.lives import LIVES, lived
+from tests.fault.crash.recorder import Promise, RecordingDoor
+from tests.fault.crash.states import Effort, crashes
+from tests.fault.test_power_cut import work as work
+from tests.storage.doors import StillDoor, collection_of, open_through
+
+FIRST = Effort(cuts=3, outcomes=6)
+NAMES_ARE_FORCED = False
+"""Whether opening forces the names that a killed process may have left unforced. While it does not, only the test for
+that crashes with such names."""
+
+QUICK = 5, [Level(Effort(1, 2), recoveries=1), Level(Effort(1, 1))]
+QUICK_STATES = 50
+MANY = 150, [Level(Effort(3, 8), recoveries=2), Level(Effort(2, 3))]
+MANY_STATES = 2_000
+
+
+def try_recoveries(work: Path, name: str, count: int, plan: list[Level], going_on: float) -> int:
+    """Crash a life in so many ways, and the recovery from that; how many states there were."""
+    with lived(name, work / "life") as life:
+        judge = Judge(work, 2, going_on=going_on, names_last=not NAMES_ARE_FORCED, **life.settings)
+        judge.try_recoveries(life.door, FIRST, count, plan)
+    print(f"{name}: {judge.distinct} distinct states, {dict(judge.counts)}")
+    return judge.distinct
+
+
+@pytest.mark.parametrize("name", LIVES)
+def test_a_crash_in_a_recovery(work: Path, name: str) -> None:
+    assert try_recoveries(work, name, *QUICK, going_on=0.2) >= QUICK_STATES
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("name", LIVES)
+def test_many_crashes_in_recoveries(work: Path, name: str) -> None:
+    assert try_recoveries(work, name, *MANY, going_on=1) >= MANY_STATES
+
+
+@pytest.mark.xfail(not NAMES_ARE_FORCED, strict=True, reason="opening builds on unforced names", raises=Broken)
+@pytest.mark.parametrize(
+    "name", [name if name == "forced" else pytest.param(name, marks=pytest.mark.torture) for name in LIVES]
+)
+def test_a_power_cut_after_names_that_a_killed_process_did_not_force(work: Path, name: str) -> None:
+    """The process was killed between a rename and forcing its directory; the next one builds on the name it finds."""
+    with lived(name, work / "life") as life:
+        judge = Judge(work, 3, going_on=0.2, **life.settings)
+        killed = crashes(life.door.start, life.door.journal, Effort(0, 0), judge.rng)
+        for crash in killed:
+            if isinstance(crash.following, ForcedDirectory):
+                judge.try_recovery(crash, [Level(Effort(0, 3))], 1)
+    assert judge.distinct >= 100
+
+
+# ── repair ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def flip(path: Path) -> None:
+    """Change a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "manifest": lambda path: collection_of(path).manifest.unlink(),
+    "mark": lambda path: flip(collection_of(path).mark),
+    "table": lambda path: flip(min(collection_of(path).tables.iterdir())),
+    "keys": lambda path: (path / "keys" / "public.toml").unlink(),
+    "registry": lambda path: flip(path / "global_metadata" / "collections.toml"),
+    "chain": lambda path: flip(collection_of(path).segment(0)),
+}
+
+
+@contextmanager
+def repaired(root: Path, damage: str, owed: int | None = None) -> Iterator[tuple[RecordingDoor, dict[str, object]]]:
+    """The record of repairing a database with this damage, of which so many commits are owed; and its settings."""
+    with lived("forced", root) as life:
+        DAMAGES[damage](root / "db")
+        door = RecordingDoor(root, Disk(tree_of(root)), boot_id_of(1))
+        commits = life.door.promise.commits
+        owed = len(commits) if owed is None else owed
+        door.promises(Promise(commits, owed, owed))
+        with door.beside():
+            assert blockdb.repair(root / "db").after.valid
+        assert_nothing_missed(door)
+        yield door, life.settings
+
+
+def repair_again(door: RecordingDoor, path: Path) -> None:
+    """After a crash within a repair, it is repaired once more, and opened then."""
+    blockdb.repair(path)
+
+
+def try_repair(work: Path, damage: str, plan: list[Level]) -> int:
+    with repaired(work / "life", damage) as (door, settings):
+        judge = Judge(work, 4, going_on=0.2, names_last=not NAMES_ARE_FORCED, prepare=repair_again, **settings)
+        judge.try_life(door, plan)
+    print(f"{damage}: {judge.distinct} distinct states, {dict(judge.counts)}")
+    return judge.distinct
+
+
+@pytest.mark.parametrize("damage", ["table", "registry"])
+def test_a_crash_in_a_repair(work: Path, damage: str) -> None:
+    assert try_repair(work, damage, [Level(Effort(1, 2))]) >= 30
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("damage", sorted(DAMAGES.keys() - {"chain"}))
+def test_many_crashes_in_repairs(work: Path, damage: str) -> None:
+    assert try_repair(work, damage, [Level(Effort(20, 40), recoveries=20), Level(Effort(3, 8))]) >= 500
+
+
+def nothing_dropped(door: RecordingDoor, path: Path) -> None:
+    """Repair once more; each record is in the chain or among those that were salvaged, but for the damaged one."""
+    blockdb.repair(path)
+    found = {record for file in path.glob("quarantine/**/salvaged.jsonl") for record in salvaged_in(file)}
+    with open_through(StillDoor(), path, read_only=True) as db:
+        found.update(record.key for record in db.records())
+    missing = {key for commit in door.promise.commits for key, _ in commit} - found
+    if len(missing) > 1:
+        raise Broken(f"{len(missing)} records are neither in the chain nor salvaged")
+
+
+def salvaged_in(file: Path) -> Iterator[bytes]:
+    """The keys in a file of salvaged records, which may have been cut short."""
+    for line in file.read_text(errors="replace").splitlines():
+        try:
+            yield base64.b64decode(json.loads(line)["key"])
+        except ValueError:
+            continue
+
+
+@pytest.mark.xfail(strict=True, reason="a repair cuts the chain before what it salvaged is forced", raises=Broken)
+def test_a_power_cut_in_a_repair_drops_no_record(work: Path) -> None:
+    with repaired(work / "life", "chain", owed=3) as (door, settings):
+        judge = Judge(work, 5, going_on=0.2, prepare=nothing_dropped, **settings)
+        judge.try_life(door, [Level(Effort(2, 6))])
+    assert judge.distinct >= 50
