@@ -95,7 +95,7 @@ def test_a_batch(data: bytes) -> None:
     bodies = record.encode_many(TIME_MS, [b"a", b"b"], [b"1", b""])
     assert batch.encode(bodies) == data
     assert batch.decode(data, 0) == (2, 39)
-    assert [record.item_at(data, at) for at in batch.places(0, bodies)] == [(b"a", b"1"), (b"b", b"")]
+    assert [record.item_at(data, at) for at in batch.places(batch.HEADER_BYTES, bodies)] == [(b"a", b"1"), (b"b", b"")]
 
 
 @decodes("block", "seal")

@@ -32,15 +32,20 @@ class BatchHeader(NamedTuple):
 
 def encode(bodies: list[bytes]) -> bytes:
     """The frames of a whole batch: its header, then a record frame around each of `bodies`."""
+    together = frames(bodies)
+    return with_check(_BODY.pack(BATCH, len(bodies), len(together))) + together
+
+
+def frames(bodies: list[bytes]) -> bytes:
+    """A record frame around each of `bodies`: what follows the header, and also what stands for itself without one."""
     digest = xxh3_64_digest
-    frames = b"".join([digest(body)[:CHECK_BYTES] + body for body in bodies])
-    return with_check(_BODY.pack(BATCH, len(bodies), len(frames))) + frames
+    return b"".join([digest(body)[:CHECK_BYTES] + body for body in bodies])
 
 
 def places(place: int, bodies: Sequence[bytes]) -> list[int]:
-    """Where the records of a batch are, whose header is at `place`."""
+    """Where the records are whose frames follow each other from `place` on."""
     sizes = map(CHECK_BYTES.__add__, map(len, bodies[:-1]))
-    return list(accumulate(sizes, initial=place + HEADER_BYTES))
+    return list(accumulate(sizes, initial=place))
 
 
 def decode(buffer: Buffer, offset: int) -> BatchHeader:

@@ -107,14 +107,10 @@ class Reader:
     def exists(self, key: bytes) -> bool:
         """Whether a key is stored. O(memtables + tables), and from memory alone for most keys that are not."""
         self.gets += 1
-        view = self.view
-        for memtable in view.memtables:
-            if key in memtable.index:
-                return True
-        if view.find_in_tables(key) is None:
-            self.misses += 1
-            return False
-        return True
+        if self.view.has(key):
+            return True
+        self.misses += 1
+        return False
 
     def get_as_of(self, key: bytes, as_of: AsOf) -> bytes | None:
         """The value that the key had at that moment, or None. O(log blocks + records in a block)."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import urandom
 from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
 from typing import Final
 
 from blockdb.config import DatabaseConfig
-from blockdb.errors import DuplicateKey
+from blockdb.errors import BlockDBError, DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -30,6 +30,7 @@ from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.upkeep import Upkeep
 from blockdb.storage.view import View
+from blockdb.storage.write_group import Write, WriteGroup
 
 FLUSH_ON_CLOSE_RECORDS: Final = 10_000
 """With fewer records in memory, opening again reads them from the log as quickly as a table would be written."""
@@ -65,6 +66,7 @@ class Store(Reader):
         self._recover(manifest, signer)
         self.bytes_before = self.data_bytes()
         """Keys and values that were there when it was opened."""
+        self._group = WriteGroup(self._put_group)
         self.upkeep = Upkeep(self, self._log, tables, packer, config, self._room)
 
     def _recover(self, manifest: Manifest, signer: Signer) -> None:
@@ -157,27 +159,32 @@ class Store(Reader):
         if type(value) is not bytes or len(value) > MAX_VALUE_BYTES:
             check_value(value)
         start = 0 if self.next_sequence & SAMPLE_MASK else perf_counter_ns()
-        with self._writing:
-            if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
-                self._attend()
-            active = self._active
-            if key in active.index or self.view.is_in_older(key):
-                self.duplicates += 1
-                raise DuplicateKey(key)
-            now_ms = self._now_ms()
-            body = self._encode(now_ms, key, value)
-            place = self._log.append(with_check(body))
-            active.append(key, value, place)
-            sequence = self.next_sequence
-            self.next_sequence = sequence + 1
-            if self._open_block.add(body, place):
-                self._seals.seal()
-            if active.size_bytes >= self.config.memtable_size_limit:
-                self._make_room()
         if sync or not self.config.wal_sync_interval:
-            self._log.force(place + 1)
+            sequence = self._group.put(key, value)
+        else:
+            with self._writing:
+                sequence = self._put(key, value)
         if start:
             self.put_latency.add(perf_counter_ns() - start)
+        return sequence
+
+    def _put(self, key: bytes, value: bytes) -> int:
+        """Under the write lock."""
+        if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
+            self._attend()
+        active = self._active
+        if key in active.index or self.view.is_in_older(key):
+            self._refuse(key)
+        now_ms = self._now_ms()
+        body = self._encode(now_ms, key, value)
+        place = self._log.append(with_check(body))
+        active.append(key, value, place)
+        sequence = self.next_sequence
+        self.next_sequence = sequence + 1
+        if self._open_block.add(body, place):
+            self._seals.seal()
+        if active.size_bytes >= self.config.memtable_size_limit:
+            self._make_room()
         return sequence
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
@@ -190,20 +197,59 @@ class Store(Reader):
         with self._writing:
             self._attend()
             self._refuse_duplicates(keys)
-            now_ms = self._now_ms()
-            bodies = self._encode_many(now_ms, keys, values)
-            place = self._log.append(batch.encode(bodies))
-            places = batch.places(place, bodies)
-            self._active.extend(keys, values, places)
-            first = self.next_sequence
-            self.next_sequence = first + len(keys)
-            if self._open_block.add_many(bodies, places):
-                self._seals.seal()
-            if self._active.size_bytes >= self.config.memtable_size_limit:
-                self._make_room()
+            sequences = self._append(keys, values, batch.encode, batch.HEADER_BYTES)
+            end = self._log.end
         if sync or not self.config.wal_sync_interval:
-            self._log.force(places[-1] + 1)
+            self._log.force(end)
         self.put_latency.add((perf_counter_ns() - start) // len(keys))
+        return sequences
+
+    def _put_group(self, writes: Sequence[Write]) -> None:
+        """Store the records of a group, each for itself, and force them together."""
+        try:
+            with self._writing:
+                self._attend()
+                fresh = self._fresh(writes)
+                if fresh:
+                    values = [write.value for write in fresh.values()]
+                    first = self._append(list(fresh), values, batch.frames, 0)[0]
+                    for ordinal, write in enumerate(fresh.values()):
+                        write.sequence = first + ordinal
+                end = self._log.end
+            self._log.force(end)
+        except BlockDBError as error:
+            for write in writes:
+                write.error = write.error or error
+
+    def _fresh(self, writes: Sequence[Write]) -> dict[bytes, Write]:
+        """The writes whose key is not stored, and comes first among them; the others are refused."""
+        fresh: dict[bytes, Write] = {}
+        for write in writes:
+            if write.key in fresh or self.view.has(write.key):
+                self.duplicates += 1
+                write.error = DuplicateKey(write.key)
+            else:
+                fresh[write.key] = write
+        return fresh
+
+    def _append(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        frames: Callable[[list[bytes]], bytes],
+        header_bytes: int,
+    ) -> range:
+        """Write records with one call: what `frames` makes of their bodies, the first one after `header_bytes`."""
+        bodies = self._encode_many(self._now_ms(), keys, values)
+        place = self._log.append(frames(bodies))
+        places = batch.places(place + header_bytes, bodies)
+        self._active.extend(keys, values, places)
+        first = self.next_sequence
+        self.next_sequence = first + len(keys)
+        if self._open_block.add_many(bodies, places):
+            self._seals.seal()
+        if self._active.size_bytes >= self.config.memtable_size_limit:
+            self._make_room()
         return range(first, first + len(keys))
 
     def _now_ms(self) -> int:

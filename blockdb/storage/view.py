@@ -174,6 +174,10 @@ class View:
                     return found
         return None
 
+    def has(self, key: bytes) -> bool:
+        """Whether a key is stored. O(memtables + tables)."""
+        return key in self.memtables[0].index or self.is_in_older(key)
+
     def is_in_older(self, key: bytes) -> bool:
         """Whether a memtable but the newest, or a table, has the key. O(memtables + tables)."""
         for memtable in self.memtables[1:]:

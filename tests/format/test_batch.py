@@ -17,7 +17,7 @@ def test_the_places_of_a_batch_are_those_of_its_records(
     bodies = [record.encode(5, *item) for item in items]
     data = before + batch.encode(bodies)
     assert batch.decode(data, len(before)) == (len(items), len(data) - len(before) - batch.HEADER_BYTES)
-    places = batch.places(place, bodies)
+    places = batch.places(place + batch.HEADER_BYTES, bodies)
     assert [record.item_at(data, len(before) + at - place) for at in places] == items
 
 

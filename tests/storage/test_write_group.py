@@ -1,0 +1,153 @@
+"""Writers that wait for the disk together: one force for many, and each is told what became of its own record."""
+
+import errno
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Barrier, Event, Thread
+from typing import Any
+
+import pytest
+
+import blockdb
+from blockdb.storage.door import Door
+from blockdb.storage.write_group import Write, WriteGroup
+from tests.fault.doors import FaultyDoor
+from tests.storage.doors import open_through, pairs, until
+
+THREADS = 16
+
+
+def together(work: Callable[[int], object], threads: int = THREADS) -> list[object]:
+    """What `work(number)` gave or raised in each of the threads, which begin at the same time."""
+    barrier, outcomes = Barrier(threads), list[object]([None] * threads)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            outcomes[number] = work(number)
+        except blockdb.BlockDBError as error:
+            outcomes[number] = error
+
+    running = [Thread(target=run, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return outcomes
+
+
+class SlowDoor(Door):
+    """Forces nothing while `closed`."""
+
+    def __init__(self) -> None:
+        self.open = Event()
+        self.open.set()
+
+    def force(self, descriptor: Any) -> None:
+        self.open.wait()
+        super().force(descriptor)
+
+
+def test_who_waits_together_shares_a_force(tmp_path: Path) -> None:
+    door = SlowDoor()
+    with open_through(door, tmp_path / "db", wal_sync_interval=0) as db:
+        before = db.stats().forces
+        door.open.clear()
+        writers = [Thread(target=db.put, args=item) for item in pairs(range(THREADS))]
+        writers[0].start()
+        until(lambda: db.stats().records == 1)
+        for writer in writers[1:]:
+            writer.start()
+        group = db._store._group  # type: ignore[union-attr]
+        until(lambda: len(group._waiting) == THREADS - 1)
+        door.open.set()
+        for writer in writers:
+            writer.join()
+        assert db.stats().forces - before == 2
+        assert list(db.scan()) == pairs(range(THREADS))
+
+
+def test_each_gets_its_own_sequence_number(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", wal_sync_interval=0, blockchain_batch_size=7) as db:
+        sequences = together(lambda number: [db.put(b"%d:%d" % (number, n), b"v") for n in range(20)])
+        found = {record.key: record.sequence for record in db.records()}
+        for number, mine in enumerate(sequences):
+            assert mine == [found[b"%d:%d" % (number, n)] for n in range(20)]
+        assert sorted(found.values()) == list(range(20 * THREADS))
+        assert db.verify().valid
+
+
+def test_one_of_many_that_put_the_same_key_wins(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        db.put(b"there", b"before")
+        for turn in range(10):
+            key = b"key%d" % turn
+            outcomes = together(lambda number, key=key: db.put(key, b"%d" % number, sync=True))
+            [winner] = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, int)]
+            assert db.get(key) == b"%d" % winner
+            assert all(isinstance(outcome, blockdb.DuplicateKey) for outcome in outcomes if outcome != turn + 1)
+        assert all(isinstance(o, blockdb.DuplicateKey) for o in together(lambda _: db.put(b"there", b"", sync=True)))
+        assert db.stats().duplicates == 11 * THREADS - 10
+
+
+@pytest.mark.parametrize("kind", ["write", "force"])
+def test_what_fails_fails_for_all_of_them(tmp_path: Path, kind: str) -> None:
+    door = FaultyDoor()
+    db = open_through(door, tmp_path / "db", wal_sync_interval=0)
+    db.put(b"before", b"")
+    door.fail_from_now(kind, errno.EIO)
+    outcomes = together(lambda number: db.put(b"%d" % number, b""))
+    assert all(isinstance(outcome, blockdb.StorageError) for outcome in outcomes), outcomes
+    door.heal()
+    again = together(lambda number: db.put(b"again%d" % number, b""))
+    stopped = [isinstance(outcome, blockdb.WritesStopped) for outcome in again]
+    assert all(stopped) if kind == "force" else not any(stopped)
+    with suppress(blockdb.WritesStopped):
+        db.close()
+    with blockdb.open(tmp_path / "db") as db:
+        assert db.get(b"before") == b""
+        assert db.verify().valid
+        if kind == "write":
+            assert db.count() == 1 + THREADS
+
+
+def test_after_the_close_each_is_told(tmp_path: Path) -> None:
+    db = blockdb.open(tmp_path / "db", wal_sync_interval=0)
+    db.close()
+    outcomes = together(lambda number: db.put(b"%d" % number, b""))
+    assert all(isinstance(outcome, blockdb.DatabaseClosed) for outcome in outcomes)
+
+
+def test_a_leader_that_breaks_down_leaves_nobody_waiting() -> None:
+    """Whatever `commit` raises, the others go on."""
+    breaks, begun = [True, True, False], Event()
+
+    def commit(writes: list[Write]) -> None:
+        if len(writes) == 1:
+            begun.set()
+            until(lambda: len(group._waiting) == 2 or len(breaks) == 1)
+        if breaks.pop(0):
+            raise KeyboardInterrupt
+        for write in writes:
+            write.sequence = 7
+
+    outcomes: dict[int, object] = {}
+
+    def put(number: int) -> None:
+        try:
+            outcomes[number] = group.put(b"key", b"")
+        except (KeyboardInterrupt, blockdb.StorageError) as error:
+            outcomes[number] = type(error)
+
+    group = WriteGroup(commit)
+    threads = [Thread(target=put, args=(number,)) for number in range(3)]
+    threads[0].start()
+    begun.wait()
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes[0] is KeyboardInterrupt
+    assert {outcomes[1], outcomes[2]} == {KeyboardInterrupt, blockdb.StorageError}
+    assert WriteGroup(commit).put(b"key", b"") == 7
