@@ -301,22 +301,23 @@ def _rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end:
     tables = Tables(door, files, metadata.uuid, manifest, reader.open_table)
     start = segment.HEADER_BYTES
     state = Recovered(reader.chain, (), Memtable(0, 0, start), start, start, 0)
-    for place, after, frame in reader.chain.walk(start, end):
-        state.take(place, after, frame, 0)
-        if len(state.memtable) >= TABLE_RECORDS:
-            tables.write(_freeze(state))
-            memtable = state.memtable
-            blocks = memtable.first_block + len(memtable.seals)
-            state.memtable = Memtable(state.next_sequence, blocks, state.end)
+    for stretch in reader.chain.stretches(start, end):
+        for _ in state.replaying(stretch, 0):
+            if len(state.memtable) >= TABLE_RECORDS:
+                tables.write(_freeze(state))
+                memtable = state.memtable
+                blocks = memtable.first_block + len(memtable.seals)
+                state.memtable = Memtable(state.next_sequence, blocks, state.end)
     if len(state.memtable):
         tables.write(_freeze(state))
     return state.next_sequence
 
 
 def _freeze(state: Recovered) -> Frozen:
-    place = state.pending[0].place if state.pending else state.end
+    pending = state.pending_places
+    place = pending[0] if pending else state.end
     head_seal = state.last_seal[0] if state.last_seal else 0
-    return Frozen(state.memtable, state.end, ReplayPoint(place, state.next_sequence - len(state.pending), head_seal))
+    return Frozen(state.memtable, state.end, ReplayPoint(place, state.next_sequence - len(pending), head_seal))
 
 
 def _text(data: bytes) -> str:

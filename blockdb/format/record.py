@@ -35,8 +35,8 @@ HEADER_BYTES: Final = CHECK_BYTES + BODY_HEADER_BYTES
 
 _pack = _BODY.pack
 _unpack_frame = Struct("<4sBBHIHI").unpack_from
-_unpack_sizes = Struct("<4sH6xHI").unpack_from
-_PLAIN_RECORD: Final = PLAIN << 8 | RECORD
+unpack_sizes = Struct("<4sH6xHI").unpack_from
+PLAIN_RECORD: Final = PLAIN << 8 | RECORD
 """Type and kind of a plain record, read as one number."""
 
 
@@ -184,7 +184,7 @@ def items_at(buffers: Sequence[Buffer], places: Iterable[int]) -> list[tuple[byt
 
     Raises BadFrame as `decode` does, and IndexError where there is no such buffer.
     """
-    unpack, digest = _unpack_sizes, xxh3_64_digest
+    unpack, digest = unpack_sizes, xxh3_64_digest
     items = []
     for place in places:
         buffer, offset = buffers[place >> OFFSET_BITS], place & OFFSET_MASK
@@ -193,7 +193,7 @@ def items_at(buffers: Sequence[Buffer], places: Iterable[int]) -> list[tuple[byt
         except StructError:
             raise TornFrame("the file ends inside the header of a record") from None
         body = buffer[offset + CHECK_BYTES : offset + HEADER_BYTES + key_bytes + content_bytes]
-        if kind != _PLAIN_RECORD or digest(body)[:CHECK_BYTES] != check:
+        if kind != PLAIN_RECORD or digest(body)[:CHECK_BYTES] != check:
             items.append(item_at(buffer, offset))
             continue
         split = BODY_HEADER_BYTES + key_bytes

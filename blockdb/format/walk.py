@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
+
+from xxhash import xxh3_64_digest
 
 from blockdb.format import batch, record
 from blockdb.format.block import Seal, decode_seal
@@ -12,6 +15,15 @@ from blockdb.format.record import RecordFrame
 
 Step = tuple[int, int, RecordFrame | Seal]
 """Where a frame begins, where the next one does, and what it is."""
+
+
+class Run(NamedTuple):
+    """Plain records in commit order, a column for each part of them, and where the last one ends."""
+
+    keys: list[bytes]
+    values: list[bytes]
+    offsets: list[int]
+    end: int
 
 
 class DamagedChain(ValueError):
@@ -78,6 +90,58 @@ def _batch_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
     if at != end or len(steps) != header.records:
         raise BadFrame("the batch does not have the records that its header announces")
     return steps
+
+
+def run_at(buffer: Buffer, start: int, stop: int) -> Run:
+    """The plain records from `start` on, checked, alone or in batches, up to whatever else there is. O(bytes).
+
+    What else there is (the end, a seal, a redactable record, damage) `walk` tells; this is its quick half. A batch is in
+    the run with all of its records, or not at all.
+    """
+    run = plain_run(buffer, start, stop)
+    while (whole := _batch_run(buffer, run.end, stop)) is not None:
+        alone = plain_run(buffer, whole.end, stop)
+        for column, first, second in zip(run[:3], whole[:3], alone[:3], strict=True):
+            column.extend(first)  # type: ignore[arg-type]
+            column.extend(second)  # type: ignore[arg-type]
+        run = run._replace(end=alone.end)
+    return run
+
+
+def _batch_run(buffer: Buffer, offset: int, stop: int) -> Run | None:
+    """The records of the batch at `offset`, None where there is none, or none that is plain and whole."""
+    try:
+        header = batch.decode(buffer, offset)
+    except BadFrame:
+        return None
+    end = offset + batch.HEADER_BYTES + header.size
+    if end > stop:
+        return None
+    run = plain_run(buffer, offset + batch.HEADER_BYTES, end)
+    return run if run.end == end and len(run.keys) == header.records else None
+
+
+def plain_run(buffer: Buffer, start: int, stop: int) -> Run:
+    """The plain records that follow each other from `start` on, up to the first frame that is none, or not intact."""
+    keys: list[bytes] = []
+    values: list[bytes] = []
+    offsets: list[int] = []
+    unpack, digest = record.unpack_sizes, xxh3_64_digest
+    offset = start
+    while offset + record.HEADER_BYTES < stop:
+        check, kind, key_bytes, content_bytes = unpack(buffer, offset)
+        end = offset + record.HEADER_BYTES + key_bytes + content_bytes
+        if kind != record.PLAIN_RECORD or end > stop or not key_bytes:
+            break
+        body = buffer[offset + CHECK_BYTES : end]
+        if digest(body)[:CHECK_BYTES] != check:
+            break
+        split = record.BODY_HEADER_BYTES + key_bytes
+        keys.append(body[record.BODY_HEADER_BYTES : split])
+        values.append(body[split:])
+        offsets.append(offset)
+        offset = end
+    return Run(keys, values, offsets, offset)
 
 
 def walk_part(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:

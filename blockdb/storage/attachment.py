@@ -10,6 +10,7 @@ from typing import Final
 from blockdb.errors import Corruption
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_written
+from blockdb.format.walk import DamagedChain
 from blockdb.layout import CollectionFiles
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
@@ -64,8 +65,8 @@ class Attachment(Reader):
 
     def open_block_size(self) -> tuple[int, int]:
         """How many records, and how many bytes of keys and values, no seal covers yet."""
-        pending = [frame for _, frame in self._state.pending]
-        return len(pending), sum(len(frame.key) + len(frame.value) for frame in pending)
+        pending = self._state.pending_bytes
+        return len(pending), sum(pending)
 
     def refresh(self) -> None:
         """Take in what was written since the last call. Raises Corruption."""
@@ -93,8 +94,11 @@ class Attachment(Reader):
         if written <= self._state.end:
             return
         state = self._state
-        for place, after, frame in self.chain.walk(state.end, written):
-            state.take(place, after, frame, self._manifest.flushed_sequence)
+        for stretch in self.chain.stretches(state.end, written):
+            try:
+                state.replay(stretch, self._manifest.flushed_sequence)
+            except DamagedChain as error:
+                raise self.chain.corruption(stretch.base + error.offset, str(error)) from None
         state.end = written
         self.next_sequence = state.next_sequence
 

@@ -94,7 +94,7 @@ class Chain:
 
     def first_sequence(self, number: int) -> int:
         """The sequence number of the first record of a chain file."""
-        first = next(iter(self._stretches(place_of(number, 0), place_of(number, segment.HEADER_BYTES))))
+        first = next(iter(self.stretches(place_of(number, 0), place_of(number, segment.HEADER_BYTES))))
         return segment.decode(first.buffer).first_sequence
 
     def item_at(self, place: int) -> Item:
@@ -122,7 +122,7 @@ class Chain:
 
     def walk(self, start: int, stop: int) -> Iterator[Located]:
         """All records and seals from one place to another, in commit order."""
-        for stretch in self._stretches(start, stop):
+        for stretch in self.stretches(start, stop):
             try:
                 for offset, end, frame in stretch.walk():
                     yield stretch.base + offset, stretch.base + end, frame
@@ -133,7 +133,7 @@ class Chain:
         """The bodies of the records from one place to another, and their places, unchecked. O(records)."""
         found: list[bytes] = []
         places: list[int] = []
-        for stretch in self._stretches(start, stop):
+        for stretch in self.stretches(start, stop):
             some, offsets = bodies(stretch.buffer, stretch.first, stretch.last)
             found.extend(some)
             places.extend(map(stretch.base.__add__, offsets))
@@ -148,7 +148,7 @@ class Chain:
         for start, chunk, from_, to in self._packed[number].stretches(first, last):
             yield Stretch(place_of(number, start), chunk, from_, to)
 
-    def _stretches(self, start: int, stop: int) -> Iterator[Stretch]:
+    def stretches(self, start: int, stop: int) -> Iterator[Stretch]:
         """What of each chain file lies between two places."""
         for number in range(start >> 32, (stop >> 32) + 1):
             first = start & OFFSET_MASK if number == start >> 32 else segment.HEADER_BYTES

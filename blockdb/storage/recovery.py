@@ -7,11 +7,12 @@ behind; nobody was told that it was stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from operator import add
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Final
 
 from blockdb.errors import Corruption
 from blockdb.format import mark as mark_format
@@ -21,23 +22,16 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, Step
+from blockdb.format.walk import DamagedChain, Run, Step, run_at
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import Frontier
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.table import Table
-from blockdb.storage.chain import Chain
+from blockdb.storage.chain import Chain, Stretch
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
-
-
-class Pending(NamedTuple):
-    """A record that no seal covers yet."""
-
-    place: int
-    frame: RecordFrame
 
 
 @dataclass
@@ -55,7 +49,9 @@ class Recovered:
     last_time_ms: int = 0
     last_seal: tuple[int, Seal] | None = None
     """The newest seal and its place."""
-    pending: list[Pending] = field(default_factory=list)
+    pending_places: list[int] = field(default_factory=list)
+    pending_bytes: list[int] = field(default_factory=list)
+    """The records that no seal covers yet: where they are, and how many bytes of key and value they have."""
     torn_bytes: int = 0
     """What a write that was cut short left behind the last commit."""
     records: int = 0
@@ -67,8 +63,54 @@ class Recovered:
         """Where the chain stands."""
         return Head() if self.last_seal is None else Head().after(self.last_seal[1].header)
 
-    def take(self, place: int, end: int, frame: RecordFrame | Seal, flushed_sequence: int) -> None:
-        """Account for the next frame of the log. Raises Corruption for a key that is there already."""
+    def replay(self, stretch: Stretch, flushed_sequence: int) -> None:
+        """Account for all of a stretch of the log; its first `flushed_sequence` records are in tables.
+
+        Raises Corruption for a key that is there already, and DamagedChain, once what is before the damage is taken.
+        """
+        for _ in self.replaying(stretch, flushed_sequence):
+            pass
+
+    def replaying(self, stretch: Stretch, flushed_sequence: int) -> Iterator[None]:
+        """The same in steps: some records, then a pause, in which the memtable may be changed for another."""
+        base, buffer, offset, last = stretch
+        while offset < last:
+            run = run_at(buffer, offset, last)
+            if run.keys:
+                self._take_run(run, base, flushed_sequence)
+                yield
+            offset = run.end
+            for at, end, frame in stretch._replace(first=offset).walk():
+                self._take(base + at, base + end, frame, flushed_sequence)
+                offset = end
+                yield
+                if isinstance(frame, Seal):
+                    break  # behind it there are likely plain records
+
+    def _take_run(self, run: Run, base: int, flushed_sequence: int) -> None:
+        places = list(map(base.__add__, run.offsets))
+        in_tables = min(max(flushed_sequence - self.next_sequence, 0), len(places))
+        keys, values = run.keys[in_tables:], run.values[in_tables:]
+        memtable, before = self.memtable, len(self.memtable)
+        memtable.extend(keys, values, places[in_tables:])
+        if len(memtable) != before + len(keys) or self._first_in_tables(keys) is not None:
+            self._refuse_doubled(keys, places[in_tables:], before)
+        self.records += len(keys)
+        self.pending_places.extend(places)
+        self.pending_bytes.extend(map(add, map(len, run.keys), map(len, run.values)))
+        self.next_sequence += len(places)
+        self.last_time_ms = self.chain.record_at(places[-1]).time_ms
+        self.end = base + run.end
+
+    def _refuse_doubled(self, keys: list[bytes], places: list[int], before: int) -> None:
+        seen = set(list(self.memtable.index)[:before])
+        for key, place in zip(keys, places, strict=True):
+            if key in seen or self._first_in_tables([key]) is not None:
+                raise self.chain.corruption(place, f"the key {key!r} is stored twice")
+            seen.add(key)
+
+    def _take(self, place: int, end: int, frame: RecordFrame | Seal, flushed_sequence: int) -> None:
+        """Account for the next frame of the log."""
         if isinstance(frame, Seal):
             self._take_seal(place, frame)
         else:
@@ -77,22 +119,28 @@ class Recovered:
 
     def _take_record(self, place: int, frame: RecordFrame, flushed_sequence: int) -> None:
         if self.next_sequence >= flushed_sequence:
-            if frame.key in self.memtable.index or self._is_in_tables(frame.key):
+            if frame.key in self.memtable.index or self._first_in_tables([frame.key]) is not None:
                 raise self.chain.corruption(place, f"the key {frame.key!r} is stored twice")
             self.memtable.append(frame.key, frame.value, place)
             self.records += 1
-        self.pending.append(Pending(place, frame))
+        self.pending_places.append(place)
+        self.pending_bytes.append(len(frame.key) + len(frame.value))
         self.next_sequence += 1
         self.last_time_ms = frame.time_ms
 
-    def _is_in_tables(self, key: bytes) -> bool:
-        hashed = key_hash(key)
-        return any(hashed in table.filter and table.find(key, hashed) is not None for table in self.tables)
+    def _first_in_tables(self, keys: Sequence[bytes]) -> bytes | None:
+        """One of the keys that a table has already, or None."""
+        if not self.tables:
+            return None
+        hashes = list(map(key_hash, keys))
+        found = (table.first_of(keys, hashes) for table in self.tables)
+        return next((key for key in found if key is not None), None)
 
     def _take_seal(self, place: int, seal: Seal) -> None:
         if self.last_seal is not None and seal.header.number <= self.last_seal[1].header.number:
             return  # a batch ended in the next block, where replay begins: the seal of the one before comes after it
-        del self.pending[: seal.header.records]
+        del self.pending_places[: seal.header.records]
+        del self.pending_bytes[: seal.header.records]
         self.last_seal = (place, seal)
         if seal.header.number >= self.memtable.first_block:
             self.memtable.seals.append(place)
@@ -198,8 +246,7 @@ def _replay(state: Recovered, files: CollectionFiles, chain: Chain, manifest: Ma
         state.end = base + offset
         for stretch in chain.stretches_of(number, offset, size):
             try:
-                for at, end, frame in stretch.walk():
-                    state.take(stretch.base + at, stretch.base + end, frame, manifest.flushed_sequence)
+                state.replay(stretch, manifest.flushed_sequence)
             except DamagedChain as error:
                 place = stretch.base + error.offset
                 if number < last_segment or place < trust.place or not (error.torn or trust.rubbish):

@@ -61,8 +61,8 @@ class Seals:
             (state.last_seal[0], state.head.previous_hash) if state.last_seal else (0, GENESIS)
         )
         self.block = OpenBlock(self._new_sealer(), records_limit)
-        for place, frame in state.pending:
-            self.block.add(frame.body, place)
+        for place in state.pending_places:
+            self.block.add(chain.record_at(place).body, place)
         self.stalls = 0
         self.seal()
 
