@@ -31,7 +31,7 @@ class DatabaseConfig:
 
     data_dir: str = "./blockdb_data"
     memtable_size_limit: int = 64 * 1024 * 1024
-    """Bytes of memory that records may take before they are written to a table (64 KiB to 64 GiB)."""
+    """Bytes of memory for records that are in no table yet (64 KiB to 64 GiB): half fills while half is written."""
     wal_sync_interval: int = 1000
     """Milliseconds between forces of the log to disk; 0 forces before each acknowledgement (up to an hour)."""
     compaction_threshold: int = 4

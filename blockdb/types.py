@@ -159,7 +159,9 @@ class Statistics:
     """Hash of the last sealed block; 32 zero bytes if there is none."""
 
     memtable_records: int
+    """In the one that is being filled."""
     memtable_bytes: int
+    """About what all of them take of memory: `memtable_size_limit` at most, or nearly."""
     frozen_memtables: int
     """Memtables that wait to be written to tables."""
     tables: tuple[TableStatistics, ...]

@@ -122,7 +122,7 @@ def test_a_table(data: bytes) -> None:
     found = Table(data, "example", DictChain({place: (KEY, VALUE)}))
     assert found.find(KEY, key_hash(KEY)) == (place, VALUE)
     assert found.seals() == [seal]
-    assert build(header, [KEY], [place], [seal]) == data
+    assert build(header, [([KEY], [place])], [seal]) == data
 
 
 @decodes("packed", "packed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from time import time
 from uuid import uuid4
 
@@ -31,6 +32,23 @@ def create(door: Door, files: DatabaseFiles, config: DatabaseConfig) -> None:
         collection_id = PREFIX + str(uuid4())
         _create_collection(door, files.collection(collection_id), collection_id, config)
         save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})
+
+
+def make_root(door: Door, path: Path) -> None:
+    """Make the directory and those above it that are missing, each on the disk afterwards."""
+    missing = [directory for directory in (path, *path.parents) if not directory.is_dir()]
+    for directory in reversed(missing):
+        door.make_directory(directory)
+
+
+def force_names(door: Door, files: DatabaseFiles, collection: CollectionFiles) -> None:
+    """Force the names of all files to disk, before anything is built on them.
+
+    A writer that was killed between renaming a file and forcing its directory leaves a name that all see, and that a
+    power cut would take away again, with whatever was acknowledged since.
+    """
+    for directory in (files.registry.parent, files.collections, collection.root, collection.chain, collection.tables):
+        door.force_directory(directory)
 
 
 def refuse_foreign(files: DatabaseFiles) -> None:

@@ -65,13 +65,14 @@ class Database:
             creation.refuse_foreign(self._files)
             if not create:
                 raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or let it be created.")
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            creation.make_root(self._door, self.path)
         try:
             for path in (self._files.lock, self.path):  # the directory too: the file could be removed
                 self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
                 creation.create(self._door, self._files, self._config)
             files = self._files.collection(self._default_id())
+            creation.force_names(self._door, self._files, files)
             metadata = load_metadata(self._door, files.metadata)
             manifest = load_manifest(self._door, files.manifest, metadata.id)
             signer = keys.load_signer(self._door, self._files)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from blockdb.format import packed, record, segment
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
+from blockdb.format.segment import SegmentHeader
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.lsm.memtable import Memtable
@@ -161,19 +161,20 @@ class _Workshop:
         """Keep the chain up to the first damage, and return its end; save what is intact after it."""
         numbers = _segment_numbers(files)
         self._unpack_damaged(files, numbers)
+        records = 0
         for position, number in enumerate(numbers):
             buffer = _content(files, number)
-            damage = _first_damage(buffer, number, position, metadata)
+            damage, records = _first_damage(buffer, SegmentHeader(metadata.uuid, position, records), number)
             if damage is None:
                 continue
             if number == 0 and damage == 0:
                 raise Corruption(str(files.segment(0)), 0, "the header of the first chain file is damaged")
             self._salvage([buffer[damage:], *(_content(files, other) for other in numbers[position + 1 :])])
-            for other in numbers[position:]:
+            for other in reversed(numbers[position:]):
                 self._set_aside(files.packed(other))
                 self._set_aside(files.segment(other), copy=other == number and damage > 0)
             if damage == 0:
-                return self._end_in(files, number - 1)
+                return self._end_in(files, numbers[position - 1])
             self._truncate(files.segment(number), damage)
             self._note(
                 f"kept the chain of collection {metadata.name} up to byte {damage} of {files.segment(number).name}"
@@ -211,8 +212,9 @@ class _Workshop:
             json.dumps({"key": _text(key), "value": _text(value), "encoding": "base64"}) + "\n"
             for key, value in records
         ]
-        self._quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+        creation.make_root(self._door, self._quarantine)
         self._door.create(self._quarantine / "salvaged.jsonl", "".join(lines).encode())
+        self._door.force_directory(self._quarantine)
         self._result.salvaged += len(records)
         self._note(f"wrote {len(records)} intact records from after the damage to salvaged.jsonl; import it again")
 
@@ -228,8 +230,13 @@ class _Workshop:
         if not path.exists():
             return
         target = self._quarantine / path.relative_to(self._files.root)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (shutil.copy2 if copy else shutil.move)(path, target)
+        creation.make_root(self._door, target.parent)
+        if copy:
+            self._door.create(target, path.read_bytes())
+            self._door.force_directory(target.parent)
+        else:
+            self._door.rename(path, target)
+            self._door.force_directory(path.parent)
         self._result.quarantine = self._quarantine
 
     def _note(self, action: str) -> None:
@@ -250,20 +257,22 @@ def _content(files: CollectionFiles, number: int) -> bytes:
     return path.read_bytes() if path.exists() else packed.unpack(files.packed(number).read_bytes())
 
 
-def _first_damage(buffer: bytes, number: int, expected: int, metadata: Metadata) -> int | None:
-    """Where a chain file is no longer what was written; 0 where it does not even begin, None where it is intact."""
+def _first_damage(buffer: bytes, expected: SegmentHeader, number: int) -> tuple[int | None, int]:
+    """Where a chain file is no longer what was written, and how many records there are up to its end.
+
+    0 where it does not even begin as it should, None where it is intact.
+    """
+    records = expected.first_sequence
     try:
-        header = segment.decode(buffer)
-    except BadFrame:
-        return 0
-    if (header.collection, header.number, number) != (metadata.uuid, expected, expected):
-        return 0
-    try:
-        for _ in walk(buffer, segment.HEADER_BYTES, len(buffer)):
-            pass
+        if segment.decode(buffer) != expected or number != expected.number:
+            return 0, records
+        for _, _, frame in walk(buffer, segment.HEADER_BYTES, len(buffer)):
+            records += isinstance(frame, record.RecordFrame)
     except DamagedChain as error:
-        return error.offset
-    return None
+        return error.offset, records
+    except BadFrame:
+        return 0, records
+    return None, records
 
 
 def _intact_records(stretch: bytes) -> Iterator[tuple[bytes, bytes]]:

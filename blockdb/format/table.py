@@ -10,7 +10,8 @@ pages, each with its own check, so that a reader checks exactly what it touches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -90,9 +91,26 @@ def home_slot(key_hash: int, home_slots: int) -> int:
     return (key_hash >> HASH_SHIFT) * home_slots >> HASH_SHIFT
 
 
+def home_slots(hashes: array[int], count: int) -> Sequence[int]:
+    """`home_slot` for each hash, by one multiplication of a long integer.
+
+    Of every 64 bits of that integer the lower 32 hold the upper half of a hash, so that no product reaches the next.
+    """
+    halves = array("Q", memoryview(hashes).cast("B").cast("I")[1::2])
+    product = int.from_bytes(halves.tobytes(), "little") * count
+    return memoryview(product.to_bytes(8 * len(hashes), "little")).cast("I")[1::2]
+
+
 def word(key_hash: int, place: int) -> int:
     """What a slot holds for a key: the low 16 bits of its hash, then its place."""
     return (key_hash & FINGERPRINT_MASK) << FINGERPRINT_SHIFT | place
+
+
+def words(hashes: array[int], places: Sequence[int]) -> Sequence[int]:
+    """`word` for each hash and place, the bytes of both put together."""
+    together, fingerprints = bytearray(array("Q", places)), hashes.tobytes()
+    together[6::8], together[7::8] = fingerprints[0::8], fingerprints[1::8]
+    return memoryview(together).cast("Q")
 
 
 def page_checks(sections: bytes) -> bytes:

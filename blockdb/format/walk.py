@@ -55,7 +55,7 @@ def walk(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:
 
 
 def _commit_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
-    if offset + CHECK_BYTES >= stop:
+    if offset + CHECK_BYTES >= min(stop, len(buffer)):
         raise TornFrame("the file ends inside the check of a frame")
     type_ = buffer[offset + CHECK_BYTES]
     if type_ == RECORD:
@@ -95,15 +95,16 @@ def _batch_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
 def run_at(buffer: Buffer, start: int, stop: int) -> Run:
     """The plain records from `start` on, checked, alone or in batches, up to whatever else there is. O(bytes).
 
-    What else there is (the end, a seal, a redactable record, damage) `walk` tells; this is its quick half. A batch is in
-    the run with all of its records, or not at all.
+    What else there is (the end, a seal, a redactable record, damage) `walk` tells; this is its quick half. A batch is
+    in the run with all of its records, or not at all.
     """
     run = plain_run(buffer, start, stop)
     while (whole := _batch_run(buffer, run.end, stop)) is not None:
         alone = plain_run(buffer, whole.end, stop)
-        for column, first, second in zip(run[:3], whole[:3], alone[:3], strict=True):
-            column.extend(first)  # type: ignore[arg-type]
-            column.extend(second)  # type: ignore[arg-type]
+        for more in (whole, alone):
+            run.keys.extend(more.keys)
+            run.values.extend(more.values)
+            run.offsets.extend(more.offsets)
         run = run._replace(end=alone.end)
     return run
 

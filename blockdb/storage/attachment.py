@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final
 
 from blockdb.errors import Corruption
+from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_written
 from blockdb.format.walk import DamagedChain
@@ -17,7 +18,7 @@ from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.reader import Reader
-from blockdb.storage.recovery import recover
+from blockdb.storage.recovery import is_of_this_boot, recover
 from blockdb.storage.view import View
 
 FILES_CHECK_S: Final = 0.2
@@ -128,10 +129,13 @@ class Attachment(Reader):
         self.next_sequence = state.next_sequence
 
     def _map_mark(self) -> mmap | None:
+        """The mark to follow; None where it is damaged, or of a writer that went down with the machine."""
         try:
-            return self.door.map_read(self.files.mark)
+            buffer = self.door.map_read(self.files.mark)
+            mark = mark_format.decode(buffer)
         except (OSError, ValueError):
-            return None  # recovery notes that it is missing or empty
+            return None  # recovery notes that it is missing, empty or damaged
+        return buffer if mark.clean or is_of_this_boot(mark, self.door.boot_id()) else None
 
     def _look(self) -> tuple[object, object]:
         """What tells that files were replaced. Mapped memory makes the time of the mark change by itself."""

@@ -14,7 +14,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.place import OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, Step, bodies, walk, walk_part
+from blockdb.format.walk import DamagedChain, Run, Step, bodies, run_at, walk, walk_part
 from blockdb.layout import CollectionFiles, segment_numbers
 from blockdb.lsm.merge import Item
 from blockdb.storage.cache import Cache
@@ -42,6 +42,20 @@ class Stretch(NamedTuple):
         """Its records and seals. What was packed is complete, but batches may have been cut at the ends of chunks."""
         steps = walk_part if isinstance(self.buffer, bytes) else walk
         return steps(self.buffer, self.first, self.last)
+
+    def runs(self) -> Iterator[Run | Step]:
+        """The same, with plain records that follow each other taken together."""
+        offset = self.first
+        while offset < self.last:
+            run = run_at(self.buffer, offset, self.last)
+            if run.keys:
+                yield run
+            offset = run.end
+            for step in self._replace(first=offset).walk():
+                yield step
+                offset = step[1]
+                if isinstance(step[2], Seal):
+                    break  # behind it there are likely plain records
 
 
 class Chain:

@@ -142,4 +142,4 @@ def rows_of_memtable(memtable: Memtable) -> Rows:
     """The rows of the table of a memtable. O(n log n)."""
     keys, places = memtable.keys(), memtable.places
     by_key = sorted(range(len(keys)), key=keys.__getitem__)
-    return [keys[i] for i in by_key], [places[i] for i in by_key], memtable.seals
+    return [([keys[i] for i in by_key], [places[i] for i in by_key])], memtable.seals

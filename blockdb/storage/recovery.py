@@ -22,7 +22,7 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, Run, Step, run_at
+from blockdb.format.walk import DamagedChain, Run, Step
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import Frontier
@@ -73,19 +73,14 @@ class Recovered:
 
     def replaying(self, stretch: Stretch, flushed_sequence: int) -> Iterator[None]:
         """The same in steps: some records, then a pause, in which the memtable may be changed for another."""
-        base, buffer, offset, last = stretch
-        while offset < last:
-            run = run_at(buffer, offset, last)
-            if run.keys:
-                self._take_run(run, base, flushed_sequence)
-                yield
-            offset = run.end
-            for at, end, frame in stretch._replace(first=offset).walk():
+        base = stretch.base
+        for part in stretch.runs():
+            if isinstance(part, Run):
+                self._take_run(part, base, flushed_sequence)
+            else:
+                at, end, frame = part
                 self._take(base + at, base + end, frame, flushed_sequence)
-                offset = end
-                yield
-                if isinstance(frame, Seal):
-                    break  # behind it there are likely plain records
+            yield
 
     def _take_run(self, run: Run, base: int, flushed_sequence: int) -> None:
         places = list(map(base.__add__, run.offsets))
@@ -177,6 +172,11 @@ class Trust:
     """Where the log must end, if it was closed."""
 
 
+def is_of_this_boot(mark: Mark, boot_id: bytes) -> bool:
+    """Whether the machine has not gone down since the mark was made; no, where that is unknown."""
+    return mark.boot_id == boot_id and any(boot_id)
+
+
 def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
     """All that was written must be there, unless the machine went down since: then what was forced.
 
@@ -187,7 +187,7 @@ def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
         return Trust(flushed_place, rubbish=False, end=None)
     if mark.clean:
         return Trust(mark.written, rubbish=False, end=mark.written)
-    if mark.boot_id == boot_id and any(boot_id):
+    if is_of_this_boot(mark, boot_id):
         return Trust(mark.written, rubbish=False, end=None)
     return Trust(max(mark.forced, flushed_place), rubbish=True, end=None)
 

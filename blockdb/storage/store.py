@@ -28,7 +28,7 @@ from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
-from blockdb.storage.upkeep import Upkeep
+from blockdb.storage.upkeep import MAX_FROZEN, Upkeep
 from blockdb.storage.view import View
 from blockdb.storage.write_group import Write, WriteGroup
 
@@ -53,6 +53,7 @@ class Store(Reader):
         self.config = config
         self.duplicates = 0
         self.put_latency = Histogram()
+        self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self._writing = Lock()
         self._room = Condition(self._writing)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
@@ -183,7 +184,7 @@ class Store(Reader):
         self.next_sequence = sequence + 1
         if self._open_block.add(body, place):
             self._seals.seal()
-        if active.size_bytes >= self.config.memtable_size_limit:
+        if active.size_bytes >= self._full_bytes:
             self._make_room()
         return sequence
 
@@ -248,7 +249,7 @@ class Store(Reader):
         self.next_sequence = first + len(keys)
         if self._open_block.add_many(bodies, places):
             self._seals.seal()
-        if self._active.size_bytes >= self.config.memtable_size_limit:
+        if self._active.size_bytes >= self._full_bytes:
             self._make_room()
         return range(first, first + len(keys))
 

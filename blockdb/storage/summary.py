@@ -34,7 +34,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         open_block_bytes=open_bytes,
         head_hash=reader.head_hash,
         memtable_records=len(view.memtables[0]),
-        memtable_bytes=view.memtables[0].size_bytes,
+        memtable_bytes=sum(memtable.size_bytes for memtable in view.memtables),
         frozen_memtables=len(view.memtables) - 1,
         tables=tables,
         log_bytes=reader.log_bytes(),

@@ -8,15 +8,16 @@ the reason there.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from blockdb.format.record import RecordFrame
 from blockdb.format.table import TableHeader
+from blockdb.format.walk import Run as ChainRun
 from blockdb.layout import CollectionFiles
-from blockdb.lsm.builder import build
-from blockdb.lsm.merge import PositionCursor, merge
+from blockdb.lsm.builder import Run, build
+from blockdb.lsm.merge import LAST_WINDOW, PositionCursor, merge
 from blockdb.lsm.table import Table
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
@@ -25,8 +26,8 @@ from blockdb.storage.process import run_python
 WORTHWHILE_RECORDS: Final = 20_000
 """Starting a process takes as long as building a table of about so many records."""
 
-Rows = tuple[Sequence[bytes], Sequence[int], Sequence[int]]
-"""Keys in order, their places, and the places of the seals: what a table is built from."""
+Rows = tuple[Iterable[Run], Sequence[int]]
+"""Runs of keys in order with their places, and the places of the seals: what a table is built from."""
 
 
 class Entries:
@@ -50,25 +51,27 @@ class Entries:
 
 def rows_of_chain(chain: Chain, first_place: int, end_place: int) -> Rows:
     """The rows of the table over all records between two places of the chain. O(n log n)."""
-    placed: list[tuple[bytes, int]] = []
+    place_of: dict[bytes, int] = {}
     seals: list[int] = []
-    for place, _, frame in chain.walk(first_place, end_place):
-        if isinstance(frame, RecordFrame):
-            placed.append((frame.key, place))
-        else:
-            seals.append(place)
-    placed.sort()
-    return [key for key, _ in placed], [place for _, place in placed], seals
+    for stretch in chain.stretches(first_place, end_place):
+        for part in stretch.runs():
+            if isinstance(part, ChainRun):
+                place_of.update(zip(part.keys, map(stretch.base.__add__, part.offsets), strict=True))
+                continue
+            offset, _, frame = part
+            if isinstance(frame, RecordFrame):
+                place_of[frame.key] = stretch.base + offset
+            else:
+                seals.append(stretch.base + offset)
+    keys = sorted(place_of)
+    return [(keys, list(map(place_of.__getitem__, keys)))], seals
 
 
 def rows_of_tables(tables: Sequence[Table]) -> Rows:
-    """The rows of the table that several neighbouring ones make. O(n log k)."""
-    keys: list[bytes] = []
-    places: list[int] = []
-    for run in merge([PositionCursor(Entries(table), 0, reverse=False) for table in tables]):
-        keys.extend([key for key, _ in run])
-        places.extend([place for _, place in run])
-    return keys, places, [seal for table in tables for seal in table.seals()]
+    """The rows of the table that several neighbouring ones make. O(n log k), a window of each at a time."""
+    runs = merge([PositionCursor(Entries(table), 0, reverse=False, window=LAST_WINDOW) for table in tables])
+    columns = (([key for key, _ in run], [place for _, place in run]) for run in runs)
+    return columns, [seal for table in tables for seal in table.seals()]
 
 
 def build_in_process(files: CollectionFiles, header: TableHeader, tables: Sequence[int], target: Path) -> bool:

@@ -19,8 +19,8 @@ from blockdb.storage.packed import Packer
 from blockdb.storage.reader import Reader
 from blockdb.storage.statistics import Histogram
 
-MAX_FROZEN: Final = 2
-"""A writer that would freeze one more memtable than this waits: memory stays bounded."""
+MAX_FROZEN: Final = 1
+"""A writer that would freeze one more memtable than this waits: one fills while the other is written."""
 
 RETRY_S: Final = 1.0
 """How long after a failure a memtable is tried again."""

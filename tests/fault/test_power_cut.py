@@ -11,18 +11,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
+import blockdb
 from blockdb.format.mark import GUARD, WRITTEN_WORD
 from blockdb.storage.log import Log
 from tests.fault.crash.disk import Disk, Reserve, Resize, Write, edited
-from tests.fault.crash.judge import Broken, Judge, Level, assert_nothing_missed
+from tests.fault.crash.judge import NAME, Broken, Judge, Level, assert_nothing_missed, boot_id_of, lay_out, served_by
 from tests.fault.crash.lives import LIVES, lived
 from tests.fault.crash.recorder import RecordingDoor, unknown_calls
-from tests.fault.crash.states import Effort, power_cuts
+from tests.fault.crash.states import Crash, Effort, crashes, power_cuts
+from tests.storage.doors import open_through
 
 MEMORY = Path("/dev/shm")
 
@@ -34,8 +37,11 @@ def work(tmp_path: Path) -> Iterator[Path]:
         yield Path(directory)
 
 
-QUICK = Level(Effort(cuts=2, outcomes=3))
-QUICK_STATES = 250
+UNREAD = pytest.mark.xfail(strict=True, reason="the audit does not read packed chain files", raises=Broken)
+NAMES = [pytest.param(name, marks=UNREAD) if name == "packing" else name for name in LIVES]
+
+QUICK = Level(Effort(cuts=1, outcomes=3))
+QUICK_STATES = 180
 ALL = Level(Effort(cuts=200, outcomes=150))
 ALL_STATES = 3_000
 
@@ -50,22 +56,47 @@ def try_life(work: Path, name: str, level: Level, going_on: float) -> int:
     return judge.distinct
 
 
-@pytest.mark.parametrize("name", LIVES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_crash_at_any_operation(work: Path, name: str) -> None:
-    assert try_life(work, name, QUICK, going_on=0.2) >= QUICK_STATES
+    assert try_life(work, name, QUICK, going_on=0.1) >= QUICK_STATES
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("name", LIVES)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_state_after_a_crash_at_any_operation(work: Path, name: str) -> None:
     assert try_life(work, name, ALL, going_on=1) >= ALL_STATES
 
 
-@pytest.mark.xfail(strict=True, reason="the directory that a database is made in is not forced", raises=Broken)
 def test_the_directory_of_a_new_database(work: Path) -> None:
     with lived("forced", work / "life", made=False) as life:
         judge = Judge(work, 1, **life.settings)
         judge.try_life(life.door, [QUICK])
+
+
+def read_without_writing(crash: Crash, root: Path, settings: dict[str, Any]) -> None:
+    """Attach to what a power cut left behind, and audit it, before anybody opened it for writing. Raises Broken."""
+    lay_out(crash.disk.image(), root)
+    door = RecordingDoor(root, boot_id=boot_id_of(2))
+    try:
+        with open_through(door, root / NAME, read_only=True, **settings) as db:
+            served = served_by(db, crash)
+        problems = blockdb.verify(root / NAME).problems
+    except Exception as error:
+        raise Broken(f"{crash.story}: {error!r}") from error
+    finally:
+        shutil.rmtree(root)
+    if len(served) < crash.owed or problems:
+        raise Broken(f"{crash.story}: {crash.owed} commits are owed, {len(served)} are served; {problems[:2]}")
+
+
+@pytest.mark.xfail(strict=True, reason="readers and the audit take an unforced end for damage", raises=Broken)
+@pytest.mark.parametrize("name", ["unforced", "now and then"])
+def test_reading_and_auditing_after_a_power_cut(work: Path, name: str) -> None:
+    """None of these states is damage, so neither a reader nor the audit may call it that."""
+    with lived(name, work / "life") as life:
+        for crash in crashes(life.door.start, life.door.journal, QUICK.effort, Random(1)):
+            if crash.rebooted and any(path.endswith("/collections.toml") for path in crash.disk.names()):
+                read_without_writing(crash, work / "state", life.settings)
 
 
 # ── the recorder and the checker themselves ──────────────────────────────────────────────────────────────────────
@@ -124,7 +155,7 @@ class NeverForcesDirectories(RecordingDoor):
 @pytest.mark.parametrize("lie", [SkipsForces, RenamesBeforeData, NeverForcesDirectories])
 def test_a_lie_about_the_disk_is_found(work: Path, lie: type[RecordingDoor]) -> None:
     with lived("now and then", work / "life", lie) as life, pytest.raises(Broken):
-        Judge(work, 1, **life.settings).try_life(life.door, [QUICK])
+        Judge(work, 1, going_on=0, **life.settings).try_life(life.door, [QUICK])
 
 
 @contextmanager
@@ -146,15 +177,16 @@ def test_a_mark_that_is_ahead_of_the_log_is_found(work: Path) -> None:
         lived("now and then", work / "life") as life,
         pytest.raises(Broken, match="killed at"),
     ):
-        Judge(work, 1, **life.settings).try_life(life.door, [QUICK])
+        Judge(work, 1, going_on=0, **life.settings).try_life(life.door, [QUICK])
 
 
 def test_the_same_state_is_opened_once(work: Path) -> None:
-    with lived("forced", work / "life") as life:
+    few = Level(Effort(0, 1))
+    with lived("unforced", work / "life") as life:
         judge = Judge(work, 1, going_on=0, **life.settings)
-        judge.try_life(life.door, [QUICK])
-        first = judge.distinct
-        judge.try_life(life.door, [Level(Effort(0, 2))])
-    assert judge.counts["tried"] > first
-    assert sum(1 for _ in work.iterdir()) == 1, "states are removed once they were tried"
-    shutil.rmtree(work / "life")
+        judge.try_life(life.door, [few])
+        once = judge.distinct
+        judge.try_life(life.door, [few])
+    assert judge.distinct == once
+    assert judge.counts["tried"] > 2 * once
+    assert [path.name for path in work.iterdir()] == ["life"], "states are removed once they were tried"

@@ -33,7 +33,7 @@ def build_table(
     place_of = {key: 48 + 10 * number for number, key in enumerate(values)}
     chain = {place_of[key]: (key, value) for key, value in values.items()}
     ordered = sorted(values)
-    data = build(DESCRIPTION, ordered, [place_of[key] for key in ordered], seals)
+    data = build(DESCRIPTION, [(ordered, [place_of[key] for key in ordered])], seals)
     return Table(damage(data), "7.sst", DictChain(chain)), chain
 
 
