@@ -10,8 +10,8 @@ from blockdb.format.limits import TABLE_MAX_SLOTS
 from blockdb.format.table import TableHeader, encode, home_slots, words
 from blockdb.lsm.bloom import filter_of, key_hash, save
 
-HOME_SLOTS_PER_RECORD: Final = 4 / 3
-"""Three quarters of the slots are used: a search looks at 2.5 of them on average, and a record costs 10.7 bytes."""
+HOME_SLOTS_PER_RECORD: Final = 5 / 4
+"""Four fifths of the slots are used: a search looks at three of them on average, and a record costs 10 bytes."""
 
 
 PARTITION_RECORDS: Final = 1 << 20

@@ -151,6 +151,11 @@ class Table:
             self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
         return self.item_at(self._words[slot] & PLACE_MASK)[0]
 
+    def words(self) -> memoryview:
+        """All slots, every page of them checked. O(slots)."""
+        self._check_range(HEADER_BYTES, self._order_offset)
+        return self._words
+
     def seals(self) -> list[int]:
         """The places of the block seals among the table's records, in order."""
         self._check_range(self.header.seals_offset, self.header.filter_offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from os import urandom
 from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
@@ -304,7 +305,7 @@ class Store(Reader):
         replay = ReplayPoint(block.first_place or end, self.next_sequence - len(block), self._seals.head_place)
         frozen = Frozen(self._active, end, replay)
         self._active = Memtable(self.next_sequence, self.blocks, end)
-        self.view = View((self._active, *self.view.memtables), self.view.tables)
+        self.view = replace(self.view, memtables=(self._active, *self.view.memtables))
         self.upkeep.add(frozen)
 
     # Ahead of time, and at the end.

@@ -11,6 +11,7 @@ from typing import Final
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, WritesStopped
 from blockdb.lsm import tiers
+from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.table import Table
 from blockdb.storage.background import Worker
 from blockdb.storage.log import Log
@@ -21,6 +22,9 @@ from blockdb.storage.statistics import Histogram
 
 MAX_FROZEN: Final = 1
 """A writer that would freeze one more memtable than this waits: one fills while the other is written."""
+
+WORTHWHILE_TABLES: Final = 3
+"""With fewer tables, asking the filter of each is as quick as asking one for all."""
 
 RETRY_S: Final = 1.0
 """How long after a failure a memtable is tried again."""
@@ -124,6 +128,10 @@ class Upkeep:
         frozen = self._frozen[0]
         self._log.force(frozen.end_place)
         table = self._tables.write(frozen)
+        filter_ = self._reader.view.filter
+        if filter_ is not None and filter_.records + len(table) <= filter_.capacity:
+            for _ in filter_.add(table):
+                pass
         with self._room:
             self._frozen.popleft()
             self._reader.view = self._reader.view.flushed(frozen.memtable, table)
@@ -150,6 +158,21 @@ class Upkeep:
             for number in self._packer.pack(self._log.segment):
                 self._reader.chain.repacked(number)
 
+    def _filter_keys(self) -> None:
+        """Where there are many tables and no filter over all of them, make one, with room for as many keys again."""
+        reader = self._reader
+        if reader.view.filter is not None or len(reader.view.tables) < WORTHWHILE_TABLES:
+            return
+        filter_ = KeyFilter(2 * reader.view.table_records)
+        while filter_.records < reader.view.table_records:
+            for table in reader.view.tables:
+                if table.header.first_sequence >= filter_.records:
+                    for _ in filter_.add(table):
+                        if reader.closed:
+                            return
+        with self._room:
+            reader.view = reader.view.filtered(filter_)
+
     # What the threads do.
 
     def _force_in_background(self) -> None:
@@ -171,6 +194,7 @@ class Upkeep:
                     pass
                 if not self._reader.closed:
                     self._pack()
+                    self._filter_keys()
                 self._merging_failure = None
         except BlockDBError as error:
             self._merging_failure = error  # reads go on; the next flush has it tried again

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from blockdb.lsm.bloom import key_hash
+from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import FIRST_WINDOW, LAST_WINDOW, Cursor, Item, PositionCursor, Source, merge, split
 from blockdb.lsm.table import Table
@@ -146,15 +148,28 @@ class View:
 
     memtables: tuple[Memtable, ...]
     tables: tuple[Table, ...]
+    filter: KeyFilter | None = None
+    """Over all keys of the tables, where there is one."""
 
     def flushed(self, memtable: Memtable, table: Table) -> View:
         """The view once the oldest memtable is a table."""
-        return View(tuple(other for other in self.memtables if other is not memtable), (*self.tables, table))
+        memtables = tuple(other for other in self.memtables if other is not memtable)
+        return View(memtables, (*self.tables, table)).filtered(self.filter)
 
     def merged(self, parts: Sequence[Table], whole: Table) -> View:
         """The view once neighbouring tables are one."""
         at = self.tables.index(parts[0])
-        return View(self.memtables, (*self.tables[:at], whole, *self.tables[at + len(parts) :]))
+        return replace(self, tables=(*self.tables[:at], whole, *self.tables[at + len(parts) :]))
+
+    def filtered(self, filter_: KeyFilter | None) -> View:
+        """The view with a filter over its tables; with none, where that filter does not have all of their keys."""
+        covers = filter_ is not None and filter_.records >= self.table_records
+        return replace(self, filter=filter_ if covers else None)
+
+    @property
+    def table_records(self) -> int:
+        """How many records are in tables: the first ones."""
+        return self.tables[-1].header.first_sequence + len(self.tables[-1]) if self.tables else 0
 
     def find(self, key: bytes) -> tuple[int, bytes] | None:
         """The place of a key's record and its value, or None. O(memtables + tables)."""
@@ -167,6 +182,8 @@ class View:
     def find_in_tables(self, key: bytes) -> tuple[int, bytes] | None:
         """The same for a key that is in no memtable. O(tables)."""
         hashed = key_hash(key)
+        if self.filter is not None and not self.filter.may_contain(hashed):
+            return None
         for table in self.tables:
             if hashed in table.filter:
                 found = table.find(key, hashed)
@@ -192,6 +209,9 @@ class View:
                 return next(key for key in keys if key in memtable.index)
         if self.tables:
             hashes = list(map(key_hash, keys))
+            if self.filter is not None:
+                keys = list(compress(keys, map(self.filter.may_contain, hashes)))
+                hashes = list(map(key_hash, keys))
             for table in self.tables:
                 stored = table.first_of(keys, hashes)
                 if stored is not None:

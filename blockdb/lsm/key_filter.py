@@ -1,0 +1,81 @@
+"""One filter over the keys of all tables: a new key is ruled out by one question, however many tables there are.
+
+It is made from the words of the tables alone, without a look at the chain. Of a key's hash a word has the lowest 16
+bits, and its slot tells the highest ones, nearly: it is at the home that follows from them, or a few slots behind. So a
+key's mark is the number of the bucket that its home lies in, of 1,024, and those 16 bits. A word that may have come
+from the bucket before leaves a mark for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+from rbloom import Bloom
+
+from blockdb.format.table import FINGERPRINT_MASK, FINGERPRINT_SHIFT
+from blockdb.lsm.bloom import FALSE_POSITIVES
+from blockdb.lsm.table import Table
+
+_BUCKET_BITS: Final = 10
+_BUCKETS: Final = 1 << _BUCKET_BITS
+_BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
+_MARK_SHIFT: Final = 16
+STEP_MARKS: Final = 8192
+"""So many marks are taken at a time: nobody who shares the interpreter waits for longer than a millisecond."""
+
+
+class KeyFilter:
+    """The keys of the first `records` records of a collection. Grows with its tables; kept in memory alone.
+
+    One thread at a time adds, any number ask meanwhile.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.records = 0
+        self._bloom = Bloom(capacity, FALSE_POSITIVES)
+
+    def may_contain(self, key_hash: int) -> bool:
+        """No, if no key with this hash was added; yes wrongly for about one key in fifty of a million. O(1)."""
+        return (key_hash >> _BUCKET_SHIFT << _MARK_SHIFT | key_hash & FINGERPRINT_MASK) in self._bloom
+
+    def add(self, table: Table) -> Iterator[None]:
+        """Add the keys of the table that follows, in steps. O(n). Raises Corruption where its slots are damaged."""
+        marks = _marks(table)
+        for start in range(0, len(marks), STEP_MARKS):
+            self._bloom.update(marks[start : start + STEP_MARKS])
+            yield
+        self._bloom.update(_marks_of_neighbours(table))
+        self.records = table.header.first_sequence + len(table)
+
+
+def _first_slot(bucket: int, home_slots: int) -> int:
+    """The first slot whose home hashes all lie in this bucket or a later one."""
+    return -(-(bucket * home_slots) // _BUCKETS)
+
+
+def _marks(table: Table) -> memoryview:
+    """For each slot, the mark of its word, taken to be at home. An empty slot leaves one too, and little harm."""
+    words = table.words().tobytes()
+    firsts = [_first_slot(bucket, table.header.home_slots) for bucket in range(_BUCKETS)]
+    counts = [after - first for first, after in pairwise([*firsts, table.header.slots])]
+    marks = bytearray(len(words) // 2)
+    marks[0::4], marks[1::4] = words[6::8], words[7::8]
+    marks[2::4] = b"".join(bytes([bucket & 255]) * count for bucket, count in enumerate(counts))
+    marks[3::4] = b"".join(bytes([bucket >> 8]) * count for bucket, count in enumerate(counts))
+    return memoryview(marks).cast("I")
+
+
+def _marks_of_neighbours(table: Table) -> Iterator[int]:
+    """The marks of words whose key may lie in another bucket than their slot does."""
+    words, slots = table.words(), table.header.slots
+    for bucket in range(1, _BUCKETS):
+        slot = _first_slot(bucket, table.header.home_slots)
+        if not slot or not words[slot - 1]:
+            continue
+        yield bucket << _MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
+        while slot < slots and (word := words[slot]):  # these may have been at home before the bucket began
+            yield (bucket - 1) << _MARK_SHIFT | word >> FINGERPRINT_SHIFT
+            slot += 1
