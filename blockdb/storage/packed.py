@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mmap import mmap
 from os import getpid
 from pathlib import Path
+from typing import Final
 
 from blockdb.errors import Corruption
 from blockdb.format import packed, segment
@@ -16,6 +17,9 @@ from blockdb.layout import ZSTD, CollectionFiles
 from blockdb.storage.cache import Cache
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.process import run_python
+
+WORTHWHILE_BYTES: Final = 4 * 1024 * 1024
+"""Starting a process takes as long as packing a chain file of about this size."""
 
 
 class PackedFile:
@@ -96,11 +100,16 @@ class Packer:
     def _pack(self, number: int) -> None:
         target = self._files.packed(number)
         temporary = target.with_name(f"{target.name}.{getpid()}.tmp")
-        job = {"root": str(self._files.root.absolute()), "collection": self._collection.hex(), "number": number}
-        if not run_python("blockdb.storage.packed", json.dumps(job | {"target": str(temporary.absolute())})):
+        is_large = self._door.size(self._files.segment(number)) >= WORTHWHILE_BYTES
+        if not (is_large and self._pack_in_process(number, temporary)):
             write_packed(self._door, self._files, self._collection, number, temporary)
         self._door.rename(temporary, target)
         self.written_bytes += self._door.size(target)
+
+    def _pack_in_process(self, number: int, target: Path) -> bool:
+        root, collection = str(self._files.root.absolute()), self._collection.hex()
+        job = {"root": root, "collection": collection, "number": number, "target": str(target.absolute())}
+        return run_python("blockdb.storage.packed", json.dumps(job))
 
 
 def write_packed(door: Door, files: CollectionFiles, collection: bytes, number: int, target: Path) -> None:
