@@ -14,7 +14,7 @@ LINKS := .make/packages
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: demo test check lint torture snapshots pictures bench clean help
+.PHONY: demo test check lint torture planted snapshots pictures bench clean help
 
 demo: $(VENV)/.ready  ## open the explorer on real records, with a live writer
 	@$(BIN)/blockdb-tui --demo $(ARGS)
@@ -32,6 +32,9 @@ lint: $(VENV)/.ready-dev $(LINKS)  ## style, types and the import contract
 
 torture: $(VENV)/.ready-dev  ## run the long tests: kills, flipped bytes, hostile input
 	@$(PYTEST) -m torture --timeout 1800 $(ARGS)
+
+planted: $(VENV)/.ready-dev  ## plant bugs in copies of the engine, and see that the tests find them
+	@$(PYTEST) -m "" --timeout 1800 tests/planted $(ARGS)
 
 snapshots: $(VENV)/.ready-dev  ## take the screens' snapshots anew; look at the difference before you commit it
 	@$(PYTEST) -n 0 tests/tui --snapshot-update $(ARGS)

@@ -52,7 +52,21 @@ def test_imports_point_down() -> None:
     assert code == 0, words
 
 
-ROOMS = ["audit", "commands", "config", "database", "errors", "format", "layout", "ledger", "lsm", "storage", "types"]
+ROOMS = [
+    "audit",
+    "commands",
+    "config",
+    "database",
+    "errors",
+    "format",
+    "layout",
+    "ledger",
+    "lsm",
+    "machine",
+    "process",
+    "storage",
+    "types",
+]
 BROKEN_WALLS = {
     "blockdb/format/broken.py": "import blockdb.ledger",
     "blockdb/ledger/broken.py": "import blockdb.lsm",

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from mmap import mmap
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import UUID
 
+from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import Cancelled, ChainAudit
-from blockdb.audit.files import map_file, read_values
+from blockdb.audit.doubt import Doubt
+from blockdb.audit.files import map_file, map_segment, read_values
 from blockdb.audit.findings import Findings
+from blockdb.audit.stretch import Chain
 from blockdb.audit.tables import TableAudit, open_table
 from blockdb.errors import DatabaseNotFound
 from blockdb.format import mark as mark_format
+from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
 from blockdb.format.segment import HEADER_BYTES
-from blockdb.layout import SEGMENT_SUFFIX, CollectionFiles, DatabaseFiles, number_of
+from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.ledger.signature import Signer, key_id_of
+from blockdb.machine import boot_id
 from blockdb.types import Progress, Report
 
 ProgressCallback = Callable[[Progress], None]
@@ -57,6 +61,7 @@ class _Run:
         self._progress = progress
         self._cancel = cancel
         self.findings = Findings(files.root)
+        self._told = (0, 0)
         self.records = 0
         self.blocks = 0
 
@@ -99,17 +104,44 @@ class _Run:
         segments = self._segments(files)
         if segments is None:
             return
-        end = self._end(files, mark, segments)
+        end, forced = self._end(files, mark, segments), self._forced(mark, manifest)
         total = (manifest or {}).get("flushed_sequence", 0)
         watched = (manifest or {"replay": {"sequence": 0}})["replay"]["sequence"]
-        chain = ChainAudit(collection, public_keys, tables, self.findings, self._teller(total), watched)
-        try:
-            chain.run(segments, end)
-        finally:
-            self.records += chain.records
-            self.blocks += chain.blocks
+        buffers = [buffer for _, buffer in segments]
+        tell = self._teller(total)
+        bulk = BulkAudit(Chain(collection, public_keys, buffers), tables, files, tell, watched)
+        exact = ChainAudit(collection, public_keys, tables, self.findings, tell, watched)
+        chain = self._audited(bulk, exact, segments, end, forced)
         if chain.intact and manifest is not None:
             self._check_manifest(files, manifest, chain, tables)
+
+    def _audited(
+        self,
+        bulk: BulkAudit,
+        exact: ChainAudit,
+        segments: list[tuple[Path, Buffer]],
+        end: int | None,
+        forced: int | None,
+    ) -> BulkAudit | ChainAudit:
+        """Audit the chain and its tables: in bulk, and where that leaves a doubt, record by record."""
+        if end is not None:
+            try:
+                bulk.run(end)
+            except Doubt:
+                bulk.records = bulk.blocks = 0
+            else:
+                return bulk
+            finally:
+                self._count(bulk)
+        try:
+            exact.run(segments, end, forced)
+        finally:
+            self._count(exact)
+        return exact
+
+    def _count(self, chain: BulkAudit | ChainAudit) -> None:
+        self.records += chain.records
+        self.blocks += chain.blocks
 
     def _mark(self, files: CollectionFiles, collection: bytes) -> Mark | None:
         wrong = "the mark belongs to another collection"
@@ -126,9 +158,9 @@ class _Run:
         self.findings.add(files.mark, wrong)
         return None
 
-    def _end(self, files: CollectionFiles, mark: Mark | None, segments: list[tuple[Path, mmap]]) -> int | None:
+    def _end(self, files: CollectionFiles, mark: Mark | None, segments: list[tuple[Path, Buffer]]) -> int | None:
         """Where the audit ends: at what was written, as far as the mark can be believed; else at the last byte."""
-        if mark is None:
+        if mark is None or self._is_cut_off(mark):
             return None
         last = len(segments) - 1
         if mark.written >> 32 > last:
@@ -141,15 +173,25 @@ class _Run:
             self.findings.add(segments[last][0], "the chain file does not have the size that it had when it was closed")
         return mark.written if mark.clean or mark.written >> 32 == last else None
 
-    def _segments(self, files: CollectionFiles) -> list[tuple[Path, mmap]] | None:
-        names = sorted(path.name for path in files.chain.iterdir()) if files.chain.is_dir() else []
-        numbers = [number for name in names if (number := number_of(name, SEGMENT_SUFFIX)) is not None]
+    def _forced(self, mark: Mark | None, manifest: dict[str, Any] | None) -> int | None:
+        """Up to where a power cut left everything on the disk; None where there was none."""
+        if mark is None or not self._is_cut_off(mark):
+            return None
+        return max(mark.forced, int((manifest or {}).get("flushed_place", 0)))
+
+    @staticmethod
+    def _is_cut_off(mark: Mark) -> bool:
+        """Whether the machine went down under the writer: then the mark may be older than the chain, or younger."""
+        return not mark.clean and not mark.is_of(boot_id())
+
+    def _segments(self, files: CollectionFiles) -> list[tuple[Path, Buffer]] | None:
+        names = [path.name for path in files.chain.iterdir()] if files.chain.is_dir() else []
         segments = []
-        for number in range(max(len(numbers), 1)):
-            buffer = map_file(files.segment(number), self.findings)
-            if buffer is None:
+        for number in range(max(len(segment_numbers(names)), 1)):
+            found = map_segment(files, number, self.findings)
+            if found is None:
                 return None
-            segments.append((files.segment(number), buffer))
+            segments.append(found)
         return segments
 
     def _tables(self, files: CollectionFiles, manifest: dict[str, Any] | None, collection: bytes) -> list[TableAudit]:
@@ -165,7 +207,11 @@ class _Run:
         return tables
 
     def _check_manifest(
-        self, files: CollectionFiles, manifest: dict[str, Any], chain: ChainAudit, tables: list[TableAudit]
+        self,
+        files: CollectionFiles,
+        manifest: dict[str, Any],
+        chain: BulkAudit | ChainAudit,
+        tables: list[TableAudit],
     ) -> None:
         covered = 0
         for table in tables:
@@ -187,7 +233,7 @@ class _Run:
             if self._cancel is not None and self._cancel():
                 raise Cancelled
             if self._progress is not None:
-                done = self.records + records
-                self._progress(Progress(done, max(total, done), self.blocks + blocks))
+                self._told = max(self._told, (self.records + records, self.blocks + blocks))
+                self._progress(Progress(self._told[0], max(total, self._told[0]), self._told[1]))
 
         return tell

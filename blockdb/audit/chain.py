@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from mmap import mmap
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from blockdb.audit.findings import Findings
 from blockdb.audit.tables import TableAudit
 from blockdb.format import segment
 from blockdb.format.block import Seal
+from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
 from blockdb.format.place import PLACE_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame, key_at
@@ -60,13 +60,14 @@ class ChainAudit:
         self._tables = list(tables)
         self._findings = findings
         self._progress = progress
-        self._segments: list[tuple[Path, mmap]] = []
+        self._segments: list[tuple[Path, Buffer]] = []
         self._pending = Pending([], [], [], [])
         self._frontier = Frontier()
         self._astray = False
         self._told_root = EMPTY_ROOT
         self._head = Head()
         self._keys_in_no_table: set[bytes] = set()
+        self._forced = PLACE_MASK
         self.watched_sequence = watched_sequence
         self.watched_places = (0, PLACE_MASK)
         self.records = 0
@@ -79,9 +80,14 @@ class ChainAudit:
         """How many blocks were recomputed and found to follow from those before."""
         return self._head.next_number
 
-    def run(self, segments: list[tuple[Path, mmap]], end: int | None) -> None:
-        """Audit the chain files; nothing after the place `end` is looked at. Raises Cancelled by way of `progress`."""
+    def run(self, segments: list[tuple[Path, Buffer]], end: int | None, forced: int | None = None) -> None:
+        """Audit the chain files; nothing after the place `end` is looked at. Raises Cancelled by way of `progress`.
+
+        Without an end, a commit that was cut short at the very end is no damage; nor, where `forced` says what a power
+        cut left on the disk, is whatever stands behind that.
+        """
         self._segments = segments
+        self._forced = PLACE_MASK if forced is None else forced
         for number, (path, buffer) in enumerate(segments):
             if not self._check_header(path, buffer, number):
                 return
@@ -97,7 +103,7 @@ class ChainAudit:
         for table in self._tables:
             table.finish(self._key_at)
 
-    def _check_header(self, path: Path, buffer: mmap, number: int) -> bool:
+    def _check_header(self, path: Path, buffer: Buffer, number: int) -> bool:
         try:
             header = segment.decode(buffer)
         except BadFrame as error:
@@ -117,7 +123,7 @@ class ChainAudit:
         return True
 
     def _walk(
-        self, number: int, path: Path, buffer: mmap, stop: int, open_ended: bool
+        self, number: int, path: Path, buffer: Buffer, stop: int, open_ended: bool
     ) -> Iterator[tuple[int, Path, RecordFrame | Seal]]:
         base = place_of(number, 0)
         try:
@@ -125,7 +131,8 @@ class ChainAudit:
                 yield base + offset, path, frame
         except DamagedChain as error:
             last = number == len(self._segments) - 1
-            if not (open_ended and last and error.torn):  # what a killed writer left behind is no damage
+            unsure = error.torn or base + error.offset >= self._forced
+            if not (open_ended and last and unsure):
                 self._damage(path, error.offset, str(error))
 
     def _damage(self, path: Path, offset: int, what: str) -> None:
@@ -214,5 +221,9 @@ class ChainAudit:
         return None if told == found else f"block {number} tells other sizes, times or places than its records have"
 
     def _key_at(self, place: int) -> bytes:
+        """The key there; none where there is no record, which is a wrong place and told as a wrong order."""
         number, offset = split_place(place)
-        return key_at(self._segments[number][1], offset)
+        try:
+            return key_at(self._segments[number][1], offset)
+        except (BadFrame, IndexError):
+            return b""

@@ -24,10 +24,10 @@ class TableAudit:
         self.header = header
         self._findings = findings
         view = memoryview(buffer)
-        self._words = view[HEADER_BYTES : header.order_offset].cast("Q")
-        self._order = view[header.order_offset : header.order_offset + header.records * 4].cast("I")
-        self._seals = view[header.seals_offset : header.filter_offset].cast("Q").tolist()
-        self._bloom = Bloom.load_bytes(buffer[header.filter_offset : header.checks_offset], same_number)
+        self.words = view[HEADER_BYTES : header.order_offset].cast("Q")
+        self.order = view[header.order_offset : header.order_offset + header.records * 4].cast("I")
+        self.seals = view[header.seals_offset : header.filter_offset].cast("Q").tolist()
+        self.bloom = Bloom.load_bytes(buffer[header.filter_offset : header.checks_offset], same_number)
         self._seals_seen: list[int] = []
 
     def covers(self, sequence: int) -> bool:
@@ -39,7 +39,7 @@ class TableAudit:
         hashed = xxh3_64_intdigest(key)
         wanted = word(hashed, place)
         slot = home_slot(hashed, self.header.home_slots)
-        words = self._words
+        words = self.words
         while words[slot] != wanted:
             if not words[slot]:
                 self._findings.add(
@@ -47,17 +47,17 @@ class TableAudit:
                 )
                 return
             slot += 1
-        if hashed not in self._bloom:
+        if hashed not in self.bloom:
             self._findings.add(self.path, "the Bloom filter denies the record", block=block, sequence=sequence, key=key)
 
     def earlier(self, key: bytes, place: int, key_at: Callable[[int], bytes]) -> bool:
         """Whether the table has the key at an earlier place than this one."""
         hashed = xxh3_64_intdigest(key)
-        if hashed not in self._bloom:
+        if hashed not in self.bloom:
             return False
         slot = home_slot(hashed, self.header.home_slots)
         fingerprint = word(hashed, 0)
-        while found := self._words[slot]:
+        while found := self.words[slot]:
             other = found & PLACE_MASK
             if found == fingerprint | other and other < place and key_at(other) == key:
                 return True
@@ -70,13 +70,13 @@ class TableAudit:
 
     def finish(self, key_at: Callable[[int], bytes]) -> None:
         """Every record was seen: now nothing else may be in the table, and its order must be that of the keys."""
-        words = self._words.tolist()
+        words = self.words.tolist()
         if len(words) - words.count(0) != self.header.records:
             self._findings.add(self.path, "the table leads to records that the chain does not have")
-        if self._seals != self._seals_seen:
+        if self.seals != self._seals_seen:
             self._findings.add(self.path, "the table does not name the seals that the chain has")
         previous = b""
-        for slot in self._order:
+        for slot in self.order:
             if slot >= len(words) or not words[slot]:
                 self._findings.add(self.path, "the key order names an empty slot")
                 return

@@ -76,16 +76,18 @@ def _activity(found: Statistics) -> tuple[tuple[str, str], ...]:
         ("Force latency", _latency(found.force_latency)),
         ("Stalls", f"{human_count(found.stalls)}, {_latency(found.stall_latency)}"),
         ("Written", f"{human_bytes(found.bytes_written)}, {found.write_amplification:.2f} for each byte stored"),
-        (
-            "Cache",
-            f"{human_bytes(found.cache_bytes)} of {human_bytes(found.cache_size_limit)}; {_share(found.cache_hits, found.cache_misses)} of reads hit",
-        ),
+        ("Cache", _cache(found)),
         (
             "Filters",
             f"{_share(found.filter_false_positives, found.filter_hits)} of what they let through was not there",
         ),
         *((("Background work failed", found.background_failure),) if found.background_failure else ()),
     )
+
+
+def _cache(found: Statistics) -> str:
+    fill = f"{human_bytes(found.cache_bytes)} of {human_bytes(found.cache_size_limit)}"
+    return f"{fill}; {_share(found.cache_hits, found.cache_misses)} of reads hit"
 
 
 def _share(some: int, others: int) -> str:

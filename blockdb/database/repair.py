@@ -191,18 +191,22 @@ class _Workshop:
         return place_of(number, len(data))
 
     def _unpack_damaged(self, files: CollectionFiles, numbers: list[int]) -> None:
-        """Put what is left of a damaged packed chain file in its place, unpacked."""
+        """Put what is left of a damaged packed chain file in its place, unpacked; an intact one counts."""
         for number in numbers:
-            path = files.packed(number)
-            if not path.exists() or files.segment(number).exists():
+            path, packed_path = files.segment(number), files.packed(number)
+            if not packed_path.exists():
                 continue
-            data = path.read_bytes()
+            data = packed_path.read_bytes()
             try:
-                packed.unpack(data)
+                unpacked = packed.unpack(data)
             except BadFrame:
-                self._set_aside(path)
-                self._door.replace(files.segment(number), packed.salvage(data))
-                self._note(f"unpacked what can be had of {path.name}")
+                if not path.exists():
+                    self._door.replace(path, packed.salvage(data))
+                    self._note(f"unpacked what can be had of {packed_path.name}")
+                self._set_aside(packed_path)
+            else:
+                if path.exists() and path.read_bytes() != unpacked:
+                    self._set_aside(path)
 
     def _salvage(self, stretches: list[bytes]) -> None:
         records = [item for stretch in stretches for item in _intact_records(stretch)]

@@ -46,6 +46,10 @@ class Mark(NamedTuple):
     forced: int
     clean: bool
 
+    def is_of(self, boot_id: bytes) -> bool:
+        """Whether the machine has not gone down since the mark was made; no, where that is unknown."""
+        return self.boot_id == boot_id and any(boot_id)
+
 
 def encode(mark: Mark) -> bytes:
     """All bytes of the file."""

@@ -158,10 +158,14 @@ def salvage(buffer: Buffer) -> bytes:
     Without the seek table, everything up to the first damaged chunk.
     """
     try:
+        return b"".join(_salvaged(buffer, decode(buffer)))
+    except BadFrame:
+        in_a_row = b"".join(_frames(buffer[HEADER_BYTES:]))
+    try:
         index = _seek_table(buffer, PackedHeader(b"", 0, 0, b"", b""))
     except BadFrame:
-        return b"".join(_frames(buffer[HEADER_BYTES:]))
-    return b"".join(_salvaged(buffer, index))
+        return in_a_row
+    return max(in_a_row, b"".join(_salvaged(buffer, index)), key=len)
 
 
 def _salvaged(buffer: Buffer, index: Index) -> Iterator[bytes]:

@@ -47,7 +47,7 @@ class KeyFilter:
         for start in range(0, len(marks), STEP_MARKS):
             self._bloom.update(marks[start : start + STEP_MARKS])
             yield
-        self._bloom.update(_marks_of_neighbours(table))
+        self._bloom.update(list(_marks_of_neighbours(table)))  # a list: nobody gets a turn while the filter is changed
         self.records = table.header.first_sequence + len(table)
 
 

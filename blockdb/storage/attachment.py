@@ -18,7 +18,7 @@ from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.reader import Reader
-from blockdb.storage.recovery import is_of_this_boot, recover
+from blockdb.storage.recovery import recover
 from blockdb.storage.view import View
 
 FILES_CHECK_S: Final = 0.2
@@ -135,7 +135,7 @@ class Attachment(Reader):
             mark = mark_format.decode(buffer)
         except (OSError, ValueError):
             return None  # recovery notes that it is missing, empty or damaged
-        return buffer if mark.clean or is_of_this_boot(mark, self.door.boot_id()) else None
+        return buffer if mark.clean or mark.is_of(self.door.boot_id()) else None
 
     def _look(self) -> tuple[object, object]:
         """What tells that files were replaced. Mapped memory makes the time of the mark change by itself."""

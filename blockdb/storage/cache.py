@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 ENTRY_BYTES: Final = 150
-"""About what an entry takes beside its value: two objects' headers and a place in a dictionary."""
+"""About what an entry takes beside key and value: two objects' headers and a place in a dictionary."""
+
+Key = bytes | tuple[int, int]
 
 
 class Cache:
@@ -20,8 +22,8 @@ class Cache:
         self.limit_bytes = limit_bytes
         self.hits = 0
         self.misses = 0
-        self._young: dict[object, bytes] = {}
-        self._old: dict[object, bytes] = {}
+        self._young: dict[Key, bytes] = {}
+        self._old: dict[Key, bytes] = {}
         self._young_bytes = 0
         self._old_bytes = 0
 
@@ -30,7 +32,7 @@ class Cache:
         """About what it takes of memory."""
         return self._young_bytes + self._old_bytes
 
-    def get(self, key: object) -> bytes | None:
+    def get(self, key: Key) -> bytes | None:
         """What was put under `key`, unless it is forgotten. O(1)."""
         value = self._young.get(key)
         if value is None:
@@ -42,9 +44,9 @@ class Cache:
         self.hits += 1
         return value
 
-    def put(self, key: object, value: bytes) -> None:
+    def put(self, key: Key, value: bytes) -> None:
         """Keep `value`; where it alone would fill half of the cache, not even that. O(1) amortised."""
-        size = len(value) + ENTRY_BYTES
+        size = len(key) + len(value) + ENTRY_BYTES
         half = self.limit_bytes >> 1
         if size > half:
             return

@@ -77,10 +77,13 @@ class Chain:
 
     def segments(self) -> int:
         """How many chain files there are. Raises Corruption where one of them is missing."""
-        numbers = segment_numbers(self._door.names(self._files.chain))
+        names = self._door.names(self._files.chain)
+        numbers = segment_numbers(names)
         for expected, number in enumerate(numbers):
             if number != expected:
                 raise Corruption(str(self._files.segment(expected)), None, "the chain file is missing")
+        if numbers and self._files.segment(numbers[-1]).name not in names:  # none is packed before the next is begun
+            raise Corruption(str(self._files.segment(len(numbers))), None, "the chain file is missing")
         return len(numbers)
 
     def size(self, number: int) -> int:
@@ -95,13 +98,15 @@ class Chain:
 
     def disk_size(self, number: int) -> int:
         """How many bytes a chain file takes on the disk."""
-        path = self._files.packed(number) if number in self._packed else self._files.segment(number)
         with guarded("reading the chain"):
-            return self._door.size(path)
+            try:
+                return self._door.size(self._files.segment(number))
+            except FileNotFoundError:  # it is packed, perhaps since a moment ago
+                return self._door.size(self._files.packed(number))
 
     def repacked(self, number: int) -> None:
         """Read a chain file from its packed form from now on. Raises Corruption where there is none."""
-        with self._mapping:
+        with self._mapping, guarded("reading the chain"):
             while len(self._maps) < number:
                 self._maps.append(self._checked(len(self._maps)))
             self._maps[number : number + 1] = [self._open_packed(number)]

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from mmap import ACCESS_READ, ACCESS_WRITE, mmap
 from pathlib import Path
 
+from blockdb import machine
 from blockdb.errors import DatabaseLocked, StorageError
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 KERNEL_LOCKS = Path("/proc/locks")
 
 
@@ -132,10 +132,7 @@ class Door:
 
     def boot_id(self) -> bytes:
         """16 bytes that differ from one start of the machine to the next; zeros where the system does not tell."""
-        try:
-            return bytes.fromhex(BOOT_ID.read_text().strip().replace("-", ""))
-        except (OSError, ValueError):
-            return bytes(16)
+        return machine.boot_id()
 
 
 def _holder(path: Path) -> str:

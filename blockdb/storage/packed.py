@@ -11,12 +11,12 @@ from typing import Final
 
 from blockdb.errors import Corruption
 from blockdb.format import packed, segment
-from blockdb.format.frame import BadFrame
+from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.layout import ZSTD, CollectionFiles
+from blockdb.process import run_python
 from blockdb.storage.cache import Cache
 from blockdb.storage.door import Door, guarded
-from blockdb.storage.process import run_python
 
 WORTHWHILE_BYTES: Final = 4 * 1024 * 1024
 """Starting a process takes as long as packing a chain file of about this size."""
@@ -40,7 +40,12 @@ class PackedFile:
         """How many bytes the chain file has."""
 
     def at(self, offset: int) -> tuple[bytes, int]:
-        """The chunk in which a frame begins, and where in it. O(log chunks), and unpacking unless it is cached."""
+        """The chunk in which a frame begins, and where in it. O(log chunks), and unpacking unless it is cached.
+
+        Raises TornFrame behind the end.
+        """
+        if offset >= self.size:
+            raise TornFrame("the file ends before this place")
         number = self._index.chunk_of(offset)
         return self._chunk(number), offset - self._index.starts[number]
 
@@ -76,11 +81,26 @@ class Packer:
         """How many bytes of packed files were written."""
 
     def remove_unused(self) -> None:
-        """Remove what a writer left behind that was killed while it packed."""
+        """Remove what a writer left behind that was killed while it packed.
+
+        Raises Corruption where a chain file and its packed form are not of the same size.
+        """
         names = set(self._door.names(self._files.chain))
         for name in sorted(names):
-            if name.endswith(".tmp") or name.removesuffix(ZSTD) in names - {name}:
-                self._door.remove(self._files.chain / name)
+            path = self._files.chain / name
+            if name.removesuffix(ZSTD) in names - {name}:
+                self._check_same(path.with_suffix(""), path)
+                self._door.remove(path)
+            elif name.endswith(".tmp"):
+                self._door.remove(path)
+
+    def _check_same(self, path: Path, packed_path: Path) -> None:
+        try:
+            size = packed.decode_header(self._door.read(packed_path)).size
+        except BadFrame:
+            return  # there is the chain file
+        if self._door.size(path) != size:
+            raise Corruption(str(path), None, f"it should have {size} bytes, as many as were packed from it")
 
     def pack(self, stop: int) -> Iterator[int]:
         """Pack the chain files below number `stop` that are not packed, and give the number of each that is now.
@@ -88,7 +108,8 @@ class Packer:
         O(bytes), in a process beside this one where that works. Raises Corruption where one of them is damaged,
         StorageError.
         """
-        names = set(self._door.names(self._files.chain))
+        with guarded("packing the chain"):
+            names = set(self._door.names(self._files.chain))
         for number in range(stop):
             path = self._files.segment(number)
             if path.name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic, perf_counter_ns
 from typing import Final
@@ -163,8 +164,12 @@ class Reader:
         return sum(map(self.chain.size, range(last))) + offset
 
     def other_bytes(self) -> int:
-        """What everything else of the collection takes on the disk."""
-        return sum(map(self.door.size, (self.files.manifest, self.files.mark, self.files.metadata)))
+        """What everything else of the collection takes on the disk; a file that is missing takes nothing."""
+        size = 0
+        for path in (self.files.manifest, self.files.mark, self.files.metadata):
+            with suppress(FileNotFoundError):
+                size += self.door.size(path)
+        return size
 
     def log_bytes(self) -> int:
         """How much of the chain recovery would read."""

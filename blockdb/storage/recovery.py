@@ -172,11 +172,6 @@ class Trust:
     """Where the log must end, if it was closed."""
 
 
-def is_of_this_boot(mark: Mark, boot_id: bytes) -> bool:
-    """Whether the machine has not gone down since the mark was made; no, where that is unknown."""
-    return mark.boot_id == boot_id and any(boot_id)
-
-
 def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
     """All that was written must be there, unless the machine went down since: then what was forced.
 
@@ -187,7 +182,7 @@ def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
         return Trust(flushed_place, rubbish=False, end=None)
     if mark.clean:
         return Trust(mark.written, rubbish=False, end=mark.written)
-    if is_of_this_boot(mark, boot_id):
+    if mark.is_of(boot_id):
         return Trust(mark.written, rubbish=False, end=None)
     return Trust(max(mark.forced, flushed_place), rubbish=True, end=None)
 

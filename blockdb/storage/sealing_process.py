@@ -20,10 +20,10 @@ from blockdb.format.block import Seal, decode_seal, encode_seal, seal_bytes
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Head, Sealer
 from blockdb.ledger.merkle import Frontier
+from blockdb.process import start_python
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.open_block import OpenBlock
-from blockdb.storage.process import start_python
 
 _PLACE: Final = Struct("<Q")
 _PREFIX_BYTES: Final = 9

@@ -13,7 +13,7 @@ from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
-from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.format.limits import MAX_KEY_BYTES, MAX_SEGMENTS, MAX_VALUE_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
@@ -325,7 +325,7 @@ class Store(Reader):
         self.flush()
         if self.config.compression_enabled:
             with self._writing:
-                if self._log.is_begun:
+                if self._log.is_begun and self._log.segment < MAX_SEGMENTS // 2:  # often enough, they would run out
                     self._roll()
         self.upkeep.compact()
 

@@ -19,9 +19,9 @@ from blockdb.layout import CollectionFiles
 from blockdb.lsm.builder import Run, build
 from blockdb.lsm.merge import LAST_WINDOW, PositionCursor, merge
 from blockdb.lsm.table import Table
+from blockdb.process import run_python
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
-from blockdb.storage.process import run_python
 
 WORTHWHILE_RECORDS: Final = 20_000
 """Starting a process takes as long as building a table of about so many records."""

@@ -54,9 +54,9 @@ class Forger:
         change(values)
         path.write_bytes(checked_toml.encode(values))
 
-    def change_table(self, change: Callable[["TableParts"], object]) -> None:
-        """Change the parts of the first table."""
-        [path, *_] = sorted(self.files.tables.iterdir())
+    def change_table(self, change: Callable[["TableParts"], object], number: int = 0) -> None:
+        """Change the parts of the first table, or of a later one."""
+        path = sorted(self.files.tables.iterdir())[number]
         parts = TableParts(path.read_bytes())
         change(parts)
         path.write_bytes(parts.encode())

@@ -1,22 +1,35 @@
 """What an audit finds although every check of the files matches: only the ledger itself tells."""
 
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xxhash import xxh3_64_intdigest
 
 import blockdb
-from blockdb.format import record
+from blockdb.audit import bulk
+from blockdb.format import batch, record
 from blockdb.format.block import Seal
+from blockdb.format.frame import CHECK_BYTES, with_check
+from blockdb.format.segment import HEADER_BYTES
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.chain import signed
 from blockdb.ledger.signature import Signer
-from blockdb.lsm.bloom import Filter
+from blockdb.lsm.bloom import filter_of, save
 from tests.audit.forgery import Forger, TableParts
-from tests.storage.doors import pairs
+from tests.storage.doors import change_mark, pairs
 
 BLOCK = 4
+
+
+@pytest.fixture(params=["whole", "cut"], autouse=True)
+def jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chain and tables are audited as wholes, and in parts."""
+    if request.param == "cut":
+        monkeypatch.setattr(bulk, "STRETCH_BYTES", 1)
+        monkeypatch.setattr(bulk, "RANGE_RECORDS", 3)
 
 
 @pytest.fixture
@@ -90,6 +103,86 @@ def test_a_key_that_is_there_twice_is_found_and_not_served(forger: Forger) -> No
             assert not db.verify().valid
     except blockdb.Corruption:
         pass
+
+
+def test_a_key_that_is_in_no_table_twice_is_found(forger: Forger) -> None:
+    forger.append(b"key00010", b"another value")
+    [problem] = found(forger)
+    assert (problem.key, problem.sequence, problem.what) == (b"key00010", 11, "the key is stored twice")
+
+
+def test_a_key_that_is_in_two_tables_is_found(tmp_path: Path) -> None:
+    """Each table is right about its own records, and only one of them is served."""
+    with blockdb.open(tmp_path / "db") as db:
+        db.put(b"one", b"first")
+        db.flush()
+        db.put(b"two", b"second")
+        db.flush()
+    forger = Forger(db.path)
+    forger.change_record(1, lambda frame: record.encode(frame.time_ms, b"one", frame.value))
+    hashed = xxh3_64_intdigest(b"one")
+
+    def lead_there(parts: TableParts) -> None:
+        parts.header = parts.header._replace(home_slots=1)
+        [word] = filter(None, parts.words)
+        parts.words = array("Q", [hashed % 2**16 << 48 | word % 2**48, 0])
+        parts.order[0] = 0
+        parts.filter = save(filter_of([hashed], 1))
+
+    forger.change_table(lead_there, number=1)
+    [problem] = found(forger)
+    assert (problem.key, problem.sequence, problem.what) == (b"one", 1, "the key is stored twice")
+
+
+def test_a_batch_that_announces_another_number_of_records_is_found(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        db.put_many(pairs(range(5)))
+    forger = Forger(db.path)
+    content = forger.chain.read_bytes()
+    end = HEADER_BYTES + batch.HEADER_BYTES
+    body = bytearray(content[HEADER_BYTES + CHECK_BYTES : end])
+    body[1] += 1
+    forger.chain.write_bytes(content[:HEADER_BYTES] + with_check(bytes(body)) + content[end:])
+    [problem] = found(forger)
+    assert problem.what == "the batch does not have the records that its header announces"
+
+
+def test_a_seal_before_the_last_of_its_records_is_found(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=2) as db:
+        for key, value in pairs(range(4)):
+            db.put(key, value)
+    forger = Forger(db.path)
+    content = forger.chain.read_bytes()
+    frames = forger.frames()
+    assert isinstance(frames[-1][2], Seal)
+    (last, seal_at, _), (_, end, _) = frames[-2:]
+    forger.chain.write_bytes(content[:last] + content[seal_at:end] + content[last:seal_at])
+    [problem] = found(forger)
+    assert problem.what == "block 1 does not cover the records that follow the block before it"
+
+
+def test_a_seal_after_a_cut_and_before_its_records_is_found(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=2) as db:
+        db.put_many(pairs(range(3)))
+        for key, value in pairs(range(3, 5)):
+            db.put(key, value)
+    forger = Forger(db.path)
+    content = forger.chain.read_bytes()
+    [*_, (last, seal_at, _), (_, end, seal), _] = forger.frames()
+    assert isinstance(seal, Seal)
+    forger.chain.write_bytes(content[:last] + content[seal_at:end] + content[last:seal_at] + content[end:])
+    [problem, *_] = found(forger)
+    assert problem.what == "block 1 does not cover the records that follow the block before it"
+
+
+def test_a_mark_that_ends_inside_a_seal_is_found(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=2) as db:
+        db.put_many(pairs(range(2)))
+    forger = Forger(db.path)
+    end = forger.chain.stat().st_size
+    change_mark(db.path, written=end - 1, forced=end - 1, clean=False)
+    [problem] = found(forger)
+    assert problem.what == "the file ends inside a frame"
 
 
 # ── seals ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,6 +280,17 @@ def order_beyond(parts: TableParts) -> None:
     parts.order[4] = 4_000_000
 
 
+def first_is_empty(parts: TableParts) -> None:
+    """The order begins with a slot that is not used."""
+    parts.order[0] = list(parts.words).index(0)
+
+
+def halves_exchanged(parts: TableParts) -> None:
+    """Each half of the order ascends."""
+    half = len(parts.order) // 2
+    parts.order = parts.order[half:] + parts.order[:half]
+
+
 def drop_seal(parts: TableParts) -> None:
     parts.seals.pop()
 
@@ -196,7 +300,7 @@ def change_seal(parts: TableParts) -> None:
 
 
 def empty_filter(parts: TableParts) -> None:
-    parts.filter = Filter.of([1], 10).save()
+    parts.filter = save(filter_of([1], 10))
 
 
 def other_first(parts: TableParts) -> None:
@@ -220,6 +324,8 @@ def other_number(parts: TableParts) -> None:
         add_word,
         repeat_order,
         order_beyond,
+        first_is_empty,
+        halves_exchanged,
         drop_seal,
         change_seal,
         empty_filter,
@@ -235,14 +341,24 @@ def test_a_table_that_leads_astray_is_found(forger: Forger, change: Callable[[Ta
     assert any(problem.path.endswith("tables/00000001.sst") for problem in problems)
 
 
+def test_an_order_is_wrong_whatever_its_ends_have_in_common(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        db.put_many([(b"ab1", b""), (b"ab3", b""), (b"zz2", b"")])
+        db.flush()
+    forger = Forger(db.path)
+
+    def exchange(parts: TableParts) -> None:
+        parts.order[1], parts.order[2] = parts.order[2], parts.order[1]
+
+    forger.change_table(exchange)
+    [problem] = found(forger)
+    assert (problem.what, problem.key) == ("the key order is wrong", b"ab3")
+
+
 def test_a_record_that_no_lookup_comes_to_is_named(forger: Forger) -> None:
     forger.change_table(drop_word)
-    [problem, *_] = found(forger)
-    assert (problem.what, problem.key, problem.sequence) == (
-        "the table does not lead to the record",
-        b"key00003",
-        3,
-    )
+    found_problems = [(problem.what, problem.key, problem.sequence) for problem in found(forger)]
+    assert ("the table does not lead to the record", b"key00003", 3) in found_problems
 
 
 # ── the files around ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -23,6 +24,9 @@ from tests.fault.support import Truth, copy_of, files_of, open_database
 HARMLESS_WITHOUT = {"LOCK"}
 """Always empty, and made anew whenever it is wanted."""
 
+ZSTD = ".zst"
+"""Where no chain file is, it is missed by its own name, packed or not."""
+
 FOUND_BY_OPENING = {"keys/signing.toml"}
 """Without the secret key everything can still be verified: it is missed by whoever wants to write."""
 
@@ -30,25 +34,27 @@ FOUND_BY_OPENING = {"keys/signing.toml"}
 class Sample:
     """A small database with all kinds of files, how it looked earlier, and what it should say."""
 
-    def __init__(self, root: Path, clean: bool) -> None:
+    def __init__(self, root: Path, clean: bool, packed: bool = False) -> None:
         self.clean = clean
+        self.packed = packed
         self.original = root / "original"
         self.older: list[Path] = []
         live = root / "live"
-        db = open_database(live, blockchain_batch_size=4, compaction_threshold=2, wal_sync_interval=1000)
+        settings = {"blockchain_batch_size": 4, "compaction_threshold": 2, "compression_enabled": packed}
+        db = open_database(live, wal_sync_interval=1000, **settings)
         for stage in range(5):
             db.put_many([(b"batch%d-%d" % (stage, n), b"value %d" % n) for n in range(5)])
             db.put(b"single%d" % stage, b"\0" * stage)
             self.older.append(copy_of(live, root / f"older{stage}"))
             if stage in (0, 1):
                 db.flush()
-            if stage == 1:
+            if stage == 1 or (packed and stage in (0, 2)):
                 db.compact()
             if stage == 3:
                 db.flush()
         self.truth = Truth(db)
         tiers = {table.tier for table in db.stats().tables}
-        assert tiers == {0, 1}, tiers
+        assert tiers == ({0, 2} if packed else {0, 1}), tiers
         if clean:
             db.close()
             self.older.append(live)
@@ -62,13 +68,28 @@ class Sample:
         return copy_of(self.original, to)
 
 
-@pytest.fixture(scope="module", params=["closed", "killed"])
+@pytest.fixture(scope="module", params=["closed", "killed", pytest.param("packed", marks=pytest.mark.torture)])
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    with sample_of(request.param, tmp_path_factory) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def packed_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    with sample_of("packed", tmp_path_factory) as made:
+        made.names = [name for name in made.names if name.endswith(".zst")]
+        yield made
+
+
+@contextmanager
+def sample_of(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    """A sample with several chain files, or several packed ones of several chunks."""
     with pytest.MonkeyPatch.context() as patch:
         assert log_module.SEGMENT_SOFT_BYTES
         patch.setattr(log_module, "SEGMENT_SOFT_BYTES", 1_000)
-        made = Sample(tmp_path_factory.mktemp(str(request.param)), clean=request.param == "closed")
-        assert len([name for name in made.names if name.endswith(".chain")]) > 2
+        patch.setattr("blockdb.format.packed.CHUNK_BYTES", 150)
+        made = Sample(tmp_path_factory.mktemp(kind), clean=kind != "killed", packed=kind == "packed")
+        assert len([name for name in made.names if name.endswith(".zst" if made.packed else ".chain")]) > 2
         yield made
 
 
@@ -172,6 +193,29 @@ def test_every_byte(sample: Sample, tmp_path: Path) -> None:
     report(faults)
 
 
+def test_bytes_of_packed_files(packed_sample: Sample, tmp_path: Path) -> None:
+    path = packed_sample.copy(tmp_path / "db")
+    tried, faults = change_bytes(packed_sample, path, stride=17, flips=1, read_every=2, seed=2)
+    print(f"{tried} bytes changed")
+    report(faults)
+
+
+def test_packed_files_that_are_cut_zeroed_exchanged_or_gone(packed_sample: Sample, tmp_path: Path) -> None:
+    path = packed_sample.copy(tmp_path / "cut")
+    faults = cut(packed_sample, path, stride=90) + zeroed(packed_sample, path, [16, 10_000])
+    for name in packed_sample.names:
+        path = packed_sample.copy(tmp_path / "db")
+        (path / name).unlink()
+        faults += [f"{name} removed: {fault}" for fault in judge(path, packed_sample.truth, name.removesuffix(ZSTD))]
+    for one, other in combinations(packed_sample.names, 2):
+        path = packed_sample.copy(tmp_path / "db")
+        (path / one).rename(path / "aside")
+        (path / other).rename(path / one)
+        (path / "aside").rename(path / other)
+        faults += [f"{one} and {other} exchanged: {fault}" for fault in judge(path, packed_sample.truth, one, other)]
+    report(faults)
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("seed", range(3))
 def test_every_byte_in_many_ways(sample: Sample, tmp_path: Path, seed: int) -> None:
@@ -201,7 +245,7 @@ def test_a_chain_that_is_damaged_under_an_open_handle(sample: Sample, tmp_path: 
     rng = Random(4)
     with open_database(path, read_only=True) as db:
         assert sample.truth.lies_of(db) == []
-        for name in [name for name in sample.names if name.endswith(".chain")]:
+        for name in [name for name in sample.names if name.endswith((".chain", ".zst"))]:
             data = (path / name).read_bytes()
             descriptor = os.open(path / name, os.O_WRONLY)
             for offset in rng.sample(range(len(data)), 60):
@@ -262,19 +306,22 @@ def test_extended(sample: Sample, tmp_path: Path) -> None:
     report(faults)
 
 
-def test_zeroed(sample: Sample, tmp_path: Path) -> None:
-    path = sample.copy(tmp_path / "db")
+def zeroed(sample: Sample, path: Path, sizes: list[int]) -> list[str]:
     faults: list[str] = []
     for name in sample.names:
         data = (sample.original / name).read_bytes()
-        for size in {16, 512, max(len(data), 1)}:  # single bytes are another test's
+        for size in sizes:  # single bytes are another test's
             for start in range(0, len(data), size):
                 changed = data[:start] + bytes(len(data[start : start + size])) + data[start + size :]
                 if changed != data:
                     what = f"zeros from {start}, {size} bytes"
                     faults += audit_changed(sample, path, name, changed, what, read=True)
         (path / name).write_bytes(data)
-    report(faults)
+    return faults
+
+
+def test_zeroed(sample: Sample, tmp_path: Path) -> None:
+    report(zeroed(sample, sample.copy(tmp_path / "db"), [16, 512, 1 << 20]))
 
 
 def test_removed(sample: Sample, tmp_path: Path) -> None:
@@ -286,7 +333,7 @@ def test_removed(sample: Sample, tmp_path: Path) -> None:
             assert audit(path)[0]
             assert what_opening_says(path, sample.truth) == (True, "", [])
         else:
-            faults += [f"{name} removed: {fault}" for fault in judge(path, sample.truth, name)]
+            faults += [f"{name} removed: {fault}" for fault in judge(path, sample.truth, name.removesuffix(ZSTD))]
     report(faults)
 
 

@@ -17,7 +17,7 @@ from tests.fault.crash.judge import Broken, Judge, Level, assert_nothing_missed,
 from tests.fault.crash.lives import LIVES, lived
 from tests.fault.crash.recorder import Promise, RecordingDoor
 from tests.fault.crash.states import Effort, crashes
-from tests.fault.test_power_cut import NAMES, UNREAD
+from tests.fault.test_power_cut import NAMES
 from tests.fault.test_power_cut import work as work
 from tests.storage.doors import StillDoor, collection_of, open_through
 
@@ -41,7 +41,7 @@ def try_recoveries(work: Path, name: str, count: int, plan: list[Level], going_o
     return judge.distinct
 
 
-@pytest.mark.parametrize("name", ["forced", "now and then", pytest.param("packing", marks=UNREAD)])
+@pytest.mark.parametrize("name", ["forced", "now and then", "packing"])
 def test_a_crash_in_a_recovery(work: Path, name: str) -> None:
     assert try_recoveries(work, name, *QUICK, going_on=0.1) >= QUICK_STATES
 

@@ -37,8 +37,7 @@ def work(tmp_path: Path) -> Iterator[Path]:
         yield Path(directory)
 
 
-UNREAD = pytest.mark.xfail(strict=True, reason="the audit does not read packed chain files", raises=Broken)
-NAMES = [pytest.param(name, marks=UNREAD) if name == "packing" else name for name in LIVES]
+NAMES = list(LIVES)
 
 QUICK = Level(Effort(cuts=1, outcomes=3))
 QUICK_STATES = 180
@@ -89,7 +88,6 @@ def read_without_writing(crash: Crash, root: Path, settings: dict[str, Any]) -> 
         raise Broken(f"{crash.story}: {crash.owed} commits are owed, {len(served)} are served; {problems[:2]}")
 
 
-@pytest.mark.xfail(strict=True, reason="readers and the audit take an unforced end for damage", raises=Broken)
 @pytest.mark.parametrize("name", ["unforced", "now and then"])
 def test_reading_and_auditing_after_a_power_cut(work: Path, name: str) -> None:
     """None of these states is damage, so neither a reader nor the audit may call it that."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -15,7 +17,18 @@ import pytest
 import blockdb
 import blockdb.storage.log as log_module
 from tests.fault.doors import KINDS, FaultyDoor, ShortDoor
-from tests.fault.support import Truth, assert_prefix, assert_whole, bounded, items, key_of, one, open_database, value_of
+from tests.fault.support import (
+    Truth,
+    assert_prefix,
+    assert_whole,
+    bounded,
+    copy_of,
+    items,
+    key_of,
+    one,
+    open_database,
+    value_of,
+)
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EINTR)
 SEGMENT_BYTES = 2_000
@@ -26,13 +39,25 @@ LARGE = 20_000
 def many_chain_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert log_module.SEGMENT_SOFT_BYTES
     monkeypatch.setattr(log_module, "SEGMENT_SOFT_BYTES", SEGMENT_BYTES)
+    monkeypatch.setattr(log_module, "PACKED_SEGMENT_BYTES", SEGMENT_BYTES)
+    monkeypatch.setattr("blockdb.format.packed.CHUNK_BYTES", 300)
+
+
+@pytest.fixture
+def thread_failures(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What threads of the database died of, which should be nothing."""
+    failures: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda failure: failures.append(repr(failure.exc_value)))
+        yield failures
 
 
 class Life:
     """A scripted life of a database: each step succeeds or raises a BlockDBError, whatever the door does."""
 
-    def __init__(self, path: Path, door: FaultyDoor) -> None:
+    def __init__(self, path: Path, door: FaultyDoor, *, packing: bool = False) -> None:
         self.path = path
+        self.packing = packing
         self.door = door
         self.db: blockdb.Database | None = None
         self.issued = 0
@@ -58,7 +83,12 @@ class Life:
     def _open(self) -> None:
         if self.db is None:
             self.db = open_database(
-                self.path, self.door, wal_sync_interval=0, compaction_threshold=2, blockchain_batch_size=4
+                self.path,
+                self.door,
+                wal_sync_interval=0,
+                compaction_threshold=2,
+                blockchain_batch_size=4,
+                compression_enabled=self.packing,
             )
 
     @property
@@ -126,17 +156,17 @@ class _NotOpen(Exception):
     """The database could not be opened, so nothing is done with it."""
 
 
-def calls_of_a_life(path: Path) -> dict[str, int]:
-    life = Life(path, FaultyDoor())
+def calls_of_a_life(path: Path, *, packing: bool = False) -> dict[str, int]:
+    life = Life(path, FaultyDoor(), packing=packing)
     life.run()
     life.check()
     assert not life.errors
     return dict(life.door.calls)
 
 
-def live_with(path: Path, kind: str, at: int, error: int, lasting: bool) -> bool:
+def live_with(path: Path, kind: str, at: int, error: int, lasting: bool, *, packing: bool = False) -> bool:
     """Whether the fault came up at all; threads of the database make the number of calls vary a little."""
-    life = Life(path, FaultyDoor(kind, at, error, lasting=lasting))
+    life = Life(path, FaultyDoor(kind, at, error, lasting=lasting), packing=packing)
     name = f"{kind} number {at} fails with {errno.errorcode[error]}{' from then on' if lasting else ''}"
     try:
         bounded(life.run, 15)
@@ -179,6 +209,68 @@ def test_every_call_fails(tmp_path: Path, kind: str) -> None:
     ]
     print(f"{kind}: {calls[kind]} calls in a life, {sum(came_up)} faults")
     assert sum(came_up) > len(came_up) // 2
+
+
+PACKING_KINDS = [
+    *("list", "map", "rename", "remove"),
+    *(
+        pytest.param(kind, marks=pytest.mark.torture)
+        for kind in ("write", "force", "open", "size", "create", "directory")
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", PACKING_KINDS)
+def test_each_call_of_packing_fails_once(tmp_path: Path, kind: str, thread_failures: list[str]) -> None:
+    """Nothing is lost, what was left behind is cleaned up, and the next one packs."""
+    with open_database(tmp_path / "original", blockchain_batch_size=4) as db:
+        db.put_many(items(0, 60))
+    for at in count():
+        path = copy_of(tmp_path / "original", tmp_path / "db")
+        stored, came_up = pack_with(path, kind, at)
+        assert not thread_failures
+        with open_database(path, compression_enabled=True) as db:
+            assert assert_prefix(db, stored) == stored
+            db.compact()
+            names = sorted(file.name[8:] for file in path.glob("collections/*/chain/*"))
+            assert names == [".chain"] + [".chain.zst"] * (len(names) - 1)
+            assert len(names) > 1
+            assert_prefix(db, stored)
+        if not came_up:
+            break
+    assert at, "there is no such call"
+
+
+def pack_with(path: Path, kind: str, at: int) -> tuple[int, bool]:
+    """Pack, while a call fails, and then again. Returns how many records there are, and whether the fault came up."""
+    door = FaultyDoor()
+    with open_database(path, door, compression_enabled=True) as db, suppress(blockdb.WritesStopped):
+        door.kind, door.at, door.error = kind, door.calls[kind] + at, errno.EMFILE
+        with suppress(blockdb.StorageError):
+            db.compact()
+        door.heal()
+        assert_prefix(db, 60)
+        stored = 60
+        with suppress(blockdb.WritesStopped):
+            db.put(*items(60, 1)[0])
+            stored = 61
+            db.compact()
+        assert assert_prefix(db, stored) == stored
+        db.close()  # may say once more that writing stopped
+    return stored, bool(door.failed)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", PACKING_KINDS)
+def test_every_call_fails_in_a_life_that_packs(tmp_path: Path, kind: str, thread_failures: list[str]) -> None:
+    calls = calls_of_a_life(tmp_path / "clean", packing=True)
+    came_up = [
+        live_with(tmp_path / f"db{number}", kind, *fault, packing=True)
+        for number, fault in enumerate(faults_of(calls, kind, TORTURE_FAULTS, seed=2))
+    ]
+    print(f"{kind}: {calls[kind]} calls in a life, {sum(came_up)} faults")
+    assert sum(came_up) > len(came_up) // 2
+    assert not thread_failures
 
 
 def test_a_failed_force_stops_writing_for_good(tmp_path: Path) -> None:

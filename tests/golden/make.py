@@ -1,7 +1,8 @@
-"""Makes the golden databases: `python -m tests.golden.make VERSION` writes them to tests/golden/VERSION.
+"""Makes the golden databases: `python -m tests.golden.make VERSION [NAME ...]` writes them to tests/golden/VERSION.
 
-It is run once for each version of a format that is written, and what it made is kept: every later version of BlockDB
-must open those directories and find in them what stands beside them in JSON. No test runs it.
+It is run once for each version of a format that is written, or for a new kind of file, and what it made is kept:
+every later version of BlockDB must open those directories and find in them what stands beside them in JSON. No test
+runs it.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 import blockdb
 from blockdb.format import mark as mark_format
+from blockdb.format import packed as packed_format
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.storage import log
 from blockdb.storage.door import Door
@@ -68,7 +70,30 @@ def redactable(path: Path) -> None:
         db.put(b"secret:4", b"")
 
 
-DATABASES: dict[str, Callable[[Path], None]] = {"plain": plain, "killed": killed, "redactable": redactable}
+def packed(path: Path) -> None:
+    """Packed chain files of several chunks, with a batch over chunks, a block over files, and the replay point in one.
+
+    The last chain file is not packed, and seals the block to which the last records of the packed ones belong.
+    """
+    vars(log)["PACKED_SEGMENT_BYTES"] = 1_000
+    vars(packed_format)["CHUNK_BYTES"] = 200
+    with blockdb.open(path, **SETTINGS, compression_enabled=True) as db:
+        db.put(b"empty", b"")
+        db.put(b"long", bytes(range(256)) * 2)
+        db.put_many([(b"batch:%d" % number, b"value %d" % number) for number in range(20)])
+        for number in range(19):
+            db.put(b"single:%d" % number, b"value " * number)
+        db.compact()
+        db.put_many([(b"log:%d" % number, b"value %d" % number) for number in range(3)])
+        db.put(b"last", b"in the chain file that is not packed")
+
+
+DATABASES: dict[str, Callable[[Path], None]] = {
+    "plain": plain,
+    "killed": killed,
+    "redactable": redactable,
+    "packed": packed,
+}
 
 
 def collection_of(path: Path) -> CollectionFiles:
@@ -91,15 +116,17 @@ def describe(db: blockdb.Database) -> dict[str, object]:
     }
 
 
-def main(version: str) -> None:
-    """Make all databases of a version that has none yet."""
+def main(version: str, *names: str) -> None:
+    """Make all databases of a version that has none yet, or those with these names."""
     directory = Path(__file__).parent / version
-    directory.mkdir()
-    for name, make in DATABASES.items():
-        make(directory / name)
+    directory.mkdir(exist_ok=bool(names))
+    for name in names or DATABASES:
+        if (directory / name).exists():
+            raise FileExistsError(f"{directory / name} is kept for ever")
+        DATABASES[name](directory / name)
         with blockdb.open(directory / name, read_only=True) as db:
             (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -24,7 +24,8 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[s
 
 
 def test_there_are_golden_databases_of_every_version() -> None:
-    assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == ["v1/killed", "v1/plain", "v1/redactable"]
+    names = ["v1/killed", "v1/packed", "v1/plain", "v1/redactable"]
+    assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == names
 
 
 def test_it_is_read(golden: tuple[Path, dict[str, Any]]) -> None:
@@ -43,7 +44,7 @@ def test_it_is_verified(golden: tuple[Path, dict[str, Any]]) -> None:
     assert (report.records, report.blocks) == (len(expected["records"]), len(expected["blocks"]))
 
 
-@pytest.mark.parametrize("name", ["killed", "plain"])
+@pytest.mark.parametrize("name", ["killed", "packed", "plain"])
 def test_its_ledger_is_the_one_that_is_documented(name: str, tmp_path: Path) -> None:
     with blockdb.open(copy_of(HERE / "v1" / name, tmp_path / "db"), read_only=True) as db:
         check_ledger(db, BLOCK)

@@ -83,7 +83,7 @@ def test_the_boot_id_is_the_same_until_the_machine_starts_again(
         file = tmp_path / "boot_id"
         if content is not None:
             file.write_text(content)
-        monkeypatch.setattr("blockdb.storage.door.BOOT_ID", file)
+        monkeypatch.setattr("blockdb.machine.BOOT_ID", file)
         assert Door().boot_id() == bytes(16)
 
 

@@ -1,14 +1,15 @@
-"""Starting processes that help a writer: the same interpreter, the same package, one module's `main`."""
+"""Starting processes that help: the same interpreter, the same package, one module's `main`."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-_PACKAGE_ROOT: Final = Path(__file__).absolute().parents[2]
+_PACKAGE_ROOT: Final = Path(__file__).absolute().parents[1]
 
 
 def run_python(module: str, argument: str) -> bool:
@@ -21,9 +22,10 @@ def run_python(module: str, argument: str) -> bool:
     return process.returncode == 0
 
 
-def start_python(module: str, argument: str) -> subprocess.Popen[bytes]:
+def start_python(module: str, argument: str, inherited: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Start `main(argument)` of a module of this package, with pipes for stdin and stdout.
 
+    It has the descriptors `inherited` under the same numbers.
     In a session of its own: an interrupt typed at the terminal is for the program, not for its helpers. Raises
     OSError where the system gives no process.
     """
@@ -38,4 +40,5 @@ def start_python(module: str, argument: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        pass_fds=inherited,
     )

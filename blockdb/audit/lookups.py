@@ -1,0 +1,118 @@
+"""Asking a table for many records of the chain at once."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import compress
+from struct import Struct
+from struct import error as StructError
+from typing import Final
+
+from xxhash import xxh3_64_intdigest
+
+from blockdb.audit.doubt import Doubt
+from blockdb.audit.tables import TableAudit
+from blockdb.format.buffer import Buffer
+from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
+from blockdb.format.record import HEADER_BYTES
+
+_KEY_BYTES: Final = Struct("<12xH")
+"""The length of the key in the frame of a record."""
+
+
+class Lookups:
+    """The lookups in one table that an audit of a stretch of the chain makes."""
+
+    def __init__(self, table: TableAudit, marks: memoryview[int]) -> None:
+        """`marks` has a word for each slot: what `ask` is to write where a record was found."""
+        self._words = table.words
+        self._marks = marks
+        self._home_slots = table.header.home_slots
+        self._bloom = table.bloom
+        self._seen = table.bloom.copy()
+        self._seen.clear()
+        if not table.header.home_slots < table.header.slots < 1 << 32:
+            raise Doubt
+
+    def ask(self, keys: Sequence[bytes], places: Sequence[int], marks: Sequence[int]) -> None:
+        """The chain has records with these keys at these places: lookups must come to them. O(n). Raises Doubt."""
+        hashes = list(map(xxh3_64_intdigest, keys))
+        packed = array("Q", hashes).tobytes()
+        homes = home_slots(packed, self._home_slots)
+        words, marked = self._words, self._marks
+        try:
+            for found, slot, wanted, mark in zip(
+                map(words.__getitem__, homes), homes, words_of(packed, places), marks, strict=True
+            ):
+                while found != wanted:
+                    if not found:
+                        raise Doubt
+                    slot += 1
+                    found = words[slot]
+                marked[slot] = mark
+        except IndexError:
+            raise Doubt from None
+        self._seen.update(hashes)
+
+    def finish(self) -> None:
+        """Whether the table's Bloom filter has every key that was asked for. Raises Doubt."""
+        if not self._seen <= self._bloom:
+            raise Doubt
+
+
+def home_slots(hashes: bytes, count: int) -> list[int]:
+    """Where the searches begin: `format.table.home_slot` for each 64-bit hash, by one multiplication of a long integer.
+
+    Of every 64 bits of that integer the lower 32 are the upper half of a hash, so that no product reaches the next.
+    """
+    halves = bytearray(len(hashes))
+    for byte in range(4):
+        halves[byte::8] = hashes[byte + 4 :: 8]
+    products = int.from_bytes(halves, "little") * count
+    return memoryview(products.to_bytes(len(hashes), "little")).cast("I")[1::2].tolist()
+
+
+def words_of(hashes: bytes, places: Sequence[int]) -> list[int]:
+    """What the slots hold: `format.table.word` for each hash and place, the bytes of both put together."""
+    words = bytearray(array("Q", places))
+    words[6::8], words[7::8] = hashes[0::8], hashes[1::8]
+    return memoryview(words).cast("Q").tolist()
+
+
+class Tail:
+    """The records that are in no table yet. No two have the same key, nor has one the key of a record in a table.
+
+    The keys are kept in memory, as the writer keeps them.
+    """
+
+    def __init__(self, tables: Sequence[TableAudit], segments: Sequence[Buffer]) -> None:
+        self._tables = tables
+        self._segments = segments
+        self._keys: set[bytes] = set()
+
+    def take(self, keys: Sequence[bytes], places: Sequence[int]) -> None:
+        """See the next records. O(n · tables). Raises Doubt."""
+        known = len(self._keys)
+        self._keys.update(keys)
+        if len(self._keys) != known + len(keys):
+            raise Doubt
+        hashes = list(map(xxh3_64_intdigest, keys))
+        for table in self._tables:
+            for key, place in compress(zip(keys, places, strict=True), map(table.bloom.__contains__, hashes)):
+                if table.earlier(key, place, lambda place: keys_at(self._segments, [place])[0]):
+                    raise Doubt
+
+
+def keys_at(segments: Sequence[Buffer], places: Sequence[int]) -> list[bytes]:
+    """The keys of the records at these places; their frames are checked elsewhere. O(n). Raises Doubt."""
+    length_at = _KEY_BYTES.unpack_from
+    try:
+        frames = [(segments[place >> OFFSET_BITS], (place & OFFSET_MASK)) for place in places]
+        lengths = [length_at(buffer, offset)[0] for buffer, offset in frames]
+    except (IndexError, StructError):
+        raise Doubt from None
+    return [
+        buffer[offset + HEADER_BYTES : offset + HEADER_BYTES + length]
+        for (buffer, offset), length in zip(frames, lengths, strict=True)
+    ]

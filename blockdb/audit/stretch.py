@@ -1,0 +1,217 @@
+"""Auditing a stretch of the chain in bulk, and putting stretches together.
+
+A chain can be cut after any seal, and its stretches audited in any order, by several processes. A seal carries the
+Merkle frontier before its block and names the hash of the block before it: a stretch takes both for granted at the
+first seal whose records are all its own. Blocks that reach over a cut are left to whoever puts the stretches together,
+who also sees that what a stretch took for granted is what the one before it came to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from blockdb.audit.doubt import Doubt
+from blockdb.audit.frames import Portion, read
+from blockdb.format import record
+from blockdb.format.block import Seal, decode_seal
+from blockdb.format.buffer import Buffer
+from blockdb.format.frame import CHECK_BYTES
+from blockdb.format.place import place_of, split_place
+from blockdb.format.record import HEADER_BYTES
+from blockdb.ledger.chain import Head, check_seal
+from blockdb.ledger.merkle import Frontier
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The chain files of a collection, and who may have signed its blocks."""
+
+    collection: bytes
+    public_keys: Mapping[bytes, bytes]
+    segments: Sequence[Buffer]
+
+    def seal_at(self, place: int) -> Seal:
+        """The seal at a place where one was found."""
+        number, offset = split_place(place)
+        return decode_seal(self.segments[number], offset)[0]
+
+    def time_at(self, place: int) -> int:
+        """The time of the record at a place where one was found."""
+        number, offset = split_place(place)
+        return record.time_of(self.segments[number][offset + CHECK_BYTES : offset + HEADER_BYTES])
+
+
+@dataclass
+class Pending:
+    """Records that no seal has answered for yet, in columns."""
+
+    leaves: list[bytes] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.leaves)
+
+    def extend(self, other: Pending) -> None:
+        """Append other records."""
+        self.leaves += other.leaves
+        self.sizes += other.sizes
+        self.places += other.places
+
+    def take(self, count: int) -> Pending:
+        """Remove the first records, and return them."""
+        taken = Pending(self.leaves[:count], self.sizes[:count], self.places[:count])
+        for column in (self.leaves, self.sizes, self.places):
+            del column[:count]
+        return taken
+
+
+class Blocks:
+    """Where a chain stands between two blocks, and the recomputation of the next one."""
+
+    def __init__(self, chain: Chain, head: Head, frontier: Frontier) -> None:
+        self._chain = chain
+        self.head = head
+        self.frontier = frontier
+
+    @classmethod
+    def before(cls, chain: Chain, seal: Seal) -> Blocks:
+        """What a seal says of the chain before its block. Raises Doubt where that is impossible."""
+        try:
+            frontier = Frontier(seal.header.first_sequence, seal.frontier)
+        except ValueError:
+            raise Doubt from None
+        return cls(chain, Head(seal.header.number, seal.header.previous_hash), frontier)
+
+    def close(self, seal: Seal, pending: Pending) -> None:
+        """Recompute the block of a seal from the first pending records. Raises Doubt."""
+        header = seal.header
+        if check_seal(seal, self.head, self._chain.collection, self._chain.public_keys) is not None:
+            raise Doubt
+        if header.first_sequence != self.frontier.size or not 0 < header.records <= len(pending):
+            raise Doubt
+        records, frontier_before = pending.take(header.records), self.frontier.hashes
+        self.frontier.extend(records.leaves)
+        told = (header.data_bytes, header.first_time_ms, header.last_time_ms, seal.first_place, seal.frontier)
+        found = (
+            sum(records.sizes),
+            self._chain.time_at(records.places[0]),
+            self._chain.time_at(records.places[-1]),
+            records.places[0],
+            frontier_before,
+        )
+        if told != found or header.root != self.frontier.root():
+            raise Doubt
+        self.head = self.head.after(header)
+
+    def is_at(self, other: Blocks) -> bool:
+        """Whether both stand at the same place of the same chain."""
+        return (self.head, self.frontier.size, self.frontier.hashes) == (
+            other.head,
+            other.frontier.size,
+            other.frontier.hashes,
+        )
+
+
+@dataclass
+class Stretch:
+    """What is known of a stretch of the chain after its audit."""
+
+    sequence: int
+    """Which record was expected to be its first."""
+    leading: Pending
+    """Its records that belong to blocks which began before it,"""
+    leading_seals: list[int]
+    """and the places of the seals of such blocks in it."""
+    anchor: int | None = None
+    """The place of the first seal whose records are all its own, if there is one: taken for granted before it."""
+    blocks: Blocks | None = None
+    """Where the chain stands after its last seal, if it has an anchor."""
+    trailing: Pending = field(default_factory=Pending)
+    """Its records after the block of that seal."""
+    seals: dict[int, int] = field(default_factory=dict)
+    """How many records are sealed after the seal at each place."""
+    records: int = 0
+    watched: dict[int, int] = field(default_factory=dict)
+    """The places of those records that the caller wants to know, by sequence number."""
+
+
+Look = Callable[[int, Portion, list[int]], None]
+"""What is asked of each portion of records beside: the number of the first, the records, their places."""
+
+
+def audit_stretch(chain: Chain, start: int, stop: int, sequence: int, wanted: Sequence[int], look: Look) -> Stretch:
+    """Audit the part of one chain file between two places, where a commit begins and one ends. Raises Doubt."""
+    number, offset = split_place(start)
+    base = place_of(number, 0)
+    pending = Pending()
+    stretch = Stretch(sequence, pending, [])
+    if not sequence:
+        stretch.blocks = Blocks(chain, Head(), Frontier())
+        stretch.leading, stretch.trailing = Pending(), pending
+    for step in read(chain.segments[number], offset, split_place(stop)[1]):
+        if isinstance(step, Portion):
+            places = list(map(base.__add__, step.offsets))
+            first = sequence + stretch.records
+            look(first, step, places)
+            stretch.watched.update({w: places[w - first] for w in wanted if 0 <= w - first < len(places)})
+            pending.leaves += [sha256(data).digest() for data in step.hashed]
+            pending.sizes += step.sizes
+            pending.places += places
+            stretch.records += len(step)
+        else:
+            _take_seal(chain, stretch, base + step[0], step[1])
+    return stretch
+
+
+def _take_seal(chain: Chain, stretch: Stretch, place: int, seal: Seal) -> None:
+    first, end = seal.header.first_sequence, seal.header.first_sequence + seal.header.records
+    stretch.seals[place] = end
+    if end > stretch.sequence + stretch.records:
+        raise Doubt  # it stands before its records
+    if stretch.blocks is None and first < stretch.sequence:
+        stretch.leading_seals.append(place)
+        return
+    if stretch.blocks is None:
+        stretch.anchor = place
+        stretch.blocks = Blocks.before(chain, seal)
+        stretch.trailing = stretch.leading
+        stretch.leading = stretch.trailing.take(first - stretch.sequence)
+    stretch.blocks.close(seal, stretch.trailing)
+
+
+class Whole:
+    """The chain from its beginning, put together from its stretches."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._blocks = Blocks(chain, Head(), Frontier())
+        self._pending = Pending()
+        self.records = 0
+        self.seals: dict[int, int] = {}
+        self.watched: dict[int, int] = {}
+
+    @property
+    def block_count(self) -> int:
+        """How many blocks there are."""
+        return self._blocks.head.next_number
+
+    def add(self, stretch: Stretch) -> None:
+        """Append the next stretch. Raises Doubt where it does not follow from those before."""
+        if stretch.sequence != self.records:
+            raise Doubt
+        self._pending.extend(stretch.leading)
+        for place in stretch.leading_seals:
+            self._blocks.close(self._chain.seal_at(place), self._pending)
+        if stretch.anchor is not None and not self._blocks.is_at(
+            Blocks.before(self._chain, self._chain.seal_at(stretch.anchor))
+        ):
+            raise Doubt
+        if stretch.blocks is not None:
+            self._blocks = stretch.blocks
+            self._pending = stretch.trailing
+        self.records += stretch.records
+        self.seals |= stretch.seals
+        self.watched |= stretch.watched

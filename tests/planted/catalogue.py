@@ -1,0 +1,24 @@
+"""All planted bugs by name: the component, and what goes wrong."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted import other_rooms, pure_rooms, reading_room, storage_room
+from tests.planted.planting import Bug
+
+COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
+    "format": pure_rooms.FORMAT,
+    "ledger": pure_rooms.LEDGER,
+    "lsm": pure_rooms.LSM,
+    "log": storage_room.LOG,
+    "files": storage_room.FILES,
+    "recovery": storage_room.RECOVERY,
+    "writing": storage_room.WRITING,
+    "reading": reading_room.READING,
+    "audit": other_rooms.AUDIT,
+    "database": other_rooms.DATABASE,
+    "config": other_rooms.CONFIG,
+    "commands": other_rooms.COMMANDS,
+}
+BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

@@ -1,0 +1,277 @@
+"""Bugs of the rooms above and beside storage: audit, database, settings, commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.planting import Bug
+
+FORGERY = "tests/audit/test_forgery.py"
+BULK = "tests/audit/test_bulk.py"
+
+AUDIT: Final[dict[str, Bug]] = {
+    "table-not-asked": Bug(
+        "blockdb/audit/chain.py",
+        "table.see_record(key, place, self.records, self.blocks)",
+        "pass",
+        (f"{FORGERY}::test_a_record_that_no_lookup_comes_to_is_named",),
+        "No table is asked for the records that it should lead to.",
+    ),
+    "root-not-compared": Bug(
+        "blockdb/audit/chain.py",
+        "self._astray = header.root != self._frontier.root()",
+        "self._astray = not header.root",
+        (f"{FORGERY}::test_a_sealed_value_that_was_changed_is_found_in_its_block",),
+        "A block's root is not held against the leaves of its records.",
+    ),
+    "link-not-compared": Bug(
+        "blockdb/audit/chain.py",
+        "check_seal(seal, self._head,",
+        "check_seal(seal, Head(seal.header.number, seal.header.previous_hash),",
+        (f"{FORGERY}::test_a_block_of_another_history_does_not_fit",),
+        "A block is not held against the one before it.",
+    ),
+    "told-not-compared": Bug(
+        "blockdb/audit/chain.py",
+        "return None if told == found else",
+        "return None if told else",
+        (f"{FORGERY}::test_what_stands_beside_the_header_is_recomputed_too",),
+        "Sizes, times and places in a seal are not held against its records.",
+    ),
+    "filter-not-asked": Bug(
+        "blockdb/audit/tables.py",
+        "if hashed not in self.bloom:\n            self._findings",
+        "if not hashed:\n            self._findings",
+        (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
+        "A filter that denies a record passes.",
+    ),
+    "order-not-compared": Bug(
+        "blockdb/audit/tables.py",
+        "if key <= previous:",
+        "if not key:",
+        (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
+        "The key order of a table is not looked at.",
+    ),
+    "size-not-compared": Bug(
+        "blockdb/audit/auditor.py",
+        "if mark.clean and not at_end:",
+        "if not mark:",
+        ("tests/fault/test_bytes.py::test_extended",),
+        "A chain that was closed may have another size since.",
+    ),
+    "bulk-key-twice": Bug(
+        "blockdb/audit/lookups.py",
+        "if len(self._keys) != known + len(keys):",
+        "if len(self._keys) < known:",
+        (f"{FORGERY}::test_a_key_that_is_in_no_table_twice_is_found",),
+        "A key may stand twice among the records that no table has.",
+    ),
+    "bulk-root-not-compared": Bug(
+        "blockdb/audit/stretch.py",
+        "if told != found or header.root != self.frontier.root():",
+        "if told != found:",
+        (f"{FORGERY}::test_a_sealed_value_that_was_changed_is_found_in_its_block",),
+        "The quick half of the audit does not compare the roots of blocks, and leaves no doubt.",
+    ),
+    "bulk-told-not-compared": Bug(
+        "blockdb/audit/stretch.py",
+        "if told != found or header.root != self.frontier.root():",
+        "if header.root != self.frontier.root():",
+        (f"{FORGERY}::test_what_stands_beside_the_header_is_recomputed_too",),
+        "The quick half of the audit does not compare what seals tell beside the root.",
+    ),
+    "bulk-signature-not-verified": Bug(
+        "blockdb/audit/stretch.py",
+        "if check_seal(seal, self.head, self._chain.collection, self._chain.public_keys) is not None:",
+        "if not seal:",
+        (f"{FORGERY}::test_a_seal_of_a_stranger_is_found",),
+        "The quick half of the audit looks at no signature and no link.",
+    ),
+    "bulk-stretches-not-joined": Bug(
+        "blockdb/audit/stretch.py",
+        "if stretch.anchor is not None and not self._blocks.is_at(",
+        "if stretch.anchor == 0 and not self._blocks.is_at(",
+        (FORGERY, BULK),
+        "What a stretch of the chain took for granted is not held against the one before it.",
+    ),
+    "bulk-check-of-one": Bug(
+        "blockdb/audit/frames.py",
+        "if xxh3_64_digest(body)[:CHECK_BYTES] != buffer[at : at + CHECK_BYTES]:",
+        "if not body:",
+        (f"{BULK}::test_damage_is_found_as_it_is_record_by_record",),
+        "The quick half of the audit does not compare the checks of records.",
+    ),
+    "bulk-check-of-a-run": Bug(
+        "blockdb/audit/frames.py",
+        "if any(digests[i::8] != run[i::size] for i in range(CHECK_BYTES)):",
+        "if not digests:",
+        (f"{BULK}::test_damage_is_found_as_it_is_record_by_record",),
+        "The quick half of the audit does not compare the checks of records that are alike.",
+    ),
+    "bulk-first-byte-of-checks": Bug(
+        "blockdb/audit/frames.py",
+        "for i in range(CHECK_BYTES)):",
+        "for i in range(1, CHECK_BYTES)):",
+        (BULK,),
+        "The quick half of the audit compares three bytes of four.",
+    ),
+    "bulk-filter-not-asked": Bug(
+        "blockdb/audit/lookups.py",
+        "if not self._seen <= self._bloom:",
+        "if not self._seen:",
+        (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
+        "The quick half of the audit passes a filter that denies a record.",
+    ),
+    "bulk-slots-not-counted": Bug(
+        "blockdb/audit/bulk.py",
+        "if used != [table.header.records for table in self._tables]:",
+        "if len(used) != len(self._tables):",
+        (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
+        "The quick half of the audit passes a table that leads to more than the chain has.",
+    ),
+    "bulk-seals-not-compared": Bug(
+        "blockdb/audit/bulk.py",
+        "if table.seals != places[first:stop]:",
+        "if len(table.seals) != len(places[first:stop]):",
+        (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
+        "The quick half of the audit does not look where a table says that seals are.",
+    ),
+    "bulk-order-not-compared": Bug(
+        "blockdb/audit/order.py",
+        "if not all(map(lt, keys, following)):",
+        "if not keys:",
+        (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
+        "The quick half of the audit does not compare keys that begin alike.",
+    ),
+    "bulk-two-tables": Bug(
+        "blockdb/audit/order.py",
+        "if len(set(keys)) != len(keys):",
+        "if not keys:",
+        (f"{FORGERY}::test_a_key_that_is_in_two_tables_is_found",),
+        "The quick half of the audit passes a key that two tables have.",
+    ),
+    "bulk-end-not-reached": Bug(
+        "blockdb/audit/frames.py",
+        "if at != stop:\n        raise Doubt",
+        "if at < stop:\n        raise Doubt",
+        (f"{FORGERY}::test_a_mark_that_ends_inside_a_seal_is_found",),
+        "The quick half of the audit passes a chain that ends inside a frame.",
+    ),
+    "bulk-batch-not-counted": Bug(
+        "blockdb/audit/frames.py",
+        "if records != announced.records:",
+        "if not records:",
+        (f"{FORGERY}::test_a_batch_that_announces_another_number_of_records_is_found",),
+        "The quick half of the audit does not count the records of batches.",
+    ),
+}
+
+DATABASE: Final[dict[str, Bug]] = {
+    "lock-not-taken": Bug(
+        "blockdb/database/database.py",
+        "for path in (self._files.lock, self.path):",
+        "for path in ():",
+        ("tests/database/test_opening.py::test_there_is_one_writer_at_a_time",),
+        "Two writers may open one directory.",
+    ),
+    "lock-file-alone": Bug(
+        "blockdb/database/database.py",
+        "for path in (self._files.lock, self.path):",
+        "for path in (self._files.lock,):",
+        ("tests/fault/test_processes.py::test_a_lock_file_that_is_removed_lets_no_second_writer_in",),
+        "Who removes the lock file lets a second writer in.",
+    ),
+    "child-keeps-the-handle": Bug(
+        "blockdb/database/database.py",
+        "for handle in list(_handles):",
+        "for handle in ():",
+        ("tests/database/test_fork.py",),
+        "A forked child writes through its parent's handle.",
+    ),
+    "memory-left-out": Bug(
+        "blockdb/database/database.py",
+        "return reader.check_memory(audit(self.path, progress, cancel))",
+        "return audit(self.path, progress, cancel)",
+        ("tests/storage/test_recovery.py::test_without_a_good_mark_it_opens_and_says_so",),
+        "Verification leaves out what is in memory.",
+    ),
+    "batch-half-checked": Bug(
+        "blockdb/storage/checks.py",
+        "or max(map(len, keys), default=0) > MAX_KEY_BYTES:",
+        "or max(map(len, keys[:1]), default=0) > MAX_KEY_BYTES:",
+        ("tests/database/test_writing.py::test_a_key_has_1_to_65535_bytes",),
+        "A key in a batch may be longer than a key may be.",
+    ),
+    "registry-too-soon": Bug(
+        "blockdb/database/creation.py",
+        "_create_collection(door, files.collection(collection_id), collection_id, config)\n"
+        "        save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})",
+        "save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})\n"
+        "        _create_collection(door, files.collection(collection_id), collection_id, config)",
+        ("tests/database/test_opening.py::test_whenever_the_making_of_a_database_is_cut_short_it_can_be_made_again",),
+        "A database is registered before it is whole.",
+    ),
+    "salvaged-dropped": Bug(
+        "blockdb/database/repair.py",
+        "self._salvage([buffer[damage:], *",
+        "self._salvage([*",
+        ("tests/database/test_repair.py::test_the_chain_is_kept_up_to_the_damage_and_the_rest_is_salvaged",),
+        "Repair drops the intact records after the damage without a word.",
+    ),
+    "damage-not-kept": Bug(
+        "blockdb/database/repair.py",
+        "copy=other == number and damage > 0)",
+        "copy=other == number and damage > 0) if other != number else None",
+        ("tests/database/test_repair.py::test_the_chain_is_kept_up_to_the_damage_and_the_rest_is_salvaged",),
+        "Repair cuts a chain file off without setting its copy aside.",
+    ),
+    "repaired-under-a-writer": Bug(
+        "blockdb/database/repair.py",
+        "locks.extend(map(door.lock, (files.lock, path)))",
+        "locks.extend(map(door.lock, ()))",
+        ("tests/database/test_repair.py::test_a_database_that_is_being_written_is_not_repaired",),
+        "A database is repaired while somebody writes it.",
+    ),
+}
+
+CONFIG: Final[dict[str, Bug]] = {
+    "unknown-key": Bug(
+        "blockdb/config.py",
+        "for key in settings:\n        if key not in _KEYS:",
+        "settings = {key: settings[key] for key in settings if key in _KEYS}\n"
+        "    for key in settings:\n        if key not in _KEYS:",
+        ("tests/config/test_config.py",),
+        "A key that does not exist is ignored.",
+    ),
+    "order-of-sources": Bug(
+        "blockdb/config.py",
+        "{**_from_file(file), **_from_environment(environ), **(flags or {})}",
+        "{**_from_environment(environ), **_from_file(file), **(flags or {})}",
+        ("tests/config/test_config.py",),
+        "The file stands over the environment.",
+    ),
+    "limit": Bug(
+        "blockdb/config.py",
+        "if not low <= value <= high:",
+        "if value > high:",
+        ("tests/config/test_config.py",),
+        "A number below its limit is taken.",
+    ),
+}
+
+COMMANDS: Final[dict[str, Bug]] = {
+    "success-of-a-failure": Bug(
+        "blockdb/commands/failures.py",
+        "return CANNOT_OPEN if isinstance(error, CannotOpen) else FAILED",
+        "return CANNOT_OPEN if isinstance(error, CannotOpen) else DONE",
+        ("tests/commands/test_process.py::test_a_full_disk_is_named",),
+        "A command that failed exits with 0.",
+    ),
+    "success-of-a-bad-verification": Bug(
+        "blockdb/commands/cli.py",
+        "return result.exit_code",
+        "return DONE",
+        ("tests/commands/test_chain.py::test_verify_names_what_is_wrong",),
+        "`verify` exits with 0 though it found damage.",
+    ),
+}

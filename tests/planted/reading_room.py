@@ -1,0 +1,87 @@
+"""Bugs of the storage room's other half: reading, and attachments beside the writer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.planting import Bug
+
+READING: Final[dict[str, Bug]] = {
+    "snapshot-shows-later-records": Bug(
+        "blockdb/storage/view.py",
+        "if len(self.memtable) == self._records:",
+        "if len(self.memtable) >= self._records:",
+        ("tests/storage/test_view.py::test_a_scan_is_of_the_moment_of_the_call_not_of_its_first_step",),
+        "A scan shows records that came after it began.",
+    ),
+    "item-at-the-edge-twice": Bug(
+        "blockdb/storage/view.py",
+        "self._key, self._inclusive = keys[0 if self._reverse else -1], False",
+        "self._key = keys[0 if self._reverse else -1]",
+        ("tests/storage/test_view.py::test_scans_are_those_of_a_sorted_list",),
+        "A scan of a memtable gives the key at the edge of a window twice.",
+    ),
+    "prefix-of-ff": Bug(
+        "blockdb/storage/view.py",
+        r'stem = prefix.rstrip(b"\xff")',
+        "stem = prefix",
+        ("tests/storage/test_view.py::test_a_range_has_the_keys_that_its_words_say",),
+        "What comes after a prefix that ends with 0xff is miscalculated.",
+    ),
+    "as-of-one-record-less": Bug(
+        "blockdb/storage/history.py",
+        "return self._horizon_at(as_of.sequence + 1)",
+        "return self._horizon_at(as_of.sequence)",
+        ("tests/storage/test_as_of.py::test_a_scan_of_the_past_is_the_scan_of_what_was_there",),
+        "A read as of a record does not see that record.",
+    ),
+    "as-of-one-record-more": Bug(
+        "blockdb/storage/view.py",
+        "return found is not None and found[0] >= self._place",
+        "return found is not None and found[0] > self._place",
+        ("tests/storage/test_as_of.py::test_a_scan_of_the_past_is_the_scan_of_what_was_there",),
+        "A scan as of a moment sees the record after it, if a table has both.",
+    ),
+    "as-of-a-time": Bug(
+        "blockdb/storage/history.py",
+        "self._search(lambda seal: seal.header.last_time_ms > time_ms)",
+        "self._search(lambda seal: seal.header.first_time_ms > time_ms)",
+        ("tests/storage/test_as_of.py::test_a_scan_of_the_past_is_the_scan_of_what_was_there",),
+        "A read as of a time sees the rest of a block.",
+    ),
+    "chunk-of-another-file": Bug(
+        "blockdb/storage/packed.py",
+        "name = self._number, number",
+        "name = number",
+        ("tests/storage/test_packed.py::test_everything_reads_the_same",),
+        "The cache takes a chunk of one packed chain file for that of another.",
+    ),
+    "cache-without-limit": Bug(
+        "blockdb/storage/cache.py",
+        "if self._young_bytes + size > half:",
+        "if self._young_bytes + size < 0:",
+        ("tests/storage/test_cache.py",),
+        "The cache grows without limit.",
+    ),
+    "file-that-grew": Bug(
+        "blockdb/storage/chain.py",
+        "return decode(*self._at(number, offset, self.size(number)))",
+        "raise",
+        ("tests/storage/test_chain.py::test_a_record_that_was_written_after_the_file_was_mapped_is_found",),
+        "A record that came after the file was mapped is taken for damage.",
+    ),
+    "attachment-stands-still": Bug(
+        "blockdb/storage/attachment.py",
+        "if written <= self._state.end:",
+        "if written:",
+        ("tests/storage/test_attachment.py::test_each_record_is_seen_by_the_next_call",),
+        "A reader beside the writer does not follow the mark.",
+    ),
+    "attachment-keeps-old-files": Bug(
+        "blockdb/storage/attachment.py",
+        "if self._look() != self._identity:",
+        "if self._look() is None:",
+        ("tests/fault/test_processes.py::test_readers_see_a_writers_records_within_a_second",),
+        "A reader beside the writer does not notice that files were replaced.",
+    ),
+}

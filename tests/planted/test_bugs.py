@@ -1,0 +1,55 @@
+"""Bugs that are planted on purpose are found: who changes a test sees whether it still guards what it guarded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.planted.catalogue import BUGS
+from tests.planted.gaps import GAPS
+from tests.planted.planting import ROOT, Bug, copy_of_the_house, planted, run_tests, try_bug
+
+QUICK = {"lsm:lying-filter", "log:failed-force-believed", "recovery:cut-below-the-mark"}
+"""A few for every day; all of them in the long tier."""
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [pytest.param(bug, id=name, marks=[] if name in QUICK else pytest.mark.torture) for name, bug in BUGS.items()],
+)
+def test_it_is_found(tmp_path: Path, bug: Bug) -> None:
+    outcome = try_bug(tmp_path / "house", bug)
+    assert outcome.found_a_bug, f"{bug.means}\n{outcome.words}"
+
+
+@pytest.mark.torture
+def test_without_a_bug_the_same_tests_pass(tmp_path: Path) -> None:
+    named = dict.fromkeys(test for bug in BUGS.values() for test in bug.tests)
+    files = {test for test in named if "::" not in test}
+    single = [test for test in named if test.partition("::")[0] not in files]
+    outcome = run_tests(copy_of_the_house(tmp_path / "house"), [*files, *single])
+    assert outcome.passed, outcome.words
+
+
+@pytest.mark.torture
+@pytest.mark.xfail(strict=True, reason="no test finds it yet")
+@pytest.mark.parametrize("bug", [pytest.param(bug, id=name) for name, bug in GAPS.items()])
+def test_it_is_not_found_yet(tmp_path: Path, bug: Bug) -> None:
+    assert try_bug(tmp_path / "house", bug).found_a_bug
+
+
+# ── what takes no process ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_bug_has_its_place_and_its_tests() -> None:
+    for bug in [*BUGS.values(), *GAPS.values()]:
+        planted((ROOT / bug.file).read_text(), bug)
+        for test in bug.tests:
+            path, _, name = test.partition("::")
+            assert f"def {name.partition('[')[0]}" in (ROOT / path).read_text(), f"{test} is gone"
+
+
+def test_every_room_of_the_engine_has_bugs() -> None:
+    rooms = {path.name for path in (ROOT / "blockdb").iterdir() if (path / "__init__.py").exists()} | {"config.py"}
+    assert rooms == {Path(bug.file).parts[1] for bug in BUGS.values()}
