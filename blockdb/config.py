@@ -38,7 +38,7 @@ class DatabaseConfig:
     """How many tables of one tier are merged into one of the next (2 to 1,000)."""
     blockchain_batch_size: int = 1000
     """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
-    cache_size_limit: int = 32 * 1024 * 1024
+    cache_size_limit: int = 64 * 1024 * 1024
     """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
     compression_enabled: bool = False
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""

@@ -16,6 +16,7 @@ from blockdb.audit.tables import TableAudit
 from blockdb.format.buffer import Buffer
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 from blockdb.format.record import HEADER_BYTES
+from blockdb.format.table import home_slots, words
 
 _KEY_BYTES: Final = Struct("<12xH")
 """The length of the key in the frame of a record."""
@@ -38,18 +39,18 @@ class Lookups:
     def ask(self, keys: Sequence[bytes], places: Sequence[int], marks: Sequence[int]) -> None:
         """The chain has records with these keys at these places: lookups must come to them. O(n). Raises Doubt."""
         hashes = list(map(xxh3_64_intdigest, keys))
-        packed = array("Q", hashes).tobytes()
+        packed = array("Q", hashes)
         homes = home_slots(packed, self._home_slots)
-        words, marked = self._words, self._marks
+        stored, marked = self._words, self._marks
         try:
             for found, slot, wanted, mark in zip(
-                map(words.__getitem__, homes), homes, words_of(packed, places), marks, strict=True
+                map(stored.__getitem__, homes), homes, words(packed, places), marks, strict=True
             ):
                 while found != wanted:
                     if not found:
                         raise Doubt
                     slot += 1
-                    found = words[slot]
+                    found = stored[slot]
                 marked[slot] = mark
         except IndexError:
             raise Doubt from None
@@ -59,25 +60,6 @@ class Lookups:
         """Whether the table's Bloom filter has every key that was asked for. Raises Doubt."""
         if not self._seen <= self._bloom:
             raise Doubt
-
-
-def home_slots(hashes: bytes, count: int) -> list[int]:
-    """Where the searches begin: `format.table.home_slot` for each 64-bit hash, by one multiplication of a long integer.
-
-    Of every 64 bits of that integer the lower 32 are the upper half of a hash, so that no product reaches the next.
-    """
-    halves = bytearray(len(hashes))
-    for byte in range(4):
-        halves[byte::8] = hashes[byte + 4 :: 8]
-    products = int.from_bytes(halves, "little") * count
-    return memoryview(products.to_bytes(len(hashes), "little")).cast("I")[1::2].tolist()
-
-
-def words_of(hashes: bytes, places: Sequence[int]) -> list[int]:
-    """What the slots hold: `format.table.word` for each hash and place, the bytes of both put together."""
-    words = bytearray(array("Q", places))
-    words[6::8], words[7::8] = hashes[0::8], hashes[1::8]
-    return memoryview(words).cast("Q").tolist()
 
 
 class Tail:

@@ -9,7 +9,6 @@ from the bucket before leaves a mark for both.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Final
 
 from rbloom import Bloom
@@ -22,8 +21,6 @@ _BUCKET_BITS: Final = 10
 _BUCKETS: Final = 1 << _BUCKET_BITS
 _BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
 _MARK_SHIFT: Final = 16
-STEP_MARKS: Final = 8192
-"""So many marks are taken at a time: nobody who shares the interpreter waits for longer than a millisecond."""
 
 
 class KeyFilter:
@@ -43,28 +40,26 @@ class KeyFilter:
 
     def add(self, table: Table) -> Iterator[None]:
         """Add the keys of the table that follows, in steps. O(n). Raises Corruption where its slots are damaged."""
-        marks = _marks(table)
-        for start in range(0, len(marks), STEP_MARKS):
-            self._bloom.update(marks[start : start + STEP_MARKS])
+        words = table.words()
+        for bucket in range(_BUCKETS):
+            first, stop = _first_slot(bucket, table), _first_slot(bucket + 1, table)
+            self._bloom.update(_marks(words[first:stop], bucket))
             yield
         self._bloom.update(list(_marks_of_neighbours(table)))  # a list: nobody gets a turn while the filter is changed
         self.records = table.header.first_sequence + len(table)
 
 
-def _first_slot(bucket: int, home_slots: int) -> int:
-    """The first slot whose home hashes all lie in this bucket or a later one."""
-    return -(-(bucket * home_slots) // _BUCKETS)
+def _first_slot(bucket: int, table: Table) -> int:
+    """The first slot whose home hashes all lie in this bucket or a later one; after the last bucket, the end."""
+    return -(-(bucket * table.header.home_slots) // _BUCKETS) if bucket < _BUCKETS else table.header.slots
 
 
-def _marks(table: Table) -> memoryview:
-    """For each slot, the mark of its word, taken to be at home. An empty slot leaves one too, and little harm."""
-    words = table.words().tobytes()
-    firsts = [_first_slot(bucket, table.header.home_slots) for bucket in range(_BUCKETS)]
-    counts = [after - first for first, after in pairwise([*firsts, table.header.slots])]
-    marks = bytearray(len(words) // 2)
-    marks[0::4], marks[1::4] = words[6::8], words[7::8]
-    marks[2::4] = b"".join(bytes([bucket & 255]) * count for bucket, count in enumerate(counts))
-    marks[3::4] = b"".join(bytes([bucket >> 8]) * count for bucket, count in enumerate(counts))
+def _marks(words: memoryview, bucket: int) -> memoryview:
+    """The marks of words that are taken to be at home. An empty slot leaves one too, and little harm."""
+    data, count = words.tobytes(), len(words)
+    marks = bytearray(4 * count)
+    marks[0::4], marks[1::4] = data[6::8], data[7::8]
+    marks[2::4], marks[3::4] = bytes([bucket & 255]) * count, bytes([bucket >> 8]) * count
     return memoryview(marks).cast("I")
 
 
@@ -72,7 +67,7 @@ def _marks_of_neighbours(table: Table) -> Iterator[int]:
     """The marks of words whose key may lie in another bucket than their slot does."""
     words, slots = table.words(), table.header.slots
     for bucket in range(1, _BUCKETS):
-        slot = _first_slot(bucket, table.header.home_slots)
+        slot = _first_slot(bucket, table)
         if not slot or not words[slot - 1]:
             continue
         yield bucket << _MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both

@@ -38,10 +38,11 @@ class Source(Protocol[V]):
 class Cursor(ABC, Generic[V]):
     """Walks one source up or down, a window at a time; what was fetched and not yet taken waits in key order."""
 
-    def __init__(self, reverse: bool, window: int = FIRST_WINDOW) -> None:
-        """Walk up or down; the first window has `window` items."""
+    def __init__(self, reverse: bool, window: int = 0) -> None:
+        """Walk up or down; the first window has `window` items, where it is known how many will be wanted."""
         self._reverse = reverse
-        self._size = window
+        self._first = window
+        self._size = FIRST_WINDOW
         self.waiting: list[tuple[bytes, V]] = []
         self.done = False
 
@@ -53,8 +54,9 @@ class Cursor(ABC, Generic[V]):
         """Fetch the next window if nothing waits."""
         if self.waiting or self.done:
             return
-        self.waiting = self.fetch(self._size)
-        self.done = len(self.waiting) < self._size
+        size, self._first = self._first or self._size, 0
+        self.waiting = self.fetch(size)
+        self.done = len(self.waiting) < size
         self._size = min(self._size * 2, LAST_WINDOW)
 
     def take(self, bound: bytes | None) -> list[tuple[bytes, V]]:
@@ -73,7 +75,7 @@ class Cursor(ABC, Generic[V]):
 class PositionCursor(Cursor[V]):
     """Walks a source whose positions stay what they are: a table."""
 
-    def __init__(self, source: Source[V], at: int, reverse: bool, window: int = FIRST_WINDOW) -> None:
+    def __init__(self, source: Source[V], at: int, reverse: bool, window: int = 0) -> None:
         super().__init__(reverse, window)
         self._source = source
         self._at = at

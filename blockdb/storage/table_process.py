@@ -8,6 +8,7 @@ the reason there.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,9 @@ from blockdb.storage.door import Door
 
 WORTHWHILE_RECORDS: Final = 20_000
 """Starting a process takes as long as building a table of about so many records."""
+
+MERGE_NICENESS: Final = 10
+"""Merging can wait where the cores are busy; memtables cannot, since writers wait for them."""
 
 Rows = tuple[Iterable[Run], Sequence[int]]
 """Runs of keys in order with their places, and the places of the seals: what a table is built from."""
@@ -93,6 +97,7 @@ def main(argument: str) -> None:
     files, door = CollectionFiles(Path(job["root"])), Door()
     chain = Chain(door, files, header.collection)
     if job["tables"]:
+        os.nice(MERGE_NICENESS)
         paths = [files.table(number) for number in job["tables"]]
         rows = rows_of_tables([Table(door.map_read(path), str(path), chain) for path in paths])
     else:

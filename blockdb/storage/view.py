@@ -5,15 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import compress, repeat
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import FIRST_WINDOW, LAST_WINDOW, Cursor, Item, PositionCursor, Source, merge, split
+from blockdb.lsm.merge import LAST_WINDOW, Cursor, Item, PositionCursor, Source, merge, split
 from blockdb.lsm.table import Table
+
+SPARE_ITEMS: Final = 6
+"""Fetched of each source beyond its likely share of what is wanted, so that most scans fetch once."""
 
 
 class Part(Protocol):
@@ -233,7 +236,7 @@ class View:
         sources = self._sources(horizon)
         hiding: list[Hiding] = [source for source in sources if isinstance(source, Snapshot)]
         edge = range_.stop if reverse else range_.start
-        window = FIRST_WINDOW if limit is None else min(limit // max(len(sources), 1) + 1, LAST_WINDOW)
+        windows = _first_windows(sources, limit)
         if horizon is not None:
             hiding += [PartOfTable(table, horizon.place) for table in self._across(horizon)]
         elif offset:
@@ -241,9 +244,9 @@ class View:
             if place < 0:
                 return iter(())
             positions = split(sources, place)
-            cursors = [_cursor_at(source, at, reverse, window) for source, at in zip(sources, positions, strict=True)]
+            cursors = list(map(_cursor_at, sources, positions, repeat(reverse), windows))
             return _emit(merge(cursors, reverse=reverse), hiding, range_, 0, limit, reverse)
-        cursors = [self._cursor(source, edge, reverse, window) for source in sources]
+        cursors = list(map(_cursor_from, sources, repeat(edge), repeat(reverse), windows))
         return _emit(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
 
     def block_place(self, number: int) -> int | None:
@@ -271,13 +274,21 @@ class View:
         """The table that has records on both sides of the horizon, if there is one."""
         return [table for table in self.tables if 0 < horizon.count_in(table.header, len(table)) < len(table)]
 
-    @staticmethod
-    def _cursor(source: Snapshot | Table, edge: bytes | None, reverse: bool, window: int) -> Cursor[bytes]:
-        """A cursor that begins at the edge of a range, or at the end of the source if there is none."""
-        if isinstance(source, Snapshot):
-            return KeyCursor(source, edge, reverse, window)
-        end = len(source) if reverse else 0
-        return PositionCursor(source, end if edge is None else source.position(edge), reverse, window)
+
+def _first_windows(sources: Sequence[Snapshot | Table], limit: int | None) -> list[int]:
+    """How many items to fetch of each source at first: of the `limit` that are wanted its likely share, and some."""
+    total = sum(map(len, sources))
+    if limit is None:
+        return [0] * len(sources)
+    return [min(limit * len(source) // total + SPARE_ITEMS, LAST_WINDOW, limit + 1) for source in sources]
+
+
+def _cursor_from(source: Snapshot | Table, edge: bytes | None, reverse: bool, window: int) -> Cursor[bytes]:
+    """A cursor that begins at the edge of a range, or at the end of the source if there is none."""
+    if isinstance(source, Snapshot):
+        return KeyCursor(source, edge, reverse, window)
+    end = len(source) if reverse else 0
+    return PositionCursor(source, end if edge is None else source.position(edge), reverse, window)
 
 
 def _cursor_at(source: Snapshot | Table, at: int, reverse: bool, window: int) -> Cursor[bytes]:

@@ -20,7 +20,6 @@ from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
-from blockdb.audit.lookups import home_slots, words_of
 from blockdb.format import segment
 from blockdb.format import table as table_format
 from blockdb.format.place import PLACE_MASK
@@ -29,7 +28,7 @@ from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
 from tests.audit.forgery import Forger, TableParts
 from tests.fault.support import copy_of, files_of, open_database
-from tests.storage.doors import collection_of
+from tests.storage.doors import collection_of, pairs
 
 RECORDS = 3_000
 
@@ -321,9 +320,9 @@ def test_frames_are_read_as_the_walk_reads_them(whole: Path) -> None:
     st.integers(1, 2**32 - 2),
 )
 def test_slots_and_words_are_computed_as_the_format_says(rows: list[tuple[int, int]], count: int) -> None:
-    hashes = array("Q", [hashed for hashed, _ in rows]).tobytes()
-    assert home_slots(hashes, count) == [table_format.home_slot(hashed, count) for hashed, _ in rows]
-    assert words_of(hashes, [place for _, place in rows]) == [table_format.word(*row) for row in rows]
+    hashes = array("Q", [hashed for hashed, _ in rows])
+    assert list(table_format.home_slots(hashes, count)) == [table_format.home_slot(hashed, count) for hashed, _ in rows]
+    assert list(table_format.words(hashes, [place for _, place in rows])) == [table_format.word(*row) for row in rows]
 
 
 def test_the_audit_in_bulk_comes_first(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,3 +334,15 @@ def test_the_audit_in_bulk_comes_first(whole: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(auditor.BulkAudit, "run", doubt)
     report = blockdb.verify(whole)
     assert (report.valid, report.records) == (True, RECORDS)
+
+
+def test_every_changed_bit_of_a_packed_chain_file_is_found(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", compression_enabled=True, blockchain_batch_size=4) as db:
+        db.put_many(pairs(range(8)))
+        db.compact()
+    assert blockdb.verify(tmp_path / "db").valid
+    [path] = collection_of(tmp_path / "db").chain.glob("*.zst")
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes((content[at] ^ 1 << at % 8,)) + content[at + 1 :])
+        assert not blockdb.verify(tmp_path / "db").valid, at

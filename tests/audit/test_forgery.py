@@ -24,7 +24,7 @@ from tests.storage.doors import change_mark, pairs
 BLOCK = 4
 
 
-@pytest.fixture(params=["whole", "cut"], autouse=True)
+@pytest.fixture(params=["whole", pytest.param("cut", marks=pytest.mark.torture)], autouse=True)
 def jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chain and tables are audited as wholes, and in parts."""
     if request.param == "cut":
@@ -416,3 +416,18 @@ def test_an_audit_of_a_ruin_ends(forger: Forger) -> None:
     files = DatabaseFiles(big.path)
     big.change_toml(files.public_keys, lambda values: values.update(keys=[]))
     assert len(found(big)) == 1000
+
+
+def test_a_replay_point_inside_a_record_is_found(forger: Forger) -> None:
+    forger.change_toml(
+        forger.files.manifest, lambda values: values["replay"].update(place=values["replay"]["place"] + 1)
+    )
+    assert any(problem.path.endswith("manifest.toml") for problem in found(forger))
+
+
+def test_a_word_with_the_hash_of_another_key_is_found(forger: Forger) -> None:
+    def change_hash(parts: TableParts) -> None:
+        parts.words[parts.order[3]] ^= 1 << 50
+
+    forger.change_table(change_hash)
+    assert any(problem.path.endswith("tables/00000001.sst") for problem in found(forger))

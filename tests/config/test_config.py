@@ -35,7 +35,7 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "wal_sync_interval": 1000,
         "compaction_threshold": 4,
         "blockchain_batch_size": 1000,
-        "cache_size_limit": 32 * 1024 * 1024,
+        "cache_size_limit": 64 * 1024 * 1024,
         "compression_enabled": False,
     }
 

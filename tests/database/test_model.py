@@ -271,17 +271,11 @@ class PackedDatabaseAgainstModel(DatabaseAgainstModel):
 TestDatabaseAgainstModel = DatabaseAgainstModel.TestCase
 TestDatabaseAgainstModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 
-STATISTICS_FAIL_AT_TIMES = pytest.mark.xfail(
-    strict=False, reason="Chain.disk_size asks for a chain file that is packed meanwhile; it depends on a thread"
-)
 
-
-@STATISTICS_FAIL_AT_TIMES
 class TestPackedDatabaseAgainstModel(PackedDatabaseAgainstModel.TestCase):
     settings = settings(max_examples=6, stateful_step_count=25, deadline=None, phases=[Phase.generate])
 
 
-@STATISTICS_FAIL_AT_TIMES
 @pytest.mark.torture
 class TestPackedDatabaseAgainstModelAgainAndAgain(PackedDatabaseAgainstModel.TestCase):
     settings = settings(max_examples=200, stateful_step_count=50, deadline=None, phases=[Phase.generate])

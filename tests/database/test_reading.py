@@ -181,3 +181,16 @@ def test_a_problem_is_one_line() -> None:
     problem = blockdb.Problem("chain/0", 7, 3, 12, b"\xff\nkey", "it is damaged")
     assert str(problem) == r"chain/0 at byte 7, block 3, record 12, key b'\xff\nkey': it is damaged"
     assert str(blockdb.Problem("LOCK", None, None, None, None, "no")) == "LOCK: no"
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_verification_holds_what_is_in_memory_against_the_chain(tmp_path: Path, read_only: bool) -> None:
+    with blockdb.open(tmp_path / "db") as writer:
+        writer.put_many([(b"a", b"1"), (b"b", b"2")])
+        with blockdb.open(tmp_path / "db", read_only=read_only) if read_only else writer as db:
+            db._reader.view.memtables[0].values[1] = b"3"
+            report = db.verify()
+            assert not report.valid
+            [problem] = report.problems
+            assert (problem.key, problem.sequence) == (b"b", 1)
+            assert "memory" in problem.what

@@ -262,3 +262,11 @@ def test_a_record_may_be_asked_for_while_it_is_written(db: blockdb.Database) -> 
         db.put(b"key", b"value")
     [found] = seen
     assert found is None or found == db.record(b"key")
+
+
+def test_one_key_that_is_twice_in_a_batch_refuses_all_of_it(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        with pytest.raises(blockdb.DuplicateKey) as caught:
+            db.put_many([(b"a", b"1"), (b"b", b"2"), (b"a", b"3")])
+        assert caught.value.key == b"a"
+        assert db.count() == 0

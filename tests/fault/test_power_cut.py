@@ -39,8 +39,8 @@ def work(tmp_path: Path) -> Iterator[Path]:
 
 NAMES = list(LIVES)
 
-QUICK = Level(Effort(cuts=1, outcomes=3))
-QUICK_STATES = 180
+QUICK = Level(Effort(cuts=1, outcomes=2))
+QUICK_STATES = 130
 ALL = Level(Effort(cuts=200, outcomes=150))
 ALL_STATES = 3_000
 

@@ -105,3 +105,14 @@ def test_a_record_needs_a_key_a_known_kind_and_room_for_its_digest() -> None:
 def test_the_longest_key_fits() -> None:
     key = b"k" * MAX_KEY_BYTES
     assert record.item_at(with_check(record.encode(7, key, b"v")), 0) == (key, b"v")
+
+
+@pytest.mark.parametrize("body", [record.encode(7, b"k", b"v"), record.encode_redactable(7, b"k", b"v", bytes(16))])
+def test_every_changed_byte_is_noticed_however_it_is_read(body: bytes) -> None:
+    frame = with_check(body)
+    for at in range(len(frame)):
+        for bit in range(8):
+            damaged = frame[:at] + bytes((frame[at] ^ 1 << bit,)) + frame[at + 1 :]
+            for read in (lambda: record.item_at(damaged, 0), lambda: record.items_at([damaged], [0])):  # noqa: B023
+                with pytest.raises(BadFrame):
+                    read()

@@ -164,6 +164,27 @@ AUDIT: Final[dict[str, Bug]] = {
         (f"{FORGERY}::test_a_batch_that_announces_another_number_of_records_is_found",),
         "The quick half of the audit does not count the records of batches.",
     ),
+    "replay-point": Bug(
+        "blockdb/audit/auditor.py",
+        'if sealed != replay["sequence"] or not before < replay["place"] <= at:',
+        'if sealed != replay["sequence"]:',
+        ("tests/audit/test_forgery.py",),
+        "The manifest's replay point may lie elsewhere.",
+    ),
+    "hashes-in-bulk": Bug(
+        "blockdb/audit/lookups.py",
+        "while found != wanted:",
+        "while (found ^ wanted) % (1 << 48):",
+        ("tests/audit/test_forgery.py::test_a_table_that_leads_astray_is_found",),
+        "The quick half of the audit passes a word that has the hash of another key.",
+    ),
+    "packed-digest": Bug(
+        "blockdb/audit/files.py",
+        "data = packed.unpack(buffer)",
+        "data = packed.salvage(buffer)",
+        ("tests/audit/test_bulk.py",),
+        "The digest over the chunks of a packed chain file is not part of the audit.",
+    ),
 }
 
 DATABASE: Final[dict[str, Bug]] = {

@@ -84,4 +84,25 @@ READING: Final[dict[str, Bug]] = {
         ("tests/fault/test_processes.py::test_readers_see_a_writers_records_within_a_second",),
         "A reader beside the writer does not notice that files were replaced.",
     ),
+    "memory-not-verified": Bug(
+        "blockdb/storage/reader.py",
+        "same = self.chain.item_at(place) == (key, value)",
+        "same = self.chain.item_at(place)[0] == key",
+        ("tests/database/test_reading.py",),
+        "Verification does not compare the values in memory with the chain.",
+    ),
+    "filter-that-does-not-cover": Bug(
+        "blockdb/storage/view.py",
+        "covers = filter_ is not None and filter_.records >= self.table_records",
+        "covers = filter_ is not None",
+        ("tests/storage/test_flushing.py::test_a_table_that_the_filter_over_all_does_not_have_is_asked",),
+        "The filter over all tables is asked also where a table came that it does not have.",
+    ),
+    "seals-of-frozen-memtables": Bug(
+        "blockdb/storage/view.py",
+        "for memtable in self.memtables:\n            ordinal = number - memtable.first_block",
+        "for memtable in self.memtables[:1]:\n            ordinal = number - memtable.first_block",
+        ("tests/storage/test_flushing.py",),
+        "A block whose seal is in a memtable that is being flushed is not found.",
+    ),
 }

@@ -96,6 +96,20 @@ LOG: Final[dict[str, Bug]] = {
         ("tests/storage/test_log.py",),
         "What a cut write left behind is not cut off before the next one.",
     ),
+    "forced-too-much": Bug(
+        "blockdb/storage/log.py",
+        "self._set_forced(target)",
+        "self._set_forced(self.end)",
+        ("tests/storage/test_log.py",),
+        "A force vouches for what was written while it went on.",
+    ),
+    "interval-in-seconds": Bug(
+        "blockdb/storage/upkeep.py",
+        "(config.wal_sync_interval or 1000) / 1000",
+        "(config.wal_sync_interval or 1000)",
+        ("tests/storage/test_flushing.py",),
+        "The log is forced a thousand times less often than it was asked for.",
+    ),
 }
 
 FILES: Final[dict[str, Bug]] = {
@@ -223,6 +237,27 @@ RECOVERY: Final[dict[str, Bug]] = {
         ("tests/storage/test_recovery.py::test_records_that_were_exchanged_with_good_checks_are_noticed_by_the_block",),
         "A writer goes on from records that do not have the root of their block.",
     ),
+    "closed-log-shorter": Bug(
+        "blockdb/storage/recovery.py",
+        "if trust.end is not None and (state.torn_bytes or not is_end(state.end, trust.end)):",
+        "if trust.end is not None and state.torn_bytes:",
+        ("tests/storage/test_recovery.py",),
+        "A log that was closed may end elsewhere than it did.",
+    ),
+    "last-table-missing": Bug(
+        "blockdb/storage/reader.py",
+        "if covered != manifest.flushed_sequence:",
+        "if covered > manifest.flushed_sequence:",
+        ("tests/storage/test_recovery.py",),
+        "The manifest may lack the newest of its tables.",
+    ),
+    "table-of-another-collection": Bug(
+        "blockdb/storage/reader.py",
+        "if (table.header.number, table.header.collection) != (number, self.metadata.uuid):",
+        "if table.header.number != number:",
+        ("tests/storage/test_recovery.py",),
+        "A table of another collection is taken for one's own.",
+    ),
 }
 
 WRITING: Final[dict[str, Bug]] = {
@@ -331,5 +366,40 @@ WRITING: Final[dict[str, Bug]] = {
         "cuts.append(end - 1)",
         ("tests/storage/test_packed.py::test_everything_reads_the_same",),
         "A chunk of a packed chain file begins inside a frame.",
+    ),
+    "same-key-in-a-group": Bug(
+        "blockdb/storage/store.py",
+        "if write.key in fresh or self.view.has(write.key):",
+        "if self.view.has(write.key):",
+        ("tests/storage/test_write_group.py",),
+        "Of two writers with one key that wait together, both are told that they succeeded.",
+    ),
+    "frozen-with-seals-waiting": Bug(
+        "blockdb/storage/store.py",
+        "if self._seals.is_waiting or not len(self._active):",
+        "if not len(self._active):",
+        ("tests/storage/test_flushing.py",),
+        "A memtable is frozen while a seal of its records is not in the log.",
+    ),
+    "unforced-under-tables": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._log.force(frozen.end_place)\n",
+        "\n",
+        ("tests/storage/test_flushing.py",),
+        "A table points at records that are not forced.",
+    ),
+    "repeated-in-a-batch": Bug(
+        "blockdb/storage/store.py",
+        "if len(distinct) < len(keys):",
+        "if len(distinct) < len(keys) - 1:",
+        ("tests/database/test_writing.py",),
+        "A key that is twice in a batch is let through.",
+    ),
+    "seal-lost": Bug(
+        "blockdb/storage/seals.py",
+        "seal = self._waiting[0]",
+        "seal = self._waiting[0]\n            self._waiting = deque([seal])",
+        ("tests/storage/test_flushing.py",),
+        "Of several seals that wait for room in the log, one is written.",
     ),
 }

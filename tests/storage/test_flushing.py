@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.format import mark as mark_format
+from blockdb.format import segment
 from blockdb.lsm import tiers
 from blockdb.storage import log as log_module
+from blockdb.storage import manifest as manifests
 from blockdb.storage import store as store_module
 from blockdb.storage import upkeep as upkeep_module
+from blockdb.storage.door import Door
 from tests.storage.doors import GateDoor, TroubledDoor, collection_of, open_through, pairs, until
 
 SMALL: dict[str, Any] = {"memtable_size_limit": 65_536, "blockchain_batch_size": 50}
@@ -379,3 +383,97 @@ def test_a_merge_that_fails_in_the_background_is_told(tmp_path: Path, monkeypatc
         db.flush()
         until(lambda: db.stats().background_failure is None)
         assert any(table.tier for table in db.stats().tables)
+
+
+def test_a_table_points_at_nothing_that_is_not_forced(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", memtable_size_limit=65_536, wal_sync_interval=3_600_000) as db:
+        for number in range(70):
+            db.put(b"%d" % number, bytes(1000))
+        until(lambda: db.stats().tables)
+        files = collection_of(tmp_path / "db")
+        manifest = manifests.load(Door(), files.manifest, files.root.name)
+        assert mark_format.decode(files.mark.read_bytes()).forced >= manifest.flushed_place > segment.HEADER_BYTES
+
+
+class SealsRefused(TroubledDoor):
+    """A system that has no room for seals."""
+
+    refusing = True
+
+    def write(self, descriptor: int, data: Any) -> int:
+        if self.refusing and bytes(data[4:5]) == b"S":
+            raise OSError(errno.ENOSPC, "no room")
+        return super().write(descriptor, data)
+
+
+def test_a_memtable_whose_seal_waits_is_not_flushed_before_it(tmp_path: Path) -> None:
+    """One record fills the block and the memtable, and the log does not take the seal."""
+    door = SealsRefused()
+    with open_through(door, tmp_path / "db", memtable_size_limit=65_536, blockchain_batch_size=2) as db:
+        for number in range(2):
+            db.put(b"%d" % number, bytes(40_000))
+        db._store.upkeep.flush()  # type: ignore[union-attr]
+        door.copy(db.path, tmp_path / "killed")
+        door.refusing = False
+        db.flush()
+    for path in (tmp_path / "killed", tmp_path / "db"):
+        with blockdb.open(path) as db:
+            assert db.put(b"2", b"") == 2
+            assert db.put(b"3", b"") == 3
+            assert db.stats().blocks == 2
+            report = db.verify()
+            assert report.valid, report.problems
+
+
+def test_several_seals_that_wait_are_all_written_in_order(tmp_path: Path) -> None:
+    door = SealsRefused()
+    with open_through(door, tmp_path / "db", blockchain_batch_size=4) as db:
+        db.put_many(pairs(range(14)))
+        assert db.stats().blocks == 0
+        door.refusing = False
+        db.put(b"more", b"")
+        assert db.stats().blocks == 3
+        report = db.verify()
+        assert report.valid, report.problems
+
+
+def test_the_log_is_forced_as_often_as_was_asked_for(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", wal_sync_interval=100) as db:
+        db.put(b"key", b"")
+        files = collection_of(tmp_path / "db")
+
+        def is_forced() -> bool:
+            mark = mark_format.decode(files.mark.read_bytes())
+            return mark.forced == mark.written
+
+        until(is_forced)
+
+
+def test_a_table_that_the_filter_over_all_does_not_have_is_asked(tmp_path: Path) -> None:
+    """The filter has room for twice the keys that it began with; then there is none until another one is made."""
+    with blockdb.open(tmp_path / "db", compaction_threshold=1000) as db:
+        for start in (0, 3000, 6000):
+            db.put_many(pairs(range(start, start + 3000)))
+            db.flush()
+        until(lambda: db._reader.view.filter)
+        db.put_many(pairs(range(9000, 20_000)))
+        db.flush()
+        for key, value in pairs(range(0, 20_000, 99)):
+            assert db.get(key) == value
+
+
+def test_blocks_of_a_memtable_that_is_being_written_are_found(tmp_path: Path) -> None:
+    door = GateDoor()
+    with open_through(door, tmp_path / "db", blockchain_batch_size=4) as db:
+        db.put_many(pairs(range(10)))
+        flushing = Thread(target=db.flush)
+        flushing.start()
+        assert door.waiting.wait(20)
+        db.put_many(pairs(range(10, 20)))
+        try:
+            assert [block.number for block in db.blocks()] == [0, 1, 2, 3, 4]
+            found = [record.key for number in range(5) for record in db.block_records(number)]
+            assert found == [key for key, _ in pairs(range(20))]
+        finally:
+            door.gate.set()
+            flushing.join()

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -230,3 +231,35 @@ def test_a_log_that_cannot_be_opened_says_what_to_do(open_log: OpenLog) -> None:
     door.failing["open_append"] = errno.EACCES
     with pytest.raises(StorageError, match=r"opening the log failed: .*check the permissions"):
         open_log(door)
+
+
+class BusyDoor(TroubledDoor):
+    """A system in which somebody writes while it forces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: Log | None = None
+
+    def force(self, descriptor: Any) -> None:
+        super().force(descriptor)
+        log, self.log = self.log, None
+        if log is not None:
+            log.append(b"later")
+
+
+def test_a_force_vouches_for_nothing_that_was_written_while_it_went_on(tmp_path: Path) -> None:
+    files = CollectionFiles(tmp_path)
+    files.chain.mkdir()
+    files.segment(0).write_bytes(segment.encode(SegmentHeader(bytes(16), 0, 0)))
+    first = segment.HEADER_BYTES
+    door = BusyDoor()
+    log = Log(door, files, bytes(16), first, first, 0)
+    place = log.append(b"one")
+    door.log = log
+    log.force(place + 1)
+    mark = mark_format.decode(files.mark.read_bytes())
+    assert (mark.written, mark.forced) == (first + 8, first + 3)
+    door.calls.clear()
+    log.force()
+    assert door.calls == ["force"], "what came meanwhile is forced for itself"
+    log.close()

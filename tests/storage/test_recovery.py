@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import pytest
 
 import blockdb
+from blockdb.errors import Corruption
 from blockdb.format import mark as mark_format
 from blockdb.format import record, segment
 from blockdb.format.frame import with_check
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
 from blockdb.storage import log as log_module
+from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door
 from blockdb.storage.recovery import Trust, trust_in
 from tests.storage.doors import StillDoor, change_mark, collection_of, copy_of, open_through, pairs
@@ -391,3 +393,51 @@ def test_the_mark_is_made_anew_for_each_writer(closed: Path) -> None:
         assert (mark.clean, mark.boot_id) == (False, Door().boot_id())
         assert mark.written == collection_of(db.path).segment(0).stat().st_size
     assert mark_format.decode(file.read_bytes()).clean
+
+
+def test_a_closed_log_has_no_record_after_its_end(tmp_path: Path) -> None:
+    """Not even one that is intact, and new."""
+    with blockdb.open(tmp_path / "db") as db:
+        db.put_many(pairs(range(10)))
+    chain = collection_of(tmp_path / "db").segment(0)
+    content = chain.read_bytes()
+    chain.write_bytes(content + with_check(record.encode(1 << 41, b"a new key", b"")))
+    for read_only in (False, True):
+        with pytest.raises(Corruption) as caught:
+            blockdb.open(tmp_path / "db", read_only=read_only)
+        assert caught.value.offset == len(content)
+
+
+def test_a_table_that_the_manifest_leaves_out_is_missed(tmp_path: Path) -> None:
+    """The records of a table between two others would be served as never stored."""
+    with blockdb.open(tmp_path / "db", compaction_threshold=100) as db:
+        for start in (0, 10, 20):
+            db.put_many(pairs(range(start, start + 10)))
+            db.flush()
+    files, door = collection_of(tmp_path / "db"), Door()
+    manifest = manifests.load(door, files.manifest, files.root.name)
+    first, second, third = manifest.tables
+    for name, left in (("first", (second, third)), ("middle", (first, third)), ("last", (first, second))):
+        manifests.save(door, files.manifest, manifest.with_tables(left))
+        for read_only in (True, False):  # a writer removes what the manifest does not count, so each has its own
+            copy = copy_of(tmp_path / "db", tmp_path / f"{name} {read_only}")
+            with pytest.raises(Corruption):
+                blockdb.open(copy, read_only=read_only)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["table", "packed chain file"])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_of_another_collection_is_refused(
+    tmp_path: Path, packed: bool, read_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blockdb.storage.packed.run_python", lambda module, argument: False)
+    for name, first in (("one", 0), ("other", 100)):
+        with blockdb.open(tmp_path / name, compression_enabled=packed) as db:
+            db.put_many(pairs(range(first, first + 100)))
+            db.compact()
+    pattern = "*.chain.zst" if packed else "*.sst"
+    [mine], [foreign] = ([*collection_of(tmp_path / name).root.rglob(pattern)] for name in ("one", "other"))
+    mine.write_bytes(foreign.read_bytes())
+    with pytest.raises(Corruption, match=r"belongs elsewhere|holds another table") as caught:
+        list(blockdb.open(tmp_path / "one", read_only=read_only).scan())
+    assert caught.value.path == str(mine)

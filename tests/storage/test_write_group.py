@@ -151,3 +151,30 @@ def test_a_leader_that_breaks_down_leaves_nobody_waiting() -> None:
     assert outcomes[0] is KeyboardInterrupt
     assert {outcomes[1], outcomes[2]} == {KeyboardInterrupt, blockdb.StorageError}
     assert WriteGroup(commit).put(b"key", b"") == 7
+
+
+def test_of_those_in_one_group_that_put_the_same_key_one_wins(tmp_path: Path) -> None:
+    """The others of the group come with a key that is not stored yet, and stands in the group already."""
+    door, outcomes = SlowDoor(), list[object]()
+    with open_through(door, tmp_path / "db", wal_sync_interval=0) as db:
+
+        def put(key: bytes, value: bytes) -> None:
+            try:
+                outcomes.append((db.put(key, value), value))
+            except blockdb.DuplicateKey:
+                outcomes.append(None)
+
+        door.open.clear()
+        leader = Thread(target=put, args=(b"first", b""))
+        leader.start()
+        until(lambda: db.stats().records == 1)
+        others = [Thread(target=put, args=(b"key", b"%d" % number)) for number in range(8)]
+        for thread in others:
+            thread.start()
+        group = db._store._group  # type: ignore[union-attr]
+        until(lambda: len(group._waiting) == 8)
+        door.open.set()
+        for thread in (leader, *others):
+            thread.join()
+        assert outcomes.count(None) == 7
+        assert (1, db.get(b"key")) in outcomes
