@@ -84,7 +84,7 @@ def no_exact_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChainAudit, "run", run)
 
 
-@pytest.fixture(params=[1, 3], ids=["alone", "helped"])
+@pytest.fixture(params=[1, pytest.param(3, marks=pytest.mark.torture)], ids=["alone", "helped"])
 def small_jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Many jobs, done by one process or by three."""
     monkeypatch.setattr(bulk, "WORTHWHILE_BYTES", 0 if request.param > 1 else 1 << 60)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockdb.errors import Corruption
@@ -31,6 +31,7 @@ def filter_over(*tables: Table) -> KeyFilter:
     return made
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 3000), st.randoms(use_true_random=False))
 def test_no_key_is_denied(count: int, chance: random.Random) -> None:
     keys = [chance.randbytes(8) for _ in range(count)]

@@ -70,19 +70,16 @@ class Judge:
         seed: int,
         *,
         going_on: float = 1.0,
-        names_last: bool = False,
         prepare: Callable[[RecordingDoor, Path], object] = lambda door, path: None,
         **settings: Any,
     ) -> None:
         """States are laid out below `work`, prepared, and opened with these settings.
 
-        This share of them is verified, written to and opened again; with `names_last` the names that a killed process
-        left behind are on the disk before the next one opens them.
+        This share of them is verified, written to and opened again.
         """
         self._work = work
         self.rng = Random(seed)
         self._going_on = going_on
-        self._names_last = names_last
         self._prepare = prepare
         self._settings = settings
         self._served: dict[bytes, tuple[Commit, ...]] = {}
@@ -106,8 +103,6 @@ class Judge:
 
     def try_recovery(self, crash: Crash, plan: Sequence[Level], boot: int, depth: int = 2) -> None:
         """Open what a crash left behind, and crash that in turn. `boot` is the start of the machine meanwhile."""
-        if self._names_last and not crash.rebooted:
-            crash.disk.force_names()
         try:
             self.try_life(self._open(crash, boot, whole=True)[0], plan, boot, depth)
         except Broken as error:
