@@ -38,7 +38,7 @@ def try_recoveries(work: Path, name: str, count: int, plan: list[Level], going_o
     return judge.distinct
 
 
-@pytest.mark.parametrize("name", ["forced", "packing"])
+@pytest.mark.parametrize("name", ["forced", pytest.param("now and then", marks=pytest.mark.torture), "packing"])
 def test_a_crash_in_a_recovery(work: Path, name: str) -> None:
     assert try_recoveries(work, name, *QUICK, going_on=0.1) >= QUICK_STATES
 

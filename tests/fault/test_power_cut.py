@@ -55,7 +55,12 @@ def try_life(work: Path, name: str, level: Level, going_on: float) -> int:
     return judge.distinct
 
 
-@pytest.mark.parametrize("name", ["everything", "forced", "unforced", "packing"])
+DAILY = {"everything", "forced", "unforced", "packing"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in DAILY else pytest.param(name, marks=pytest.mark.torture) for name in NAMES]
+)
 def test_a_crash_at_any_operation(work: Path, name: str) -> None:
     assert try_life(work, name, QUICK, going_on=0.1) >= QUICK_STATES
 

@@ -103,8 +103,13 @@ def plant(house: Path, bug: Bug) -> None:
 
 
 def run_tests(house: Path, tests: Iterable[str]) -> Outcome:
-    """Run tests in a copy, up to the first that fails, in a process that ends within its time."""
+    """Run tests in a copy, up to the first that fails, in a process that ends within its time.
+
+    Of whole files those of the quick tier; tests that are named one by one, whichever tier they are of.
+    """
+    tests = list(tests)
     command = [sys.executable, "-m", "pytest", *tests, "-x", "-q", "-rfE", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += ["-m", ""] if all("::" in test for test in tests) else []
     command += ["--hypothesis-seed", "0", "--timeout", str(TEST_TIMEOUT_S), "--basetemp", str(house / "tmp")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     environment |= {"PYTHONPATH": str(house), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -169,12 +169,6 @@ class Disk:
                 waiting.append(change)
         self.changes = waiting
 
-    def force_names(self) -> None:
-        """All changes of names reach the disk."""
-        for change in self.changes:
-            _rename(self.durable, change)
-        self.changes = []
-
     def names(self, changes: Iterable[Change] | None = None) -> dict[str, int]:
         """What stands under each name once these changes reached the disk; those without a directory are lost."""
         names = dict(self.durable)
