@@ -25,9 +25,8 @@ def run_python(module: str, argument: str) -> bool:
 def start_python(module: str, argument: str, inherited: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Start `main(argument)` of a module of this package, with pipes for stdin and stdout.
 
-    It has the descriptors `inherited` under the same numbers.
-    In a session of its own: an interrupt typed at the terminal is for the program, not for its helpers. Raises
-    OSError where the system gives no process.
+    It has the descriptors `inherited` under the same numbers, and a session of its own: an interrupt typed at the
+    terminal is for the program, not for its helpers. Raises OSError where the system gives no process.
     """
     if not sys.executable:
         raise OSError("this interpreter does not know where it is")

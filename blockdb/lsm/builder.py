@@ -13,7 +13,6 @@ from blockdb.lsm.bloom import filter_of, key_hash, save
 HOME_SLOTS_PER_RECORD: Final = 5 / 4
 """Four fifths of the slots are used: a search looks at three of them on average, and a record costs 10 bytes."""
 
-
 PARTITION_RECORDS: Final = 1 << 20
 """About how many records are sorted by their home at a time."""
 

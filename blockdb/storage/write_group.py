@@ -7,10 +7,15 @@ is what a forced write costs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from threading import Lock
+from typing import Final
 
 from blockdb.errors import BlockDBError, StorageError
+
+GROUP_BYTES: Final = 1024 * 1024
+"""A group takes no further write beyond this: large values gain nothing, and all of them are in memory at once."""
 
 
 class Write:
@@ -61,7 +66,8 @@ class WriteGroup:
 
     def _lead(self) -> None:
         with self._queueing:
-            group, self._waiting = self._waiting, []
+            count = _count_of_group(self._waiting)
+            group, self._waiting = self._waiting[:count], self._waiting[count:]
         try:
             self._commit(group)
         except BaseException:  # an interrupt, say: it is the leader's, but the others must not believe in success
@@ -78,3 +84,9 @@ class WriteGroup:
                 successor.turn.release()
             for write, write.following in zip(group, [*group[1:], None], strict=True):
                 write.is_done = True
+
+
+def _count_of_group(waiting: Sequence[Write]) -> int:
+    """How many of those that wait go together: one at least, and no more than the limit allows."""
+    sizes = accumulate(len(write.key) + len(write.value) for write in waiting)
+    return max(1, sum(size <= GROUP_BYTES for size in sizes))
