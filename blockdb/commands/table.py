@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import chain, exporting, frontends, importing, records, upkeep
+from . import chain, exporting, frontends, importing, records, redaction, upkeep
 from .command import Command, Where
 from .failures import UsageError
 
@@ -13,6 +13,7 @@ COMMANDS: tuple[Command, ...] = (
     *chain.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
+    *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *frontends.COMMANDS,
 )

@@ -70,7 +70,8 @@ def refuse_foreign(files: DatabaseFiles) -> None:
 def _create_collection(door: Door, files: CollectionFiles, collection_id: str, config: DatabaseConfig) -> None:
     for directory in (files.root, files.chain, files.tables):
         door.make_directory(directory)
-    metadata = Metadata(collection_id, DEFAULT_COLLECTION, int(time()), config.blockchain_batch_size)
+    size, redactable = config.blockchain_batch_size, config.redactable
+    metadata = Metadata(collection_id, DEFAULT_COLLECTION, int(time()), size, redactable)
     save_metadata(door, files.metadata, metadata)
     door.replace(files.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
     end = segment.HEADER_BYTES

@@ -13,6 +13,7 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
+from blockdb.database.redaction import login_name, record_event
 from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.storage.attachment import Attachment
@@ -23,7 +24,7 @@ from blockdb.storage.metadata import load_metadata, load_registry
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
 from blockdb.storage.view import Range
-from blockdb.types import AsOf, Block, Progress, Record, Report, Statistics
+from blockdb.types import AsOf, Block, Progress, Record, Redaction, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -76,7 +77,7 @@ class Database:
             metadata = load_metadata(self._door, files.metadata)
             manifest = load_manifest(self._door, files.manifest, metadata.id)
             signer = keys.load_signer(self._door, self._files)
-            return Store(self._door, files, metadata, manifest, self._config, signer)
+            return Store(self._door, files, metadata, manifest, self._config, signer, record_event)
         except BaseException:
             self._unlock()
             raise
@@ -124,10 +125,29 @@ class Database:
     def _refuse(self) -> NoReturn:
         raise ReadOnly(f"{self.path} is open for reading only; open it without read_only=True to write.")
 
+    def redact(self, key: bytes, *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the value of a key for good: see `redact_many`."""
+        return self.redact_many([key], reason=reason, by=by)
+
+    def redact_many(self, keys: Iterable[bytes], *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the values of keys for good, from every file of the database and from memory; hashes and proofs stay.
+
+        For databases made with the setting `redactable`. `reason` and `by` (the user's login name, unless it is given)
+        are kept in the journal. What is under way when a process is killed is finished by the next one that writes.
+        O(bytes of the chain files that hold the records), 10,000 keys at most. Raises InvalidData, Redacted for a key
+        that was redacted before, ReadOnly, StorageError.
+        """
+        store = self._store
+        if store is None:
+            self._refuse()
+        sequences, files = store.redact(list(keys), reason, login_name() if by is None else by)
+        quarantined = any(path.is_file() for path in self._files.quarantine.rglob("*"))
+        return Redaction(tuple(sequences), files, quarantined)
+
     # Reading in key order.
 
     def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
-        """The value of a key, or None. O(tables). Raises InvalidData.
+        """The value of a key, or None. O(tables). Raises InvalidData, and Redacted where the value was erased.
 
         `as_of` goes back to a block, a record or a time: what was stored later is not found. O(log blocks + records
         in a block) more. Raises BlockNotFound, and InvalidData for a record that does not exist yet.
@@ -142,7 +162,7 @@ class Database:
         return store.get(key)
 
     def exists(self, key: bytes) -> bool:
-        """Whether a key is stored. O(tables). Raises InvalidData."""
+        """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
         if type(key) is not bytes:
             check_key(key)
         store = self._store
@@ -171,8 +191,9 @@ class Database:
         """Keys and values in key order (or against it): a consistent snapshot of the moment of the call.
 
         Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most; with `as_of`,
-        those that were stored by then (see `get`). O(log n) to begin, whatever the offset, but O(log n + offset) with
-        `as_of`. Raises InvalidData, BlockNotFound.
+        those that were stored by then (see `get`). The value of a redacted record is `blockdb.REDACTED`: no bytes, and
+        `value is blockdb.REDACTED` tells it from an empty value. O(log n) to begin, whatever the offset, but O(log n +
+        offset) with `as_of`. Raises InvalidData, BlockNotFound.
         """
         _check_counts(limit, offset)
         return self._refreshed().scan(_range(prefix, start, end), offset, limit, reverse, as_of)
