@@ -6,7 +6,7 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 
 from __future__ import annotations
 
-from time import gmtime, strftime
+from datetime import UTC, datetime
 
 __all__ = [
     "AppendOnly",
@@ -68,7 +68,7 @@ class Redacted(BlockDBError):
         self.by = by
         self.reason = reason
         shown = key.decode("utf-8", "backslashreplace")
-        when = "" if time_ms is None else strftime(" at %Y-%m-%d %H:%M:%S UTC", gmtime(time_ms / 1000))
+        when = "" if time_ms is None else f" at {datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
         who = "" if by is None else f" by {by}"
         why = "" if reason is None else f" ({reason})"
         what = f"The value of key '{shown}' was redacted{when}{who}{why}"
