@@ -21,7 +21,7 @@ from blockdb.format.frame import BadFrame, with_check
 from blockdb.storage import log as log_module
 from blockdb.storage.door import Door
 from blockdb.storage.redaction import Redactions, load, save
-from tests.storage.doors import StillDoor, TroubledDoor, collection_of, copy_of, open_through
+from tests.storage.doors import StillDoor, TroubledDoor, collection_of, copy_of, open_through, until
 from tests.storage.redacting import REASON, SETTINGS, Ledger, answer, assert_gone, bytes_below, key_of, secret
 
 
@@ -426,6 +426,7 @@ class Run:
         self.reader = blockdb.open(self.path, read_only=True)
 
     def look(self) -> None:
+        until(lambda: self.reader.count() == len(self.stored))  # it may follow the mark of a writer that has closed
         for reader in (self.db, self.reader):
             self.ledger.check(reader)
             expected = {key: blockdb.REDACTED if key in self.gone else value for key, value in self.stored.items()}
