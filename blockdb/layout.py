@@ -11,6 +11,8 @@ collections/col_<uuid>/
     chain/<number>.chain                the records and seals, in commit order
     chain/<number>.chain.zst            the same, packed
     tables/<number>.sst                 key -> place in the chain
+    tree.nodes                          upper nodes of the Merkle tree, for proofs
+    checkpoint                          the last checkpoint that was signed
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ class DatabaseFiles:
     """The files of a whole database."""
 
     root: Path
+    key_file: Path | None = None
+    """Where the signing key is, if it is kept apart from the data."""
 
     @property
     def lock(self) -> Path:
@@ -46,7 +50,7 @@ class DatabaseFiles:
     @property
     def signing_key(self) -> Path:
         """The secret key."""
-        return self.keys / "signing.toml"
+        return self.key_file or self.keys / "signing.toml"
 
     @property
     def public_keys(self) -> Path:
@@ -108,6 +112,16 @@ class CollectionFiles:
     def tables(self) -> Path:
         """The directory of tables."""
         return self.root / "tables"
+
+    @property
+    def nodes(self) -> Path:
+        """The upper nodes of the Merkle tree."""
+        return self.root / "tree.nodes"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint that was signed."""
+        return self.root / "checkpoint"
 
     def segment(self, number: int) -> Path:
         """A chain file."""

@@ -81,13 +81,13 @@ class Argument:
             return f"[{word}]..."
         if self.options.get("nargs") == "+":
             return f"{word}..."
-        is_optional = self.options.get("nargs") == "?" or (self.is_flag and not self.options.get("required"))
+        is_optional = self.options.get("nargs") in ("?", "*") or (self.is_flag and not self.options.get("required"))
         return f"[{word}]" if is_optional else word
 
 
 @dataclass(frozen=True, eq=False)
 class Command:
-    """A command, declared once.
+    """A command, declared once. Its name is a word, or two (`anchor add`) where several belong together.
 
     `run(context, arguments)` does the work and returns data; it prints nothing. `summary` is one line, `details` says
     the rest; each of `examples` is a line of the command and what it does. Without `default_format` the result and

@@ -13,23 +13,26 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
-from blockdb.database.redaction import login_name, record_event
-from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
+from blockdb.database.notary import Notary, open_collection
+from blockdb.database.proving import ProvingDatabase
+from blockdb.database.ranges import range_of
+from blockdb.database.redaction import explained, login_name, record_event
+from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, Redacted, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
+from blockdb.ledger.signature import Signer
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.door import Door, guarded
-from blockdb.storage.manifest import load as load_manifest
-from blockdb.storage.metadata import load_metadata, load_registry
+from blockdb.storage.metadata import load_registry
+from blockdb.storage.redaction import Event
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.storage.view import Range
 from blockdb.types import AsOf, Block, Progress, Record, Redaction, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database:
+class Database(ProvingDatabase):
     """An open database. Safe for threads; a context manager that closes itself.
 
     Every method raises DatabaseClosed after `close`, and Corruption where what it would have to serve is not what
@@ -46,22 +49,28 @@ class Database:
         self.read_only = read_only
         self._config = config
         self._door = door or Door()
-        self._files = DatabaseFiles(self.path)
+        self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
         self._locks: list[int] = []
         with guarded(f"opening {self.path}"):
-            self._store = None if read_only else self._open_writer(create)
-            self._reader = self._store or self._attach()
+            signer = None if read_only else self._take_over(create)
+            self._reader = self._open_default(signer)
+            self._store = self._reader if isinstance(self._reader, Store) else None
+            self._notary = Notary(self._door, self._files, config, self._reader, signer)
+            self._finish_redaction()
         _handles.add(self)
 
-    def _attach(self) -> Attachment:
-        if not self._files.registry.exists():
-            creation.refuse_foreign(self._files)
-            raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
-        files = self._files.collection(self._default_id())
-        metadata = load_metadata(self._door, files.metadata)
-        return Attachment(self._door, files, metadata, self._config.cache_size_limit)
+    def _open_default(self, signer: Signer | None) -> Store | Attachment:
+        try:
+            if not self._files.registry.exists():
+                creation.refuse_foreign(self._files)
+                raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
+            return open_collection(self._door, self._files, self._default_id(), self._config, signer)
+        except BaseException:
+            self._unlock()
+            raise
 
-    def _open_writer(self, create: bool) -> Store:
+    def _take_over(self, create: bool) -> Signer:
+        """Become the one writer, of a database that is made if there is none. Returns the key that signs."""
         if not self._files.registry.exists():
             creation.refuse_foreign(self._files)
             if not create:
@@ -72,12 +81,7 @@ class Database:
                 self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
                 creation.create(self._door, self._files, self._config)
-            files = self._files.collection(self._default_id())
-            creation.force_names(self._door, self._files, files)
-            metadata = load_metadata(self._door, files.metadata)
-            manifest = load_manifest(self._door, files.manifest, metadata.id)
-            signer = keys.load_signer(self._door, self._files)
-            return Store(self._door, files, metadata, manifest, self._config, signer, record_event)
+            return keys.load_own_signer(self._door, self._files)
         except BaseException:
             self._unlock()
             raise
@@ -134,15 +138,30 @@ class Database:
 
         For databases made with the setting `redactable`. `reason` and `by` (the user's login name, unless it is given)
         are kept in the journal. What is under way when a process is killed is finished by the next one that writes.
-        O(bytes of the chain files that hold the records), 10,000 keys at most. Raises InvalidData, Redacted for a key
-        that was redacted before, ReadOnly, StorageError.
+        O(bytes of the chain files that hold the records), 10,000 keys at most. Raises InvalidData, KeyNotFound,
+        Redacted for a key that was redacted before, ReadOnly, StorageError.
         """
         store = self._store
         if store is None:
             self._refuse()
-        sequences, files = store.redact(list(keys), reason, login_name() if by is None else by)
+        author = login_name() if by is None else by
+        sequences, files = store.redact(list(keys), reason, author, self._record_event)
         quarantined = any(path.is_file() for path in self._files.quarantine.rglob("*"))
         return Redaction(tuple(sequences), files, quarantined)
+
+    def _finish_redaction(self) -> None:
+        """Finish a redaction that an earlier process left unfinished."""
+        if self._store is not None:
+            try:
+                self._store.finish_redaction(self._record_event)
+            except BaseException:
+                self.close()
+                raise
+
+    def _record_event(self, event: Event) -> None:
+        journal = self._notary.journal()
+        assert journal is not None, "a writer has one"
+        record_event(journal, event)
 
     # Reading in key order.
 
@@ -154,12 +173,15 @@ class Database:
         """
         if type(key) is not bytes:
             check_key(key)
-        if as_of is not None:
-            return self._refreshed().get_as_of(key, as_of)
-        store = self._store
-        if store is None or store.closed:
-            return self._refreshed().get(key)
-        return store.get(key)
+        try:
+            if as_of is not None:
+                return self._refreshed().get_as_of(key, as_of)
+            store = self._store
+            if store is None or store.closed:
+                return self._refreshed().get(key)
+            return store.get(key)
+        except Redacted as error:
+            raise explained(self._notary.journal(), self._reader.metadata.id, error) from None
 
     def exists(self, key: bytes) -> bool:
         """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
@@ -196,7 +218,7 @@ class Database:
         offset) with `as_of`. Raises InvalidData, BlockNotFound.
         """
         _check_counts(limit, offset)
-        return self._refreshed().scan(_range(prefix, start, end), offset, limit, reverse, as_of)
+        return self._refreshed().scan(range_of(prefix, start, end), offset, limit, reverse, as_of)
 
     def keys(
         self,
@@ -215,7 +237,7 @@ class Database:
 
     def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
         """How many keys a scan would give. O(tables · log n), without walking."""
-        return self._refreshed().view.count(_range(prefix, start, end))
+        return self._refreshed().view.count(range_of(prefix, start, end))
 
     # Reading in commit order.
 
@@ -273,9 +295,12 @@ class Database:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""
         with guarded(f"closing {self.path}"):
             try:
-                self._reader.close()
+                self._notary.close()
             finally:
-                self._unlock()
+                try:
+                    self._reader.close()
+                finally:
+                    self._unlock()
 
     def _refreshed(self) -> Store | Attachment:
         self._reader.check_open()
@@ -289,6 +314,7 @@ class Database:
 
     def _disown(self) -> None:
         """In a forked child: the handle is the parent's, and two writers would tear the log apart."""
+        self._notary.disown()
         self._reader.disown()
         while self._locks:
             self._door.close(self._locks.pop())
@@ -305,13 +331,6 @@ class Database:
 def _check_counts(limit: int | None, first: int) -> None:
     if first < 0 or (limit is not None and limit < 0):
         raise InvalidData("How many, and from which one, should not be negative.")
-
-
-def _range(prefix: bytes | None, start: bytes | None, end: bytes | None) -> Range:
-    for bound in (prefix, start, end):
-        if bound is not None and not isinstance(bound, bytes):
-            raise InvalidData(f"prefix, start and end are bytes, not {type(bound).__name__}.")
-    return Range.of(prefix, start, end)
 
 
 def _disown_all() -> None:

@@ -9,7 +9,7 @@ from time import time_ns
 from typing import Final
 from uuid import uuid4
 
-from blockdb.errors import InvalidData, Redacted
+from blockdb.errors import InvalidData, KeyNotFound, Redacted
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 from blockdb.storage.checks import check_key
 from blockdb.storage.door import guarded
@@ -19,6 +19,9 @@ from blockdb.storage.reader import Reader
 from blockdb.storage.redaction import Event, Redactions, load, save
 from blockdb.types import Record
 
+REDACTION: Final = "redaction"
+"""What the journal calls the event."""
+
 MAX_KEYS: Final = 10_000
 """How many keys one redaction may have."""
 
@@ -26,44 +29,47 @@ MAX_TEXT_BYTES: Final = 4096
 """How long a reason, or a name, may be."""
 
 
+Recording = Callable[[Event], None]
+"""What puts an event into the journal of the database and forces it, unless it is there."""
+
+
 class Redactor:
     """Carries redactions out, one at a time, while no chain file is packed. `reader` is the writer."""
 
-    def __init__(self, reader: Reader, record_event: Callable[[Event], None]) -> None:
-        """`record_event` puts an event into the journal, unless it is there. Raises Corruption, StorageError."""
+    def __init__(
+        self,
+        reader: Reader,
+        close_file_of: Callable[[int], None],
+        forget_values: Callable[[Mapping[int, bytes]], None],
+    ) -> None:
+        """`close_file_of` sees to it that no more is written to the file with a place, `forget_values` to the memory.
+
+        Raises Corruption, StorageError.
+        """
         self._reader = reader
-        self._record_event = record_event
+        self._close_file_of = close_file_of
+        self._forget_values = forget_values
         with guarded("reading the redactions"):
             self._state = load(reader.door, reader.files, reader.metadata.id)
 
-    def redact(
-        self,
-        keys: Sequence[bytes],
-        reason: str,
-        by: str,
-        close_file_of: Callable[[int], None],
-        forget_values: Callable[[Mapping[int, bytes]], None],
-    ) -> tuple[list[int], int]:
-        """Erase the values of keys; gives their sequence numbers and how many chain files were written anew.
+    def redact(self, keys: Sequence[bytes], reason: str, by: str, record_event: Recording) -> tuple[list[int], int]:
+        """Erase the values of keys for good; gives their sequence numbers and how many chain files were written anew.
 
-        `close_file_of` sees to it that no more is written to the file with a place, `forget_values` to the memory.
-        Raises InvalidData, Redacted, StorageError.
+        O(bytes of those files + keys · records in a block). Raises InvalidData, KeyNotFound, Redacted, StorageError.
         """
         metadata = self._reader.metadata
         check(metadata, keys, reason, by)
         unfinished = set(self._state.keys)
-        files = self.finish()
+        files = self.finish(record_event)
         records = {place: self._reader.history().record_at(place) for place in map(self._place_of, keys)}
         if not set(keys) <= unfinished:  # else it is asked for again because it had failed half way
             places = sorted(records)
             event = event_of(metadata, [records[place] for place in places], reason, by)
-            close_file_of(places[-1])
             self._save(Redactions(metadata.id, self._state.finished, json.dumps(event), tuple(places)))
-            forget_values({place: records[place].key for place in places})
-            files += self.finish()
+            files += self.finish(record_event)
         return sorted(record.sequence for record in records.values()), files
 
-    def finish(self) -> int:
+    def finish(self, record_event: Recording) -> int:
         """Finish what is under way, if anything is; says how many chain files that concerned. O(bytes of those).
 
         Doing it again does what is left to do. Raises Corruption, StorageError.
@@ -71,7 +77,10 @@ class Redactor:
         state, reader = self._state, self._reader
         if not state.event:
             return 0
-        self._record_event(json.loads(state.event))
+        if state.places:
+            self._close_file_of(max(state.places))
+        record_event(json.loads(state.event))
+        self._forget_values(dict(zip(state.places, state.keys, strict=False)))
         files = 0
         try:
             for number, places in groupby(sorted(state.places), key=lambda place: place >> OFFSET_BITS):
@@ -86,8 +95,7 @@ class Redactor:
     def _place_of(self, key: bytes) -> int:
         found = self._reader.view.find(check_key(key))
         if found is None:
-            shown = key.decode("utf-8", "backslashreplace")
-            raise InvalidData(f"Key '{shown}' is not stored, so there is nothing to redact. Nothing was changed.")
+            raise KeyNotFound(key)
         return found[0]
 
     def _save(self, state: Redactions) -> None:
@@ -125,7 +133,7 @@ def event_of(metadata: Metadata, records: Sequence[Record], reason: str, by: str
         if record.redacted:
             raise Redacted(record.key)
     return {
-        "event": "redaction",
+        "event": REDACTION,
         "id": uuid4().hex,
         "time_ms": time_ns() // 1_000_000,
         "by": by,

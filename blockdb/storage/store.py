@@ -28,8 +28,7 @@ from blockdb.storage.metadata import Metadata
 from blockdb.storage.packed import Packer
 from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
-from blockdb.storage.redaction import Event
-from blockdb.storage.redactor import Redactor
+from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.upkeep import MAX_FROZEN, Upkeep
@@ -51,11 +50,10 @@ class Store(Reader):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
-        record_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
-        `record_event` puts an event into the journal of the database, unless it is there.
+        A redaction that was under way is left to `finish_redaction`.
         """
         super().__init__(door, files, metadata, config.cache_size_limit)
         self.config = config
@@ -64,8 +62,7 @@ class Store(Reader):
         self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self._writing = Lock()
         self._room = Condition(self._writing)
-        self._redactor = Redactor(self, record_event)
-        self._redactor.finish()
+        self._redactor = Redactor(self, self._close_file_of, self._forget_values)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
         packer = Packer(door, files, metadata.uuid)
@@ -75,6 +72,7 @@ class Store(Reader):
         """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer)
+        self.tree.cut(manifest.flushed_sequence)
         self.bytes_before = self.data_bytes()
         """Keys and values that were there when it was opened."""
         self._group = WriteGroup(self._put_group)
@@ -107,6 +105,7 @@ class Store(Reader):
             self._room,
             state,
             self._on_seal,
+            self.tree.note,
         )
         self._open_block = self._seals.block
 
@@ -317,16 +316,23 @@ class Store(Reader):
         self.view = replace(self.view, memtables=(self._active, *self.view.memtables))
         self.upkeep.add(frozen)
 
+    def use_signer(self, signer: Signer) -> None:
+        """Sign blocks with another key from now on."""
+        with self._writing:
+            self._seals.signer = signer
+
     # Redacting.
 
-    def redact(self, keys: Sequence[bytes], reason: str, by: str) -> tuple[list[int], int]:
-        """Erase the values of keys for good; gives their sequence numbers and how many chain files were written anew.
-
-        O(bytes of those files + keys · records in a block). Raises InvalidData, Redacted, StorageError.
-        """
+    def redact(self, keys: Sequence[bytes], reason: str, by: str, record_event: Recording) -> tuple[list[int], int]:
+        """Erase the values of keys for good: see `Redactor.redact`."""
         with self.upkeep.compacting:
             self.check_open()
-            return self._redactor.redact(keys, reason, by, self._close_file_of, self._forget_values)
+            return self._redactor.redact(keys, reason, by, record_event)
+
+    def finish_redaction(self, record_event: Recording) -> None:
+        """Finish what an earlier process left unfinished. Raises Corruption, StorageError."""
+        with self.upkeep.compacting:
+            self._redactor.finish(record_event)
 
     def _close_file_of(self, place: int) -> None:
         """Have the record at a place sealed, as far as blocks are full, in a file that takes no more commits."""
@@ -346,6 +352,10 @@ class Store(Reader):
             self._open_block.redact(keys)
 
     # Ahead of time, and at the end.
+
+    def force(self) -> None:
+        """Have everything that was written on the disk. Raises WritesStopped."""
+        self._log.force()
 
     def flush(self) -> None:
         """Write everything in memory to tables and force it to disk. Raises StorageError."""

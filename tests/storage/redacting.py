@@ -58,3 +58,9 @@ def answer(ask: Callable[[bytes], bytes | None], key: bytes) -> bytes | type | N
         return ask(key)
     except blockdb.Redacted as error:
         return type(error)
+
+
+def redactions_in(db: blockdb.Database) -> list[dict[str, Any]]:
+    """What the journal of a database tells of redactions, in order."""
+    journal = db._notary.journal()
+    return [] if journal is None else [event for _, event in journal.events("redaction")]

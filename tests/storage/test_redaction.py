@@ -6,10 +6,11 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -22,7 +23,17 @@ from blockdb.storage import log as log_module
 from blockdb.storage.door import Door
 from blockdb.storage.redaction import Redactions, load, save
 from tests.storage.doors import StillDoor, TroubledDoor, collection_of, copy_of, open_through, until
-from tests.storage.redacting import REASON, SETTINGS, Ledger, answer, assert_gone, bytes_below, key_of, secret
+from tests.storage.redacting import (
+    REASON,
+    SETTINGS,
+    Ledger,
+    answer,
+    assert_gone,
+    bytes_below,
+    key_of,
+    redactions_in,
+    secret,
+)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "packed"])
@@ -69,7 +80,7 @@ def test_what_each_way_of_reading_says(db: blockdb.Database, again: bool) -> Non
     for number in range(19):
         assert db.get(key_of(number)) == secret(number), "so that it is cached"
     db.redact_many([key_of(number) for number in GONE], reason=REASON)
-    with blockdb.open(db.path, read_only=True) if again else copy.copy(_Same(db)) as reader:
+    with blockdb.open(db.path, read_only=True) if again else nullcontext(db) as reader:
         for number in range(19):
             key, is_gone = key_of(number), number in GONE
             assert answer(reader.get, key) == (blockdb.Redacted if is_gone else secret(number))
@@ -91,19 +102,6 @@ def test_what_each_way_of_reading_says(db: blockdb.Database, again: bool) -> Non
         assert len(list(reader.scan(as_of=at_last))) == 20
         assert sum(found.redacted for found in reader.records()) == len(GONE)
         assert sum(found.redacted for n in range(6) for found in reader.block_records(n)) == len(GONE)
-
-
-class _Same:
-    """A handle that is not closed at the end of the context."""
-
-    def __init__(self, db: blockdb.Database) -> None:
-        self._db = db
-
-    def __enter__(self) -> blockdb.Database:
-        return self._db
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def test_the_key_is_not_free_again(db: blockdb.Database) -> None:
@@ -157,7 +155,6 @@ def test_other_collections_refuse_and_say_why(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown key": ({"keys": [key_of(1), b"nobody"]}, "'nobody' is not stored"),
     "no key": ({"keys": [""]}, "A key is bytes"),
     "too many": ({"keys": [b"k"] * 10_001}, "at most 10000 keys"),
     "no reason": ({"reason": " \n"}, "The reason of a redaction is text"),
@@ -175,6 +172,12 @@ def test_what_is_refused_changes_nothing(db: blockdb.Database, name: str) -> Non
     with pytest.raises(blockdb.InvalidData, match=words):
         db.redact_many(**{"keys": [key_of(1)], "reason": REASON, **arguments})
     assert bytes_below(db.path) == before
+    assert db.get(key_of(1)) == secret(1)
+
+
+def test_a_key_that_is_not_stored_is_refused_with_all_others(db: blockdb.Database) -> None:
+    with pytest.raises(blockdb.KeyNotFound, match="'nobody' is not stored"):
+        db.redact_many([key_of(1), b"nobody"], reason=REASON)
     assert db.get(key_of(1)) == secret(1)
 
 
@@ -289,42 +292,57 @@ TROUBLES = [
 @pytest.mark.parametrize("reopened", [False, True], ids=["same handle", "reopened"])
 def test_what_failed_half_way_is_finished(tmp_path: Path, trouble: tuple[str, str], reopened: bool) -> None:
     door = TroubledDoor()
-    events: list[Any] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "record_event", events.append)
-        db = open_through(door, tmp_path / "db", **SETTINGS)
-        with closing(db):
-            db.put_many([(key_of(number), secret(number)) for number in range(9)])
-            before = Ledger(db)
-            door.failing[trouble] = errno.ENOSPC
-            with pytest.raises(blockdb.StorageError, match="free some space"):
-                db.redact(key_of(3), reason=REASON, by="me")
-            door.failing.clear()
-            if not reopened:
-                assert db.redact(key_of(3), reason=REASON, by="me").sequences == (3,)
-        if reopened:
-            begun = trouble[0] != "create"
-            with blockdb.open(tmp_path / "db") as db:
-                assert answer(db.get, key_of(3)) == (blockdb.Redacted if begun else secret(3))
-                before.check(db)
-            if not begun:
-                return
-        assert_gone(tmp_path / "db", [secret(3)])
-        assert blockdb.verify(tmp_path / "db").valid
-        assert sorted(path.name for path in collection_of(tmp_path / "db").chain.iterdir()) == [
-            "00000000.chain",
-            "00000001.chain",
-        ]
-    assert len({event["id"] for event in events}) == 1
-    assert (events[0]["by"], events[0]["reason"], events[0]["event"]) == ("me", REASON, "redaction")
-    assert events[0]["records"] == [{"sequence": 3, "key": key_of(3).hex()}]
+    with open_through(door, tmp_path / "db", **SETTINGS) as db:
+        files = collection_of(db.path)
+        db.put_many([(key_of(number), secret(number)) for number in range(9)])
+        before = Ledger(db)
+        db.redact(key_of(4), reason="another")
+        door.failing[trouble] = errno.ENOSPC
+        with pytest.raises(blockdb.StorageError, match="free some space"):
+            db.redact(key_of(3), reason=REASON, by="me")
+        door.failing.clear()
+        if not reopened:
+            assert db.redact(key_of(3), reason=REASON, by="me").sequences == (3,)
+    begun = trouble[0] != "create" or not reopened
+    with blockdb.open(tmp_path / "db") as db:
+        assert answer(db.get, key_of(3)) == (blockdb.Redacted if begun else secret(3))
+        before.check(db)
+        assert db.verify().valid
+        events = redactions_in(db)
+    assert [event["records"][0]["sequence"] for event in events] == [4, 3][: 1 + begun]
+    assert_gone(tmp_path / "db", [secret(4), secret(3)][: 1 + begun])
+    assert not [path.name for path in files.chain.iterdir() if path.suffix not in (".chain", ".zst")]
+
+
+def test_the_journal_tells_when_who_and_why(db: blockdb.Database) -> None:
+    before_ms = time_ns() // 1_000_000
+    db.redact_many([key_of(1), key_of(2)], reason=REASON, by="the keeper")
+    db.redact(key_of(3), reason="another", by="another")
+    [event, _] = redactions_in(db)
+    assert event["records"] == [{"sequence": number, "key": key_of(number).hex()} for number in (1, 2)]
+    assert (event["by"], event["reason"], event["collection"]) == ("the keeper", REASON, db.stats().collection_id)
+    assert before_ms <= event["time_ms"] <= time_ns() // 1_000_000
+    for read_only in (False, True):
+        with blockdb.open(db.path, read_only=True) if read_only else nullcontext(db) as reader:
+            with pytest.raises(
+                blockdb.Redacted, match=r"UTC by the keeper \(asked for by the person\): it is gone"
+            ) as raised:
+                reader.get(key_of(2))
+            assert (raised.value.key, raised.value.time_ms) == (key_of(2), event["time_ms"])
+            assert (raised.value.by, raised.value.reason) == ("the keeper", REASON)
+
+
+def test_the_author_is_the_user_unless_somebody_else_is_named(db: blockdb.Database, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LOGNAME", "somebody")
+    db.redact(key_of(1), reason=REASON)
+    assert redactions_in(db)[0]["by"] == "somebody"
 
 
 def test_the_journal_has_it_before_a_byte_is_erased(db: blockdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(event: object) -> None:
+    def refuse(*_: object) -> None:
         raise blockdb.StorageError("no journal")
 
-    monkeypatch.setattr(db._store._redactor, "_record_event", refuse)  # type: ignore[union-attr]
+    monkeypatch.setattr(database, "record_event", refuse)
     with pytest.raises(blockdb.StorageError, match="no journal"):
         db.redact(key_of(1), reason=REASON)
     assert any(secret(1) in data for data in bytes_below(db.path).values())
