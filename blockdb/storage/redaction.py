@@ -1,6 +1,6 @@
 """Redactions: what is under way stands in a file, so that a crash at any moment leaves one that is finished later.
 
-Format page: docs/formats/checked-toml.md. The file is replaced at the beginning of a redaction and at its end, and
+Format page: docs/formats/redaction.md. The file is replaced at the beginning of a redaction and at its end, and
 never removed: attachments look at it to see that values were erased.
 """
 
