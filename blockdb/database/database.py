@@ -145,7 +145,10 @@ class Database(ProvingDatabase):
         if store is None:
             self._refuse()
         author = login_name() if by is None else by
-        sequences, files = store.redact(list(keys), reason, author, self._record_event)
+        try:
+            sequences, files = store.redact(list(keys), reason, author, self._record_event)
+        except Redacted as error:
+            raise self._explained(error) from None
         quarantined = any(path.is_file() for path in self._files.quarantine.rglob("*"))
         return Redaction(tuple(sequences), files, quarantined)
 
@@ -157,6 +160,10 @@ class Database(ProvingDatabase):
             except BaseException:
                 self.close()
                 raise
+
+    def _explained(self, error: Redacted) -> Redacted:
+        """The error with what the journal says of it."""
+        return explained(self._notary.journal(), self._reader.metadata.id, error)
 
     def _record_event(self, event: Event) -> None:
         journal = self._notary.journal()
@@ -181,7 +188,7 @@ class Database(ProvingDatabase):
                 return self._refreshed().get(key)
             return store.get(key)
         except Redacted as error:
-            raise explained(self._notary.journal(), self._reader.metadata.id, error) from None
+            raise self._explained(error) from None
 
     def exists(self, key: bytes) -> bool:
         """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""

@@ -5,6 +5,8 @@ import errno
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -234,6 +236,37 @@ def test_an_attachment_serves_nothing_any_more(db: blockdb.Database) -> None:
         assert reader.verify().valid
         db.put(b"more", b"value")
         assert reader.get(b"more") == b"value"
+
+
+READER = """
+import sys, blockdb
+with blockdb.open(sys.argv[1], read_only=True) as db:
+    for line in sys.stdin:
+        try:
+            print(db.get(line.strip().encode()), flush=True)
+        except blockdb.Redacted as error:
+            print(error, flush=True)
+"""
+
+
+def test_another_process_serves_nothing_any_more(db: blockdb.Database) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(db.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def asked(number: int) -> str:
+            print(key_of(number).decode(), file=process.stdin, flush=True)
+            return process.stdout.readline().strip() if process.stdout else ""
+
+        for number in [*GONE, *GONE]:
+            assert asked(number) == str(secret(number)), "also from its cache"
+        for number in GONE:
+            db.redact(key_of(number), reason=REASON, by="me")
+            assert asked(number).startswith(f"The value of key 'person:{number}' was redacted at 20")
+        assert asked(2) == str(secret(2))
+        process.stdin.close()
 
 
 def test_readers_meanwhile_see_the_value_or_that_it_is_gone(db: blockdb.Database) -> None:
