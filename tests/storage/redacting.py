@@ -24,8 +24,11 @@ def key_of(number: int) -> bytes:
 
 
 def bytes_below(path: Path) -> dict[Path, bytes]:
-    """All files of a directory, packed ones unpacked."""
-    contents = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    """All files of a directory, packed ones unpacked. A writer may pack more meanwhile; then it is read again."""
+    try:
+        contents = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    except FileNotFoundError:
+        return bytes_below(path)
     return {file: packed.unpack(data) if file.suffix == ".zst" else data for file, data in contents.items()}
 
 
