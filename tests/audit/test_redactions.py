@@ -14,7 +14,7 @@ from tests.storage.doors import StillDoor, collection_of, open_through
 from tests.storage.redacting import REASON, SETTINGS, key_of, secret
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "packed"])
+@pytest.fixture(params=[pytest.param(False, marks=pytest.mark.torture), True], ids=["plain", "packed"])
 def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Records in two chain files, one of them redacted in each."""
     with open_through(StillDoor(), tmp_path / "db", **SETTINGS, compression_enabled=request.param) as db:

@@ -132,7 +132,7 @@ def try_everything(work: Path, packed: bool, share: float, effort: Effort, deepe
     return len(judge.seen)
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize("packed", [False, pytest.param(True, marks=pytest.mark.torture)], ids=["plain", "packed"])
 def test_a_crash_at_any_operation_of_a_redaction(work: Path, packed: bool) -> None:
     assert try_everything(work, packed, 0.1, Effort(1, 1), 1) >= 15
 
