@@ -69,9 +69,9 @@ class Attachment(Reader):
         pending = self._state.pending_bytes
         return len(pending), sum(pending)
 
-    def refresh(self) -> None:
+    def refresh(self, wait: bool = False) -> None:
         """Take in what was written since the last call. Raises Corruption."""
-        if not self._refreshing.acquire(blocking=False):
+        if not self._refreshing.acquire(blocking=wait):
             return
         try:
             self._follow_mark()
