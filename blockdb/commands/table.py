@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import chain, exporting, frontends, importing, records, upkeep
+from . import chain, exporting, frontends, importing, records, tamper_lab, upkeep
 from .command import Command, Where
 from .failures import UsageError
 
@@ -14,6 +14,7 @@ COMMANDS: tuple[Command, ...] = (
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *upkeep.COMMANDS,
+    *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -1,0 +1,127 @@
+"""Taking a copy of a database that somebody may be writing, and temporary directories that do not stay behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from blockdb.errors import DatabaseNotFound, InvalidData, StorageError
+from blockdb.format import packed
+from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.storage.door import guarded
+
+PREFIX: Final = "blockdb-lab-"
+HELD: Final = "HELD"
+"""The file in a temporary directory whose kernel lock says that somebody works there."""
+MOST_BYTES: Final = 1 << 30
+COPIES: Final = 2
+"""One that stays as it was, and one that is tampered with."""
+ATTEMPTS: Final = 5
+"""A live writer may take a file away while it is copied; then the copy is begun again."""
+
+
+class Workshop:
+    """A temporary directory that is removed when it is closed, or, if its process was killed, by the next one."""
+
+    def __init__(self) -> None:
+        _sweep(Path(tempfile.gettempdir()))
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._held = os.open(self.path / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Remove it, and all that is in it."""
+        if self._held >= 0:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._held)
+            self._held = -1
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what killed processes of this user left behind."""
+    for path in directory.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if path.is_symlink() or path.lstat().st_uid != os.getuid():
+                continue
+            held = os.open(path / HELD, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(held)
+
+
+def copy_database(source: Path, target: Path, most_bytes: int = MOST_BYTES) -> None:
+    """Copy a database, also beside its writer; packed chain files are unpacked in the copy. O(all bytes).
+
+    What is copied opens as it would after the writer was killed. Raises DatabaseNotFound, StorageError, and
+    InvalidData where the database has more than `most_bytes`.
+    """
+    files = DatabaseFiles(source)
+    if not files.registry.exists():
+        raise DatabaseNotFound(f"There is no database at {source}. Check the path.")
+    with guarded(f"copying {source}"):
+        _check_room(source, target, most_bytes)
+        for attempt in range(ATTEMPTS):
+            try:
+                _copy(files, target)
+                return
+            except FileNotFoundError:
+                shutil.rmtree(target, ignore_errors=True)
+                if attempt == ATTEMPTS - 1:
+                    raise
+
+
+def _check_room(source: Path, target: Path, most_bytes: int) -> None:
+    size = sum(_size(path) for path in source.rglob("*"))
+    if size > most_bytes:
+        raise InvalidData(
+            f"The database takes {size} bytes; tampering works on copies of at most {most_bytes}. Export a part of it "
+            "into a smaller database, and tamper with that."
+        )
+    free = shutil.disk_usage(target.parent).free
+    if free < COPIES * size:
+        raise StorageError(
+            f"The copies need {COPIES * size} bytes, and {target.parent} has {free}. Set TMPDIR to a place with more."
+        )
+
+
+def _size(path: Path) -> int:
+    """What a chain file takes, unpacked, or any other file."""
+    try:
+        if path.suffix != ".zst":
+            return path.lstat().st_size if path.is_file() else 0
+        with path.open("rb") as file:
+            return packed.decode_header(file.read(packed.HEADER_BYTES)).size
+    except (OSError, ValueError):
+        return 0
+
+
+def _copy(files: DatabaseFiles, target: Path) -> None:
+    """Small files and tables first, then the mark, then the chain: so the mark tells of nothing that is not there."""
+    target.mkdir(mode=0o700)
+    to = DatabaseFiles(target)
+    for directory in (to.keys, to.registry.parent, to.collections):
+        directory.mkdir()
+    for path in (files.signing_key, files.public_keys, files.registry):
+        shutil.copy(path, target / path.relative_to(files.root))
+    for root in files.collections.iterdir():
+        _copy_collection(CollectionFiles(root), to.collection(root.name))
+    to.lock.touch(0o600)
+
+
+def _copy_collection(files: CollectionFiles, to: CollectionFiles) -> None:
+    for directory in (to.root, to.chain, to.tables):
+        directory.mkdir()
+    for path in (files.metadata, files.manifest, *files.tables.iterdir(), files.mark):
+        shutil.copy(path, to.root / path.relative_to(files.root))
+    for number in segment_numbers(path.name for path in files.chain.iterdir()):
+        try:
+            shutil.copy(files.segment(number), to.segment(number))
+        except FileNotFoundError:
+            to.segment(number).write_bytes(packed.unpack(files.packed(number).read_bytes()))
