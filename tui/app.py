@@ -159,6 +159,7 @@ class Explorer(App[int]):
     def _opened(self, database: Database) -> None:
         self.database = database
         self.history = History()
+        self.verification.forget()
         for view in self.views():
             view.connected(database)
 
