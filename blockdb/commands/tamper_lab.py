@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from blockdb.tampering.lab import Finding, Lab, Outcome
     from blockdb.tampering.tamperings import Tampering
 
-__all__ = ["CAUGHT", "COMMANDS", "MISSED", "checks", "open_lab", "tamperings"]
+__all__ = [
+    "CAUGHT",
+    "COMMANDS",
+    "MISSED",
+    "Finding",
+    "Lab",
+    "Outcome",
+    "Tampering",
+    "checks",
+    "open_lab",
+    "tamperings",
+]
 
 CAUGHT, MISSED = "✓ caught", "· missed"
 """What a check did, in a glyph and a word."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -16,8 +17,6 @@ from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.storage.door import guarded
 
 PREFIX: Final = "blockdb-lab-"
-HELD: Final = "HELD"
-"""The file in a temporary directory whose kernel lock says that somebody works there."""
 MOST_BYTES: Final = 1 << 30
 COPIES: Final = 2
 """One that stays as it was, and one that is tampered with."""
@@ -26,33 +25,44 @@ ATTEMPTS: Final = 5
 
 
 class Workshop:
-    """A temporary directory that is removed when it is closed, or, if its process was killed, by the next one."""
+    """A temporary directory that is removed when it is closed, or with its process.
+
+    Its kernel lock says that somebody works there: what a process left that was killed, the next workshop removes.
+    """
 
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._held = os.open(self.path / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._held, fcntl.LOCK_EX)
+        self._held: int | None = _hold(self.path, fcntl.LOCK_EX)
+        atexit.register(self.close)
 
     def close(self) -> None:
         """Remove it, and all that is in it."""
-        if self._held >= 0:
+        held, self._held = self._held, None
+        if held is not None:
+            atexit.unregister(self.close)
             shutil.rmtree(self.path, ignore_errors=True)
-            os.close(self._held)
-            self._held = -1
+            os.close(held)
+
+
+def _hold(path: Path, how: int) -> int:
+    """Lock a directory. Returns the descriptor that holds the lock. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _sweep(directory: Path) -> None:
     """Remove what killed processes of this user left behind."""
     for path in directory.glob(f"{PREFIX}*"):
         with suppress(OSError):
-            if path.is_symlink() or path.lstat().st_uid != os.getuid():
-                continue
-            held = os.open(path / HELD, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.lstat().st_uid == os.getuid():
+                held = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
-            finally:
                 os.close(held)
 
 
@@ -118,8 +128,9 @@ def _copy(files: DatabaseFiles, target: Path) -> None:
 def _copy_collection(files: CollectionFiles, to: CollectionFiles) -> None:
     for directory in (to.root, to.chain, to.tables):
         directory.mkdir()
-    for path in (files.metadata, files.manifest, *files.tables.iterdir(), files.mark):
-        shutil.copy(path, to.root / path.relative_to(files.root))
+    for path in (files.metadata, files.manifest, *files.tables.iterdir(), files.mark, files.checkpoint):
+        if path != files.checkpoint or path.exists():
+            shutil.copy(path, to.root / path.relative_to(files.root))
     for number in segment_numbers(path.name for path in files.chain.iterdir()):
         try:
             shutil.copy(files.segment(number), to.segment(number))

@@ -173,10 +173,17 @@ def _roll_back_to(site: Site, blocks: int) -> Problem:
     target = _record(forger, records)
     forger.end_with(blocks)
     forger.files.manifest.unlink()  # tables and manifest are made anew from the chain
+    _forget_derived(forger)
     repair(forger.path)
     shutil.rmtree(forger.database.quarantine, ignore_errors=True)
     gone = f"the history ends here: {site.records - records} records are gone"
     return replace(_problem(site, target, blocks, gone), offset=None, key=None)
+
+
+def _forget_derived(forger: Forger) -> None:
+    """Remove what tells of another history and is made anew where it is missing."""
+    for path in (forger.files.nodes, forger.files.checkpoint):
+        path.unlink(missing_ok=True)
 
 
 def _roll_back(site: Site) -> tuple[Problem, ...]:
@@ -211,6 +218,7 @@ def _rechain(choose: Callable[[Forger], Signer], words: str) -> Callable[[Site],
     def apply(site: Site) -> tuple[Problem, ...]:
         [edited] = _edit_value(site)
         first = site.forger.rechain(choose(site.forger))
+        _forget_derived(site.forger)
         path = site.forger.files.segment(0).parent.relative_to(site.forger.path).as_posix()
         what = f"every block from {first} to {site.blocks - 1} was made anew, {words}"
         return edited, Problem(path, None, first, None, None, what)

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.pilot import Pilot
@@ -17,6 +18,7 @@ from blockdb import Problem
 from blockdb_tui.app import Explorer
 from blockdb_tui.screens.blocks import BlocksView
 from blockdb_tui.screens.help import Help
+from blockdb_tui.screens.lab import LabView
 from blockdb_tui.screens.metrics import STEPS, MetricsView
 from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
@@ -25,6 +27,7 @@ from blockdb_tui.screens.themes import ThemePicker
 from blockdb_tui.widgets.panel import Panel
 from tests.tui.drive import exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, sample
+from tests.tui.fake_lab import COPY, FakeLab
 
 covered: set[str] = set()
 
@@ -465,6 +468,74 @@ async def test_panels_are_gone_through() -> None:
             await press(pilot, key)
             assert view.focused is not None
             assert view.focused.id == panel
+
+
+# ── lab ──
+
+
+@covers("view.lab", "lab.tamper", "lab.all")
+async def test_a_copy_is_tampered_with_in_one_way_or_in_all() -> None:
+    async with exploring() as pilot:
+        await press(pilot, "4", "j", "enter")
+        text = screen_text(pilot)
+        assert "Edit a value" in text
+        assert "chain/00000000.chain, byte 4,711, block 3, record 28, key 'user:0148'" in " ".join(text.split())
+        assert "✓ caught  Verification" in text
+        assert text.count(" of 5") == 1
+        await press(pilot, "a")
+        assert screen_text(pilot).count(" of 5") == 11
+
+
+@covers("lab.keep")
+async def test_a_copy_is_kept_where_it_is_told() -> None:
+    async with exploring(size=(160, 45)) as pilot:
+        await press(pilot, "4", "K")
+        assert "Nothing was tampered with yet" in said(pilot)[-1]
+        await press(pilot, "a", "K", *"-kept", "enter")
+        assert "blockdb-flip-byte-kept" in said(pilot)[-1]
+        text = screen_text(pilot)
+        assert "blockdb-flip-byte-kept verify" in text
+        assert "COPY" not in text, "it is kept, so its commands are exact"
+        await press(pilot, "j")
+        assert "run      blockdb -d COPY verify" in screen_text(pilot), "another one was tampered with since"
+        await press(pilot, "tab", "Y")
+        assert "tamper-lab edit-value" in said(pilot)[-1]
+        await press(pilot, "escape", "enter", "tab", "Y")
+        assert pilot.app.clipboard == "blockdb -d /tmp/blockdb-lab-1/copy stats"
+        await press(pilot, "escape", "K", "ctrl+u", *str(COPY), "enter")
+        assert "is there already" in said(pilot)[-1]
+
+
+@covers("lab.renew")
+async def test_a_new_copy_is_taken_and_one_that_works_is_left_alone() -> None:
+    async with exploring() as pilot:
+        closed = FakeLab.closed
+        await press(pilot, "4", "a", "n")
+        assert FakeLab.closed == closed + 1
+        assert " of 5" not in screen_text(pilot)
+        FakeLab.may_run.clear()
+        try:
+            view = shown(pilot, LabView)
+            view.action_all()
+            await until(pilot, lambda: "At work: Verification …" in screen_text(pilot))
+            view.action_all()
+            view.action_renew()
+            await until(pilot, lambda: said(pilot) == ["The lab is at work."] * 2)
+        finally:
+            FakeLab.may_run.set()
+        await settled(pilot)
+        assert screen_text(pilot).count(" of 5") == 11
+
+
+async def test_what_cannot_be_tampered_with_is_said_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLab, "refusing", "flip-byte")
+    async with exploring() as pilot:
+        await press(pilot, "colon", *"tamper", "enter")
+        shown(pilot, LabView)
+        text = screen_text(pilot)
+        assert "refused" in text
+        assert "InvalidData: The middle of the history has no record" in text
+        assert text.count(" of 5") == 10
 
 
 # ── all of them ──

@@ -1,4 +1,4 @@
-"""What the three views share: header, body, prompt, keys, and words in place of the body while there is no database."""
+"""What the views share: header, body, prompt, keys, and words in place of the body while there is no database."""
 
 from __future__ import annotations
 
