@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from blockdb.database.creation import DEFAULT_COLLECTION
 from blockdb.format import batch, checked_toml, record
 from blockdb.format import mark as mark_format
 from blockdb.format.block import Seal, encode_seal
@@ -17,7 +18,7 @@ from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.format.walk import walk
-from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.layout import DatabaseFiles, segment_numbers
 from blockdb.ledger.chain import BlockRecords, Head, Sealer, signed
 from blockdb.ledger.merkle import Frontier
 from blockdb.ledger.signature import Signer
@@ -44,13 +45,13 @@ class Target:
 
 
 class Forger:
-    """Works on the one collection of a database that nobody has open. Its chain files must not be packed."""
+    """Works on the default collection of a database that nobody has open. Its chain files must not be packed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.database = DatabaseFiles(path)
-        [root] = self.database.collections.iterdir()
-        self.files = CollectionFiles(root)
+        names = checked_toml.decode(self.database.registry.read_bytes())["collections"]
+        self.files = self.database.collection(names[DEFAULT_COLLECTION])
 
     @property
     def chain(self) -> Path:
