@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import blockdb
+from blockdb import config
 
 if TYPE_CHECKING:
     from blockdb.commands.tamper_lab import Lab, Outcome, Tampering
@@ -18,7 +19,7 @@ __all__ = ["Laboratory"]
 def _open_lab(source: Path) -> Lab:
     from blockdb.commands.tamper_lab import open_lab  # here: the first view does not need it
 
-    return open_lab(source)
+    return open_lab(source, config.load().key_file)
 
 
 class Laboratory:

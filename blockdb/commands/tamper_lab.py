@@ -38,11 +38,14 @@ CAUGHT, MISSED = "✓ caught", "· missed"
 """What a check did, in a glyph and a word."""
 
 
-def open_lab(source: Path) -> Lab:
-    """A lab on a copy of the database in a directory; see `blockdb.tampering.lab.Lab`. O(all bytes)."""
+def open_lab(source: Path, key_file: str = "") -> Lab:
+    """A lab on a copy of the database in a directory; see `blockdb.tampering.lab.Lab`. O(all bytes).
+
+    `key_file` is the setting of that name.
+    """
     from blockdb.tampering.lab import Lab
 
-    return Lab(source)
+    return Lab(source, key_file=Path(key_file) if key_file else None)
 
 
 def tamperings() -> tuple[Tampering, ...]:
@@ -68,7 +71,8 @@ def tamper_lab(context: Context, arguments: Namespace) -> Result:
         names = ", ".join(each.name for each in tamperings())
         raise UsageError(f"there is no tampering {arguments.tampering!r}; there are {names}")
     context.announce("Copying the database...")
-    with open_lab(context.database.path) as lab:
+    key_file = "" if context.config is None else context.config.key_file
+    with open_lab(context.database.path, key_file) as lab:
         if arguments.tampering is None:
             with context.progress("Tampering", len(chosen), "records") as advance_to:
                 rows = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from blockdb.errors import DatabaseNotFound, InvalidData, StorageError
-from blockdb.format import packed
+from blockdb.format import checked_toml, packed
 from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.storage.door import guarded
 
@@ -66,13 +66,14 @@ def _sweep(directory: Path) -> None:
                 os.close(held)
 
 
-def copy_database(source: Path, target: Path, most_bytes: int = MOST_BYTES) -> None:
+def copy_database(source: Path, target: Path, most_bytes: int = MOST_BYTES, key_file: Path | None = None) -> None:
     """Copy a database, also beside its writer; packed chain files are unpacked in the copy. O(all bytes).
 
-    What is copied opens as it would after the writer was killed. Raises DatabaseNotFound, StorageError, and
-    InvalidData where the database has more than `most_bytes`.
+    What is copied opens as it would after the writer was killed, and has its signing key with it. Raises
+    DatabaseNotFound, StorageError, and InvalidData where the database has more than `most_bytes`, or its key is kept
+    apart and is not at `key_file`.
     """
-    files = DatabaseFiles(source)
+    files = DatabaseFiles(source, key_file)
     if not files.registry.exists():
         raise DatabaseNotFound(f"There is no database at {source}. Check the path.")
     with guarded(f"copying {source}"):
@@ -118,11 +119,25 @@ def _copy(files: DatabaseFiles, target: Path) -> None:
     to = DatabaseFiles(target)
     for directory in (to.keys, to.registry.parent, to.collections):
         directory.mkdir()
-    for path in (files.signing_key, files.public_keys, files.registry):
+    for path in (files.public_keys, files.registry):
         shutil.copy(path, target / path.relative_to(files.root))
+    _copy_key(files, to)
     for root in files.collections.iterdir():
         _copy_collection(CollectionFiles(root), to.collection(root.name))
     to.lock.touch(0o600)
+
+
+def _copy_key(files: DatabaseFiles, to: DatabaseFiles) -> None:
+    """Copy the signing key to where it is when it is not kept apart from the data."""
+    if not files.signing_key.exists():
+        raise InvalidData(
+            "The signing key is kept apart from the data, and the lab signs with it as a thief would. Name its file "
+            "in the setting key_file."
+        )
+    shutil.copy(files.signing_key, to.signing_key)
+    values = checked_toml.decode(to.public_keys.read_bytes())
+    values.pop("apart", None)
+    to.public_keys.write_bytes(checked_toml.encode(values))
 
 
 def _copy_collection(files: CollectionFiles, to: CollectionFiles) -> None:

@@ -62,8 +62,10 @@ class Lab:
     Not for several threads at once, but for `close`.
     """
 
-    def __init__(self, source: Path, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, source: Path, *, most_bytes: int = MOST_BYTES, key_file: Path | None = None) -> None:
         """Copy the database and look it over; the original is only read. O(all bytes).
+
+        `key_file` is where the signing key is, if it is kept apart from the data.
 
         Raises DatabaseNotFound, StorageError, Corruption where the database is damaged as it is, and InvalidData
         where it is too large or too small.
@@ -72,7 +74,7 @@ class Lab:
         self._workshop = Workshop()
         try:
             self._whole = self._workshop.path / "whole"
-            copy_database(source, self._whole, most_bytes)
+            copy_database(source, self._whole, most_bytes, key_file)
             self._look_over()
         except BaseException:
             self.close()

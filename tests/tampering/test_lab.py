@@ -193,6 +193,18 @@ def test_a_history_without_values_cannot_be_edited(tmp_path: Path) -> None:
         assert names(lab.run(TAMPERINGS[-1])) == {"checkpoint"}
 
 
+def test_a_key_that_is_kept_apart_has_to_be_named(tmp_path: Path) -> None:
+    key_file = tmp_path / "elsewhere" / "key.toml"
+    key_file.parent.mkdir()
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=BLOCK, key_file=str(key_file)) as db:
+        for key, value in pairs(range(10)):
+            db.put(key, value)
+    with pytest.raises(blockdb.InvalidData, match="kept apart"):
+        Lab(db.path)
+    with Lab(db.path, key_file=key_file) as lab:
+        assert names(lab.run(TAMPERINGS[-1])) == {"checkpoint"}
+
+
 def test_no_room_is_told_with_what_to_do(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = os.statvfs(source)
     monkeypatch.setattr(copying.shutil, "disk_usage", lambda _: type("Usage", (), {"free": full.f_bsize * 0})())
