@@ -288,6 +288,18 @@ class Explorer(App[int]):
         if (view := self.view) is not None:
             view.show_verification()
 
+    def action_view_prove(self) -> None:
+        """Walks the proof of the record that the view is at."""
+        if self.view is not None and self.database is not None:
+            self.view.action_prove()
+
+    def prove(self, key: bytes) -> None:
+        """Walks the proof of a record."""
+        from .screens.proof import Proof
+
+        if self.database is not None:
+            self.push_screen(Proof(self.database, key))
+
     def tamper(self) -> None:
         """Goes to the lab and tries every way to tamper with a copy."""
         in_background(self, self._tamper, group="visit", latest=True)

@@ -6,7 +6,9 @@ import base64
 import re
 import shlex
 
-__all__ = ["command_line", "get_command", "key_of", "scan_command", "shell_word", "text_of", "visible"]
+__all__ = ["command_line", "get_command", "key_of", "proof_command", "scan_command", "shell_word", "text_of", "visible"]
+
+RECEIPT = "receipt.txt"
 
 _ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})|\\\\")
 
@@ -49,10 +51,18 @@ def command_line(path: str, command: str, *words: str) -> str:
 
 def get_command(path: str, key: bytes) -> str:
     """The command that prints the value of a key, whatever its bytes."""
+    return command_line(path, "get", *_key_words(key))
+
+
+def proof_command(path: str, key: bytes, verifier_key: str) -> str:
+    """The commands that make the receipt of a key, and check it without the database."""
+    prove = command_line(path, "prove", *_key_words(key), "-o", RECEIPT)
+    return f"{prove} && blockdb check {RECEIPT} --key {shlex.quote(verifier_key)}"
+
+
+def _key_words(key: bytes) -> list[str]:
     word = shell_word(key)
-    if word is None or key.startswith(b"-"):
-        return command_line(path, "get", "--key-base64", _base64(key))
-    return command_line(path, "get", word)
+    return ["--key-base64", _base64(key)] if word is None or key.startswith(b"-") else [word]
 
 
 def scan_command(path: str, prefix: bytes) -> str:

@@ -6,13 +6,14 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.pilot import Pilot
 
+import blockdb
 import blockdb_tui
 from blockdb import Problem
 from blockdb_tui.app import Explorer
@@ -21,6 +22,7 @@ from blockdb_tui.screens.help import Help
 from blockdb_tui.screens.lab import LabView
 from blockdb_tui.screens.metrics import STEPS, MetricsView
 from blockdb_tui.screens.problems import Problems
+from blockdb_tui.screens.proof import Proof
 from blockdb_tui.screens.records import RecordsView
 from blockdb_tui.screens.small import TooSmall
 from blockdb_tui.screens.themes import ThemePicker
@@ -468,6 +470,71 @@ async def test_panels_are_gone_through() -> None:
             await press(pilot, key)
             assert view.focused is not None
             assert view.focused.id == panel
+
+
+# ── a proof ──
+
+
+@covers("records.prove", "proof.next", "proof.back", "proof.all", "proof.close", "proof.help")
+async def test_a_proof_is_walked_step_by_step() -> None:
+    async with exploring() as pilot:
+        await press(pilot, "J", *"user:0148", "enter", "P")
+        proof = shown(pilot, Proof)
+        assert proof.walk is not None
+        assert len(proof.walk.verdicts) == 1
+        assert "✓ holds: the record that the database serves" in screen_text(pilot)
+        await press(pilot, "right", "l", "j")
+        assert (len(proof.walk.verdicts), proof.stages.current) == (4, 3)
+        assert "01" in screen_text(pilot)
+        await press(pilot, "left", "k", "h")
+        assert (len(proof.walk.verdicts), proof.stages.current) == (4, 0)
+        await press(pilot, "a")
+        assert "✓ proven: each hash was recomputed here" in screen_text(pilot)
+        assert screen_text(pilot).count("not yet") == 0
+        await press(pilot, "question_mark")
+        assert "RFC 9162" in screen_text(pilot)
+        await press(pilot, "escape", "g", "escape", "3", "colon", *"walk the proof", "enter")
+        assert "Choose a record first" in said(pilot)[-1]
+
+
+@covers("blocks.prove", "proof.copy_receipt", "proof.copy_key", "proof.copy_command")
+async def test_a_receipt_is_taken_outside_with_all_that_checks_it() -> None:
+    database = FakeDatabase(sample())
+    async with exploring(database) as pilot:
+        await press(pilot, "2", "h", "r", "j", "P", "y")
+        receipt = pilot.app.clipboard
+        await press(pilot, "c")
+        assert pilot.app.clipboard == database.verifier_key()
+        [proven] = blockdb.verify_receipt(receipt, pilot.app.clipboard).records
+        assert proven.index == 49
+        await press(pilot, "Y")
+        key = proven.key.decode()
+        assert pilot.app.clipboard == (
+            f"blockdb -d /srv/records prove {key} -o receipt.txt && "
+            f"blockdb check receipt.txt --key {database.verifier_key()}"
+        )
+
+
+async def test_a_proof_that_does_not_hold_says_where() -> None:
+    database = FakeDatabase(sample())
+    database.forged = True
+    async with exploring(database) as pilot:
+        await press(pilot, "P", "a")
+        text = screen_text(pilot)
+        assert "✗ not proven: root fails" in text
+        assert "✗ fails" in text
+
+
+async def test_a_record_without_a_proof_says_why() -> None:
+    database = FakeDatabase(sample())
+    async with exploring(database) as pilot:
+        database.prove = no_proof  # type: ignore[method-assign]
+        await press(pilot, "P", "a", "y", "c", "Y", "j")
+        assert "✗ There is no proof. ReadOnly: the key cannot be read" in screen_text(pilot)
+
+
+def no_proof(key: bytes) -> NoReturn:
+    raise blockdb.ReadOnly("the key cannot be read")
 
 
 # ── lab ──

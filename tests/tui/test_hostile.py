@@ -133,6 +133,17 @@ async def test_hostile_bytes_in_problems_errors_and_paths() -> None:
         assert_safe(pilot)
 
 
+async def test_hostile_bytes_in_a_proof() -> None:
+    items = hostile_items()
+    async with exploring(FakeDatabase(items), size=(80, 24)) as pilot:
+        for _ in items:
+            await press(pilot, "P")
+            assert_safe(pilot)
+            await press(pilot, "a", "Y", "g")
+            assert_safe(pilot)
+            await press(pilot, "escape", "j")
+
+
 @pytest.mark.parametrize("key", [b"".join(NASTY[:6]), b"".join(NASTY[6:11])], ids=["controls", "unseen"])
 async def test_hostile_bytes_in_the_lab(key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeLab, "key", key)

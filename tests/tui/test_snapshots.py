@@ -127,6 +127,7 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
     "metrics": (plain, busy),
     "metrics-attached": (plain, keys("3")),
     "help": (plain, keys("2", "question_mark")),
+    "proof": (plain, keys("J", *"user:0148", "enter", "P", *"llll")),
     "lab": (plain, keys("4", "a", "j", "j")),
     "themes": (plain, keys("t", "j")),
     "palette": (plain, palette),
@@ -134,7 +135,7 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
 }
 
 
-OTHER_SIZES = {"lab": FAR_APART}
+OTHER_SIZES = {"lab": FAR_APART, "proof": FAR_APART}
 """Of scenes that look the same in the middle."""
 
 

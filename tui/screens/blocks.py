@@ -47,6 +47,7 @@ class BlocksView(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "records", "Records", id="blocks.records"),
         Binding("m", "tree", "Merkle tree", id="blocks.tree"),
+        Binding("P", "prove", "Proof", id="blocks.prove"),
         Binding("J,#", "jump", "Jump to block", key_display="J", id="blocks.jump"),
         Binding("c", "copy_hash", "Copy hash", id="blocks.copy_hash"),
     ]
@@ -222,6 +223,9 @@ class BlocksView(View):
             self.belt.focus()
         elif digits:
             self.explorer.say(f"The number of a block is needed, 0 to {human_count(self.belt.sealed)}.", "warning")
+
+    def chosen_key(self) -> bytes | None:
+        return None if self.table.row is None else self.table.row.key
 
     def action_copy_hash(self) -> None:
         """Copies the hash of the selected block."""
