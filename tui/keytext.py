@@ -51,18 +51,18 @@ def command_line(path: str, command: str, *words: str) -> str:
 
 def get_command(path: str, key: bytes) -> str:
     """The command that prints the value of a key, whatever its bytes."""
-    return command_line(path, "get", *_key_words(key))
-
-
-def proof_command(path: str, key: bytes, verifier_key: str) -> str:
-    """The commands that make the receipt of a key, and check it without the database."""
-    prove = command_line(path, "prove", *_key_words(key), "-o", RECEIPT)
-    return f"{prove} && blockdb check {RECEIPT} --key {shlex.quote(verifier_key)}"
-
-
-def _key_words(key: bytes) -> list[str]:
     word = shell_word(key)
-    return ["--key-base64", _base64(key)] if word is None or key.startswith(b"-") else [word]
+    if word is None or key.startswith(b"-"):
+        return command_line(path, "get", "--key-base64", _base64(key))
+    return command_line(path, "get", word)
+
+
+def proof_command(path: str, key: bytes, sequence: int, verifier_key: str) -> str:
+    """The commands that make the receipt of a record, and check it without the database."""
+    word = shell_word(key)
+    named = ["--records", str(sequence)] if word is None else ["--", word] if key.startswith(b"-") else [word]
+    prove = command_line(path, "prove", "-o", RECEIPT, *named)
+    return f"{prove} && blockdb check {RECEIPT} --key {shlex.quote(verifier_key)}"
 
 
 def scan_command(path: str, prefix: bytes) -> str:

@@ -510,7 +510,7 @@ async def test_a_receipt_is_taken_outside_with_all_that_checks_it() -> None:
         await press(pilot, "Y")
         key = proven.key.decode()
         assert pilot.app.clipboard == (
-            f"blockdb -d /srv/records prove {key} -o receipt.txt && "
+            f"blockdb -d /srv/records prove -o receipt.txt {key} && "
             f"blockdb check receipt.txt --key {database.verifier_key()}"
         )
 

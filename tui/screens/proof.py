@@ -221,5 +221,6 @@ class Proof(ModalScreen[None]):
     def action_copy_command(self) -> None:
         """Copies the commands that make the same receipt and check it outside."""
         if self.walk is not None:
-            command = proof_command(self._explorer.origin.name, self._key, self.walk.verifier_key)
+            index, path = self.walk.receipt.index, self._explorer.origin.name
+            command = proof_command(path, self._key, index, self.walk.verifier_key)
             self._explorer.copy(command.encode("utf-8", "surrogateescape"), command)
