@@ -493,7 +493,9 @@ async def test_a_proof_is_walked_step_by_step() -> None:
         assert screen_text(pilot).count("not yet") == 0
         await press(pilot, "question_mark")
         assert "RFC 9162" in screen_text(pilot)
-        await press(pilot, "escape", "g", "escape", "3", "colon", *"walk the proof", "enter")
+        await press(pilot, "escape", "g", "escape", "3")
+        await pilot.app.run_action("view_prove")
+        await settled(pilot)
         assert "Choose a record first" in said(pilot)[-1]
 
 
@@ -597,8 +599,9 @@ async def test_a_new_copy_is_taken_and_one_that_works_is_left_alone() -> None:
 async def test_what_cannot_be_tampered_with_is_said_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeLab, "refusing", "flip-byte")
     async with exploring() as pilot:
-        await press(pilot, "colon", *"tamper", "enter")
-        shown(pilot, LabView)
+        app_of(pilot).tamper()
+        await until(pilot, lambda: isinstance(pilot.app.screen, LabView))
+        await settled(pilot)
         text = screen_text(pilot)
         assert "refused" in text
         assert "InvalidData: The middle of the history has no record" in text

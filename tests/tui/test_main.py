@@ -168,6 +168,7 @@ def test_it_leaves_within_two_seconds_when_the_terminal_goes_away(database: Path
         assert time.monotonic() - gone < 2
 
 
+@pytest.mark.torture
 def test_the_copy_of_the_lab_goes_with_the_terminal(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,6 +166,7 @@ async def copied_proof(directory: Path) -> str:
         return str(pilot.app.clipboard)
 
 
+@pytest.mark.torture
 def test_a_proof_is_walked_here_and_checked_outside(directory: Path, tmp_path: Path) -> None:
     with blockdb.open(directory) as database:
         database.put(b"ne\x1bw $key", b"the value")
