@@ -18,6 +18,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "reading": reading_room.READING,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
+    "tampering": other_rooms.TAMPERING,
     "config": other_rooms.CONFIG,
     "commands": other_rooms.COMMANDS,
 }
