@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, exporting, frontends, importing, keys, proofs, records, redaction, upkeep
+from . import chain, exporting, frontends, importing, keys, proofs, records, redaction, tamper_lab, upkeep
 from .command import Command, Where
 from .failures import UsageError
 
@@ -19,6 +19,7 @@ COMMANDS: tuple[Command, ...] = (
     *exporting.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )
 

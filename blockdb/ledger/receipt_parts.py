@@ -45,6 +45,8 @@ class Verified:
     start: bytes | None = None
     end: bytes | None = None
     """Of a range: these are all records with keys from `start` on and before `end`; there is no other."""
+    as_of_ms: int | None = None
+    """Of a range: when the database had `size` records, by its own clock. It may have more at the checkpoint."""
 
 
 class Body:

@@ -71,10 +71,10 @@ class Attachment(Reader):
         pending = self._state.pending_bytes
         return len(pending), sum(pending)
 
-    def refresh(self) -> None:
+    def refresh(self, wait: bool = False) -> None:
         """Take in what was written since the last call. Raises Corruption."""
         is_redactable = self.metadata.redactable
-        if not self._refreshing.acquire(blocking=is_redactable):
+        if not self._refreshing.acquire(blocking=wait or is_redactable):
             return
         try:
             if is_redactable and self._redactions.has_changed():

@@ -86,8 +86,11 @@ class Reader:
         """Let go of the files. Idempotent."""
         raise NotImplementedError
 
-    def refresh(self) -> None:
-        """See what was written, and sealed, since."""
+    def refresh(self, wait: bool = False) -> None:
+        """See what was written, and sealed, since; where another thread is looking, perhaps a moment later.
+
+        With `wait`, that thread is waited for.
+        """
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None. O(memtables + tables). Raises Redacted."""

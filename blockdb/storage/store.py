@@ -151,7 +151,7 @@ class Store(Reader):
         """How long forces took."""
         return self._log.latency
 
-    def refresh(self) -> None:
+    def refresh(self, wait: bool = False) -> None:
         """Have every block sealed that is full: whoever looks does not see that sealing may lag behind."""
         if not self._seals.is_settled:
             with self._writing:

@@ -103,7 +103,7 @@ def packed(path: Path) -> None:
 
 
 def proven(path: Path) -> None:
-    """A node file, checkpoints, a journal with states and a change of keys; `RECEIPTS` has what was proven from it."""
+    """A node file, checkpoints, a journal with states and a change of keys; `RECEIPTS` has what was proven then."""
     with blockdb.open(path, **SETTINGS) as db:
         db.put_many([(b"key:%03d" % number, b"v%d" % number) for number in range(259)])
         db.flush()

@@ -19,6 +19,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "redaction": redaction_room.REDACTION,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
+    "tampering": other_rooms.TAMPERING,
     "config": other_rooms.CONFIG,
     "commands": other_rooms.COMMANDS,
 }

@@ -184,6 +184,8 @@ def collection_of(path: Path) -> CollectionFiles:
 def copy_of(source: Path, target: Path) -> Path:
     """A copy of a database directory that nobody changes meanwhile."""
     shutil.copytree(source, target)
+    for collection in target.glob("collections/*"):
+        (collection / "tables").mkdir(exist_ok=True)  # git keeps no empty directories
     return target
 
 

@@ -19,11 +19,13 @@ import pytest
 
 import blockdb
 from blockdb.database import database
+from blockdb.database.redaction import record_event
 from blockdb.format import record, segment
 from blockdb.format.frame import BadFrame, with_check
 from blockdb.storage import log as log_module
 from blockdb.storage.door import Door
 from blockdb.storage.redaction import Redactions, load, save
+from blockdb.storage.store import Store
 from tests.storage.doors import StillDoor, TroubledDoor, collection_of, copy_of, open_through, until
 from tests.storage.redacting import (
     REASON,
@@ -380,6 +382,20 @@ def test_the_journal_has_it_before_a_byte_is_erased(db: blockdb.Database, monkey
         db.redact(key_of(1), reason=REASON)
     assert any(secret(1) in data for data in bytes_below(db.path).values())
     assert load(Door(), collection_of(db.path), db.stats().collection_id).keys == [key_of(1)]
+
+
+def test_an_event_that_is_there_is_forced_before_it_is_believed(db: blockdb.Database) -> None:
+    """It may be that of a process which was killed before it was on the disk."""
+    db.redact(key_of(1), reason=REASON)
+    [event] = redactions_in(db)
+    journal = db._notary.journal()
+    assert journal is not None
+    assert isinstance(journal.reader, Store)
+    forces = journal.reader.force_latency.count
+    journal.reader._log._set_forced(segment.HEADER_BYTES)
+    record_event(journal, event)
+    assert journal.reader.force_latency.count > forces
+    assert redactions_in(db) == [event]
 
 
 def test_where_files_have_one_name_alone(db: blockdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
