@@ -53,7 +53,7 @@ REDACTION: Final[dict[str, Bug]] = {
     ),
     "attachment-does-not-look": Bug(
         "blockdb/storage/attachment.py",
-        "if is_redactable and self._redactions.has_changed():",
+        "if is_redactable and self._redactions.has_changed:",
         "if False:",
         (f"{REDACTION_TESTS}::test_an_attachment_serves_nothing_any_more",),
         "An attachment serves what it read before, also when it was erased.",
