@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from blockdb.errors import InvalidData
 
-__all__ = ["AsOf", "Block", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
+__all__ = ["AsOf", "Block", "GoodBlock", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,10 @@ class Problem:
     sequence: int | None
     key: bytes | None
     what: str
+    expected: str | None = None
+    """What should be there, as text (hashes and signatures in hexadecimal): what the chain vouches for,"""
+    found: str | None = None
+    """and what is there, or what its bytes were recomputed to."""
 
     def __str__(self) -> str:
         places = [self.path if self.offset is None else f"{self.path} at byte {self.offset}"]
@@ -100,7 +104,24 @@ class Problem:
             places.append(f"record {self.sequence}")
         if self.key is not None:
             places.append(f"key {self.key!r}")
-        return f"{', '.join(places)}: {self.what}"
+        compared = f" (expected {self.expected}, found {self.found})" if self.expected and self.found else ""
+        return f"{', '.join(places)}: {self.what}{compared}"
+
+
+@dataclass(frozen=True, slots=True)
+class GoodBlock:
+    """The last block of a collection before anything that is wrong with its chain: up to there it can be trusted."""
+
+    collection: str
+    number: int
+    size: int
+    """How many records there are up to the end of this block."""
+    root: bytes
+    hash: bytes
+    time_ms: int
+    """When its last record was written."""
+    recomputed: bool
+    """Whether root and signature were held against the records, or seals alone were looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +134,12 @@ class Report:
     problems: tuple[Problem, ...]
     elapsed_ms: float
     cancelled: bool
+    last_good: tuple[GoodBlock, ...] = ()
+    """For each collection with a block that holds, the last one before the damage, or the last of all."""
+    read_bytes: int = 0
+    """How many bytes of chain and tables were looked at."""
+    notes: tuple[str, ...] = ()
+    """What else there is to say of how the audit came to its answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,10 @@ class Findings:
         block: int | None = None,
         sequence: int | None = None,
         key: bytes | None = None,
+        expected: str | None = None,
+        found: str | None = None,
     ) -> None:
         """Note a problem."""
         if len(self.problems) < MOST_PROBLEMS:
             name = path.relative_to(self._root).as_posix()
-            self.problems.append(Problem(name, offset, block, sequence, key, what))
+            self.problems.append(Problem(name, offset, block, sequence, key, what, expected, found))
