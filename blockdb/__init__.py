@@ -33,7 +33,18 @@ from blockdb.errors import (
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
-from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb.types import (
+    AsOf,
+    Block,
+    GoodBlock,
+    Latency,
+    Problem,
+    Progress,
+    Record,
+    Report,
+    Statistics,
+    TableStatistics,
+)
 
 if TYPE_CHECKING:
     from blockdb.database.database import Database
@@ -58,6 +69,7 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateKey",
+    "GoodBlock",
     "InvalidData",
     "Latency",
     "Problem",
@@ -100,14 +112,22 @@ def verify(
     path: str | Path,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    *,
+    first: bool = False,
+    checkpoints: Sequence[str | Path] = (),
+    keys: Sequence[str] = (),
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
 
-    Raises DatabaseNotFound; whatever else is wrong stands in the report.
+    `path` may also be that of a static export (C2SP tlog-tiles), or its http or https address. With `first` it ends
+    at the first bad block, and reads no more than it takes to find that. `checkpoints` are files of signed
+    checkpoints that were kept elsewhere: the history has to have them all. `keys` are verifier keys; then nobody
+    else may have signed. Raises DatabaseNotFound, InvalidData for what is no checkpoint or key, and StorageError
+    where something cannot be read; whatever else is wrong stands in the report.
     """
-    from blockdb.audit.auditor import audit
+    from blockdb.audit.door import audit_location
 
-    return audit(Path(path), progress, cancel)
+    return audit_location(str(path), progress, cancel, first=first, checkpoints=checkpoints, keys=keys)
 
 
 def repair(path: str | Path, progress: Callable[[Progress], None] | None = None) -> Repair:

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from blockdb.errors import InvalidData
 
-__all__ = ["AsOf", "Block", "GoodBlock", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
+__all__ = [
+    "AsOf",
+    "Block",
+    "GoodBlock",
+    "Latency",
+    "Problem",
+    "Progress",
+    "Record",
+    "Report",
+    "Statistics",
+    "TableStatistics",
+]
 
 
 @dataclass(frozen=True, slots=True)

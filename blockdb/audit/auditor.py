@@ -10,6 +10,7 @@ from blockdb.audit.chain import Cancelled
 from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
 from blockdb.audit.findings import Findings
+from blockdb.audit.history import is_of
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound
 from blockdb.layout import CollectionFiles, DatabaseFiles
@@ -72,8 +73,13 @@ class _Run:
             findings.add(files.lock, "the lock file should be empty", offset=0)
         public_keys = self._public_keys()
         registry = read_values(files.registry, "registry", findings)
-        for collection_id in sorted((registry or {}).get("collections", {}).values()):
+        ids = sorted((registry or {}).get("collections", {}).values())
+        for collection_id in ids:
             self._collection(collection_id, files.collection(collection_id), public_keys)
+        for state in self._options.trusted:
+            if not any(is_of(state, collection_id) for collection_id in ids):
+                what = f"there is no collection whose checkpoint that in {state.name} could be"
+                findings.add(files.registry, what, expected=state.origin, found=", ".join(ids) or "none")
 
     def _public_keys(self) -> dict[bytes, bytes]:
         files, findings = self._files, self.findings
@@ -82,7 +88,7 @@ class _Run:
         secret = read_values(files.signing_key, "signing key", findings) if files.signing_key.exists() else None
         if secret is not None and Signer(bytes.fromhex(secret["seed"])).public_key not in keys:
             findings.add(files.signing_key, "its public key is not among the public keys")
-        return {key_id_of(key): key for key in keys}
+        return {key_id_of(key): key for key in self._options.public_keys or keys}
 
     def _collection(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
         audit_ = CollectionAudit(collection_id, files, public_keys, self.findings, self.watch, self._options)

@@ -15,20 +15,24 @@ from blockdb.audit.chain import ChainAudit
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.files import map_file, map_segment, read_values
 from blockdb.audit.findings import Findings
-from blockdb.audit.seals import Placed
+from blockdb.audit.history import Trusted, first_unfit, is_of
+from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.stretch import Chain, Whole
-from blockdb.audit.tables import TableAudit, open_table
+from blockdb.audit.tables import TableAudit, open_table, seal_places
 from blockdb.audit.watch import Watch
 from blockdb.audit.work import Cut
 from blockdb.format import mark as mark_format
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
-from blockdb.format.place import OFFSET_BITS, place_of
+from blockdb.format.place import OFFSET_BITS, place_of, split_place
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.layout import CollectionFiles, segment_numbers
 from blockdb.machine import boot_id
 from blockdb.types import GoodBlock
+
+Segments = Sequence[tuple[Path, Buffer]]
+"""The chain files with their bytes."""
 
 ATTEMPTS = 5
 """A live writer may replace tables, or change the mark, while they are read; then they are looked at again."""
@@ -39,7 +43,11 @@ class Options:
     """How an audit goes about it."""
 
     first: bool = False
-    """Whether it ends at the first thing that is wrong."""
+    """Whether it ends at the first block that is bad, seals being looked at before records."""
+    trusted: tuple[Trusted, ...] = ()
+    """States of the past that are known from elsewhere; those of a collection fit it or it was rewritten."""
+    public_keys: tuple[bytes, ...] = ()
+    """Who may have signed the blocks, where that is known from elsewhere; else the database says it."""
     processes: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_PROCESSES))
 
 
@@ -65,6 +73,7 @@ class CollectionAudit:
         self._found_before = len(findings.problems)
         self._whole: Whole | None = None
         self._exact: ChainAudit | None = None
+        self._good_seal: Placed | None = None
         self.notes: list[str] = []
 
     @property
@@ -82,7 +91,8 @@ class CollectionAudit:
         """The last block before anything in the chain that is wrong."""
         whole = self._whole
         if whole is None:
-            return None
+            seal = self._good_seal
+            return None if seal is None else good_block(self._id, seal, recomputed=False)
         place = self._exact.last_good if self._exact is not None else None
         if place is None:
             place = next(reversed(whole.seals), 0)
@@ -95,30 +105,62 @@ class CollectionAudit:
         if metadata is not None and metadata.get("id") != self._id:
             what = "the metadata is that of another collection"
             findings.add(files.metadata, what, expected=self._id, found=str(metadata.get("id")))
+        if self._options.first or self._options.trusted:
+            self._seals()
+            if self._is_enough():
+                return
         manifest, tables = self._manifest_and_tables()
         if manifest is not None and manifest.get("collection") != self._id:
             what = "the manifest is that of another collection"
             findings.add(files.manifest, what, expected=self._id, found=str(manifest.get("collection")))
-        mark = self._mark()
-        segments = self._segments()
-        if segments is None or self._is_enough():
+        mark, segments = self._mark(), self._segments()
+        if segments is None:
             return
         self._watch.total += (manifest or {}).get("flushed_sequence", 0)
         watched = (manifest or {"replay": {"sequence": 0}})["replay"]["sequence"]
-        chain = Chain(self._collection, self._public_keys, [buffer for _, buffer in segments])
-        paths = [path for path, _ in segments]
         end, forced = self._end(mark, segments), self._forced(mark, manifest)
-        intact = self._chain(chain, paths, tables, watched, end, forced)
+        self._found_before = len(findings.problems)
+        intact = self._chain(segments, tables, watched, end, forced)
         if intact and manifest is not None and not self._is_enough():
             self._check_manifest(manifest, tables)
 
     def _is_enough(self) -> bool:
         return self._options.first and len(self._findings.problems) > self._found_before
 
+    def _seals(self) -> None:
+        """Look at the seals alone, and at the states of the past that are known."""
+        self._found_before = len(self._findings.problems)
+        mark, segments = self._mark(), self._segments()
+        end = self._end(mark, segments) if segments is not None else None
+        del self._findings.problems[self._found_before :]  # they are told when the rest is looked at
+        if segments is None:
+            return
+        chain, paths = self._chain_of(segments), [path for path, _ in segments]
+        seals = SealAudit(chain, self._seal_places(), end)
+        trusted = (state for state in self._options.trusted if is_of(state, self._id))
+        states = sorted(trusted, key=lambda state: state.size)
+        unfit = first_unfit(seals, states) if seals.bad is None else None
+        self._watch.read(seals.read_bytes)
+        good = seals.good
+        if self._options.first and seals.bad is not None:
+            number, offset = split_place(seals.bad.place)
+            what, expected, found = seals.bad.wrong
+            block = seals.bad.block
+            self._findings.add(paths[number], what, offset=offset, block=block, expected=expected, found=found)
+            self.notes.append("The seals alone were looked at; no record before that was recomputed.")
+        elif unfit is not None:
+            good = [placed for placed in good if placed.size <= unfit.size_before]
+            place = next((placed.place for placed in seals.good if placed.size > unfit.size_before), 0)
+            path, block = paths[place >> OFFSET_BITS] if place else paths[-1], len(good)
+            what, sequence = unfit.what, unfit.size_before
+            expected, found = unfit.expected, unfit.found
+            self._findings.add(path, what, block=block, sequence=sequence, expected=expected, found=found)
+            self.notes.append("Which records were rewritten, only a copy of what was there before can tell.")
+        self._good_seal = good[-1] if good else None
+
     def _chain(
         self,
-        chain: Chain,
-        paths: Sequence[Path],
+        segments: Segments,
         tables: list[TableAudit],
         watched: int,
         end: int | None,
@@ -129,6 +171,7 @@ class CollectionAudit:
         Says whether the whole chain is made of frames.
         """
         before = len(self._findings.problems)
+        chain, paths = self._chain_of(segments), [path for path, _ in segments]
 
         def exact(whole: Whole, keys_in_no_table: set[bytes]) -> ChainAudit:
             return ChainAudit(whole, paths, tables, self._findings, self._watch.tell, end, forced, keys_in_no_table)
@@ -173,7 +216,17 @@ class CollectionAudit:
         bulk.check_tables()
         return True
 
+    def _chain_of(self, segments: Segments) -> Chain:
+        return Chain(self._collection, self._public_keys, [buffer for _, buffer in segments])
+
     # What is around the chain.
+
+    def _seal_places(self) -> list[int]:
+        """Where the tables say that seals are, if they can be read at all."""
+        unheard = Findings(self._findings.root)
+        manifest = read_values(self._files.manifest, "manifest", unheard)
+        found = (map_file(self._files.table(number), unheard) for number in (manifest or {}).get("tables", []))
+        return [place for buffer in found if buffer is not None for place in seal_places(buffer)]
 
     def _manifest_and_tables(self) -> tuple[dict[str, Any] | None, list[TableAudit]]:
         files, findings = self._files, self._findings
@@ -201,7 +254,7 @@ class CollectionAudit:
         self._findings.add(self._files.mark, wrong)
         return None
 
-    def _end(self, mark: Mark | None, segments: list[tuple[Path, Buffer]]) -> int | None:
+    def _end(self, mark: Mark | None, segments: Segments) -> int | None:
         """Where the audit ends: at what was written, as far as the mark can be believed; else at the last byte."""
         if mark is None or self._is_cut_off(mark):
             return None
@@ -229,7 +282,7 @@ class CollectionAudit:
         """Whether the machine went down under the writer: then the mark may be older than the chain, or younger."""
         return not mark.clean and not mark.is_of(boot_id())
 
-    def _segments(self) -> list[tuple[Path, Buffer]] | None:
+    def _segments(self) -> Segments | None:
         files, segments = self._files, []
         names = [path.name for path in files.chain.iterdir()] if files.chain.is_dir() else []
         for number in range(max(len(segment_numbers(names)), 1)):
@@ -244,6 +297,7 @@ class CollectionAudit:
         for number in (manifest or {}).get("tables", []):
             path = self._files.table(number)
             buffer = map_file(path, self._findings)
+            self._watch.read(0 if buffer is None else len(buffer))
             table = open_table(path, buffer, self._collection, self._findings) if buffer is not None else None
             if table is not None and table.header.number != number:
                 self._findings.add(path, f"the file holds table {table.header.number}", offset=0)

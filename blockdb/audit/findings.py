@@ -15,7 +15,7 @@ class Findings:
     """Problems, each with its file named relative to the database directory."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self.problems: list[Problem] = []
 
     def add(
@@ -32,5 +32,5 @@ class Findings:
     ) -> None:
         """Note a problem."""
         if len(self.problems) < MOST_PROBLEMS:
-            name = path.relative_to(self._root).as_posix()
+            name = path.relative_to(self.root).as_posix()
             self.problems.append(Problem(name, offset, block, sequence, key, what, expected, found))

@@ -17,26 +17,16 @@ from blockdb.audit.mismatch import Mismatch, of_seal, pinpoint
 from blockdb.audit.stretch import Chain
 from blockdb.format import segment
 from blockdb.format.block import TAG, Seal, decode_seal, encode_seal
-from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, BadFrame
 from blockdb.format.place import OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.table import WORD_BYTES, decode_header
+from blockdb.format.table import WORD_BYTES
 from blockdb.format.walk import DamagedChain, walk_part
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import EMPTY_ROOT, Frontier
 
 _TAG_OFFSET = CHECK_BYTES + 5
 """Where the tag of a block stands in the frame of its seal."""
-
-
-@dataclass(frozen=True)
-class Trusted:
-    """A state of the collection that is known from elsewhere."""
-
-    name: str
-    size: int
-    root: bytes
 
 
 @dataclass(frozen=True)
@@ -77,15 +67,6 @@ def next_seal(chain: Chain, number: int, offset: int, stop: int | None = None) -
         if seal.header.collection == chain.collection:
             return found - _TAG_OFFSET, found - _TAG_OFFSET + size, seal
     return None
-
-
-def places_in_table(buffer: Buffer) -> list[int]:
-    """The places of seals that a table names; none where it is damaged. O(seals)."""
-    try:
-        header = decode_header(buffer)
-    except BadFrame:
-        return []
-    return memoryview(buffer)[header.seals_offset : header.filter_offset].cast("Q").tolist()
 
 
 class SealAudit:
@@ -232,25 +213,3 @@ class SealAudit:
         leaves = [sha256(frame.leaf).digest() for frame in islice(records, wanted)]
         frontier.extend(leaves)
         return frontier.root() if len(leaves) == wanted else None
-
-    def first_unfit(self, states: Sequence[Trusted]) -> tuple[int, bytes | None] | None:
-        """The position of the first of several states, in the order of their sizes, that is none of this history.
-
-        With it comes the root that the history has there. None where all of them fit. By bisection: a history that had
-        one of these states had all those before it. O(log states · records in a block).
-        """
-        low, high, root = 0, len(states), None
-        while low < high:
-            middle = (low + high) // 2
-            found = self._root_or_none(states[middle].size)
-            if found == states[middle].root:
-                low = middle + 1
-            else:
-                high, root = middle, found
-        return (low, root) if low < len(states) else None
-
-    def _root_or_none(self, size: int) -> bytes | None:
-        try:
-            return self.root_at(size)
-        except DamagedChain:
-            return None

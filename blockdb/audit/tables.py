@@ -113,6 +113,15 @@ class TableAudit:
             previous = key
 
 
+def seal_places(buffer: mmap) -> list[int]:
+    """Where a table says that seals are, of which nothing is checked but the header; none where that is damaged."""
+    try:
+        header = decode_header(buffer)
+    except BadFrame:
+        return []
+    return memoryview(buffer)[header.seals_offset : header.filter_offset].cast("Q").tolist()
+
+
 def open_table(path: Path, buffer: mmap, collection: bytes, findings: Findings) -> TableAudit | None:
     """A table whose bytes are intact, or None after noting what is damaged."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import chain, exporting, frontends, importing, records, upkeep
+from . import audit, chain, exporting, frontends, importing, records, upkeep
 from .command import Command, Where
 from .failures import UsageError
 
@@ -11,6 +11,7 @@ __all__ = ["COMMANDS", "available", "find"]
 COMMANDS: tuple[Command, ...] = (
     *records.COMMANDS,
     *chain.COMMANDS,
+    *audit.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *upkeep.COMMANDS,
