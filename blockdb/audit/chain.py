@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from blockdb.audit.findings import Findings
 from blockdb.audit.mismatch import BadPlace, Mismatch, of_seal, of_told, pinpoint
+from blockdb.audit.seals import next_seal
 from blockdb.audit.stretch import Whole
 from blockdb.audit.tables import TableAudit
 from blockdb.format import segment
@@ -16,7 +18,7 @@ from blockdb.format.block import Seal
 from blockdb.format.frame import BadFrame
 from blockdb.format.place import PLACE_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame, key_at
-from blockdb.format.walk import DamagedChain, walk
+from blockdb.format.walk import DamagedChain, walk, walk_part
 from blockdb.ledger.merkle import EMPTY_ROOT, Frontier
 
 STEP_RECORDS: Final = 2000
@@ -70,11 +72,6 @@ class ChainAudit:
     def records(self) -> int:
         """How many records were seen, by this audit and those before it."""
         return self._whole.records
-
-    @property
-    def seen_wrong(self) -> bool:
-        """Whether something is wrong with the chain itself."""
-        return self.last_good is not None
 
     def run(self, start: int, resume: Mapping[int, int], *, first: bool = False) -> int | None:
         """Audit from the place `start` on, where a commit begins.
@@ -160,12 +157,16 @@ class ChainAudit:
             if self._end is None and last and unsure:
                 return
             bad = BadPlace(error.offset, 0) if error.torn else pinpoint(buffer, error.offset, stop)
+            seen_wrong = self.last_good is not None
             self._damage(path, bad.offset, Mismatch(str(error), bad.expected, bad.found), base, bad)
+            if not seen_wrong:
+                self._close_before(base + error.offset, base + bad.offset)
 
     def _damage(self, path: Path, offset: int, wrong: Mismatch, base: int = 0, bad: BadPlace | None = None) -> None:
         self.intact = False
         self._note_wrong()
-        sequence = self._whole.records + (bad.records_before if bad else 0)
+        sequence, is_seal = self._whole.records, bad is not None and bad.is_seal
+        sequence += bad.records_before if bad is not None else 0
         key = bad.key if bad is not None else None
         table = self._table_for(sequence)
         if key is not None and not (table is not None and table.leads_to(key, base + offset)):
@@ -174,12 +175,54 @@ class ChainAudit:
             path,
             wrong.what,
             offset=offset,
-            block=self._whole.block_count,
-            sequence=sequence,
+            block=self._whole.block_count if is_seal else self._block_of(sequence, base + offset),
+            sequence=None if is_seal else sequence,
             key=key,
             expected=wrong.expected,
             found=wrong.found,
         )
+
+    def _block_of(self, sequence: int, place: int) -> int:
+        """The block of a record: that of the first seal behind it which covers it. O(bytes up to there)."""
+        number, offset = split_place(place)
+        while number < len(self._segments):
+            while (found := next_seal(self._whole.chain, number, offset)) is not None:
+                _, offset, seal = found
+                if seal.header.first_sequence > sequence:
+                    break
+                if sequence < seal.header.first_sequence + seal.header.records:
+                    return seal.header.number
+            if found is not None:
+                break
+            number, offset = number + 1, 0
+        return self._whole.block_count
+
+    def _close_before(self, place: int, damaged: int) -> None:
+        """Take the records of the commit at a place before its damage, and the blocks that are complete with them.
+
+        Their seals stand behind the damage. So it is known which block is the last that holds.
+        """
+        (number, offset), at = split_place(place), split_place(damaged)[1]
+        whole, base = self._whole, place_of(number, 0)
+        with suppress(DamagedChain):
+            for start, _, frame in walk_part(self._segments[number], offset, at):
+                if isinstance(frame, RecordFrame):
+                    self._expect(frame, base + start)
+        while (found := next_seal(whole.chain, number, at)) is not None:
+            start, at, seal = found
+            if of_seal(seal, whole.blocks.head, whole.chain.collection, whole.chain.public_keys) is not None:
+                return
+            if self._check_records(seal) is not None:
+                return
+            whole.blocks.head = whole.blocks.head.after(seal.header)
+            self.last_good = base + start
+
+    def _expect(self, frame: RecordFrame, place: int) -> None:
+        """A seal will have to answer for this record."""
+        pending = self._whole.pending
+        pending.leaves.append(sha256(frame.leaf).digest())
+        pending.sizes.append(len(frame.key) + len(frame.value))
+        pending.places.append(place)
 
     def _note_wrong(self) -> None:
         if self.last_good is None:
@@ -190,10 +233,7 @@ class ChainAudit:
             self._take_seal(place, path, frame)
             return
         whole = self._whole
-        pending = whole.pending
-        pending.leaves.append(sha256(frame.leaf).digest())
-        pending.sizes.append(len(frame.key) + len(frame.value))
-        pending.places.append(place)
+        self._expect(frame, place)
         self._check_key(frame.key, place, path)
         if whole.records in whole.wanted:
             whole.watched[whole.records] = place
@@ -203,15 +243,15 @@ class ChainAudit:
 
     def _check_key(self, key: bytes, place: int, path: Path) -> None:
         """The record must be found by its key, and be the only one that is."""
-        sequence, block = self._whole.records, self._whole.block_count
+        sequence = self._whole.records
         table = self._table_for(sequence)
         if table is not None:
-            table.see_record(key, place, sequence, block)
+            table.see_record(key, place, sequence, self._block_of)
         again = table is None and key in self._keys_in_no_table
         for other in self._tables:  # twice in one table shows in its order
             again = again or (other is not table and other.earlier(key, place, self._key_at))
         if again:
-            offset = split_place(place)[1]
+            offset, block = split_place(place)[1], self._block_of(sequence, place)
             self._findings.add(path, "the key is stored twice", offset=offset, block=block, sequence=sequence, key=key)
         if table is None:
             self._keys_in_no_table.add(key)

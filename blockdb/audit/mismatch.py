@@ -26,6 +26,7 @@ class BadPlace(NamedTuple):
     offset: int
     records_before: int
     """How many intact records of the commit stand before it."""
+    is_seal: bool = False
     key: bytes | None = None
     """What stands where its key should; the damage may be in there."""
     expected: str | None = None
@@ -86,19 +87,20 @@ def pinpoint(buffer: Buffer, offset: int, stop: int) -> BadPlace:
 
 def _compared(buffer: Buffer, at: int, records: int, stop: int) -> BadPlace:
     """The check of the frame against its bytes, where it is known which bytes those are."""
-    kind, key = buffer[at + CHECK_BYTES : at + CHECK_BYTES + 1], None
+    kind, key, is_seal = buffer[at + CHECK_BYTES : at + CHECK_BYTES + 1], None, False
     end = stop + 1
     if kind == bytes([RECORD]) and at + record.HEADER_BYTES <= stop:
         end = record.end_of(buffer, at)
         _, _, key_bytes, _ = record.unpack_sizes(buffer, at)
         key = buffer[at + record.HEADER_BYTES : at + record.HEADER_BYTES + key_bytes] if end <= stop else None
     elif kind == bytes([SEAL]) and at + CHECK_BYTES + 5 <= stop:
+        is_seal = True
         end = at + seal_bytes(buffer[at : at + CHECK_BYTES + 5])
     elif kind == bytes([BATCH]):
         end = at + batch.HEADER_BYTES
     if end > stop:
-        return BadPlace(at, records)
+        return BadPlace(at, records, is_seal)
     told, found = buffer[at : at + CHECK_BYTES], check_of(buffer[at + CHECK_BYTES : end])
     if told == found:
-        return BadPlace(at, records, key)
-    return BadPlace(at, records, key, f"check {told.hex()}", f"check {found.hex()}")
+        return BadPlace(at, records, is_seal, key)
+    return BadPlace(at, records, is_seal, key, f"check {told.hex()}", f"check {found.hex()}")

@@ -48,22 +48,24 @@ class TableAudit:
             slot += 1
         return slot
 
-    def see_record(self, key: bytes, place: int, sequence: int, block: int) -> None:
+    def see_record(self, key: bytes, place: int, sequence: int, block_of: Callable[[int, int], int]) -> None:
         """The chain has this record at this place: a lookup must come to it, and to none before it."""
         hashed = xxh3_64_intdigest(key)
         if self._slot_of(hashed, word(hashed, place)) is None:
-            self._findings.add(
-                self.path,
-                "the table does not lead to the record",
-                block=block,
-                sequence=sequence,
-                key=key,
-                expected=f"place {place}",
-                found=self._places_of(hashed),
-            )
+            what, expected, found = "the table does not lead to the record", f"place {place}", self._places_of(hashed)
+        elif hashed not in self.bloom:
+            what, expected, found = "the Bloom filter denies the record", None, None
+        else:
             return
-        if hashed not in self.bloom:
-            self._findings.add(self.path, "the Bloom filter denies the record", block=block, sequence=sequence, key=key)
+        self._findings.add(
+            self.path,
+            what,
+            block=block_of(sequence, place),
+            sequence=sequence,
+            key=key,
+            expected=expected,
+            found=found,
+        )
 
     def earlier(self, key: bytes, place: int, key_at: Callable[[int], bytes]) -> bool:
         """Whether the table has the key at an earlier place than this one."""
