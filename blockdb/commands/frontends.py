@@ -51,13 +51,9 @@ def tui(context: Context, arguments: Namespace) -> Result:
 
 def explain(context: Context, arguments: Namespace) -> Result:
     """Explain a command, or list all of them."""
-    from .helptext import command_help, overview
-    from .table import find
+    from .helptext import topic_help
 
-    where = Where.SHELL if context.in_shell else Where.COMMAND_LINE
-    if arguments.topic is None:
-        return Words(overview(where))
-    return Words(command_help(find(arguments.topic, where), where))
+    return Words(topic_help(" ".join(arguments.topic), Where.SHELL if context.in_shell else Where.COMMAND_LINE))
 
 
 def leave(_: Context, __: Namespace) -> Result:
@@ -138,7 +134,7 @@ COMMANDS = (
         "help",
         "Explain a command, or list all of them.",
         explain,
-        (positional("topic", "A command.", Completes.COMMAND, nargs="?", metavar="COMMAND"),),
+        (positional("topic", "A command.", Completes.COMMAND, nargs="*", metavar="COMMAND"),),
         examples=(("help", "All commands"), ("help scan", "One of them")),
         need=Need.NOTHING,
         formats=("table",),

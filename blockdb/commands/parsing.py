@@ -97,14 +97,13 @@ class _Stop(argparse.Action):
         raise HelpWanted if "-h" in self.option_strings else VersionWanted
 
 
-def parse_globals(words: Sequence[str]) -> tuple[argparse.Namespace, str | None, list[str]]:
-    """The arguments before the command, the command's name (None: there is none), and the words after it."""
+def parse_globals(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The arguments before the command, and the words from the command on (none, if there is none)."""
     parser = _Parser("blockdb [OPTIONS] COMMAND [ARGUMENTS]")
     for argument in GLOBAL_ARGUMENTS:
         parser.add(argument)
     place = _place_of_command(words)
-    before = parser.parse_args(words[:place])
-    return before, words[place] if place < len(words) else None, list(words[place + 1 :])
+    return parser.parse_args(words[:place]), list(words[place:])
 
 
 def _place_of_command(words: Sequence[str]) -> int:
