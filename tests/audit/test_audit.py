@@ -264,6 +264,14 @@ def test_a_broken_header_is_found_without_reading_records(forged: Forger, change
     assert report.records == 0
 
 
+def test_a_frontier_that_is_not_that_of_the_block_before_is_found_by_seals_alone(forged: Forger) -> None:
+    forged.change_seal(15, lambda seal: seal._replace(frontier=(bytes(32), *seal.frontier[1:])))
+    report = blockdb.verify(forged.path, first=True)
+    [problem] = report.problems
+    assert (problem.block, report.last_good[0].number, report.records) == (15, 14, 0)
+    assert problem.expected == seals_of(forged)[14].header.root.hex()
+
+
 def test_a_seal_that_is_damaged_is_found_without_reading_other_records_than_its_own(forged: Forger) -> None:
     at, end, _ = [step for step in forged.frames() if isinstance(step[2], Seal)][20]
     flip(forged.chain, end - 1)
