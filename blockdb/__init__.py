@@ -44,6 +44,7 @@ from blockdb.types import (
     Progress,
     Record,
     Report,
+    ScrubStatistics,
     Statistics,
     TableStatistics,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "Record",
     "Report",
     "RunReceipt",
+    "ScrubStatistics",
     "Statistics",
     "StorageError",
     "TableStatistics",

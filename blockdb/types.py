@@ -15,6 +15,7 @@ __all__ = [
     "Progress",
     "Record",
     "Report",
+    "ScrubStatistics",
     "Statistics",
     "TableStatistics",
 ]
@@ -175,6 +176,27 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class ScrubStatistics:
+    """The scrubber: what audits the directory in the background, and what it found."""
+
+    rate_limit: int = 0
+    """Bytes a second that it may read; 0 where there is none."""
+    running: bool = False
+    """Whether a pass is under way."""
+    passes: int = 0
+    """How many were finished, since the database was made."""
+    records_done: int = 0
+    records_total: int = 0
+    """How far the pass is, or what the last one went through."""
+    last_started_ms: int | None = None
+    last_finished_ms: int | None = None
+    problems: tuple[str, ...] = ()
+    """What was found wrong. It is kept until the database is opened anew and a pass finds nothing."""
+    failure: str | None = None
+    """Why the last pass did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """A collection and its handle at one moment. Counters and times are those of this handle since it was opened."""
 
@@ -250,6 +272,8 @@ class Statistics:
     """How often a table was asked for a key that its filter did not rule out, and had it."""
     filter_false_positives: int = 0
     """How often it did not have it."""
+
+    scrub: ScrubStatistics = ScrubStatistics()
 
     @property
     def write_amplification(self) -> float:

@@ -293,10 +293,11 @@ class CollectionAudit:
         return segments
 
     def _tables(self, manifest: dict[str, Any] | None) -> list[TableAudit]:
+        numbers = (manifest or {}).get("tables", [])
+        paths = [self._files.table(number) for number in numbers]
+        buffers = [map_file(path, self._findings) for path in paths]  # all of them, before a writer replaces one
         tables = []
-        for number in (manifest or {}).get("tables", []):
-            path = self._files.table(number)
-            buffer = map_file(path, self._findings)
+        for number, path, buffer in zip(numbers, paths, buffers, strict=True):
             self._watch.read(0 if buffer is None else len(buffer))
             table = open_table(path, buffer, self._collection, self._findings) if buffer is not None else None
             if table is not None and table.header.number != number:
