@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from blockdb.audit.auditor import audit
@@ -34,7 +35,8 @@ def audit_location(
     if is_export(location):
         if checkpoints:
             raise InvalidData("A static export has its own checkpoint: others are compared with a database alone.")
-        return audit_export(source_of(location), verifiers, Watch(progress, cancel), first=first)
+        with closing(source_of(location)) as source:
+            return audit_export(source, verifiers, Watch(progress, cancel), first=first)
     trusted = [state for file in checkpoints for state in _states(Path(file), verifiers)]
     public_keys = tuple(key.public_key for key in verifiers)
     return audit(Path(location), progress, cancel, Options(first, tuple(trusted), public_keys))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote, urlsplit
@@ -31,6 +31,9 @@ class Source(Protocol):
     def read(self, path: str, limit: int) -> bytes:
         """The bytes of a file, at most `limit`. Raises Missing, TooLarge, StorageError."""
 
+    def close(self) -> None:
+        """Let go of whatever is open."""
+
 
 class Directory:
     """An export in a directory."""
@@ -49,6 +52,9 @@ class Directory:
         except OSError as error:
             raise StorageError(f"{self._root / path}: it cannot be read: {error.strerror}") from None
         return _within(data, limit)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Web:
@@ -80,6 +86,10 @@ class Web:
                     raise StorageError(f"{self.name}/{path}: {_reason(error)}") from None
         raise AssertionError("it was read, or there is an error")
 
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        self._connection.close()
+
     def _read(self, path: str, limit: int) -> bytes:
         self._connection.request("GET", f"{self._path}/{path}", headers={"Accept-Encoding": "identity"})
         response = self._connection.getresponse()
@@ -102,6 +112,8 @@ def _body(response: HTTPResponse, limit: int) -> bytes:
     while size <= limit and (piece := response.read(min(_PIECE_BYTES, limit + 1 - size))):
         pieces.append(piece)
         size += len(piece)
+    if size <= limit and response.length:
+        raise IncompleteRead(b"", response.length)
     return b"".join(pieces)
 
 
