@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -10,10 +11,10 @@ from blockdb.audit.chain import Cancelled
 from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
 from blockdb.audit.findings import Findings
-from blockdb.audit.history import is_of
+from blockdb.audit.history import Trusted, is_of
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound
-from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer, key_id_of
 from blockdb.types import GoodBlock, Report
 
@@ -73,13 +74,14 @@ class _Run:
             findings.add(files.lock, "the lock file should be empty", offset=0)
         public_keys = self._public_keys()
         registry = read_values(files.registry, "registry", findings)
-        ids = sorted((registry or {}).get("collections", {}).values())
-        for collection_id in ids:
-            self._collection(collection_id, files.collection(collection_id), public_keys)
+        named: dict[str, str] = (registry or {}).get("collections", {})
+        for name, collection_id in sorted(named.items(), key=lambda item: item[1]):
+            trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
+            self._collection(name, collection_id, public_keys, trusted)
         for state in self._options.trusted:
-            if not any(is_of(state, collection_id) for collection_id in ids):
+            if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
                 what = f"there is no collection whose checkpoint that in {state.name} could be"
-                findings.add(files.registry, what, expected=state.origin, found=", ".join(ids) or "none")
+                findings.add(files.registry, what, expected=state.origin, found=", ".join(named.values()) or "none")
 
     def _public_keys(self) -> dict[bytes, bytes]:
         files, findings = self._files, self.findings
@@ -90,8 +92,12 @@ class _Run:
             findings.add(files.signing_key, "its public key is not among the public keys")
         return {key_id_of(key): key for key in self._options.public_keys or keys}
 
-    def _collection(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
-        audit_ = CollectionAudit(collection_id, files, public_keys, self.findings, self.watch, self._options)
+    def _collection(
+        self, name: str, collection_id: str, public_keys: dict[bytes, bytes], trusted: Sequence[Trusted]
+    ) -> None:
+        options = replace(self._options, trusted=tuple(trusted))
+        files = self._files.collection(collection_id)
+        audit_ = CollectionAudit(name, collection_id, files, public_keys, self.findings, self.watch, options)
         try:
             audit_.run()
         finally:

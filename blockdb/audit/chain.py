@@ -296,7 +296,7 @@ class ChainAudit:
         root_before = blocks.frontier.root() if self._astray else self._told_root
         before_fits = root_before == self._told_root
         records = self._whole.pending.take(count)
-        blocks.frontier.extend(records.leaves)
+        self._whole.chunks += blocks.frontier.extend(records.leaves)
         root = blocks.frontier.root()
         time_at, places = self._whole.chain.time_at, records.places
         told = (header.data_bytes, header.first_time_ms, header.last_time_ms, seal.first_place, seal.frontier)

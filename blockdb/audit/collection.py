@@ -12,10 +12,11 @@ from uuid import UUID
 
 from blockdb.audit.bulk import MOST_PROCESSES, BulkAudit, cuts_of
 from blockdb.audit.chain import ChainAudit
+from blockdb.audit.derived import Derived
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.files import map_file, map_segment, read_values
 from blockdb.audit.findings import Findings
-from blockdb.audit.history import Trusted, first_unfit, is_of
+from blockdb.audit.history import Trusted, first_unfit
 from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.stretch import Chain, Whole
 from blockdb.audit.tables import TableAudit, open_table, seal_places
@@ -56,6 +57,7 @@ class CollectionAudit:
 
     def __init__(
         self,
+        name: str,
         collection_id: str,
         files: CollectionFiles,
         public_keys: dict[bytes, bytes],
@@ -63,6 +65,7 @@ class CollectionAudit:
         watch: Watch,
         options: Options,
     ) -> None:
+        self._name = name
         self._id = collection_id
         self._collection = UUID(collection_id.removeprefix("col_")).bytes
         self._files = files
@@ -109,6 +112,7 @@ class CollectionAudit:
             self._seals()
             if self._is_enough():
                 return
+        derived = Derived(name=self._name, collection_id=self._id, files=files, findings=findings)
         manifest, tables = self._manifest_and_tables()
         if manifest is not None and manifest.get("collection") != self._id:
             what = "the manifest is that of another collection"
@@ -123,6 +127,8 @@ class CollectionAudit:
         intact = self._chain(segments, tables, watched, end, forced)
         if intact and manifest is not None and not self._is_enough():
             self._check_manifest(manifest, tables)
+            if self._whole is not None and self._exact is not None and self._exact.last_good is None:
+                derived.check(self._whole, end, manifest["flushed_sequence"])
 
     def _is_enough(self) -> bool:
         return self._options.first and len(self._findings.problems) > self._found_before
@@ -137,8 +143,7 @@ class CollectionAudit:
             return
         chain, paths = self._chain_of(segments), [path for path, _ in segments]
         seals = SealAudit(chain, self._seal_places(), end)
-        trusted = (state for state in self._options.trusted if is_of(state, self._id))
-        states = sorted(trusted, key=lambda state: state.size)
+        states = sorted(self._options.trusted, key=lambda state: state.size)
         unfit = first_unfit(seals, states) if seals.bad is None else None
         self._watch.read(seals.read_bytes)
         good = seals.good

@@ -26,6 +26,7 @@ def audit_location(
     first: bool = False,
     checkpoints: Sequence[str | Path] = (),
     keys: Sequence[str] = (),
+    hashes_only: bool = False,
 ) -> Report:
     """Audit what is at a path or an address; see `blockdb.verify`, which documents this."""
     try:
@@ -36,7 +37,7 @@ def audit_location(
         if checkpoints:
             raise InvalidData("A static export has its own checkpoint: others are compared with a database alone.")
         with closing(source_of(location)) as source:
-            return audit_export(source, verifiers, Watch(progress, cancel), first=first)
+            return audit_export(source, verifiers, Watch(progress, cancel), first=first, hashes_only=hashes_only)
     trusted = [state for file in checkpoints for state in _states(Path(file), verifiers)]
     public_keys = tuple(key.public_key for key in verifiers)
     return audit(Path(location), progress, cancel, Options(first, tuple(trusted), public_keys))

@@ -40,14 +40,17 @@ class _Entries:
     offsets: list[int]
 
 
-def audit_export(source: Source, keys: Sequence[VerifierKey], watch: Watch, *, first: bool = False) -> Report:
+def audit_export(
+    source: Source, keys: Sequence[VerifierKey], watch: Watch, *, first: bool = False, hashes_only: bool = False
+) -> Report:
     """Recompute a static export from its entries and hold every tile and the checkpoint against that. O(all bytes).
 
-    Without `keys`, the checkpoint's signature is not checked, and a note says so. Raises DatabaseNotFound where there
-    is no checkpoint, and StorageError where a file cannot be read for a reason that says nothing of the export.
+    With `hashes_only` it has no entries, and leaves are taken from the tiles. Without `keys`, the checkpoint's
+    signature is not checked, and a note says so. Raises DatabaseNotFound where there is no checkpoint, and StorageError
+    where a file cannot be read for a reason that says nothing of the export.
     """
     start = perf_counter()
-    run = _Run(source, watch, first)
+    run = _Run(source, watch, first, hashes_only)
     cancelled = False
     try:
         run.export(keys)
@@ -68,10 +71,11 @@ def audit_export(source: Source, keys: Sequence[VerifierKey], watch: Watch, *, f
 
 
 class _Run:
-    def __init__(self, source: Source, watch: Watch, first: bool) -> None:
+    def __init__(self, source: Source, watch: Watch, first: bool, hashes_only: bool) -> None:
         self._source = source
         self._watch = watch
         self._first = first
+        self._hashes_only = hashes_only
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.done = 0
@@ -120,7 +124,7 @@ class _Run:
 
     def _leaves_of(self, tile: Tile) -> list[bytes] | None:
         """The leaves of a tile, from its entries and, where those cannot be had, from the tile itself."""
-        entries, hashes = self._entries(tile), self._tile(tile)
+        entries, hashes = None if self._hashes_only else self._entries(tile), self._tile(tile)
         if entries is None or hashes is None:
             return hashes if entries is None else entries.leaves
         for at, (leaf, told) in enumerate(zip(entries.leaves, hashes, strict=True)):

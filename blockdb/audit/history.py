@@ -6,13 +6,18 @@ one too: so which of many states is the first that was never one of this history
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from blockdb.audit.seals import SealAudit
 from blockdb.format.walk import DamagedChain
 from blockdb.ledger.checkpoint import Checkpoint, open_checkpoint
 from blockdb.ledger.note import BadNote, Note, VerifierKey
+from blockdb.ledger.range_receipt import JOURNAL
+
+JOURNAL_COLLECTION: Final = "_journal"
+"""The name of the collection whose checkpoints are those of the whole database."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,12 @@ class Unfit:
     found: str
 
 
-def is_of(state: Trusted, collection_id: str) -> bool:
-    """Whether a state is of this collection: its origin ends with the collection's UUID, written in any way."""
-    name = state.origin.rpartition("/")[2].removeprefix("col_").replace("-", "")
-    return name.lower() == collection_id.removeprefix("col_").replace("-", "").lower()
+def is_of(state: Trusted, collection_id: str, name: str) -> bool:
+    """Whether a state is of this collection: its origin ends with the collection's UUID, or is the journal's."""
+    if state.origin.endswith(JOURNAL):
+        return name == JOURNAL_COLLECTION
+    last = state.origin.rpartition("/")[2].removeprefix("col_").replace("-", "")
+    return last.lower() == collection_id.removeprefix("col_").replace("-", "").lower()
 
 
 def first_unfit(seals: SealAudit, states: Sequence[Trusted]) -> Unfit | None:
@@ -72,6 +79,17 @@ def _root_at(seals: SealAudit, size: int) -> bytes | None:
         return seals.root_at(size)
     except DamagedChain:
         return None
+
+
+def own_state(note: bytes, public_keys: Iterable[bytes]) -> Trusted:
+    """The state in the checkpoint that a collection keeps, signed by one of the database's keys. Raises BadNote."""
+    try:
+        text = note.decode()
+        checkpoint = Checkpoint.parse(Note.parse(text).text)
+    except UnicodeDecodeError:
+        raise BadNote("the checkpoint is no signed note") from None
+    open_checkpoint(text, [VerifierKey(checkpoint.origin, key) for key in public_keys])
+    return Trusted("the collection's own", checkpoint.origin, checkpoint.size, checkpoint.root)
 
 
 def read_checkpoints(text: str, name: str, keys: Sequence[VerifierKey]) -> list[Trusted]:

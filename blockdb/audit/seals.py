@@ -75,8 +75,13 @@ class SealAudit:
     `bad` is the first that does not follow, if any; `good` are those before it, of which `read_bytes` were read.
     """
 
-    def __init__(self, chain: Chain, hints: Iterable[int], end: int | None) -> None:
-        """`hints` are where seals should be, as tables say, in order. O(seals), and O(bytes) behind the hints."""
+    def __init__(
+        self, chain: Chain, hints: Iterable[int], end: int | None, known: Sequence[Placed] | None = None
+    ) -> None:
+        """`hints` are where seals should be, as tables say, in order. O(seals), and O(bytes) behind the hints.
+
+        With `known`, nothing is looked at: those are the seals that are good.
+        """
         self._chain = chain
         self._end = end
         self._head = Head()
@@ -84,7 +89,10 @@ class SealAudit:
         self.good: list[Placed] = []
         self.bad: BadSeal | None = None
         self.read_bytes = 0
-        self._run(list(hints))
+        if known is None:
+            self._run(list(hints))
+        else:
+            self.good = list(known)
 
     def _run(self, hints: Sequence[int]) -> None:
         after = place_of(0, segment.HEADER_BYTES)

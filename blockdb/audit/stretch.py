@@ -79,6 +79,8 @@ class Blocks:
         self._chain = chain
         self.head = head
         self.frontier = frontier
+        self.chunks: list[bytes] = []
+        """The roots of the chunks that were completed here."""
 
     @classmethod
     def before(cls, chain: Chain, seal: Seal) -> Blocks:
@@ -101,7 +103,7 @@ class Blocks:
         if header.first_sequence != self.frontier.size or not 0 < header.records <= len(pending):
             raise Doubt
         records, frontier_before = pending.take(header.records), self.frontier.hashes
-        self.frontier.extend(records.leaves)
+        self.chunks += self.frontier.extend(records.leaves)
         told = (header.data_bytes, header.first_time_ms, header.last_time_ms, seal.first_place, seal.frontier)
         found = (
             sum(records.sizes),
@@ -205,6 +207,8 @@ class Whole:
         self.seals: dict[int, int] = {}
         """How many records are sealed after the seal at each place."""
         self.watched: dict[int, int] = {}
+        self.chunks: list[bytes] = []
+        """The roots of all chunks of the tree that are complete."""
 
     @property
     def block_count(self) -> int:
@@ -234,8 +238,10 @@ class Whole:
             Blocks.before(self.chain, self.chain.seal_at(stretch.anchor))
         ):
             raise Doubt
+        self.chunks += blocks.chunks
         if stretch.blocks is not None:
             blocks, pending = stretch.blocks, stretch.trailing
+            self.chunks += blocks.chunks
         self.blocks, self.pending = blocks, pending
         self.records += stretch.records
         self.seals |= stretch.seals

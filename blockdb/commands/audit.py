@@ -34,6 +34,7 @@ def audit(context: Context, arguments: Namespace) -> Result:
                 first=arguments.first,
                 checkpoints=arguments.checkpoint,
                 keys=arguments.key,
+                hashes_only=arguments.hashes_only,
             )
     except DatabaseNotFound as error:
         raise CannotOpen(str(error)) from error
@@ -51,7 +52,8 @@ def _result(report: Report) -> Result:
         "last_good": [_good(good) for good in report.last_good],
         "notes": list(report.notes),
     }
-    checked = f"{plural(report.blocks, 'block')} and {plural(report.records, 'record')} recomputed"
+    blocks = f"{plural(report.blocks, 'block')} and " if report.blocks else ""
+    checked = f"{blocks}{plural(report.records, 'record')} recomputed"
     lines = [
         f"{checked}, {human_bytes(report.read_bytes)} read in {human_duration(report.elapsed_ms / 1000)}",
         *(f"Last good block: {_in_words(good)}" for good in report.last_good if not report.valid),
@@ -109,6 +111,7 @@ COMMANDS = (
                 default=[],
                 help="A public key, as a verifier key: nobody else may have signed blocks and checkpoints.",
             ),
+            flag("--hashes-only", help="The export was made without its records: recompute the tree alone."),
         ),
         details="Opens nothing: it reads the files, beside a writer too, and of a database that cannot be opened any "
         "more. For each problem it names file, byte, block, record and key, what was expected and what was "

@@ -12,15 +12,17 @@ from blockdb.format.frame import with_check
 from blockdb.format.record import RecordFrame
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.format.walk import walk
+from blockdb.layout import CollectionFiles
 from tests.storage.doors import change_mark, collection_of
 
 
 class Forger:
     """Works on the first chain file, on tables and on TOML files of a database that is closed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: CollectionFiles | None = None) -> None:
+        """`files` are those of the collection, where there are several."""
         self.path = path
-        self.files = collection_of(path)
+        self.files = files or collection_of(path)
         self.chain = self.files.segment(0)
 
     def frames(self) -> list[tuple[int, int, RecordFrame | Seal]]:

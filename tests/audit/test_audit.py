@@ -14,11 +14,11 @@ from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.collection import Options
 from blockdb.audit.doubt import Doubt
-from blockdb.format import record
+from blockdb.format import nodes, record
 from blockdb.format.block import Seal
 from blockdb.format.frame import with_check
 from blockdb.format.record import RecordFrame
-from blockdb.layout import DatabaseFiles
+from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.ledger.chain import signed
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.merkle import Frontier, root_of
@@ -448,6 +448,67 @@ def test_a_checkpoint_that_somebody_else_signed_is_refused(whole: Path, tmp_path
         blockdb.verify(whole, keys=["me"])
     with pytest.raises(blockdb.StorageError, match="nothing-there"):
         blockdb.verify(whole, checkpoints=["nothing-there"])
+
+
+# ── what follows from the chain and is kept beside it ────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def proven(tmp_path: Path) -> tuple[Forger, str]:
+    """A database with a node file, checkpoints and a journal; and the checkpoint of the whole database."""
+    with blockdb.open(tmp_path / "proven", blockchain_batch_size=100) as db:
+        fill(db, 0, 2000)
+        db.flush()
+        fill(db, 2000, 2050)
+        db.checkpoint("default")
+        note = db.checkpoint()
+        fill(db, 2050, 2100)
+        db.checkpoint()
+    [metadata] = [path for path in db.path.glob("collections/*/metadata.toml") if b'"default"' in path.read_bytes()]
+    return Forger(db.path, CollectionFiles(metadata.parent)), note
+
+
+def test_a_node_that_is_not_that_of_the_records_is_named(proven: tuple[Forger, str]) -> None:
+    forger, _ = proven
+    assert blockdb.verify(forger.path).valid
+    path = forger.files.nodes
+    data = path.read_bytes()
+    for level, number, first in ((0, 5, 1280), (1, 2, 1024), (2, 0, 0)):
+        flip(path, nodes.offset_of(level, number) + 3)
+        [problem] = blockdb.verify(forger.path).problems
+        assert problem.path == path.relative_to(forger.path).as_posix()
+        assert (problem.offset, problem.sequence) == (nodes.offset_of(level, number), first)
+        assert problem.expected == f"node {nodes.node(data, level, number).hex()}"
+        path.write_bytes(data)
+    flip(path, 0)
+    [problem] = blockdb.verify(forger.path).problems
+    assert problem.offset == 0
+
+
+def test_a_checkpoint_that_the_records_do_not_have_is_named(proven: tuple[Forger, str]) -> None:
+    forger, _ = proven
+    path = forger.files.checkpoint
+    text = path.read_text()
+    [origin, size, *_] = text.splitlines()
+    assert size == "2050"
+    other = NoteSigner(origin, signer_of(forger).seed).sign(Checkpoint(origin, 2050, bytes(32)).text)
+    for changed, named in ((other, "does not fit"), (text.replace(size, "2049"), "signature"), ("hello", "note")):
+        path.write_text(changed)
+        [problem] = blockdb.verify(forger.path).problems
+        assert problem.path == path.relative_to(forger.path).as_posix()
+        assert named in problem.what
+
+
+def test_the_checkpoint_of_the_whole_database_is_one_of_its_journal(proven: tuple[Forger, str], tmp_path: Path) -> None:
+    forger, note = proven
+    (tmp_path / "kept").write_text(note)
+    assert "/journal" in note
+    assert blockdb.verify(forger.path, checkpoints=[tmp_path / "kept"]).valid
+    with blockdb.open(tmp_path / "other") as db:
+        db.put(b"key", b"value")
+        db.checkpoint()
+    [problem] = blockdb.verify(tmp_path / "other", checkpoints=[tmp_path / "kept"]).problems
+    assert "does not fit" in problem.what
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -143,6 +143,17 @@ def test_a_file_that_is_missing_or_short_is_named(log: Path, path: str) -> None:
     assert blockdb.verify(log).problems[0].path == path
 
 
+def test_an_export_without_its_records_is_recomputed_from_its_hashes(log: Path) -> None:
+    shutil.rmtree(log / "tile/entries")
+    assert len(blockdb.verify(log).problems) == 3, "nobody takes them away unnoticed"
+    assert blockdb.verify(log, keys=[KEY], hashes_only=True).valid
+    change(log / "tile/0/001", 32, bytes(32))
+    assert [problem.path for problem in blockdb.verify(log, hashes_only=True).problems] == [
+        "tile/1/000.p/2",
+        "checkpoint",
+    ]
+
+
 def test_where_a_partial_tile_is_gone_the_whole_one_serves(log: Path, tmp_path: Path) -> None:
     """A checkpoint of before the log grew is still good."""
     old = (log / "checkpoint").read_bytes()
