@@ -28,7 +28,9 @@ from blockdb.audit.stretch import Chain, Stretch, Whole
 from blockdb.audit.tables import TableAudit
 from blockdb.audit.work import Answer, Cut, Job, Workbench, memory_bytes
 from blockdb.format import segment
-from blockdb.format.frame import BadFrame
+from blockdb.format.block import decode_seal
+from blockdb.format.buffer import Buffer
+from blockdb.format.frame import CHECK_BYTES, SEAL, BadFrame
 from blockdb.format.place import place_of, split_place
 from blockdb.format.walk import bodies
 from blockdb.layout import CollectionFiles
@@ -227,11 +229,19 @@ def cuts_of(chain: Chain, end: int | None) -> list[Cut]:
     return cuts
 
 
+def _end_of_seals(buffer: Buffer, at: int, stop: int) -> int:
+    """Where the seals end that follow each other from an offset on: behind the last, most often, a block begins."""
+    with suppress(BadFrame, IndexError):
+        while at < stop and buffer[at + CHECK_BYTES] == SEAL:
+            at += decode_seal(buffer, at)[1]
+    return at
+
+
 def _starts(chain: Chain, number: int, stop: int) -> Iterator[tuple[int, int]]:
     """Where stretches may begin within a chain file, namely after a seal, and the numbers of their first records."""
     buffer, at = chain.segments[number], segment.HEADER_BYTES
     while (found := next_seal(chain, number, at + STRETCH_BYTES)) is not None and found[1] < stop - STRETCH_BYTES:
-        at = found[1]
+        at = _end_of_seals(buffer, found[1], stop)
         following = next_seal(chain, number, at)
         if following is None:
             return
