@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -12,14 +12,16 @@ from blockdb.audit.chain import Cancelled
 from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
 from blockdb.audit.findings import Findings
-from blockdb.audit.history import Trusted, is_of
+from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
 from blockdb.audit.redactions import check_redactions, check_state, state_of
+from blockdb.audit.states import Stated, states_in
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer, key_id_of
 from blockdb.types import GoodBlock, Report
 
+PREFIX: Final = "col_"
 ATTEMPTS: Final = 5
 """Values may be redacted while a collection is looked at; then it is looked at again."""
 
@@ -67,6 +69,7 @@ class _Run:
         self._options = options
         self.watch = watch
         self.findings = Findings(files.root)
+        self._stated: Mapping[str, Sequence[Stated]] = {}
         self.records = 0
         self.blocks = 0
         self.last_good: list[GoodBlock] = []
@@ -80,6 +83,8 @@ class _Run:
         public_keys = self._public_keys()
         registry = read_values(files.registry, "registry", findings)
         named: dict[str, str] = (registry or {}).get("collections", {})
+        journal = named.get(JOURNAL_COLLECTION)
+        self._stated = states_in(files.collection(journal), findings) if journal is not None else {}
         for name, collection_id in sorted(named.items(), key=lambda item: item[1]):
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
             self._collection(name, collection_id, public_keys, trusted)
@@ -101,7 +106,8 @@ class _Run:
     def _collection(
         self, name: str, collection_id: str, public_keys: dict[bytes, bytes], trusted: Sequence[Trusted]
     ) -> None:
-        options = replace(self._options, trusted=tuple(trusted))
+        stated = tuple(self._stated.get(collection_id.removeprefix(PREFIX), ()))
+        options = replace(self._options, trusted=tuple(trusted), stated=stated)
         files = self._files.collection(collection_id)
         problems = len(self.findings.problems)
         for attempt in range(ATTEMPTS):

@@ -18,6 +18,7 @@ from blockdb.audit.files import map_file, map_segment, read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.history import Trusted, first_unfit
 from blockdb.audit.seals import Placed, SealAudit
+from blockdb.audit.states import Stated, check_states
 from blockdb.audit.stretch import Chain, Whole
 from blockdb.audit.tables import TableAudit, open_table, seal_places
 from blockdb.audit.watch import Watch
@@ -49,6 +50,8 @@ class Options:
     """States of the past that are known from elsewhere; those of a collection fit it or it was rewritten."""
     public_keys: tuple[bytes, ...] = ()
     """Who may have signed the blocks, where that is known from elsewhere; else the database says it."""
+    stated: tuple[Stated, ...] = ()
+    """What the journal says of a collection."""
     processes: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_PROCESSES))
 
 
@@ -129,6 +132,7 @@ class CollectionAudit:
             self._check_manifest(manifest, tables)
             if self._whole is not None and self._exact is not None and self._exact.last_good is None:
                 derived.check(self._whole, end, manifest["flushed_sequence"])
+                check_states(self._whole, end, self._options.stated, findings)
 
     def _is_enough(self) -> bool:
         return self._options.first and len(self._findings.problems) > self._found_before
