@@ -14,7 +14,7 @@ from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption
-from blockdb.format.record import RecordFrame
+from blockdb.format.record import leaf_of
 from blockdb.format.walk import DamagedChain
 from blockdb.ledger.merkle import Frontier
 from blockdb.ledger.signature import is_signed, key_id_of
@@ -128,26 +128,22 @@ def _verifying(path: Path, _: Kept, __: Sequence[Problem]) -> Answer:
 def _known_key(path: Path, kept: Kept, _: Sequence[Problem]) -> Answer:
     """Whether each block is signed with the key that is known from elsewhere, whatever the database lists."""
     forger, blocks = Forger(path), 0
-    try:
-        for frame, seal in forger.seals():
-            hash_ = seal.header.hash()
-            if not is_signed(kept.public_key, hash_, seal.signature):
-                known = seal.key_id == key_id_of(kept.public_key)
-                what = "the signature is not over its hash" if known else f"it is signed with key {seal.key_id.hex()}"
-                name = forger.files.segment(frame.number).relative_to(path).as_posix()
-                place = Problem(name, frame.at, seal.header.number, None, None, what)
-                return Answer(True, f"block {seal.header.number} is not signed with the key that is known", (place,))
-            blocks += 1
-    except DamagedChain as error:
-        return Answer(True, f"{blocks} blocks are signed with it; then the chain cannot be read: {error}")
+    for span, seal in forger.seals():
+        number, hash_ = seal.header.number, seal.header.hash()
+        if not is_signed(kept.public_key, hash_, seal.signature):
+            known = seal.key_id == key_id_of(kept.public_key)
+            what = "the signature is not over its hash" if known else f"it is signed with key {seal.key_id.hex()}"
+            name = forger.files.segment(span.number).relative_to(path).as_posix()
+            place = Problem(name, span.at, number, None, None, what)
+            return Answer(True, f"block {number} is not signed with the key that is known", (place,))
+        blocks += 1
     return Answer(False, f"all {blocks} blocks are signed with it")
 
 
 def _kept_checkpoint(path: Path, kept: Kept, _: Sequence[Problem]) -> Answer:
     """Whether the history still leads to the checkpoints, and from which one on it does not."""
     frontier, first = Frontier(), 0
-    frames = (frame.content for frame in Forger(path).walk())
-    leaves = (sha256(frame.leaf).digest() for frame in frames if isinstance(frame, RecordFrame))
+    leaves = (sha256(leaf_of(body)).digest() for body in Forger(path).bodies())
     for checkpoint in kept.checkpoints:
         try:
             missing = _extend(frontier, leaves, checkpoint.size)

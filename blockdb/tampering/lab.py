@@ -92,7 +92,6 @@ class Lab:
                 )
             numbers = sorted({(blocks - 1) * at // MOST_CHECKPOINTS for at in range(1, MOST_CHECKPOINTS + 1)})
             noted = [database.block(number) for number in numbers]
-            self._middle = database.block(blocks // 2).first_sequence
         self.kept = Kept(self.public_key, tuple(Checkpoint(block.size, block.root) for block in noted))
         self._records, self._blocks = statistics.records, blocks
         report = audit(self._whole)
@@ -119,7 +118,7 @@ class Lab:
         return Outcome(tampering, copy, changes, tuple(findings))
 
     def _site(self, copy: Path) -> Site:
-        return Site(Forger(copy), self._records, self._blocks, self._middle, lambda: _open_for_writing(copy))
+        return Site(Forger(copy), self._records, self._blocks, lambda: _open_for_writing(copy))
 
     def _ask(self, check: Check, copy: Path, changes: tuple[Problem, ...]) -> Answer:
         try:

@@ -21,7 +21,7 @@ BLOCK = 4
 ALL = {check.name for check in CHECKS}
 
 CAUGHT_BY = {
-    "flip-byte": ALL - {"open"},
+    "flip-byte": ALL - {"open", "key"},
     "edit-value": {"verify", "checkpoint"},
     "swap-records": {"verify", "checkpoint"},
     "insert-record": {"verify", "checkpoint"},
@@ -35,6 +35,7 @@ CAUGHT_BY = {
 }
 """What finds each at least; opening and reading notice more or less of it, as the records lie."""
 UNSEEN = {
+    "flip-byte": {"key"},
     "edit-value": {"open", "read", "key"},
     "rechain-listed-key": {"open", "read", "verify"},
     "rechain-stolen-key": ALL - {"checkpoint"},
