@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, exporting, frontends, importing, keys, proofs, records, tamper_lab, upkeep
+from . import chain, exporting, frontends, importing, keys, proofs, records, redaction, tamper_lab, upkeep
 from .command import Command, Where
 from .failures import UsageError
 
@@ -17,6 +17,7 @@ COMMANDS: tuple[Command, ...] = (
     *keys.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
+    *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
