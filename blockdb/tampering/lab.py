@@ -76,6 +76,7 @@ class Lab:
             self._whole = self._workshop.path / "whole"
             copy_database(source, self._whole, most_bytes, key_file)
             self._look_over()
+            self._read_along()
         except BaseException:
             self.close()
             raise
@@ -98,6 +99,13 @@ class Lab:
         if not report.valid:
             problem = report.problems[0]
             raise Corruption(problem.path, problem.offset, f"the database is damaged as it is: {problem.what}")
+
+    def _read_along(self) -> None:
+        """See that the files can be read frame by frame: a forger of encrypted ones would have to have the key."""
+        if sum(1 for _ in Forger(self._whole).seals()) != self._blocks:
+            raise InvalidData(
+                "The chain files do not show their blocks (are they encrypted?): the lab cannot forge them."
+            )
 
     def run(self, tampering: Tampering, tell: Callable[[str], None] = lambda _: None) -> Outcome:
         """Tamper with a fresh copy, and put it to every check; `tell` hears what is being done. O(all bytes).

@@ -55,14 +55,16 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def fill(path: Path, *, batch: bool = False, records: int = 30) -> Path:
-    with blockdb.open(path, blockchain_batch_size=BLOCK) as db:
+def fill(path: Path, *, batch: bool = False, redactable: bool = False, records: int = 30) -> Path:
+    with blockdb.open(path, blockchain_batch_size=BLOCK, redactable=redactable) as db:
         if batch:
             db.put_many(pairs(range(records)))
             db.flush()
         else:
             for key, value in pairs(range(records)):
                 db.put(key, value)
+        if redactable:
+            db.redact(b"key00012", reason="the law")
     return path
 
 
@@ -85,10 +87,10 @@ def contents(path: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
 
 
-@pytest.mark.parametrize("batch", [False, True], ids=["alone", "batch"])
-def test_every_tampering_is_found_by_what_should_find_it(tmp_path: Path, batch: bool) -> None:
-    """Records that were written alone, and in one batch with its seals after it."""
-    source = fill(tmp_path / "db", batch=batch)
+@pytest.mark.parametrize("how", ["alone", "batch", "redactable"])
+def test_every_tampering_is_found_by_what_should_find_it(tmp_path: Path, how: str) -> None:
+    """Records that were written alone, or in one batch with its seals after it, or so that values can be erased."""
+    source = fill(tmp_path / "db", batch=how == "batch", redactable=how == "redactable")
     before = contents(source)
     with Lab(source) as lab:
         for tampering in TAMPERINGS:
