@@ -14,7 +14,8 @@ from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption
-from blockdb.format.record import leaf_of
+from blockdb.format import record
+from blockdb.format.frame import BadFrame, with_check
 from blockdb.format.walk import DamagedChain
 from blockdb.ledger.merkle import Frontier
 from blockdb.ledger.signature import is_signed, key_id_of
@@ -143,11 +144,11 @@ def _known_key(path: Path, kept: Kept, _: Sequence[Problem]) -> Answer:
 def _kept_checkpoint(path: Path, kept: Kept, _: Sequence[Problem]) -> Answer:
     """Whether the history still leads to the checkpoints, and from which one on it does not."""
     frontier, first = Frontier(), 0
-    leaves = (sha256(leaf_of(body)).digest() for body in Forger(path).bodies())
+    leaves = map(_leaf, Forger(path).bodies())
     for checkpoint in kept.checkpoints:
         try:
             missing = _extend(frontier, leaves, checkpoint.size)
-        except DamagedChain as error:
+        except (BadFrame, DamagedChain) as error:
             what = f"the chain cannot be read so far: {error}"
         else:
             what = f"{missing} of them are missing" if missing else "they have another root"
@@ -158,6 +159,13 @@ def _kept_checkpoint(path: Path, kept: Kept, _: Sequence[Problem]) -> Answer:
         within = f"the first difference is among records {first} to {checkpoint.size - 1}"
         return Answer(True, said, (Problem(CHAIN, None, None, first, None, within),))
     return Answer(False, f"the history leads to all {len(kept.checkpoints)} of them")
+
+
+def _leaf(body: bytes) -> bytes:
+    """The leaf hash of a record; that of a redactable one covers a digest, and so its value has to have that."""
+    if body[1] != record.PLAIN:
+        record.decode(with_check(body), 0)
+    return sha256(record.leaf_of(body)).digest()
 
 
 def _extend(frontier: Frontier, leaves: Iterator[bytes], size: int) -> int:

@@ -103,9 +103,7 @@ class Lab:
     def _read_along(self) -> None:
         """See that the files can be read frame by frame: a forger of encrypted ones would have to have the key."""
         if sum(1 for _ in Forger(self._whole).seals()) != self._blocks:
-            raise InvalidData(
-                "The chain files do not show their blocks (are they encrypted?): the lab cannot forge them."
-            )
+            raise InvalidData("The chain files do not show their blocks; the lab cannot forge encrypted ones.")
 
     def run(self, tampering: Tampering, tell: Callable[[str], None] = lambda _: None) -> Outcome:
         """Tamper with a fresh copy, and put it to every check; `tell` hears what is being done. O(all bytes).
