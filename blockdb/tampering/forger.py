@@ -20,7 +20,7 @@ from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.format.walk import DamagedChain, bodies, skip, walk, walk_part
-from blockdb.layout import DatabaseFiles, segment_numbers
+from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.ledger.chain import BlockRecords, Head, Sealer, signed
 from blockdb.ledger.merkle import Frontier
 from blockdb.ledger.signature import Signer
@@ -49,13 +49,17 @@ class Target:
 
 
 class Forger:
-    """Works on the default collection of a database that nobody has open. Its chain files must not be packed."""
+    """Works on one collection of a database that nobody has open. Its chain files must not be packed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: CollectionFiles | None = None) -> None:
+        """`files` are those of the collection, if it is not the default one."""
         self.path = path
         self.database = DatabaseFiles(path)
+        self.files = files or self._default()
+
+    def _default(self) -> CollectionFiles:
         names = checked_toml.decode(self.database.registry.read_bytes())["collections"]
-        self.files = self.database.collection(names[DEFAULT_COLLECTION])
+        return self.database.collection(names[DEFAULT_COLLECTION])
 
     @property
     def chain(self) -> Path:

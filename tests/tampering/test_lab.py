@@ -170,7 +170,7 @@ def test_a_database_without_a_past_is_refused(tmp_path: Path, temporary: Path) -
 
 
 def test_a_database_that_is_too_large_is_refused(source: Path) -> None:
-    with pytest.raises(blockdb.InvalidData, match="tampering works on copies of at most 1000"):
+    with pytest.raises(blockdb.InvalidData, match="takes 1 MiB; tampering works on copies of at most"):
         Lab(source, most_bytes=1000)
 
 
