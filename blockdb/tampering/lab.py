@@ -99,7 +99,7 @@ class Lab:
             blocks = statistics.blocks
             if blocks < FEWEST_BLOCKS:
                 raise InvalidData(
-                    f"The database has {blocks} sealed blocks, and tampering needs {FEWEST_BLOCKS}: there must be a "
+                    f"Of sealed blocks the database has {blocks}, and tampering needs {FEWEST_BLOCKS}: there must be a "
                     f"past to change. A block is sealed after {statistics.blockchain_batch_size} records."
                 )
             numbers = sorted({(blocks - 1) * at // MOST_CHECKPOINTS for at in range(1, MOST_CHECKPOINTS + 1)})

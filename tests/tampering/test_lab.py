@@ -164,7 +164,7 @@ def test_packed_chain_files_are_unpacked_in_the_copy(tmp_path: Path) -> None:
 
 
 def test_a_database_without_a_past_is_refused(tmp_path: Path, temporary: Path) -> None:
-    with pytest.raises(blockdb.InvalidData, match="1 sealed blocks, and tampering needs 2"):
+    with pytest.raises(blockdb.InvalidData, match="sealed blocks the database has 1, and tampering needs 2"):
         Lab(fill(tmp_path / "db", records=BLOCK + 1))
     assert not list(temporary.iterdir())
 
