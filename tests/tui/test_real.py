@@ -157,6 +157,18 @@ def test_the_copied_commands_print_what_was_shown(directory: Path) -> None:
         assert words in done.stdout, command
 
 
+async def test_a_redacted_value_is_shown_as_such(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=2, redactable=True) as writer:
+        writer.put_many([(b"key:%d" % number, b"secret %d" % number) for number in range(3)])
+        writer.redact(b"key:0", reason="asked for")
+    async with attached(tmp_path / "db") as pilot:
+        await until(pilot, lambda: "The value was redacted" in screen_text(pilot))
+        text = screen_text(pilot)
+        assert "(redacted)" in text
+        assert "secret 1" in text
+        assert "secret 0" not in text
+
+
 async def copied_proof(directory: Path) -> str:
     """What Y copies at a proof that was walked to its end."""
     async with attached(directory) as pilot:
