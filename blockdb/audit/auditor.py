@@ -11,7 +11,8 @@ from blockdb.audit.chain import Cancelled
 from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
 from blockdb.audit.findings import Findings
-from blockdb.audit.history import Trusted, is_of
+from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
+from blockdb.audit.states import Audited, check_states, uuid_of
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound
 from blockdb.layout import DatabaseFiles
@@ -66,25 +67,35 @@ class _Run:
         self.blocks = 0
         self.last_good: list[GoodBlock] = []
         self.notes: list[str] = []
+        self._known: dict[bytes, bytes] = {}
+        self._audited: dict[str, Audited] = {}
 
     def database(self) -> None:
         """Audit what belongs to the database, then each collection."""
         files, findings = self._files, self.findings
         if files.lock.exists() and files.lock.stat().st_size:
             findings.add(files.lock, "the lock file should be empty", offset=0)
-        public_keys = self._public_keys()
+        self._known = self._public_keys(findings)
         registry = read_values(files.registry, "registry", findings)
         named: dict[str, str] = (registry or {}).get("collections", {})
-        for name, collection_id in sorted(named.items(), key=lambda item: item[1]):
+        # The journal first: what it says of the others is older than what is read of them.
+        for name, collection_id in sorted(named.items(), key=lambda item: (item[0] != JOURNAL_COLLECTION, item[1])):
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
-            self._collection(name, collection_id, public_keys, trusted)
+            self._collection(name, collection_id, trusted)
+        self._check_journal(named.get(JOURNAL_COLLECTION))
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
                 what = f"there is no collection whose checkpoint that in {state.name} could be"
                 findings.add(files.registry, what, expected=state.origin, found=", ".join(named.values()) or "none")
 
-    def _public_keys(self) -> dict[bytes, bytes]:
-        files, findings = self._files, self.findings
+    def _check_journal(self, collection_id: str | None) -> None:
+        others = dict(self._audited)
+        journal = others.pop(uuid_of(collection_id), None) if collection_id is not None else None
+        if journal is not None:
+            self.notes += check_states(journal, others, self.findings)
+
+    def _public_keys(self, findings: Findings) -> dict[bytes, bytes]:
+        files = self._files
         public = read_values(files.public_keys, "list of public keys", findings) or {"keys": []}
         keys = [bytes.fromhex(text) for text in public["keys"]]
         secret = read_values(files.signing_key, "signing key", findings) if files.signing_key.exists() else None
@@ -92,12 +103,13 @@ class _Run:
             findings.add(files.signing_key, "its public key is not among the public keys")
         return {key_id_of(key): key for key in self._options.public_keys or keys}
 
-    def _collection(
-        self, name: str, collection_id: str, public_keys: dict[bytes, bytes], trusted: Sequence[Trusted]
-    ) -> None:
+    def _keys_now(self) -> dict[bytes, bytes]:
+        return {**self._known, **self._public_keys(Findings(self._files.root))}
+
+    def _collection(self, name: str, collection_id: str, trusted: Sequence[Trusted]) -> None:
         options = replace(self._options, trusted=tuple(trusted))
         files = self._files.collection(collection_id)
-        audit_ = CollectionAudit(name, collection_id, files, public_keys, self.findings, self.watch, options)
+        audit_ = CollectionAudit(name, collection_id, files, self._keys_now, self.findings, self.watch, options)
         try:
             audit_.run()
         finally:
@@ -105,3 +117,5 @@ class _Run:
             self.watch.begin_with(self.records, self.blocks)
             self.last_good += [] if audit_.last_good is None else [audit_.last_good]
             self.notes += audit_.notes
+            if audit_.audited is not None:
+                self._audited[uuid_of(collection_id)] = audit_.audited
