@@ -12,6 +12,7 @@ from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
+from blockdb.audit.redactions import check_redactions, check_state, state_of
 from blockdb.audit.states import Audited, check_states, uuid_of
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound
@@ -82,6 +83,7 @@ class _Run:
         for name, collection_id in sorted(named.items(), key=lambda item: (item[0] != JOURNAL_COLLECTION, item[1])):
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
             self._collection(name, collection_id, trusted)
+        check_redactions(files, named, findings)
         self._check_journal(named.get(JOURNAL_COLLECTION))
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
@@ -109,9 +111,20 @@ class _Run:
     def _collection(self, name: str, collection_id: str, trusted: Sequence[Trusted]) -> None:
         options = replace(self._options, trusted=tuple(trusted))
         files = self._files.collection(collection_id)
-        audit_ = CollectionAudit(name, collection_id, files, self._keys_now, self.findings, self.watch, options)
+
+        def new() -> CollectionAudit:
+            check_state(collection_id, files, self.findings)
+            return CollectionAudit(name, collection_id, files, self._keys_now, self.findings, self.watch, options)
+
+        problems, before = len(self.findings.problems), state_of(files)
+        audit_ = new()
         try:
             audit_.run()
+            if len(self.findings.problems) > problems and state_of(files) != before:
+                # values were erased meanwhile, also from the files that were being read: look at those in their place
+                del self.findings.problems[problems:]
+                audit_ = new()
+                audit_.run()
         finally:
             self.records, self.blocks = self.records + audit_.records, self.blocks + audit_.blocks
             self.watch.begin_with(self.records, self.blocks)

@@ -221,7 +221,7 @@ class ChainAudit:
         """A seal will have to answer for this record."""
         pending = self._whole.pending
         pending.leaves.append(sha256(frame.leaf).digest())
-        pending.sizes.append(len(frame.key) + len(frame.value))
+        pending.sizes.append(frame.data_bytes)
         pending.places.append(place)
 
     def _note_wrong(self) -> None:

@@ -89,7 +89,7 @@ def _report(context: Context) -> Report:
 
 
 def problem_object(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON has it."""
+    """A problem as an object that JSON can hold."""
     place = {"path": problem.path, "offset": problem.offset, "block": problem.block, "sequence": problem.sequence}
     compared = {"what": problem.what, "expected": problem.expected, "found": problem.found}
     return {**place, **({} if problem.key is None else record_object(problem.key, None)), **compared}

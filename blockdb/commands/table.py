@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import audit, chain, exporting, frontends, importing, keys, proofs, records, upkeep
+from . import audit, chain, exporting, frontends, importing, keys, proofs, records, redaction, tamper_lab, upkeep
 from .command import Command, Where
 from .failures import UsageError
 
@@ -18,7 +18,9 @@ COMMANDS: tuple[Command, ...] = (
     *audit.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
+    *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )
 

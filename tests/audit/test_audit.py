@@ -18,7 +18,7 @@ from blockdb.format import nodes, record
 from blockdb.format.block import Seal
 from blockdb.format.frame import with_check
 from blockdb.format.record import RecordFrame
-from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.layout import DatabaseFiles
 from blockdb.ledger.chain import signed
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.merkle import Frontier, root_of
@@ -465,8 +465,7 @@ def proven(tmp_path: Path) -> tuple[Forger, str]:
         note = db.checkpoint()
         fill(db, 2050, 2100)
         db.checkpoint()
-    [metadata] = [path for path in db.path.glob("collections/*/metadata.toml") if b'"default"' in path.read_bytes()]
-    return Forger(db.path, CollectionFiles(metadata.parent)), note
+    return Forger(db.path), note
 
 
 def test_a_node_that_is_not_that_of_the_records_is_named(proven: tuple[Forger, str]) -> None:
@@ -538,7 +537,7 @@ def test_a_root_over_the_keys_that_they_do_not_have_is_named(forger: Forger) -> 
         db.prove_range(start=b"a", end=b"b")
     assert blockdb.verify(forger.path).valid
     with blockdb.open(forger.path) as db:
-        state = CollectionState("default", RECORDS, db.root_at(RECORDS), bytes(32))
+        state = CollectionState("default", RECORDS, db.root_at(RECORDS, "default"), bytes(32))
         journal = db._notary.journal()
         assert journal is not None
         journal.append(encode_state({forger.files.root.name.removeprefix("col_"): state}))

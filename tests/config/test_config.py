@@ -41,6 +41,7 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "compression_enabled": False,
         "scrub_rate_limit": 0,
         "scrub_interval": 600,
+        "redactable": False,
         "key_file": "",
     }
 
@@ -54,7 +55,7 @@ def test_flags_stand_over_the_environment_over_the_file_over_the_defaults(file: 
 
 def test_every_key_can_be_set_in_every_way(file: Path) -> None:
     values: dict[str, Any] = {"data_dir": "elsewhere", **{key: low for key, (low, _) in LIMITS.items()}}
-    values["compression_enabled"] = True
+    values["compression_enabled"] = values["redactable"] = True
     values["key_file"] = "signing.toml"
     assert values.keys() == {field.name for field in fields(DatabaseConfig)}
     expected = DatabaseConfig(**values)
