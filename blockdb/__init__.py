@@ -26,10 +26,12 @@ from blockdb.errors import (
     DatabaseLocked,
     DatabaseNotFound,
     DuplicateKey,
+    HistoryConflict,
     InvalidData,
     ReadOnly,
     StorageError,
     UnsupportedFormat,
+    WitnessFailed,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -58,6 +60,7 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateKey",
+    "HistoryConflict",
     "InvalidData",
     "Latency",
     "Problem",
@@ -69,6 +72,7 @@ __all__ = [
     "StorageError",
     "TableStatistics",
     "UnsupportedFormat",
+    "WitnessFailed",
     "WritesStopped",
     "merkle_levels",
     "open",

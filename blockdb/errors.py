@@ -16,10 +16,12 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateKey",
+    "HistoryConflict",
     "InvalidData",
     "ReadOnly",
     "StorageError",
     "UnsupportedFormat",
+    "WitnessFailed",
     "WritesStopped",
 ]
 
@@ -102,6 +104,14 @@ class Corruption(BlockDBError):
 
     def __reduce__(self) -> tuple[type[Corruption], tuple[str, int | None, str]]:
         return type(self), (self.path, self.offset, self.what)
+
+
+class WitnessFailed(BlockDBError):
+    """An anchor or a witness could not be asked, or did not do its work: nothing is known from it."""
+
+
+class HistoryConflict(BlockDBError):
+    """An anchor or a witness has seen another history than this one: it was rewritten, cut, rolled back or forked."""
 
 
 class UnsupportedFormat(BlockDBError):

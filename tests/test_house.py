@@ -66,6 +66,7 @@ ROOMS = [
     "process",
     "storage",
     "types",
+    "witness",
 ]
 BROKEN_WALLS = {
     "blockdb/format/broken.py": "import blockdb.ledger",
@@ -73,6 +74,7 @@ BROKEN_WALLS = {
     "blockdb/lsm/broken.py": "def late():\n    from time import monotonic",
     "blockdb/storage/broken.py": "import blockdb.audit",
     "blockdb/audit/broken.py": "import blockdb.lsm",
+    "blockdb/witness/broken.py": "import blockdb.database",
     "blockdb/database/broken.py": "import blockdb.commands",
     "blockdb/commands/broken.py": "import blockdb_tui",
     "blockdb/errors/broken.py": "import blockdb.config",
