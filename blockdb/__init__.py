@@ -28,6 +28,8 @@ from blockdb.errors import (
     DuplicateKey,
     HistoryConflict,
     InvalidData,
+    InvalidProof,
+    KeyNotFound,
     ReadOnly,
     StorageError,
     UnsupportedFormat,
@@ -40,6 +42,9 @@ from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Repor
 if TYPE_CHECKING:
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.ledger.range_receipt import RangeReceipt
+    from blockdb.ledger.receipt import Receipt, RunReceipt
+    from blockdb.ledger.receipt_parts import Verified
 
 __version__ = "0.1.0"
 
@@ -62,22 +67,29 @@ __all__ = [
     "DuplicateKey",
     "HistoryConflict",
     "InvalidData",
+    "InvalidProof",
+    "KeyNotFound",
     "Latency",
     "Problem",
     "Progress",
+    "RangeReceipt",
     "ReadOnly",
+    "Receipt",
     "Record",
     "Report",
+    "RunReceipt",
     "Statistics",
     "StorageError",
     "TableStatistics",
     "UnsupportedFormat",
+    "Verified",
     "WitnessFailed",
     "WritesStopped",
     "merkle_levels",
     "open",
     "repair",
     "verify",
+    "verify_receipt",
 ]
 
 
@@ -132,9 +144,34 @@ def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     return levels(leaves)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Database":
-        from blockdb.database.database import Database
+def verify_receipt(receipt: str, *keys: str) -> Verified:
+    """What a receipt proves to somebody who trusts these verifier keys. Needs nothing but the text. O(log n).
 
-        return Database
+    Keys of witnesses among them must all have cosigned. Raises InvalidProof, which says what is wrong.
+    """
+    from blockdb.ledger.note import BadNote, VerifierKey
+    from blockdb.ledger.proof import BadProof
+    from blockdb.ledger.receipt import check_receipt
+
+    try:
+        return check_receipt(receipt, [VerifierKey.parse(key) for key in keys])
+    except (BadNote, BadProof) as error:
+        raise InvalidProof(f"{error}.") from None
+
+
+_LAZY = {
+    "Database": "blockdb.database.database",
+    "RangeReceipt": "blockdb.ledger.range_receipt",
+    "Receipt": "blockdb.ledger.receipt",
+    "RunReceipt": "blockdb.ledger.receipt",
+    "Verified": "blockdb.ledger.receipt_parts",
+}
+"""What is loaded when it is first named, and where it is."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'blockdb' has no attribute {name!r}")

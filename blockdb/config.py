@@ -43,10 +43,16 @@ class DatabaseConfig:
     compression_enabled: bool = False
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
 
+    key_file: str = ""
+    """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
+
     def __post_init__(self) -> None:
         text: object = self.data_dir
         if not isinstance(text, str) or not text or "\0" in text:
             raise ConfigError("data_dir: it should be the path of a directory.")
+        key_file: object = self.key_file
+        if not isinstance(key_file, str) or "\0" in key_file:
+            raise ConfigError("key_file: it should be the path of a file.")
         if type(self.compression_enabled) is not bool:
             raise ConfigError(f"compression_enabled: it should be true or false, not {self.compression_enabled!r}.")
         for key, (low, high) in _LIMITS.items():
@@ -108,7 +114,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _value(key: str, text: str) -> object:
     """What a text in the environment says for a key."""
-    if key == "data_dir":
+    if key in ("data_dir", "key_file"):
         return text
     if key == "compression_enabled" and text.lower() in ("true", "false"):
         return text.lower() == "true"
