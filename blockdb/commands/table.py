@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, exporting, frontends, importing, records, upkeep
+from . import chain, exporting, frontends, importing, records, upkeep, witness
 from .command import Command, Where
 from .failures import UsageError
 
@@ -16,6 +16,7 @@ COMMANDS: tuple[Command, ...] = (
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *upkeep.COMMANDS,
+    *witness.COMMANDS,
     *frontends.COMMANDS,
 )
 

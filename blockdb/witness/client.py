@@ -200,6 +200,8 @@ def _read(response: HTTPResponse) -> bytes:
     body = response.read(MAX_ANSWER_BYTES + 1)
     if len(body) > MAX_ANSWER_BYTES:
         raise HTTPException(f"more than {MAX_ANSWER_BYTES} bytes")
+    if response.length:
+        raise HTTPException("the answer was cut short")
     return body
 
 
