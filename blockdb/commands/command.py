@@ -23,6 +23,7 @@ class Need(Enum):
     NOTHING = "no database"
     READ = "a database to read"
     READ_OR_MAKE = "a database to read, made if there is none"
+    PROVE = "a database to write, or, where somebody else has it open, to read"
     WRITE = "a database to write"
     WRITE_OR_MAKE = "a database to write, made if there is none"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, exporting, frontends, importing, records, upkeep, witness
+from . import chain, exporting, frontends, importing, keys, proofs, records, upkeep, witness
 from .command import Command, Where
 from .failures import UsageError
 
@@ -13,6 +13,8 @@ __all__ = ["COMMANDS", "available", "find", "members", "names", "take"]
 COMMANDS: tuple[Command, ...] = (
     *records.COMMANDS,
     *chain.COMMANDS,
+    *proofs.COMMANDS,
+    *keys.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *upkeep.COMMANDS,
