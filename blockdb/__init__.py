@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockdb.errors import (
+    AnchorFailed,
     AppendOnly,
     BlockDBError,
     BlockNotFound,
@@ -33,11 +34,22 @@ from blockdb.errors import (
     ReadOnly,
     StorageError,
     UnsupportedFormat,
-    WitnessFailed,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
-from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb.types import (
+    Anchor,
+    AsOf,
+    Block,
+    Latency,
+    Problem,
+    Progress,
+    Publication,
+    Record,
+    Report,
+    Statistics,
+    TableStatistics,
+)
 
 if TYPE_CHECKING:
     from blockdb.database.database import Database
@@ -53,6 +65,8 @@ __all__ = [
     "MAX_BATCH_RECORDS",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
+    "Anchor",
+    "AnchorFailed",
     "AppendOnly",
     "AsOf",
     "Block",
@@ -72,6 +86,7 @@ __all__ = [
     "Latency",
     "Problem",
     "Progress",
+    "Publication",
     "RangeReceipt",
     "ReadOnly",
     "Receipt",
@@ -83,7 +98,6 @@ __all__ = [
     "TableStatistics",
     "UnsupportedFormat",
     "Verified",
-    "WitnessFailed",
     "WritesStopped",
     "merkle_levels",
     "open",

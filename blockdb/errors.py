@@ -7,6 +7,7 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 from __future__ import annotations
 
 __all__ = [
+    "AnchorFailed",
     "AppendOnly",
     "BlockDBError",
     "BlockNotFound",
@@ -23,7 +24,6 @@ __all__ = [
     "ReadOnly",
     "StorageError",
     "UnsupportedFormat",
-    "WitnessFailed",
     "WritesStopped",
 ]
 
@@ -123,7 +123,7 @@ class Corruption(BlockDBError):
         return type(self), (self.path, self.offset, self.what)
 
 
-class WitnessFailed(BlockDBError):
+class AnchorFailed(BlockDBError):
     """An anchor or a witness could not be asked, or did not do its work: nothing is known from it."""
 
 

@@ -3,6 +3,7 @@
 LOCK                                    kernel lock of the writer, always empty
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 global_metadata/collections.toml        the registry of collections
+global_metadata/anchors.toml            the files and witnesses elsewhere that are given each checkpoint
 collections/col_<uuid>/
     metadata.toml                       what the collection is: id, name, settings
     manifest.toml                       which tables count, and from where the log is replayed
@@ -65,6 +66,11 @@ class DatabaseFiles:
     def registry(self) -> Path:
         """The registry of collections; its existence is what makes a directory a database."""
         return self.root / "global_metadata" / "collections.toml"
+
+    @property
+    def anchors(self) -> Path:
+        """The list of anchors."""
+        return self.root / "global_metadata" / "anchors.toml"
 
     @property
     def collections(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, exporting, frontends, importing, keys, proofs, records, upkeep, witness
+from . import anchors, chain, exporting, frontends, importing, keys, proofs, records, upkeep, witness
 from .command import Command, Where
 from .failures import UsageError
 
@@ -18,6 +18,7 @@ COMMANDS: tuple[Command, ...] = (
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *upkeep.COMMANDS,
+    *anchors.COMMANDS,
     *witness.COMMANDS,
     *frontends.COMMANDS,
 )

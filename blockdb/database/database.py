@@ -13,8 +13,8 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
+from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.notary import Notary, open_collection
-from blockdb.database.proving import ProvingDatabase
 from blockdb.database.ranges import range_of
 from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
@@ -25,12 +25,12 @@ from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import load_registry
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import AsOf, Block, Progress, Record, Report, Statistics
+from blockdb.types import Anchor, AsOf, Block, Progress, Record, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database(ProvingDatabase):
+class Database(AnchoringDatabase):
     """An open database. Safe for threads; a context manager that closes itself.
 
     Every method raises DatabaseClosed after `close`, and Corruption where what it would have to serve is not what
@@ -240,15 +240,19 @@ class Database(ProvingDatabase):
         return summarize(self._refreshed(), self._config, self.read_only)
 
     def verify(
-        self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+        anchors: Iterable[Anchor] = (),
     ) -> Report:
         """Recompute every hash, check every signature, and hold tables, metadata and memory against the chain.
 
         Goes on beside readers and writers and covers what was stored when it began. `progress` is called every few
-        thousand records, and `cancel` asked as often. O(all bytes).
+        thousand records, and `cancel` asked as often. Then the database is held against its anchors and the further
+        ones in `anchors`: see `check_anchors`. O(all bytes). Raises InvalidData for what cannot be an anchor.
         """
         reader = self._refreshed()
-        return reader.check_memory(audit(self.path, progress, cancel))
+        return self._with_anchors(reader.check_memory(audit(self.path, progress, cancel)), anchors)
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""

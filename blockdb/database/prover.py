@@ -16,6 +16,7 @@ from blockdb.ledger.note import BadNote, Note, NoteSigner
 from blockdb.ledger.proof import (
     BadProof,
     NodeAt,
+    check_consistency,
     check_inclusion,
     consistency_proof,
     inclusion_proof,
@@ -97,16 +98,41 @@ class Prover:
         return self._sound(history, receipt)
 
     def consistency_proof(self, old_size: int, size: int) -> tuple[bytes, ...]:
-        """That the tree of `size` records extends that of `old_size`. O(log n). Raises InvalidData."""
+        """That the tree of `size` records extends that of `old_size`. O(log n + records in a block).
+
+        Raises InvalidData, Corruption.
+        """
         history = self._reader.history()
         self._check_sizes(history, old_size, size)
-        return tuple(consistency_proof(old_size, size, self._node_at(history)))
+        roots = self.trusted_root(history, old_size), self.trusted_root(history, size)
+
+        def proof(node_at: NodeAt) -> tuple[bytes, ...]:
+            hashes = tuple(consistency_proof(old_size, size, node_at))
+            check_consistency(old_size, size, *roots, hashes)
+            return hashes
+
+        return self._sound(history, proof)
+
+    @property
+    def size(self) -> int:
+        """How many records there are."""
+        return self._reader.history().records_count
 
     def root_at(self, size: int) -> bytes:
-        """The root of the tree of the first `size` records. O(log n). Raises InvalidData."""
+        """The root of the first `size` records, as `trusted_root` has it. Raises InvalidData, Corruption."""
         history = self._reader.history()
         self._check_sizes(history, 0, size)
-        return root_at(size, self._node_at(history))
+        return self.trusted_root(history, size)
+
+    def last_note(self) -> str | None:
+        """The last checkpoint that was signed, as a note, if there is one. Raises Corruption."""
+        return None if self.last() is None else self._note
+
+    def keep(self, note: str) -> None:
+        """Keep the last checkpoint with the signatures that others added to it. Raises StorageError."""
+        with self._signing, guarded("keeping the checkpoint"):
+            self._door.replace(self._reader.files.checkpoint, note.encode())
+            self._note = note
 
     def last(self) -> Checkpoint | None:
         """The last checkpoint that was signed, if there is one. Raises Corruption."""

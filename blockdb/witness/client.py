@@ -11,7 +11,7 @@ from threading import Timer
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from blockdb.errors import HistoryConflict, InvalidData, WitnessFailed
+from blockdb.errors import AnchorFailed, HistoryConflict, InvalidData
 from blockdb.ledger.checkpoint import parse_size
 from blockdb.ledger.cosignature import seen_by
 from blockdb.ledger.note import COSIGNATURE, BadNote, Note, Signature, VerifierKey, parse_signatures
@@ -96,7 +96,7 @@ class WitnessClient:
     def submit(self, note: str, proof_from: ProofFrom, known_size: int = 0) -> Signature:
         """Have a signed checkpoint cosigned; `known_size` is what the witness is thought to have seen of this log.
 
-        Where it has seen another size it says so, and is asked once more. Raises WitnessFailed where it cannot be
+        Where it has seen another size it says so, and is asked once more. Raises AnchorFailed where it cannot be
         asked or does not keep to the protocol, and WitnessConflict where it has seen another history.
         """
         parsed = Note.parse(note)
@@ -115,13 +115,13 @@ class WitnessClient:
         if reply.status == 422:
             raise WitnessConflict(known_size, f"the {known_size} records that it has seen are not those that are here")
         if reply.status != 200:
-            raise self._failed(f"it answers {reply.status}: {_first_line(reply.text)}")
+            raise AnchorFailed(f"it answers {reply.status}: {_first_line(reply.text)}")
         return self._cosignature(parsed, reply.text)
 
     def last(self, origin: str) -> Note | None:
         """The last checkpoint of a log that the witness cosigned, if it shows it, as BlockDB's own do.
 
-        Its cosignature is good. Raises WitnessFailed.
+        Its cosignature is good. Raises AnchorFailed.
         """
         reply = self._ask("GET", CHECKPOINT + log_id(origin), None)
         if reply.status != 200:
@@ -130,7 +130,7 @@ class WitnessClient:
             note = Note.parse(reply.text)
             if read_checkpoint(note.text).origin == origin and seen_by(note.text, note.signatures, [self.key]):
                 return note
-        raise self._failed("the checkpoint that it shows is not signed by it")
+        raise AnchorFailed("the checkpoint that it shows is not signed by it")
 
     def _add(self, note: str, proof_from: ProofFrom, known_size: int) -> _Reply:
         return self._ask("POST", ADD_CHECKPOINT, encode_submission(known_size, proof_from(known_size), note))
@@ -141,7 +141,7 @@ class WitnessClient:
                 raise ValueError("no size in it")
             return parse_size(reply.text[:-1])
         except ValueError:
-            raise self._failed("it reports a conflict without the size that it has seen") from None
+            raise AnchorFailed("it reports a conflict without the size that it has seen") from None
 
     def _cosignature(self, note: Note, lines: str) -> Signature:
         try:
@@ -149,8 +149,8 @@ class WitnessClient:
                 if seen_by(note.text, [signature], [self.key]):
                     return signature
         except BadNote as error:
-            raise self._failed(f"its answer is malformed: {error}") from None
-        raise self._failed(f"its answer is not signed by {self.key.name}; check the key that was given for it")
+            raise AnchorFailed(f"its answer is malformed: {error}") from None
+        raise AnchorFailed(f"its answer is not signed by {self.key.name}; check the key that was given for it")
 
     def _ask(self, method: str, path: str, body: bytes | None) -> _Reply:
         """One request. Redirects are refused: whoever answers elsewhere is not who was asked."""
@@ -159,12 +159,12 @@ class WitnessClient:
             with connection.getresponse() as response:
                 reply = _Reply(response.status, response.headers.get_content_type(), _read(response))
         if 300 <= reply.status < 400:
-            raise self._failed("it sends requests elsewhere, which is not followed; give the URL it moved to")
+            raise AnchorFailed("it sends requests elsewhere, which is not followed; give the URL it moved to")
         return reply
 
     @contextmanager
     def _connection(self) -> Iterator[_Connection]:
-        """A connection for one request. Raises WitnessFailed, which says what went wrong."""
+        """A connection for one request. Raises AnchorFailed, which says what went wrong."""
         connection = _SCHEMES[self._parts.scheme](self._parts.hostname or "", self._parts.port, timeout=self._timeout_s)
         try:
             yield connection
@@ -172,14 +172,11 @@ class WitnessClient:
                 raise TimeoutError
         except (OSError, HTTPException, ValueError) as error:
             if connection.is_late or isinstance(error, TimeoutError):
-                raise self._failed(f"no answer within {self._timeout_s:g} seconds") from error
+                raise AnchorFailed(f"no answer within {self._timeout_s:g} seconds") from error
             told = str(getattr(error, "strerror", None) or error) or type(error).__name__
-            raise self._failed(f"no answer: {told}") from error
+            raise AnchorFailed(f"no answer: {told}") from error
         finally:
             connection.let_go()
-
-    def _failed(self, what: str) -> WitnessFailed:
-        return WitnessFailed(f"{self.url}: {what}.")
 
 
 def _split(url: str) -> SplitResult:

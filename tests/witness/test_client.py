@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 
-from blockdb.errors import InvalidData, WitnessFailed
+from blockdb.errors import AnchorFailed, InvalidData
 from blockdb.ledger.cosignature import Cosigner
 from blockdb.witness.client import WitnessClient, WitnessConflict
 from blockdb.witness.witness import Witness, create
@@ -78,9 +78,8 @@ def submit(url: str, timeout_s: float = 5.0) -> None:
     ],
 )
 def test_who_does_not_keep_to_the_protocol_is_told(answers: list[bytes], message: str) -> None:
-    with answering(*answers) as url, pytest.raises(WitnessFailed, match=message) as error:
+    with answering(*answers) as url, pytest.raises(AnchorFailed, match=message):
         submit(url)
-    assert str(error.value).startswith(url.rstrip("/"))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_it_asks_again_from_the_size_that_the_witness_has() -> None:
 @pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"])
 def test_a_slow_witness_is_not_waited_for(words: bytes) -> None:
     started = monotonic()
-    with answering(words, drip=True) as url, pytest.raises(WitnessFailed, match="no answer within"):
+    with answering(words, drip=True) as url, pytest.raises(AnchorFailed, match="no answer within"):
         submit(url, 0.2)
     assert monotonic() - started < 10
 
@@ -115,9 +114,9 @@ def test_a_slow_witness_is_not_waited_for(words: bytes) -> None:
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    with pytest.raises(WitnessFailed, match="refused"):
+    with pytest.raises(AnchorFailed, match="refused"):
         submit(url)
-    with pytest.raises(WitnessFailed, match="no answer"):
+    with pytest.raises(AnchorFailed, match="no answer"):
         submit("http://nowhere.invalid")
 
 

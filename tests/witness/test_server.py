@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from blockdb.errors import InvalidData, WitnessFailed
+from blockdb.errors import AnchorFailed, InvalidData
 from blockdb.ledger.note import Note, VerifierKey
 from blockdb.witness.client import WitnessClient, WitnessConflict
 from blockdb.witness.protocol import read_checkpoint
@@ -107,7 +107,7 @@ def killed_in_work(root: Path, key: VerifierKey, before: dict[int, str]) -> None
                 client.submit(log.note(size), lambda old, size=size: log.proof(old, size))  # type: ignore[misc]
             except WitnessConflict:
                 continue
-            except WitnessFailed:
+            except AnchorFailed:
                 return
             assert before.setdefault(size, log.note(size)) == log.note(size)
             if len(before) % 7 == 6:

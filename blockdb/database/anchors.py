@@ -1,0 +1,162 @@
+"""Anchors: files and witnesses outside the database that remember its checkpoints. Which there are, and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from blockdb.errors import AnchorFailed, Corruption, DatabaseLocked, HistoryConflict, InvalidData
+from blockdb.format import note_file
+from blockdb.format.frame import BadFrame
+from blockdb.layout import DatabaseFiles
+from blockdb.ledger.checkpoint import Checkpoint, open_checkpoint
+from blockdb.ledger.note import BadNote, Note, VerifierKey
+from blockdb.storage.door import Door, guarded
+from blockdb.storage.manifest import load_checked, save_checked
+from blockdb.types import Anchor
+from blockdb.witness.client import WitnessClient
+from blockdb.witness.protocol import read_checkpoint
+
+ANCHORS: Final = "list of anchors"
+
+Fault = Callable[[Checkpoint], str | None]
+"""What is wrong with a checkpoint that was kept, seen from the database; None where the database has its history."""
+
+
+def load_anchors(door: Door, files: DatabaseFiles) -> tuple[Anchor, ...]:
+    """The anchors of a database. Raises Corruption."""
+    if not files.anchors.exists():
+        return ()
+    try:
+        return tuple(Anchor(**values) for values in load_checked(door, files.anchors, ANCHORS)["anchors"])
+    except (KeyError, TypeError) as error:
+        raise Corruption(str(files.anchors), None, f"it holds no anchors: {error}") from None
+
+
+def save_anchors(door: Door, files: DatabaseFiles, anchors: Sequence[Anchor]) -> None:
+    """Write the list of anchors."""
+    values = [{"where": anchor.where, **({"key": anchor.key} if anchor.key else {})} for anchor in anchors]
+    save_checked(door, files.anchors, ANCHORS, {"anchors": values})
+
+
+def is_witness(anchor: Anchor) -> bool:
+    """Whether it is a witness; else it is a file."""
+    return "://" in anchor.where
+
+
+def checked(anchor: Anchor, root: Path) -> Anchor:
+    """The anchor as it is kept: the whole path of a file. Raises InvalidData for one that cannot be an anchor."""
+    if is_witness(anchor):
+        if anchor.key is None:
+            raise InvalidData(f"{anchor.where}: a witness needs its key, which `witness init` prints (--key VKEY).")
+        return Anchor(client_of(anchor).url, anchor.key)
+    if anchor.key is not None:
+        raise InvalidData(f"{anchor.where} is no URL, and only a witness has a key.")
+    path = Path(anchor.where).expanduser().resolve()
+    if path.is_relative_to(root.resolve()):
+        raise InvalidData(
+            f"{path} lies inside the database directory, and whoever rewrites that would rewrite it as well. "
+            "Choose a file elsewhere, best on another disk or machine."
+        )
+    return Anchor(str(path))
+
+
+def client_of(anchor: Anchor) -> WitnessClient:
+    """The client of a witness. Raises InvalidData."""
+    try:
+        return WitnessClient(anchor.where, VerifierKey.parse(anchor.key or ""))
+    except BadNote as error:
+        raise InvalidData(f"{anchor.where}: {error}.") from None
+
+
+class FileAnchor:
+    """A file to which the checkpoints of a database are appended; it may hold those of others too."""
+
+    def __init__(self, door: Door, path: Path, origin: str, keys: Sequence[VerifierKey]) -> None:
+        """`keys` are those that may have signed for the origin."""
+        self._door = door
+        self._path = path
+        self._origin = origin
+        self._keys = keys
+
+    def kept(self) -> list[Checkpoint]:
+        """The checkpoints of the origin, the oldest first. O(bytes).
+
+        Raises AnchorFailed where the file is missing or damaged, HistoryConflict where others signed for the origin.
+        """
+        with guarded(f"reading {self._path}"):
+            return self._checkpoints(self._read().notes)
+
+    def append(self, note: str, fault: Fault, *, may_make: bool = False) -> None:
+        """Append a signed checkpoint, on the disk when this returns, unless it says nothing new. O(bytes).
+
+        Raises HistoryConflict where it does not extend the last one, AnchorFailed, StorageError.
+        """
+        with guarded(f"writing to {self._path}"):
+            if not may_make and not self._path.exists():
+                raise AnchorFailed("the file is not there any more; find it, or remove the anchor and add it again")
+            with self._alone():
+                found = self._read()
+                kept = self._checkpoints(found.notes)
+                what = fault(kept[-1]) if kept else None
+                if what is not None:
+                    raise HistoryConflict(f"{what}; nothing was appended")
+                if not kept or Checkpoint.parse(Note.parse(note).text).size > kept[-1].size:
+                    self._write(note, found.good_bytes)
+
+    def _write(self, note: str, good_bytes: int) -> None:
+        descriptor = self._door.open_append(self._path)
+        try:
+            if self._door.size(self._path) > good_bytes:  # what was never written to its end
+                self._door.truncate(descriptor, good_bytes)
+            self._door.write_all(descriptor, note_file.encode_next(note, good_bytes))
+            self._door.force(descriptor)
+        finally:
+            self._door.close(descriptor)
+        self._door.force_directory(self._path.parent)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            lock = self._door.lock(self._path)
+        except DatabaseLocked:
+            raise AnchorFailed("another process is writing to it; try again") from None
+        try:
+            yield
+        finally:
+            self._door.unlock(lock)
+
+    def _read(self) -> note_file.NoteFile:
+        try:
+            return note_file.decode(self._door.read(self._path))
+        except FileNotFoundError:
+            raise AnchorFailed("the file is not there") from None
+        except BadFrame as error:
+            raise AnchorFailed(f"it is no file of signed notes: {error}") from None
+
+    def _checkpoints(self, notes: Sequence[str]) -> list[Checkpoint]:
+        found: list[Checkpoint] = []
+        for number, note in enumerate(notes, 1):
+            try:
+                if Checkpoint.parse(Note.parse(note).text).origin != self._origin:
+                    continue
+            except BadNote as error:
+                raise AnchorFailed(f"note {number} in it is damaged: {error}") from None
+            found.append(signed_checkpoint(note, self._keys))
+            if len(found) > 1 and found[-1].size <= found[-2].size:
+                raise AnchorFailed(f"note {number} in it does not come after the one before: it was rearranged")
+        return found
+
+
+def signed_checkpoint(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:
+    """The checkpoint in a note of this database's origin. Raises HistoryConflict where no key of it signed, BadNote."""
+    try:
+        return open_checkpoint(note, keys).checkpoint
+    except BadNote:
+        size = read_checkpoint(Note.parse(note).text).size
+        raise HistoryConflict(
+            f"no key of this database signed the checkpoint of {size} entries that is kept: keys were replaced here, "
+            "or the anchor was forged"
+        ) from None
