@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.note import NoteSigner
 from blockdb.ledger.proof import consistency_proof
 from blockdb.witness.protocol import encode_submission
+from blockdb.witness.witness import Answer, Witness
 from tests.ledger import reference
 
 ORIGIN = "example.org/log"
@@ -100,3 +104,34 @@ def end(process: subprocess.Popen[bytes], how: Callable[[], None]) -> int:
     _, errors = process.communicate(timeout=30)
     assert b"Traceback" not in errors
     return process.returncode
+
+
+@contextmanager
+def served_here(witness: Witness, *, shows: bool = True) -> Iterator[str]:
+    """A witness in a thread of this process, at this URL; without `shows` it has nothing beyond the protocol."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self._answer(witness.add(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def do_GET(self) -> None:
+            note = witness.last_note(self.path.rpartition("/")[2]) if shows else None
+            self._answer(Answer(404, "") if note is None else Answer(200, note))
+
+        def _answer(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            self.end_headers()
+            self.wfile.write(answer.body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(10)
