@@ -32,12 +32,14 @@ from blockdb.errors import (
     InvalidProof,
     KeyNotFound,
     ReadOnly,
+    Redacted,
     StorageError,
     UnsupportedFormat,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.types import (
+    REDACTED,
     Anchor,
     AsOf,
     Block,
@@ -46,6 +48,7 @@ from blockdb.types import (
     Progress,
     Publication,
     Record,
+    Redaction,
     Report,
     Statistics,
     TableStatistics,
@@ -65,6 +68,7 @@ __all__ = [
     "MAX_BATCH_RECORDS",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
+    "REDACTED",
     "Anchor",
     "AnchorFailed",
     "AppendOnly",
@@ -91,6 +95,8 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "Record",
+    "Redacted",
+    "Redaction",
     "Report",
     "RunReceipt",
     "Statistics",
@@ -114,7 +120,8 @@ def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.ope
 
     `settings` are the keys of `[database]` (see blockdb.config.DatabaseConfig): `memtable_size_limit` (bytes),
     `wal_sync_interval` (milliseconds; 0 forces each write to disk before it is acknowledged),
-    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation).
+    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation), `redactable`
+    (whether values can be erased, fixed at creation).
 
     One process at a time may write; with `read_only=True` any number attach beside it and see each new record.
     Raises DatabaseLocked, DatabaseNotFound, ConfigError, Corruption, StorageError, UnsupportedFormat.

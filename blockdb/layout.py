@@ -8,6 +8,7 @@ collections/col_<uuid>/
     metadata.toml                       what the collection is: id, name, settings
     manifest.toml                       which tables count, and from where the log is replayed
     log.mark                            how far the log is good
+    redactions.toml                     how many redactions there were, and the one that is under way
     chain/<number>.chain                the records and seals, in commit order
     chain/<number>.chain.zst            the same, packed
     tables/<number>.sst                 key -> place in the chain
@@ -32,6 +33,8 @@ SEGMENT_SUFFIX = ".chain"
 ZSTD = ".zst"
 PACKED_SUFFIX = SEGMENT_SUFFIX + ZSTD
 TABLE_SUFFIX = ".sst"
+OLD_SUFFIX = ".old"
+"""A chain file whose place another one took, until its values are overwritten."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ class CollectionFiles:
     def mark(self) -> Path:
         """How far the log is good."""
         return self.root / "log.mark"
+
+    @property
+    def redactions(self) -> Path:
+        """How many redactions there were, and the one that is under way."""
+        return self.root / "redactions.toml"
 
     @property
     def chain(self) -> Path:

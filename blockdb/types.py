@@ -4,10 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from blockdb.errors import InvalidData
 
-__all__ = ["AsOf", "Block", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
+__all__ = [
+    "REDACTED",
+    "AsOf",
+    "Block",
+    "Latency",
+    "Problem",
+    "Progress",
+    "Record",
+    "Redaction",
+    "Report",
+    "Statistics",
+    "TableStatistics",
+]
+
+
+class _Redacted(bytes):
+    """Bytes of which there is one object alone, also after it was copied or pickled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "REDACTED"
+
+    def __reduce__(self) -> str:
+        return "REDACTED"
+
+
+REDACTED: Final = _Redacted()
+"""What stands for the value of a redacted record: no bytes, and `value is REDACTED` tells it from an empty value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +49,20 @@ class Record:
     time_ms: int
     """When it was written: Unix time in milliseconds, never earlier than that of the record before."""
     block: int | None
+    redacted: bool = False
+    """Whether the value was erased; it is `REDACTED` then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What became of a wish to redact."""
+
+    sequences: tuple[int, ...]
+    """The records whose values were erased, in commit order."""
+    files: int
+    """How many chain files were written anew for that."""
+    quarantined: bool
+    """Whether there are files in `quarantine/`, which earlier repairs set aside and which may still hold the values."""
 
 
 @dataclass(frozen=True, slots=True)

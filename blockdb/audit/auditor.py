@@ -85,6 +85,19 @@ class _Run:
         return {key_id_of(key): key for key in keys}
 
     def _collection(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
+        problems, records, blocks = len(self.findings.problems), self.records, self.blocks
+        redactions = _bytes_of(files.redactions)
+        self._look_at(collection_id, files, public_keys)
+        if len(self.findings.problems) > problems and _bytes_of(files.redactions) != redactions:
+            # values were erased meanwhile, also from the files that were being read: look at those in their place
+            del self.findings.problems[problems:]
+            self.records, self.blocks = records, blocks
+            self._look_at(collection_id, files, public_keys)
+
+    def _look_at(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
+        redactions = read_values(files.redactions, "redactions", self.findings) if files.redactions.exists() else None
+        if redactions is not None and redactions.get("collection") != collection_id:
+            self.findings.add(files.redactions, "the redactions are those of another collection")
         metadata = read_values(files.metadata, "collection", self.findings)
         if metadata is not None and metadata.get("id") != collection_id:
             self.findings.add(files.metadata, "the metadata is that of another collection")
@@ -237,3 +250,11 @@ class _Run:
                 self._progress(Progress(self._told[0], max(total, self._told[0]), self._told[1]))
 
         return tell
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """What a small file holds; None where it cannot be read, which is told elsewhere."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -145,7 +145,7 @@ class ChainAudit:
             return
         pending = self._pending
         pending.leaves.append(sha256(frame.leaf).digest())
-        pending.data_bytes.append(len(frame.key) + len(frame.value))
+        pending.data_bytes.append(frame.data_bytes)
         pending.times.append(frame.time_ms)
         pending.places.append(place)
         self._check_key(frame.key, place, path)

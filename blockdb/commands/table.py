@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import anchors, chain, exporting, frontends, importing, keys, proofs, records, upkeep, witness
+from . import anchors, chain, exporting, frontends, importing, keys, proofs, records, redaction, upkeep, witness
 from .command import Command, Where
 from .failures import UsageError
 
@@ -17,6 +17,7 @@ COMMANDS: tuple[Command, ...] = (
     *keys.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
+    *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,

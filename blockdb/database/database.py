@@ -16,16 +16,18 @@ from blockdb.database import creation, keys
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.notary import Notary, open_collection
 from blockdb.database.ranges import range_of
-from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
+from blockdb.database.redaction import explained, login_name, record_event
+from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, Redacted, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import load_registry
+from blockdb.storage.redaction import Event
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import Anchor, AsOf, Block, Progress, Record, Report, Statistics
+from blockdb.types import Anchor, AsOf, Block, Progress, Record, Redaction, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -54,6 +56,7 @@ class Database(AnchoringDatabase):
             self._reader = self._open_default(signer)
             self._store = self._reader if isinstance(self._reader, Store) else None
             self._notary = Notary(self._door, self._files, config, self._reader, signer)
+            self._finish_redaction()
         _handles.add(self)
 
     def _open_default(self, signer: Signer | None) -> Store | Attachment:
@@ -126,25 +129,69 @@ class Database(AnchoringDatabase):
     def _refuse(self) -> NoReturn:
         raise ReadOnly(f"{self.path} is open for reading only; open it without read_only=True to write.")
 
+    def redact(self, key: bytes, *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the value of a key for good: see `redact_many`."""
+        return self.redact_many([key], reason=reason, by=by)
+
+    def redact_many(self, keys: Iterable[bytes], *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the values of keys for good, from every file of the database and from memory; hashes and proofs stay.
+
+        For databases made with the setting `redactable`. `reason` and `by` (the user's login name, unless it is given)
+        are kept in the journal. What is under way when a process is killed is finished by the next one that writes.
+        O(bytes of the chain files that hold the records), 10,000 keys at most. Raises InvalidData, KeyNotFound,
+        Redacted for a key that was redacted before, ReadOnly, StorageError.
+        """
+        store = self._store
+        if store is None:
+            self._refuse()
+        author = login_name() if by is None else by
+        try:
+            sequences, files = store.redact(list(keys), reason, author, self._record_event)
+        except Redacted as error:
+            raise self._explained(error) from None
+        quarantined = any(path.is_file() for path in self._files.quarantine.rglob("*"))
+        return Redaction(tuple(sequences), files, quarantined)
+
+    def _finish_redaction(self) -> None:
+        """Finish a redaction that an earlier process left unfinished."""
+        if self._store is not None:
+            try:
+                self._store.finish_redaction(self._record_event)
+            except BaseException:
+                self.close()
+                raise
+
+    def _explained(self, error: Redacted) -> Redacted:
+        """The error with what the journal says of it."""
+        return explained(self._notary.journal(), self._reader.metadata.id, error)
+
+    def _record_event(self, event: Event) -> None:
+        journal = self._notary.journal()
+        assert journal is not None, "a writer has one"
+        record_event(journal, event)
+
     # Reading in key order.
 
     def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
-        """The value of a key, or None. O(tables). Raises InvalidData.
+        """The value of a key, or None. O(tables). Raises InvalidData, and Redacted where the value was erased.
 
         `as_of` goes back to a block, a record or a time: what was stored later is not found. O(log blocks + records
         in a block) more. Raises BlockNotFound, and InvalidData for a record that does not exist yet.
         """
         if type(key) is not bytes:
             check_key(key)
-        if as_of is not None:
-            return self._refreshed().get_as_of(key, as_of)
-        store = self._store
-        if store is None or store.closed:
-            return self._refreshed().get(key)
-        return store.get(key)
+        try:
+            if as_of is not None:
+                return self._refreshed().get_as_of(key, as_of)
+            store = self._store
+            if store is None or store.closed:
+                return self._refreshed().get(key)
+            return store.get(key)
+        except Redacted as error:
+            raise self._explained(error) from None
 
     def exists(self, key: bytes) -> bool:
-        """Whether a key is stored. O(tables). Raises InvalidData."""
+        """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
         if type(key) is not bytes:
             check_key(key)
         store = self._store
@@ -173,8 +220,9 @@ class Database(AnchoringDatabase):
         """Keys and values in key order (or against it): a consistent snapshot of the moment of the call.
 
         Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most; with `as_of`,
-        those that were stored by then (see `get`). O(log n) to begin, whatever the offset, but O(log n + offset) with
-        `as_of`. Raises InvalidData, BlockNotFound.
+        those that were stored by then (see `get`). The value of a redacted record is `blockdb.REDACTED`: no bytes, and
+        `value is blockdb.REDACTED` tells it from an empty value. O(log n) to begin, whatever the offset, but O(log n +
+        offset) with `as_of`. Raises InvalidData, BlockNotFound.
         """
         _check_counts(limit, offset)
         return self._refreshed().scan(range_of(prefix, start, end), offset, limit, reverse, as_of)
