@@ -155,7 +155,17 @@ class AnchorFailed(BlockDBError):
 
 
 class HistoryConflict(BlockDBError):
-    """An anchor or a witness has seen another history than this one: it was rewritten, cut, rolled back or forked."""
+    """An anchor or a witness has seen another history than this one: it was rewritten, cut, rolled back or forked.
+
+    `size` is how many entries a witness has seen; None where more is known than that.
+    """
+
+    def __init__(self, what: str, size: int | None = None) -> None:
+        self.size = size
+        super().__init__(what)
+
+    def __reduce__(self) -> tuple[type[HistoryConflict], tuple[str, int | None]]:
+        return type(self), (str(self), self.size)
 
 
 class UnsupportedFormat(BlockDBError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from blockdb.database import keys
@@ -37,9 +38,12 @@ from blockdb.ledger.cosignature import seen_by
 from blockdb.ledger.note import Note, Signature, VerifierKey
 from blockdb.storage.door import Door, guarded
 from blockdb.types import Anchor, Problem, Publication, Report
-from blockdb.witness.client import WitnessConflict
 
 NO_JOURNAL: Final = "the database has no journal, so none of its checkpoints can be held against it"
+
+
+_publishing = Lock()
+"""One at a time: a file anchor's lock tells processes apart, not threads."""
 
 
 class AnchoringDatabase(ProvingDatabase):
@@ -96,13 +100,14 @@ class AnchoringDatabase(ProvingDatabase):
         anchors = self.anchors()
         if not anchors:
             return Publication(self.checkpoint(), {})
-        publisher, failures = _Publisher(self), dict[str, str]()
-        for anchor in sorted(anchors, key=is_witness, reverse=True):
-            try:
-                publisher.give(anchor)
-            except BlockDBError as error:
-                failures[anchor.where] = str(error)
-        publisher.keep()
+        with _publishing:
+            publisher, failures = _Publisher(self), dict[str, str]()
+            for anchor in sorted(anchors, key=is_witness, reverse=True):
+                try:
+                    publisher.give(anchor)
+                except BlockDBError as error:
+                    failures[anchor.where] = str(error)
+            publisher.keep()
         return Publication(publisher.note, failures)
 
     def check_anchors(self, further: Iterable[Anchor] = ()) -> tuple[Problem, ...]:
@@ -201,23 +206,25 @@ class _Inquiry:
 
     def problems(self, anchors: Sequence[Anchor]) -> tuple[Problem, ...]:
         kept: dict[str, list[Checkpoint]] = {}
-        conflicts: dict[str, WitnessConflict] = {}
+        seen: dict[str, tuple[int, str]] = {}
         problems: list[Problem] = []
         for anchor in anchors:
             try:
                 kept[anchor.where] = self._kept(anchor)
-            except WitnessConflict as error:
-                conflicts[anchor.where] = error
             except BlockDBError as error:
-                problems.append(_problem(anchor.where, str(error)))
+                what = str(error)
+                if isinstance(error, HistoryConflict) and error.size is not None:
+                    seen[anchor.where] = error.size, what
+                else:
+                    problems.append(_problem(anchor.where, what))
         everything = [checkpoint for found in kept.values() for checkpoint in found]
         for where, found in kept.items():
             bad = first_fault(self._trail, found)
             if bad is not None:
                 what = f"{self._trail.fault(bad)}; {self._trail.between(everything, bad.size)}"
                 problems.append(_problem(where, what))
-        for where, conflict in conflicts.items():
-            problems.append(_problem(where, f"{conflict}; {self._trail.between(everything, conflict.size)}"))
+        for where, (size, what) in seen.items():
+            problems.append(_problem(where, f"{what}; {self._trail.between(everything, size)}"))
         return tuple(problems)
 
     def _kept(self, anchor: Anchor) -> list[Checkpoint]:

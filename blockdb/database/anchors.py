@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blockdb.errors import AnchorFailed, Corruption, DatabaseLocked, HistoryConflict, InvalidData
 from blockdb.format import note_file
@@ -16,8 +16,10 @@ from blockdb.ledger.note import BadNote, Note, VerifierKey
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load_checked, save_checked
 from blockdb.types import Anchor
-from blockdb.witness.client import WitnessClient
 from blockdb.witness.protocol import read_checkpoint
+
+if TYPE_CHECKING:
+    from blockdb.witness.client import WitnessClient
 
 ANCHORS: Final = "list of anchors"
 
@@ -65,6 +67,8 @@ def checked(anchor: Anchor, root: Path) -> Anchor:
 
 def client_of(anchor: Anchor) -> WitnessClient:
     """The client of a witness. Raises InvalidData."""
+    from blockdb.witness.client import WitnessClient  # it takes long to load, and few need it
+
     try:
         return WitnessClient(anchor.where, VerifierKey.parse(anchor.key or ""))
     except BadNote as error:
@@ -92,18 +96,19 @@ class FileAnchor:
     def append(self, note: str, fault: Fault, *, may_make: bool = False) -> None:
         """Append a signed checkpoint, on the disk when this returns, unless it says nothing new. O(bytes).
 
-        Raises HistoryConflict where it does not extend the last one, AnchorFailed, StorageError.
+        Raises HistoryConflict where it does not extend the last one (and so those before), AnchorFailed, StorageError.
         """
         with guarded(f"writing to {self._path}"):
             if not may_make and not self._path.exists():
                 raise AnchorFailed("the file is not there any more; find it, or remove the anchor and add it again")
             with self._alone():
                 found = self._read()
-                kept = self._checkpoints(found.notes)
-                what = fault(kept[-1]) if kept else None
+                newest_first = reversed(list(enumerate(found.notes, 1)))
+                last = next(filter(None, (self._checkpoint(*numbered) for numbered in newest_first)), None)
+                what = None if last is None else fault(last)
                 if what is not None:
                     raise HistoryConflict(f"{what}; nothing was appended")
-                if not kept or Checkpoint.parse(Note.parse(note).text).size > kept[-1].size:
+                if last is None or Checkpoint.parse(Note.parse(note).text).size > last.size:
                     self._write(note, found.good_bytes)
 
     def _write(self, note: str, good_bytes: int) -> None:
@@ -139,15 +144,21 @@ class FileAnchor:
     def _checkpoints(self, notes: Sequence[str]) -> list[Checkpoint]:
         found: list[Checkpoint] = []
         for number, note in enumerate(notes, 1):
-            try:
-                if Checkpoint.parse(Note.parse(note).text).origin != self._origin:
-                    continue
-            except BadNote as error:
-                raise AnchorFailed(f"note {number} in it is damaged: {error}") from None
-            found.append(signed_checkpoint(note, self._keys))
-            if len(found) > 1 and found[-1].size <= found[-2].size:
-                raise AnchorFailed(f"note {number} in it does not come after the one before: it was rearranged")
+            checkpoint = self._checkpoint(number, note)
+            if checkpoint is not None:
+                if found and checkpoint.size <= found[-1].size:
+                    raise AnchorFailed(f"note {number} in it does not come after the one before: it was rearranged")
+                found.append(checkpoint)
         return found
+
+    def _checkpoint(self, number: int, note: str) -> Checkpoint | None:
+        """The checkpoint in a note; None where it is of another origin."""
+        try:
+            if Checkpoint.parse(Note.parse(note).text).origin != self._origin:
+                return None
+        except BadNote as error:
+            raise AnchorFailed(f"note {number} in it is damaged: {error}") from None
+        return signed_checkpoint(note, self._keys)
 
 
 def signed_checkpoint(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 from blockdb.database.journal import Journal
@@ -19,10 +19,12 @@ class Trail:
     """
 
     def __init__(self, journal: Journal, prover: Prover, collections: Mapping[str, Prover]) -> None:
-        """`prover` is the journal's; `collections` are named as the states name them. O(states). Raises Corruption."""
+        """`prover` is the journal's; `collections` are named as the states name them."""
         self._prover = prover
         self._collections = collections
-        self._states = sorted(journal.states(), key=lambda state: state[0])
+        self._earlier = journal.states()
+        self._states: list[tuple[int, dict[str, CollectionState]]] = []
+        """The newest first, as far back as anybody asked."""
         self._faults: dict[Checkpoint, str | None] = {}
 
     @property
@@ -33,7 +35,7 @@ class Trail:
     def fault(self, checkpoint: Checkpoint) -> str | None:
         """What contradicts a checkpoint of the journal: its tree, or a collection at that time. None: nothing.
 
-        O(log states + records in a block).
+        O(records in a block + log states), and the first time O(states since then). Raises nothing for damage.
         """
         if checkpoint not in self._faults:
             try:
@@ -68,8 +70,12 @@ class Trail:
 
     def _state(self, checkpoint: Checkpoint) -> Mapping[str, CollectionState]:
         """What the journal said last when it had the size of a checkpoint."""
-        index = bisect_left(self._states, checkpoint.size, key=lambda state: state[0])
-        return self._states[index - 1][1] if index else {}
+        while not self._states or self._states[-1][0] >= checkpoint.size:
+            state = next(self._earlier, None)
+            if state is None:
+                return {}
+            self._states.append(state)
+        return self._states[bisect_right(self._states, -checkpoint.size, key=lambda state: -state[0])][1]
 
     def between(self, kept: Iterable[Checkpoint], bad_size: int) -> str:
         """Between which two checkpoints the history changed, when that of `bad_size` entries is the first bad one."""

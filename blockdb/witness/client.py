@@ -24,17 +24,6 @@ ProofFrom = Callable[[int], Sequence[bytes]]
 """A consistency proof from a tree of this many records to that of the checkpoint which is submitted."""
 
 
-class WitnessConflict(HistoryConflict):
-    """A witness refuses a checkpoint because of what it has seen: a tree of `size` records."""
-
-    def __init__(self, size: int, what: str) -> None:
-        self.size = size
-        super().__init__(what)
-
-    def __reduce__(self) -> tuple[type[WitnessConflict], tuple[int, str]]:
-        return type(self), (self.size, str(self))
-
-
 @dataclass(frozen=True)
 class _Reply:
     status: int
@@ -97,23 +86,27 @@ class WitnessClient:
         """Have a signed checkpoint cosigned; `known_size` is what the witness is thought to have seen of this log.
 
         Where it has seen another size it says so, and is asked once more. Raises AnchorFailed where it cannot be
-        asked or does not keep to the protocol, and WitnessConflict where it has seen another history.
+        asked or does not keep to the protocol, and HistoryConflict where it has seen another history.
         """
         parsed = Note.parse(note)
-        size = read_checkpoint(parsed.text).size
+        checkpoint = read_checkpoint(parsed.text)
+        size = checkpoint.size
         reply = self._add(note, proof_from, min(known_size, size))
         if reply.status == 409:
             known_size, before = self._size_in(reply), min(known_size, size)
             if known_size > size:
-                raise WitnessConflict(known_size, f"it has seen {known_size} records, and here are only {size}")
+                raise HistoryConflict(f"it has seen {known_size} records, and here are only {size}", known_size)
             if known_size != before:
                 reply = self._add(note, proof_from, known_size)
         if reply.status == 409:
             seen = self._size_in(reply)
             same = "another tree of as many records" if seen == size else "more records in the meantime; try again"
-            raise WitnessConflict(seen, f"it has seen {same} ({seen})")
+            raise HistoryConflict(f"it has seen {same} ({seen})", seen)
         if reply.status == 422:
-            raise WitnessConflict(known_size, f"the {known_size} records that it has seen are not those that are here")
+            raise HistoryConflict(f"the {known_size} records that it has seen are not those that are here", known_size)
+        if reply.status in (403, 404):
+            told = f"it answers {reply.status}: {_first_line(reply.text)}; its operator has to trust the key and origin"
+            raise AnchorFailed(f"{told} (blockdb witness trust DIR VKEY --origin {checkpoint.origin})")
         if reply.status != 200:
             raise AnchorFailed(f"it answers {reply.status}: {_first_line(reply.text)}")
         return self._cosignature(parsed, reply.text)

@@ -426,9 +426,8 @@ def test_a_file_that_was_changed_is_not_believed(
         [problem] = db.check_anchors([Anchor(str(file))])
         assert message in problem.what
         save_anchors(Door(), DatabaseFiles(tmp_path / "db"), [Anchor(str(file))])
-        if before:
-            assert db.publish().failures
-            assert file.read_bytes() == before
+        db.publish()
+        assert file.read_bytes().startswith(before)
 
 
 def test_a_file_that_somebody_writes_is_left_alone(db: blockdb.Database, tmp_path: Path) -> None:

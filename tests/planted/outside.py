@@ -79,7 +79,7 @@ WITNESS: Final[dict[str, Bug]] = {
 ANCHORS: Final[dict[str, Bug]] = {
     "fork-appended": Bug(
         "blockdb/database/anchors.py",
-        "what = fault(kept[-1]) if kept else None",
+        "what = None if last is None else fault(last)",
         "what = None",
         (f"{ANCHORED}::test_an_older_copy_is_refused_by_its_anchors",),
         "A file anchor takes two histories.",

@@ -11,9 +11,9 @@ from time import monotonic
 
 import pytest
 
-from blockdb.errors import AnchorFailed, InvalidData
+from blockdb.errors import AnchorFailed, HistoryConflict, InvalidData
 from blockdb.ledger.cosignature import Cosigner
-from blockdb.witness.client import WitnessClient, WitnessConflict
+from blockdb.witness.client import WitnessClient
 from blockdb.witness.witness import Witness, create
 from tests.witness.family import NAME, SIGNER, Log
 
@@ -93,7 +93,7 @@ def test_who_does_not_keep_to_the_protocol_is_told(answers: list[bytes], message
     ],
 )
 def test_a_conflict_names_the_size(answers: list[bytes], size: int, message: str) -> None:
-    with answering(*answers) as url, pytest.raises(WitnessConflict, match=message) as error:
+    with answering(*answers) as url, pytest.raises(HistoryConflict, match=message) as error:
         submit(url)
     assert error.value.size == size
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from blockdb.errors import AnchorFailed, InvalidData
+from blockdb.errors import AnchorFailed, HistoryConflict, InvalidData
 from blockdb.ledger.note import Note, VerifierKey
-from blockdb.witness.client import WitnessClient, WitnessConflict
+from blockdb.witness.client import WitnessClient
 from blockdb.witness.protocol import read_checkpoint
 from blockdb.witness.serving import listen, url_of
 from blockdb.witness.witness import Witness, create
@@ -79,7 +79,7 @@ def test_many_clients_with_two_histories_get_one(served: tuple[str, Path, Verifi
         for size in range(number // 2 + 1, 40, 4):
             try:
                 WitnessClient(url, key).submit(log.note(size), lambda old, size=size: log.proof(old, size))  # type: ignore[misc]
-            except WitnessConflict:
+            except HistoryConflict:
                 continue
             cosigned.append((number % 2, size))
         return cosigned
@@ -105,7 +105,7 @@ def killed_in_work(root: Path, key: VerifierKey, before: dict[int, str]) -> None
             client = WitnessClient(url, key)
             try:
                 client.submit(log.note(size), lambda old, size=size: log.proof(old, size))  # type: ignore[misc]
-            except WitnessConflict:
+            except HistoryConflict:
                 continue
             except AnchorFailed:
                 return
