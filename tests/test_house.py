@@ -65,6 +65,7 @@ ROOMS = [
     "machine",
     "process",
     "storage",
+    "tampering",
     "types",
     "witness",
 ]
@@ -76,6 +77,7 @@ BROKEN_WALLS = {
     "blockdb/audit/broken.py": "import blockdb.lsm",
     "blockdb/witness/broken.py": "import blockdb.database",
     "blockdb/database/broken.py": "import blockdb.commands",
+    "blockdb/tampering/broken.py": "import blockdb.commands",
     "blockdb/commands/broken.py": "import blockdb_tui",
     "blockdb/errors/broken.py": "import blockdb.config",
     "blockdb_tui/broken.py": "import blockdb_repl",

@@ -13,6 +13,7 @@ from blockdb.audit.chain import Cancelled, ChainAudit
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.files import map_file, map_segment, read_values
 from blockdb.audit.findings import Findings
+from blockdb.audit.redactions import check_redactions, check_state, state_of
 from blockdb.audit.stretch import Chain
 from blockdb.audit.tables import TableAudit, open_table
 from blockdb.errors import DatabaseNotFound
@@ -74,6 +75,7 @@ class _Run:
         registry = read_values(files.registry, "registry", findings)
         for collection_id in sorted((registry or {}).get("collections", {}).values()):
             self._collection(collection_id, files.collection(collection_id), public_keys)
+        check_redactions(files, (registry or {}).get("collections", {}), findings)
 
     def _public_keys(self) -> dict[bytes, bytes]:
         files, findings = self._files, self.findings
@@ -85,19 +87,16 @@ class _Run:
         return {key_id_of(key): key for key in keys}
 
     def _collection(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
-        problems, records, blocks = len(self.findings.problems), self.records, self.blocks
-        redactions = _bytes_of(files.redactions)
+        problems, records, blocks, before = len(self.findings.problems), self.records, self.blocks, state_of(files)
         self._look_at(collection_id, files, public_keys)
-        if len(self.findings.problems) > problems and _bytes_of(files.redactions) != redactions:
+        if len(self.findings.problems) > problems and state_of(files) != before:
             # values were erased meanwhile, also from the files that were being read: look at those in their place
             del self.findings.problems[problems:]
             self.records, self.blocks = records, blocks
             self._look_at(collection_id, files, public_keys)
 
     def _look_at(self, collection_id: str, files: CollectionFiles, public_keys: dict[bytes, bytes]) -> None:
-        redactions = read_values(files.redactions, "redactions", self.findings) if files.redactions.exists() else None
-        if redactions is not None and redactions.get("collection") != collection_id:
-            self.findings.add(files.redactions, "the redactions are those of another collection")
+        check_state(collection_id, files, self.findings)
         metadata = read_values(files.metadata, "collection", self.findings)
         if metadata is not None and metadata.get("id") != collection_id:
             self.findings.add(files.metadata, "the metadata is that of another collection")
@@ -250,11 +249,3 @@ class _Run:
                 self._progress(Progress(self._told[0], max(total, self._told[0]), self._told[1]))
 
         return tell
-
-
-def _bytes_of(path: Path) -> bytes | None:
-    """What a small file holds; None where it cannot be read, which is told elsewhere."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None

@@ -22,7 +22,7 @@ from .shapes import record_object
 if TYPE_CHECKING:
     from blockdb import Anchor, Block, Problem, Report
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "problem_object"]
 
 VERIFIED = "✓ Blockchain integrity verified successfully"
 FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
@@ -51,7 +51,7 @@ def _repair(context: Context, path: str) -> Result:
     if done.quarantine is not None:
         context.announce(f"Repair: what was replaced stands in {done.quarantine}")
     repaired = {
-        "found": [_problem(problem) for problem in done.before.problems],
+        "found": [problem_object(problem) for problem in done.before.problems],
         "actions": done.actions,
         "quarantine": None if done.quarantine is None else str(done.quarantine),
         "salvaged": done.salvaged,
@@ -65,7 +65,7 @@ def _result(report: Report, more_data: Mapping[str, Any] | None = None) -> Resul
         "blocks": report.blocks,
         "records": report.records,
         "elapsed_ms": round(report.elapsed_ms, 3),
-        "problems": [_problem(problem) for problem in report.problems],
+        "problems": [problem_object(problem) for problem in report.problems],
         **(more_data or {}),
     }
     if not report.valid:
@@ -90,7 +90,8 @@ def _report(context: Context, anchors: list[Anchor]) -> Report:
         return verify_it(lambda progress: advance_to(progress.records_done))
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def problem_object(problem: Problem) -> dict[str, Any]:
+    """A problem as an object that JSON can hold."""
     place = {"path": problem.path, "offset": problem.offset, "block": problem.block, "sequence": problem.sequence}
     return {**place, **({} if problem.key is None else record_object(problem.key, None)), "what": problem.what}
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import anchors, chain, exporting, frontends, importing, keys, proofs, records, redaction, upkeep, witness
+from . import (
+    anchors,
+    chain,
+    exporting,
+    frontends,
+    importing,
+    keys,
+    proofs,
+    records,
+    redaction,
+    tamper_lab,
+    upkeep,
+    witness,
+)
 from .command import Command, Where
 from .failures import UsageError
 
@@ -21,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     *upkeep.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
+    *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -77,7 +77,7 @@ class Attachment(Reader):
         if not self._refreshing.acquire(blocking=wait or is_redactable):
             return
         try:
-            if is_redactable and self._redactions.has_changed():
+            if is_redactable and self._redactions.has_changed:
                 self._forget()
             self._follow_mark()
             now = monotonic()
@@ -114,9 +114,11 @@ class Attachment(Reader):
 
     def _forget(self) -> None:
         """A value was redacted: from here on nothing is served that was read before."""
+        now = self._redactions.look()
         self.chain.renew_all()
         self.cache.clear()
         self._attach()
+        self._redactions.seen = now
 
     def _attach(self) -> None:
         """Read everything anew; again where the writer replaced files meanwhile."""

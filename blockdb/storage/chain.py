@@ -198,6 +198,13 @@ class Chain:
 
         Unchecked. O(records). Raises Corruption where they cannot be taken apart.
         """
+        try:
+            return self._bodies_from(start, stop, skipped, count)
+        except Corruption:  # perhaps in a file whose place another one took
+            self.renew_all()
+            return self._bodies_from(start, stop, skipped, count)
+
+    def _bodies_from(self, start: int, stop: int, skipped: int, count: int) -> list[bytes]:
         found: list[bytes] = []
         with self._explained(start, stop):
             for stretch in self.stretches(start, stop):

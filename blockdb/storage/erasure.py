@@ -8,7 +8,7 @@ zeros there a moment later.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +29,13 @@ Piece = tuple[int, bytes]
 """An offset in a file, and the bytes to be there."""
 
 
-def erase(door: Door, files: CollectionFiles, number: int, offsets: Sequence[int]) -> None:
+def erase(
+    door: Door, files: CollectionFiles, number: int, offsets: Sequence[int], replaced: Callable[[int], object]
+) -> None:
     """Erase the values of the redactable records at these offsets of a closed chain file, packed or not. O(bytes).
 
-    Doing it again, also after it was cut short anywhere, does what is left to do. Raises Corruption, StorageError.
+    `replaced` hears its number when the new file has its place, before the old one is overwritten. Doing it again, also
+    after it was cut short anywhere, does what is left to do. Raises Corruption, StorageError.
     """
     with guarded("erasing values from a chain file"):
         path, packed_path = files.segment(number), files.packed(number)
@@ -44,6 +47,7 @@ def erase(door: Door, files: CollectionFiles, number: int, offsets: Sequence[int
         if rewrite(door, path, path.with_name(path.name + ".tmp"), offsets):
             _keep_as(door, path, old)
             door.rename(path.with_name(path.name + ".tmp"), path)
+        replaced(number)
         if door.inode(old) is not None:
             with door.map_read(old) as buffer:
                 pieces = _pieces(buffer, path, offsets)

@@ -65,14 +65,17 @@ class Watch:
     def __init__(self, door: Door, path: Path) -> None:
         self._door = door
         self._path = path
-        self._held: mmap | None = None
-        self._inode: int | None = None
-        self.has_changed()
+        self.seen = self.look()
 
+    @property
     def has_changed(self) -> bool:
-        """Whether there is another file than when this was asked the last time."""
-        before = self._inode
-        while (inode := self._door.inode(self._path)) != self._inode:
-            self._held = None if inode is None else self._door.map_read(self._path)
-            self._inode = inode
-        return self._inode != before
+        """Whether there is another file than the one that was `seen`."""
+        return self._door.inode(self._path) != self.seen[0]
+
+    def look(self) -> tuple[int | None, mmap | None]:
+        """The file that is there now. It is `seen` once everything was read that is to be read after it."""
+        while True:
+            inode = self._door.inode(self._path)
+            held = None if inode is None else self._door.map_read(self._path)
+            if self._door.inode(self._path) == inode:
+                return inode, held

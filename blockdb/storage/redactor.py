@@ -65,6 +65,7 @@ class Redactor:
         if not set(keys) <= unfinished:  # else it is asked for again because it had failed half way
             places = sorted(records)
             event = event_of(metadata, [records[place] for place in places], reason, by)
+            self._close_file_of(places[-1])  # first: what is named below has to be on the disk
             self._save(Redactions(metadata.id, self._state.finished, json.dumps(event), tuple(places)))
             files += self.finish(record_event)
         return sorted(record.sequence for record in records.values()), files
@@ -84,8 +85,8 @@ class Redactor:
         files = 0
         try:
             for number, places in groupby(sorted(state.places), key=lambda place: place >> OFFSET_BITS):
-                erase(reader.door, reader.files, number, [place & OFFSET_MASK for place in places])
-                reader.chain.renew(number)
+                offsets = [place & OFFSET_MASK for place in places]
+                erase(reader.door, reader.files, number, offsets, reader.chain.renew)
                 files += 1
         finally:
             reader.cache.clear()

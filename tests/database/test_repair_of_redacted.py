@@ -18,7 +18,7 @@ from tests.storage.redacting import REASON, SETTINGS, Ledger, answer, assert_gon
 GONE = [2, 9]
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "packed"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.torture)], ids=["plain", "packed"])
 def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     with open_through(StillDoor(), tmp_path / "db", **SETTINGS, compression_enabled=request.param) as db:
         for number in range(14):
@@ -43,7 +43,7 @@ def pending(path: Path, number: int) -> None:
 
 
 def damage(path: Path) -> CollectionFiles:
-    """Damage the second record of the first chain file."""
+    """Damage the second record of the first chain file, where it is not packed."""
     files = collection_of(path)
     if not files.segment(0).exists():
         pytest.skip("in a packed file no record is found by its bytes")

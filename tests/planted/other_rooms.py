@@ -279,6 +279,32 @@ CONFIG: Final[dict[str, Bug]] = {
     ),
 }
 
+LAB = "tests/tampering/test_lab.py"
+
+TAMPERING: Final[dict[str, Bug]] = {
+    "checkpoint-not-compared": Bug(
+        "blockdb/tampering/checks.py",
+        "if not missing and frontier.root() == checkpoint.root:",
+        "if not missing:",
+        (f"{LAB}::test_every_tampering_is_found_by_what_should_find_it",),
+        "The history is not held against the root that was kept outside.",
+    ),
+    "original-tampered-with": Bug(
+        "blockdb/tampering/lab.py",
+        "Site(Forger(copy),",
+        "Site(Forger(self.source),",
+        (f"{LAB}::test_every_tampering_is_found_by_what_should_find_it",),
+        "The lab works on the original.",
+    ),
+    "held-directory-removed": Bug(
+        "blockdb/tampering/copying.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_UN",
+        (f"{LAB}::test_what_a_killed_process_left_is_removed_by_the_next_lab",),
+        "One lab removes the copies of another that is at work.",
+    ),
+}
+
 COMMANDS: Final[dict[str, Bug]] = {
     "success-of-a-failure": Bug(
         "blockdb/commands/failures.py",

@@ -94,6 +94,7 @@ class RecordsView(View):
         Binding("o", "order", "Order", id="records.order"),
         Binding("f", "follow", "Follow", id="records.follow"),
         Binding("z", "zoom", "Zoom", id="records.zoom"),
+        Binding("P", "prove", "Proof", id="records.prove"),
         Binding("b", "to_block", "Its block", id="records.block"),
         Binding("c", "copy_key", "Copy key", id="records.copy_key"),
         Binding("y", "copy_value", "Copy value", id="records.copy_value"),
@@ -264,6 +265,9 @@ class RecordsView(View):
         record = self.value.record
         if row is not None and record is not None and record.key == row.key:
             self.explorer.visit_block(record.block, record.sequence)
+
+    def chosen_key(self) -> bytes | None:
+        return None if self.table.row is None else self.table.row.key
 
     def action_copy_key(self) -> None:
         """Copies the key under the cursor."""
