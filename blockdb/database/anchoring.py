@@ -136,8 +136,8 @@ class AnchoringDatabase(ProvingDatabase):
         """A report, with what the anchors contradict."""
         if report.cancelled:
             return report
-        problems = (*report.problems, *self.check_anchors(further))
-        return replace(report, valid=not problems, problems=problems)
+        found = self.check_anchors(further)
+        return replace(report, valid=report.valid and not found, problems=(*report.problems, *found))
 
     def _known(self, anchor: Anchor, listed: Sequence[Anchor]) -> Anchor:
         """An anchor that was named, with the key that the list has for it. Raises InvalidData."""
@@ -178,9 +178,9 @@ class _Publisher:
     def give(self, anchor: Anchor, *, may_make: bool = False) -> None:
         if is_witness(anchor):
             size = Checkpoint.parse(Note.parse(self.note).text).size
-            cosignature = client_of(anchor).submit(
-                self.note, lambda old: self._prover.consistency_proof(old, size), self._seen_size(anchor)
-            )
+            client = client_of(anchor)
+            before = _cosigned_size(self._before or self._signed, client.key)
+            cosignature = client.submit(self.note, lambda old: self._prover.consistency_proof(old, size), before)
             self.note = _with_signature(self.note, cosignature)
         else:
             self._database._file(anchor, self._prover.origin).append(self.note, self._fault, may_make=may_make)
@@ -189,12 +189,6 @@ class _Publisher:
         """Keep the note with its cosignatures, where it may be kept."""
         if self.note != self._signed and not self._database.read_only:
             self._prover.keep(self.note)
-
-    def _seen_size(self, anchor: Anchor) -> int:
-        """What the witness has seen, by its cosignature on the last checkpoint; 0 where it is not known."""
-        note = Note.parse(self._before or self._signed)
-        is_seen = seen_by(note.text, note.signatures, [client_of(anchor).key])
-        return Checkpoint.parse(note.text).size if is_seen else 0
 
 
 class _Inquiry:
@@ -237,19 +231,25 @@ class _Inquiry:
         return kept
 
     def _witnessed(self, anchor: Anchor) -> Checkpoint:
-        client, origin = client_of(anchor), self._prover.origin
-        shown = client.last(origin)
+        client, origin, note = client_of(anchor), self._prover.origin, self._prover.last_note()
+        before = 0 if note is None else _cosigned_size(note, client.key)
+        shown = client.last(origin, before)
         if shown is not None:
             return signed_checkpoint(shown.encode(), self._database._note_keys(origin))
-        note = self._prover.last_note()
         if note is None:
             raise AnchorFailed("it does not show what it has seen, and no checkpoint was signed yet to ask it about")
         checkpoint = Checkpoint.parse(Note.parse(note).text)
-        client.submit(note, self._proof_to(checkpoint.size), checkpoint.size)
+        client.submit(note, self._proof_to(checkpoint.size), before)
         return checkpoint
 
     def _proof_to(self, size: int) -> Callable[[int], Sequence[bytes]]:
         return lambda old: self._prover.consistency_proof(old, size)
+
+
+def _cosigned_size(note: str, witness: VerifierKey) -> int:
+    """How large the tree of a checkpoint is that a witness cosigned; 0 where it did not."""
+    parsed = Note.parse(note)
+    return Checkpoint.parse(parsed.text).size if seen_by(parsed.text, parsed.signatures, [witness]) else 0
 
 
 def _with_signature(note: str, added: Signature) -> str:

@@ -56,13 +56,24 @@ def checked(anchor: Anchor, root: Path) -> Anchor:
         return Anchor(client_of(anchor).url, anchor.key)
     if anchor.key is not None:
         raise InvalidData(f"{anchor.where} is no URL, and only a witness has a key.")
-    path = Path(anchor.where).expanduser().resolve()
+    path = _path(anchor.where)
     if path.is_relative_to(root.resolve()):
         raise InvalidData(
             f"{path} lies inside the database directory, and whoever rewrites that would rewrite it as well. "
             "Choose a file elsewhere, best on another disk or machine."
         )
     return Anchor(str(path))
+
+
+def _path(where: str) -> Path:
+    try:
+        path = Path(where).expanduser().resolve()
+        str(path).encode()
+    except (ValueError, RuntimeError) as error:
+        raise InvalidData(f"{where!r} cannot be the path of a file: {error}.") from None
+    if path.exists() and not path.is_file():
+        raise InvalidData(f"{path} is no file.")
+    return path
 
 
 def client_of(anchor: Anchor) -> WitnessClient:

@@ -82,8 +82,8 @@ class WitnessClient:
         self._parts = _split(self.url)
         self._timeout_s = timeout_s
 
-    def submit(self, note: str, proof_from: ProofFrom, known_size: int = 0) -> Signature:
-        """Have a signed checkpoint cosigned; `known_size` is what the witness is thought to have seen of this log.
+    def submit(self, note: str, proof_from: ProofFrom, cosigned_size: int = 0) -> Signature:
+        """Have a signed checkpoint cosigned; `cosigned_size` is that of the last one which it cosigned, if it is known.
 
         Where it has seen another size it says so, and is asked once more. Raises AnchorFailed where it cannot be
         asked or does not keep to the protocol, and HistoryConflict where it has seen another history.
@@ -91,9 +91,11 @@ class WitnessClient:
         parsed = Note.parse(note)
         checkpoint = read_checkpoint(parsed.text)
         size = checkpoint.size
-        reply = self._add(note, proof_from, min(known_size, size))
+        known_size = min(cosigned_size, size)
+        reply = self._add(note, proof_from, known_size)
         if reply.status == 409:
-            known_size, before = self._size_in(reply), min(known_size, size)
+            known_size, before = self._size_in(reply), known_size
+            _check_not_set_back(cosigned_size, known_size)
             if known_size > size:
                 raise HistoryConflict(f"it has seen {known_size} records, and here are only {size}", known_size)
             if known_size != before:
@@ -111,17 +113,19 @@ class WitnessClient:
             raise AnchorFailed(f"it answers {reply.status}: {_first_line(reply.text)}")
         return self._cosignature(parsed, reply.text)
 
-    def last(self, origin: str) -> Note | None:
+    def last(self, origin: str, cosigned_size: int = 0) -> Note | None:
         """The last checkpoint of a log that the witness cosigned, if it shows it, as BlockDB's own do.
 
-        Its cosignature is good. Raises AnchorFailed.
+        Its cosignature is good. Raises AnchorFailed, also where it is not even of `cosigned_size`.
         """
         reply = self._ask("GET", CHECKPOINT + log_id(origin), None)
         if reply.status != 200:
             return None
         with suppress(BadNote):
             note = Note.parse(reply.text)
-            if read_checkpoint(note.text).origin == origin and seen_by(note.text, note.signatures, [self.key]):
+            checkpoint = read_checkpoint(note.text)
+            if checkpoint.origin == origin and seen_by(note.text, note.signatures, [self.key]):
+                _check_not_set_back(cosigned_size, checkpoint.size)
                 return note
         raise AnchorFailed("the checkpoint that it shows is not signed by it")
 
@@ -170,6 +174,12 @@ class WitnessClient:
             raise AnchorFailed(f"no answer: {told}") from error
         finally:
             connection.let_go()
+
+
+def _check_not_set_back(cosigned_size: int, size: int) -> None:
+    if size < cosigned_size:
+        what = f"it cosigned {cosigned_size} records, and now knows of {size}: an older state of it was put back"
+        raise AnchorFailed(f"{what}, and what it says counts for nothing until its operator has explained that")
 
 
 def _split(url: str) -> SplitResult:

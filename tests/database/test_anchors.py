@@ -306,6 +306,10 @@ def test_the_list_of_anchors(db: blockdb.Database, tmp_path: Path, monkeypatch: 
         ("db/global_metadata/../x", None, "inside the database directory"),
         ("http://127.0.0.1:1", None, "needs its key"),
         ("http://127.0.0.1:1", "nonsense", "name"),
+        (tmp_path, None, "is no file"),
+        ("/dev/zero", None, "is no file"),
+        ("a\0b", None, "cannot be the path"),
+        ("\udcff", None, "cannot be the path"),
         ("gopher://127.0.0.1:1", str(Witness(_witness(tmp_path)).key), "no URL of a witness"),
     ):
         with pytest.raises(InvalidData, match=message):
@@ -359,6 +363,23 @@ def test_cosignatures_are_kept_and_failures_told(db: blockdb.Database, tmp_path:
     assert "no answer" in failed.failures[url]
 
 
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_witness_that_was_set_back_is_found_out(db: blockdb.Database, tmp_path: Path, shows: bool) -> None:
+    witness = trusting(db, tmp_path)
+    with served_here(witness, shows=shows) as url:
+        db.add_anchor(url, str(witness.key))
+        shutil.copytree(tmp_path / "witness", tmp_path / "older")
+        db.put(b"a", b"")
+        assert not db.publish().failures
+    db.remove_anchor(url)
+    with served_here(Witness(tmp_path / "older"), shows=shows) as url:
+        save_anchors(Door(), DatabaseFiles(tmp_path / "db"), [Anchor(url, str(witness.key))])
+        message = "it cosigned 2 records, and now knows of 1"
+        assert message in db.check_anchors()[0].what
+        db.put(b"b", b"")
+        assert message in db.publish().failures[url]
+
+
 def test_an_anchor_that_does_not_take_the_checkpoint_is_not_added(db: blockdb.Database, tmp_path: Path) -> None:
     witness = Witness(_witness(tmp_path))
     with served_here(witness) as url, pytest.raises(AnchorFailed, match=r"answers 404.*It was not added"):
@@ -394,7 +415,7 @@ def test_what_was_not_written_to_its_end_is_cut_off(life: Life, tmp_path: Path) 
         file = tmp_path / "anchor"
         save_anchors(Door(), DatabaseFiles(tmp_path / "db"), [Anchor(str(file))])
         start = len("\n".join(two).encode())
-        for stop in (*range(start, start + 3), *range(start + 3, len(whole), 29), len(whole) - 1):
+        for stop in (*range(start, start + 3), *range(start + 3, len(whole), 67), len(whole) - 1):
             file.write_bytes(whole[:stop])
             notes = kept(file)
             assert notes[:2] == two

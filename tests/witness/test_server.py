@@ -6,8 +6,10 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from random import Random
 from urllib.parse import urlsplit
 
 import pytest
@@ -76,7 +78,7 @@ def test_many_clients_with_two_histories_get_one(served: tuple[str, Path, Verifi
 
     def work(number: int) -> list[tuple[int, int]]:
         cosigned, log = [], histories[number % 2]
-        for size in range(number // 2 + 1, 40, 4):
+        for size in range(number // 2 + 1, 24, 4):
             try:
                 WitnessClient(url, key).submit(log.note(size), lambda old, size=size: log.proof(old, size))  # type: ignore[misc]
             except HistoryConflict:
@@ -153,6 +155,27 @@ def test_it_hangs_up_on_who_sends_no_request(served: tuple[str, Path, VerifierKe
             connection.sendall(words)
             while connection.recv(10_000):
                 pass
+
+
+@pytest.mark.torture
+def test_whatever_bytes_it_is_sent_it_goes_on(served: tuple[str, Path, VerifierKey]) -> None:
+    url, root, _ = served
+    log, chance = log_of(root, "example.org/log/noise"), Random(20)
+    request = b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    address = urlsplit(url)
+    for _ in range(300):
+        body = log.body(0, 5)
+        words = bytearray(request % len(body) + body)
+        for _ in range(chance.randrange(1, 6)):
+            at = chance.randrange(len(words))
+            words[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+        place = str(address.hostname), int(address.port or 0)
+        with socket.create_connection(place, timeout=30) as connection, suppress(ConnectionError):
+            connection.sendall(words)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(10_000):
+                pass
+    assert post(url, log.body(0, 6))[0] in (200, 409)
 
 
 def test_listening() -> None:

@@ -242,6 +242,29 @@ def test_of_two_histories_at_the_same_time_one_is_cosigned(root: Path) -> None:
     assert sorted(statuses) == [200, 409]
 
 
+class NotingDoor(Door):
+    """A disk that notes the order of what is asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def force(self, descriptor: Any) -> None:
+        self.asked.append("force")
+
+    def rename(self, old: Path, new: Path) -> None:
+        self.asked.append(f"rename to {new.parent.name}/{new.name}")
+        super().rename(old, new)
+
+    def force_directory(self, path: Path) -> None:
+        self.asked.append(f"force {path.name}")
+
+
+def test_the_state_is_on_the_disk_before_the_answer_leaves(root: Path) -> None:
+    door = NotingDoor()
+    assert opened(root, door).add(LOG.body(0, 3)).status == 200
+    assert door.asked == ["force", f"rename to checkpoints/{log_id(ORIGIN)}", "force checkpoints"]
+
+
 class BrokenDoor(Door):
     """A disk on which the states' directory cannot be forced."""
 
