@@ -42,8 +42,8 @@ from blockdb.types import Anchor, Problem, Publication, Report
 NO_JOURNAL: Final = "the database has no journal, so none of its checkpoints can be held against it"
 
 
-_publishing = Lock()
-"""One at a time: a file anchor's lock tells processes apart, not threads."""
+_one_at_a_time = Lock()
+"""Whoever changes or uses anchors: a file anchor's lock tells processes apart, not threads."""
 
 
 class AnchoringDatabase(ProvingDatabase):
@@ -66,31 +66,36 @@ class AnchoringDatabase(ProvingDatabase):
         HistoryConflict where it does not take that, and is not added.
         """
         self._check_writable()
-        anchor, anchors = checked(Anchor(str(where), key), self.path), self.anchors()
-        if any(anchor.where == other.where for other in anchors):
-            raise InvalidData(f"{anchor.where} is an anchor already.")
-        try:
-            publisher = _Publisher(self)
-            publisher.give(anchor, may_make=True)
-        except (AnchorFailed, HistoryConflict) as error:
-            kind = HistoryConflict if isinstance(error, HistoryConflict) else AnchorFailed
-            raise kind(f"{anchor.where}: {error}. It was not added.") from error
-        publisher.keep()
-        with guarded(f"writing {self._files.anchors}"):
-            save_anchors(self._door, self._files, (*anchors, anchor))
+        anchor = checked(Anchor(str(where), key), self.path)
+        with _one_at_a_time:
+            anchors = self.anchors()
+            if any(anchor.where == other.where for other in anchors):
+                raise InvalidData(f"{anchor.where} is an anchor already.")
+            try:
+                publisher = _Publisher(self)
+                publisher.give(anchor, may_make=True)
+            except (AnchorFailed, HistoryConflict) as error:
+                kind = HistoryConflict if isinstance(error, HistoryConflict) else AnchorFailed
+                raise kind(f"{anchor.where}: {error}. It was not added.") from error
+            publisher.keep()
+            self._save((*anchors, anchor))
         return anchor
 
     def remove_anchor(self, where: str | Path) -> Anchor:
         """Take an anchor off the list. What it keeps stays. Raises InvalidData where there is none, ReadOnly."""
         self._check_writable()
         names = {str(where), str(where).rstrip("/"), str(Path(where).expanduser().resolve())}
-        anchors = self.anchors()
-        found = next((anchor for anchor in anchors if anchor.where in names), None)
-        if found is None:
-            raise InvalidData(f"{where} is no anchor of this database; `blockdb anchor list` shows them.")
-        with guarded(f"writing {self._files.anchors}"):
-            save_anchors(self._door, self._files, [anchor for anchor in anchors if anchor != found])
+        with _one_at_a_time:
+            anchors = self.anchors()
+            found = next((anchor for anchor in anchors if anchor.where in names), None)
+            if found is None:
+                raise InvalidData(f"{where} is no anchor of this database; `blockdb anchor list` shows them.")
+            self._save([anchor for anchor in anchors if anchor != found])
         return found
+
+    def _save(self, anchors: Sequence[Anchor]) -> None:
+        with guarded(f"writing {self._files.anchors}"):
+            save_anchors(self._door, self._files, anchors)
 
     def publish(self) -> Publication:
         """Sign the checkpoint of the whole database and give it to every anchor, witnesses first.
@@ -100,7 +105,7 @@ class AnchoringDatabase(ProvingDatabase):
         anchors = self.anchors()
         if not anchors:
             return Publication(self.checkpoint(), {})
-        with _publishing:
+        with _one_at_a_time:
             publisher, failures = _Publisher(self), dict[str, str]()
             for anchor in sorted(anchors, key=is_witness, reverse=True):
                 try:

@@ -153,6 +153,19 @@ def test_a_proof_of_63_lines_is_read() -> None:
     assert Submission.parse(body).proof == (b"h" * 32,) * 63
 
 
+def test_the_request_of_the_specification() -> None:
+    """Its example, but for the signatures."""
+    proof = (
+        "PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=\njrJZDmY8Y7SyJE0MWLpLozkIVMSMZcD5kvuKxPC3swk=\n"
+        "5+pKlUdi2LeF/BcMHBn+Ku6yhPGNCswZZD1X/6QgPd8=\n/6WVhPs2CwSsb5rYBH5cjHV/wSmA79abXAwhXw3Kj/0=\n"
+    )
+    text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
+    body = f"old 20852014\n{proof}\n{SIGNER.sign(text)}".encode()
+    submission = Submission.parse(body)
+    assert (submission.old_size, submission.checkpoint.text) == (20852014, text)
+    assert encode_submission(submission.old_size, submission.proof, submission.note.encode()) == body
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_that_was_changed_on_the_way_is_cosigned(root: Path, data: Any) -> None:
