@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockdb.errors import (
+    AnchorFailed,
     AppendOnly,
     BlockDBError,
     BlockNotFound,
@@ -26,16 +27,34 @@ from blockdb.errors import (
     DatabaseLocked,
     DatabaseNotFound,
     DuplicateKey,
+    HistoryConflict,
     InvalidData,
     InvalidProof,
     KeyNotFound,
     ReadOnly,
+    Redacted,
     StorageError,
     UnsupportedFormat,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
-from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb.types import (
+    REDACTED,
+    Anchor,
+    AsOf,
+    Block,
+    GoodBlock,
+    Latency,
+    Problem,
+    Progress,
+    Publication,
+    Record,
+    Redaction,
+    Report,
+    ScrubStatistics,
+    Statistics,
+    TableStatistics,
+)
 
 if TYPE_CHECKING:
     from blockdb.database.database import Database
@@ -51,6 +70,9 @@ __all__ = [
     "MAX_BATCH_RECORDS",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
+    "REDACTED",
+    "Anchor",
+    "AnchorFailed",
     "AppendOnly",
     "AsOf",
     "Block",
@@ -63,18 +85,24 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateKey",
+    "GoodBlock",
+    "HistoryConflict",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
     "Latency",
     "Problem",
     "Progress",
+    "Publication",
     "RangeReceipt",
     "ReadOnly",
     "Receipt",
     "Record",
+    "Redacted",
+    "Redaction",
     "Report",
     "RunReceipt",
+    "ScrubStatistics",
     "Statistics",
     "StorageError",
     "TableStatistics",
@@ -96,7 +124,8 @@ def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.ope
 
     `settings` are the keys of `[database]` (see blockdb.config.DatabaseConfig): `memtable_size_limit` (bytes),
     `wal_sync_interval` (milliseconds; 0 forces each write to disk before it is acknowledged),
-    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation).
+    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation), `redactable`
+    (whether values can be erased, fixed at creation).
 
     One process at a time may write; with `read_only=True` any number attach beside it and see each new record.
     Raises DatabaseLocked, DatabaseNotFound, ConfigError, Corruption, StorageError, UnsupportedFormat.
@@ -112,14 +141,26 @@ def verify(
     path: str | Path,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    *,
+    first: bool = False,
+    checkpoints: Sequence[str | Path] = (),
+    keys: Sequence[str] = (),
+    hashes_only: bool = False,
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
 
-    Raises DatabaseNotFound; whatever else is wrong stands in the report.
+    `path` may also be that of a static export (C2SP tlog-tiles), or its http or https address. With `first` it ends
+    at the first bad block, and reads no more than it takes to find that. `checkpoints` are files of signed
+    checkpoints that were kept elsewhere: the history has to have them all. `keys` are verifier keys; then nobody
+    else may have signed. `hashes_only` is for an export without its records. Raises DatabaseNotFound, InvalidData for
+    what is no checkpoint or key, and StorageError where something cannot be read; whatever else is wrong stands in
+    the report.
     """
-    from blockdb.audit.auditor import audit
+    from blockdb.audit.door import audit_location
 
-    return audit(Path(path), progress, cancel)
+    return audit_location(
+        str(path), progress, cancel, first=first, checkpoints=checkpoints, keys=keys, hashes_only=hashes_only
+    )
 
 
 def repair(path: str | Path, progress: Callable[[Progress], None] | None = None) -> Repair:

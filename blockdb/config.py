@@ -15,6 +15,7 @@ __all__ = ["DatabaseConfig", "load"]
 
 DEFAULT_FILE: Final = Path("blockdb.toml")
 ENVIRONMENT_PREFIX: Final = "BLOCKDB_"
+_SWITCHES: Final = ("compression_enabled", "redactable")
 
 _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "cache_size_limit": (0, 64 * 1024**3),
@@ -22,6 +23,8 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "wal_sync_interval": (0, 3_600_000),
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
+    "scrub_rate_limit": (0, 64 * 1024**3),
+    "scrub_interval": (1, 31_536_000),
 }
 
 
@@ -42,7 +45,12 @@ class DatabaseConfig:
     """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
     compression_enabled: bool = False
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
-
+    redactable: bool = False
+    """Whether values can be erased one day (`redact`), all proofs intact. Fixed for a collection when it is created."""
+    scrub_rate_limit: int = 0
+    """Bytes a second that the background audit of an open database may read (up to 64 GiB); 0: there is none."""
+    scrub_interval: int = 600
+    """Seconds between the end of one background audit and the beginning of the next (1 to a year)."""
     key_file: str = ""
     """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
 
@@ -53,8 +61,9 @@ class DatabaseConfig:
         key_file: object = self.key_file
         if not isinstance(key_file, str) or "\0" in key_file:
             raise ConfigError("key_file: it should be the path of a file.")
-        if type(self.compression_enabled) is not bool:
-            raise ConfigError(f"compression_enabled: it should be true or false, not {self.compression_enabled!r}.")
+        for key in _SWITCHES:
+            if type(getattr(self, key)) is not bool:
+                raise ConfigError(f"{key}: it should be true or false, not {getattr(self, key)!r}.")
         for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)
             if type(value) is not int:
@@ -116,12 +125,12 @@ def _value(key: str, text: str) -> object:
     """What a text in the environment says for a key."""
     if key in ("data_dir", "key_file"):
         return text
-    if key == "compression_enabled" and text.lower() in ("true", "false"):
+    if key in _SWITCHES and text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        if key != "compression_enabled":
+        if key not in _SWITCHES:
             return int(text)
     except ValueError:
         pass
-    kind = "true or false" if key == "compression_enabled" else "a whole number"
+    kind = "true or false" if key in _SWITCHES else "a whole number"
     raise ConfigError(f"{ENVIRONMENT_PREFIX}{key.upper()}: it should be {kind}, not {text!r}.")

@@ -8,17 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from blockdb.format import batch, block, checked_toml, mark, nodes, packed, record, segment, table
+from blockdb.format import batch, block, checked_toml, mark, nodes, note_file, packed, record, segment, table
 from blockdb.format.block import GENESIS, BlockHeader
 from blockdb.format.frame import RECORD
 from blockdb.format.mark import Mark
 from blockdb.format.segment import SegmentHeader
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import node_hash
+from blockdb.ledger.note import Note
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from blockdb.types import REDACTED
 from tests.lsm.sources import DictChain
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +93,16 @@ def test_a_redactable_record(data: bytes) -> None:
     assert frame.leaf == data[4 : data.index(last_of_leaf) + len(last_of_leaf)]
 
 
+@decodes("redaction", "redacted")
+def test_a_redacted_record(data: bytes) -> None:
+    frame = record.decode(data, 0)
+    assert (frame.kind, frame.time_ms, frame.key) == (record.REDACTABLE, TIME_MS, KEY)
+    assert frame.value is REDACTED
+    assert frame.leaf == record.leaf_of(record.encode_redactable(TIME_MS, KEY, VALUE, bytes(range(16))))
+    assert len(data) == len(EXAMPLES["chain", "redactable"])
+    assert data[4:-24] == EXAMPLES["chain", "redactable"][4:-24]
+
+
 @decodes("chain", "batch")
 def test_a_batch(data: bytes) -> None:
     bodies = record.encode_many(TIME_MS, [b"a", b"b"], [b"1", b""])
@@ -159,6 +171,17 @@ def test_a_registry(data: bytes) -> None:
     values = {"kind": "registry", "format": 1, "collections": {"default": f"col_{UUID(bytes=COLLECTION)}"}}
     assert checked_toml.decode(data) == values
     assert checked_toml.encode(values) == data
+
+
+@decodes("note-file", "notes")
+def test_a_file_of_notes(data: bytes) -> None:
+    found = note_file.decode(data)
+    assert [note.partition("\n")[0] for note in found.notes] == ["one", "two"]
+    assert all(Note.parse(note).encode() == note for note in found.notes)
+    whole = b""
+    for note in found.notes:
+        whole += note_file.encode_next(note, len(whole))
+    assert whole == data[: found.good_bytes]
 
 
 def test_every_example_is_decoded() -> None:

@@ -65,7 +65,9 @@ ROOMS = [
     "machine",
     "process",
     "storage",
+    "tampering",
     "types",
+    "witness",
 ]
 BROKEN_WALLS = {
     "blockdb/format/broken.py": "import blockdb.ledger",
@@ -73,7 +75,9 @@ BROKEN_WALLS = {
     "blockdb/lsm/broken.py": "def late():\n    from time import monotonic",
     "blockdb/storage/broken.py": "import blockdb.audit",
     "blockdb/audit/broken.py": "import blockdb.lsm",
+    "blockdb/witness/broken.py": "import blockdb.database",
     "blockdb/database/broken.py": "import blockdb.commands",
+    "blockdb/tampering/broken.py": "import blockdb.commands",
     "blockdb/commands/broken.py": "import blockdb_tui",
     "blockdb/errors/broken.py": "import blockdb.config",
     "blockdb_tui/broken.py": "import blockdb_repl",

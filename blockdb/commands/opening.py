@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blockdb.errors import BlockDBError, ConfigError, DatabaseNotFound
+from blockdb.errors import BlockDBError, ConfigError, DatabaseLocked, DatabaseNotFound, StorageError
 
 from .command import Need
 from .failures import CannotOpen
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["Door", "configuration", "open_database"]
 
 
-def configuration(file: str | None, data_dir: str | None) -> DatabaseConfig:
+def configuration(file: str | None, data_dir: str | None, key_file: str | None = None) -> DatabaseConfig:
     """The settings: flags over environment over file over defaults. Raises `ConfigError`."""
     from blockdb import config
 
-    flags: Mapping[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
+    given = {"data_dir": data_dir, "key_file": key_file}
+    flags: Mapping[str, Any] = {key: value for key, value in given.items() if value is not None}
     return config.load(None if file is None else Path(file), flags=flags)
 
 
@@ -33,6 +34,8 @@ def open_database(config: DatabaseConfig, need: Need) -> Database:
 
     A command that only reads opens it read-only, so that it works beside a process that writes.
     """
+    if need is Need.PROVE:
+        return _open_to_prove(config)
     read_only = need in (Need.READ, Need.READ_OR_MAKE)
     try:
         try:
@@ -45,6 +48,16 @@ def open_database(config: DatabaseConfig, need: Need) -> Database:
         raise
     except (BlockDBError, OSError) as error:
         raise CannotOpen(str(error)) from error
+
+
+def _open_to_prove(config: DatabaseConfig) -> Database:
+    """What is proven may have to be signed and kept; beside a writer, or where nothing may be written, it is not."""
+    try:
+        return open_database(config, Need.WRITE)
+    except CannotOpen as error:
+        if not isinstance(error.__cause__, (DatabaseLocked, StorageError)):
+            raise
+    return open_database(config, Need.READ)
 
 
 def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> Database:

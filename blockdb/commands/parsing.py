@@ -46,6 +46,12 @@ GLOBAL_ARGUMENTS = (
         help="Database directory; else BLOCKDB_DATA_DIR, else the configuration file, else ./blockdb_data.",
     ),
     option(
+        "--key-file",
+        metavar="FILE",
+        completes=Completes.FILE,
+        help="Where the signing key is kept apart from the data; else BLOCKDB_KEY_FILE, else with the data.",
+    ),
+    option(
         "--config",
         metavar="FILE",
         completes=Completes.FILE,

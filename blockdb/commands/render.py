@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from blockdb.types import REDACTED
+
 from .display import human_bytes, human_count, human_time, printable
 from .output import Output
-from .results import Column, Facts, Nothing, Records, Result, Table, Value, Words
+from .results import Column, Document, Facts, Nothing, Records, Result, Table, Value, Words
 from .shapes import csv_line, encode_base64, json_text, record_json, record_lines
 
 __all__ = ["default_format", "render"]
@@ -32,6 +34,8 @@ def render(result: Result, output: Output, format: str | None = None) -> None:
     match result:
         case Words():
             _words(result, output, shape)
+        case Document():
+            _document(result, output, shape)
         case Value():
             _value(result, output, shape)
         case Records():
@@ -55,6 +59,16 @@ def _words(words: Words, output: Output, format: str) -> None:
         if words.more and output.on_terminal:
             output.note(words.more, "muted")
     for failure in words.failures:
+        output.error(failure)
+
+
+def _document(document: Document, output: Output, format: str) -> None:
+    if format in ("json", "jsonl"):
+        _json(output, document.data)
+    else:
+        shown = printable(document.text, keep_newlines=True) if output.on_terminal else document.text
+        output.data(shown.encode())
+    for failure in document.failures:
         output.error(failure)
 
 
@@ -118,7 +132,10 @@ def _csv_records(result: Records, output: Output) -> None:
 def _records_table(result: Records, output: Output) -> None:
     columns = [Column("key", "KEY", role="key"), Column("value", "VALUE")][: 1 if result.keys_only else 2]
     encode = encode_base64 if result.base64 else printable
-    rows = ([encode(cell) for cell in item if cell is not None] for item in result.items)
+    rows = (
+        ["(redacted)" if cell is REDACTED else encode(cell) for cell in item if cell is not None]
+        for item in result.items
+    )
     _write_table(columns, rows, output, result.more)
 
 

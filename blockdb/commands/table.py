@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, exporting, frontends, importing, records, upkeep
+from . import (
+    anchors,
+    audit,
+    chain,
+    exporting,
+    frontends,
+    importing,
+    keys,
+    proofs,
+    records,
+    redaction,
+    tamper_lab,
+    upkeep,
+    witness,
+)
 from .command import Command, Where
 from .failures import UsageError
 
@@ -13,9 +27,16 @@ __all__ = ["COMMANDS", "available", "find", "members", "names", "take"]
 COMMANDS: tuple[Command, ...] = (
     *records.COMMANDS,
     *chain.COMMANDS,
+    *proofs.COMMANDS,
+    *keys.COMMANDS,
+    *audit.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
+    *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *anchors.COMMANDS,
+    *witness.COMMANDS,
+    *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -47,6 +47,8 @@ def save_public_keys(door: Door, files: DatabaseFiles, public_keys: list[bytes])
 
 def load_signer(door: Door, files: DatabaseFiles) -> Signer:
     """The key that signs. Raises Corruption, or ConfigError where it is kept apart and was not named."""
+    if files.key_file is not None and not files.key_file.exists():
+        raise ConfigError(f"key_file: there is no key at {files.key_file}; name the file that has it.")
     if files.key_file is None and not files.signing_key.exists() and is_apart(door, files):
         raise ConfigError("key_file: the signing key is kept apart from the data; name its file (--key-file).")
     try:

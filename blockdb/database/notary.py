@@ -142,11 +142,20 @@ class Notary:
                 store.use_signer(new)
         return self.verifier_key
 
-    def journal(self) -> Journal | None:
-        """The journal; a writer makes it if there is none."""
+    def journal_prover(self) -> Prover | None:
+        """The prover of the journal, if there is one."""
+        journal = self.journal(make=False)
+        return None if journal is None else self._journal_prover(journal)
+
+    def provers(self) -> dict[str, Prover]:
+        """The provers of all collections, by the UUIDs that states name them by."""
+        return {str(UUID(bytes=self._reader.metadata.uuid)): self.prover}
+
+    def journal(self, make: bool = True) -> Journal | None:
+        """The journal; a writer makes it if there is none, unless `make` says no."""
         with self._opening:
             if self._journal is None:
-                self._journal = self._open_journal()
+                self._journal = self._open_journal(make and self._signer is not None)
             return self._journal
 
     def close(self) -> None:
@@ -159,12 +168,12 @@ class Notary:
         if self._journal is not None:
             self._journal.reader.disown()
 
-    def _open_journal(self) -> Journal | None:
+    def _open_journal(self, make: bool) -> Journal | None:
         door, files = self._door, self._files
         registry = load_registry(door, files.registry)
         collection_id = registry.get(JOURNAL_COLLECTION)
         if collection_id is None:
-            if self._signer is None:
+            if not make:
                 return None
             collection_id = creation.create_collection(door, files, registry, JOURNAL_COLLECTION, JOURNAL_BLOCK_RECORDS)
         return Journal(open_collection(door, files, collection_id, self._config, self._signer))

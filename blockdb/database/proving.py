@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from blockdb.database.notary import Notary
 from blockdb.database.ranges import range_of
+from blockdb.database.tiles import export_tiles
 from blockdb.errors import InvalidData
+from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.range_receipt import RangeReceipt
 from blockdb.ledger.receipt import Receipt, RunReceipt
 from blockdb.storage.attachment import Attachment
@@ -96,6 +99,27 @@ class ProvingDatabase:
         It holds for the origin that its name is, and for those below it: all collections and the journal.
         """
         return str(self._notary.verifier_key)
+
+    def earlier_keys(self) -> Iterator[str]:
+        """The notes by which each key handed over to the next, the newest first: signed by the old one."""
+        self._refreshed()
+        journal = self._notary.journal(make=False)
+        if journal is not None:
+            for _, event in journal.events("keys", newest_first=True):
+                yield event["note"]
+
+    def export_tiles(
+        self, directory: str | Path, *, entries: bool = True, progress: Callable[[int], None] | None = None
+    ) -> Checkpoint:
+        """Write the default collection as C2SP tiles, as of the checkpoint that is made for it. O(bytes).
+
+        An earlier export into the directory is continued. Without `entries` the tree alone is written. Raises
+        InvalidData for a record of more than 65,535 bytes, which tiles cannot hold, and for a directory that has
+        something else in it; StorageError.
+        """
+        reader = self._refreshed()
+        note = self._notary.prover.checkpoint()
+        return export_tiles(reader, note, Path(directory), entries, progress or (lambda _: None))
 
     def rotate_key(self) -> str:
         """Make a new signing key, and return it as `verifier_key` does. What was signed before stays good.

@@ -23,6 +23,7 @@ class ProvenRecord:
     """Its place in commit order; None in a receipt for a range, which proves where it stands among the keys."""
     key: bytes
     value: bytes
+    """`REDACTED` (see blockdb.types) where it was erased: what is proven then is that there was one."""
     time_ms: int
 
 

@@ -70,6 +70,20 @@ def redactable(path: Path) -> None:
         db.put(b"secret:4", b"")
 
 
+def redacted(path: Path) -> None:
+    """Records whose values were erased, a long and an empty one among them; and the journal that tells of it."""
+    vars(packed_format)["CHUNK_BYTES"] = 200
+    with blockdb.open(path, **SETTINGS, redactable=True, compression_enabled=True) as db:
+        db.put_many([(b"secret:%d" % number, b"value %d" % number) for number in range(5)])
+        db.put(b"long", bytes(range(256)) * 2)
+        db.put(b"empty", b"")
+        db.compact()
+        db.put_many([(b"later:%d" % number, b"value %d" % number) for number in range(4)])
+        for keys in ([b"secret:1", b"long"], [b"later:2"], [b"empty"]):
+            db.redact_many(keys, reason="asked for by the person", by="the keeper")
+        db.put(b"last", b"in the live chain file")
+
+
 def packed(path: Path) -> None:
     """Packed chain files of several chunks, with a batch over chunks, a block over files, and the replay point in one.
 
@@ -88,16 +102,38 @@ def packed(path: Path) -> None:
         db.put(b"last", b"in the chain file that is not packed")
 
 
+def proven(path: Path) -> None:
+    """A node file, checkpoints, a journal with states and a change of keys; `RECEIPTS` has what was proven then."""
+    with blockdb.open(path, **SETTINGS) as db:
+        db.put_many([(b"key:%03d" % number, b"v%d" % number) for number in range(259)])
+        db.flush()
+        old = db.verifier_key()
+        RECEIPTS["record"] = (old, db.prove(b"key:007").text)
+        RECEIPTS["run"] = (old, db.prove_run(250, 9).text)
+        RECEIPTS["range"] = (old, db.prove_range(prefix=b"key:00").text)
+        RECEIPTS["absent"] = (old, db.prove_absent(b"nothing").text)
+        db.checkpoint()
+        new = db.rotate_key()
+        db.put(b"signed with the new key", b"")
+        RECEIPTS["rotated"] = (new, db.prove(b"signed with the new key").text)
+        RECEIPTS["database"] = (new, db.checkpoint())
+
+
+RECEIPTS: dict[str, tuple[str, str]] = {}
+"""Verifier keys and receipts, and a checkpoint, by name; filled by `proven`."""
+
 DATABASES: dict[str, Callable[[Path], None]] = {
     "plain": plain,
     "killed": killed,
     "redactable": redactable,
     "packed": packed,
+    "redacted": redacted,
+    "proven": proven,
 }
 
 
 def collection_of(path: Path) -> CollectionFiles:
-    """The files of the one collection of a database."""
+    """The files of the one collection of a database that has no journal yet."""
     [root] = DatabaseFiles(path).collections.iterdir()
     return CollectionFiles(root)
 
@@ -111,6 +147,7 @@ def describe(db: blockdb.Database) -> dict[str, object]:
         "blocks": [{"hash": block.hash.hex(), "root": block.root.hex(), "count": block.count} for block in db.blocks()],
         "records": [
             {"key": record.key.hex(), "value": record.value.hex(), "time_ms": record.time_ms, "block": record.block}
+            | ({"redacted": True} if record.redacted else {})
             for record in db.records()
         ],
     }
@@ -126,6 +163,8 @@ def main(version: str, *names: str) -> None:
         DATABASES[name](directory / name)
         with blockdb.open(directory / name, read_only=True) as db:
             (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")
+        if RECEIPTS and name == "proven":
+            (directory / f"{name}.receipts").write_text(json.dumps(RECEIPTS, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,13 @@ import blockdb
 from tests.database.independent import check_ledger
 from tests.golden.make import SETTINGS, describe
 from tests.storage.doors import copy_of
+from tests.storage.redacting import answer, redactions_in
 
 HERE = Path(__file__).parent
 GOLDEN = sorted(path.with_suffix("") for path in HERE.glob("v*/*.json"))
+EVENTS = 3
+"""How many events there are in a journal, where there is one, each in a block of its own."""
+
 BLOCK = SETTINGS["blockchain_batch_size"]
 
 
@@ -24,7 +28,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[s
 
 
 def test_there_are_golden_databases_of_every_version() -> None:
-    names = ["v1/killed", "v1/packed", "v1/plain", "v1/redactable"]
+    names = [f"v1/{name}" for name in ("killed", "packed", "plain", "proven", "redactable", "redacted")]
     assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == names
 
 
@@ -33,7 +37,8 @@ def test_it_is_read(golden: tuple[Path, dict[str, Any]]) -> None:
     with blockdb.open(path, read_only=True) as db:
         assert describe(db) == expected
         for record in expected["records"]:
-            assert db.get(bytes.fromhex(record["key"])) == bytes.fromhex(record["value"])
+            expected_answer = blockdb.Redacted if record.get("redacted") else bytes.fromhex(record["value"])
+            assert answer(db.get, bytes.fromhex(record["key"])) == expected_answer
         assert list(db.keys()) == sorted(bytes.fromhex(record["key"]) for record in expected["records"])
 
 
@@ -41,7 +46,31 @@ def test_it_is_verified(golden: tuple[Path, dict[str, Any]]) -> None:
     path, expected = golden
     report = blockdb.verify(path)
     assert report.valid, report.problems
-    assert (report.records, report.blocks) == (len(expected["records"]), len(expected["blocks"]))
+    journaled = EVENTS * (len(list((path / "collections").iterdir())) - 1)
+    assert (report.records, report.blocks) == (
+        len(expected["records"]) + journaled,
+        len(expected["blocks"]) + journaled,
+    )
+
+
+def test_what_was_redacted_is_explained(tmp_path: Path) -> None:
+    with blockdb.open(copy_of(HERE / "v1" / "redacted", tmp_path / "db")) as db:
+        assert [[entry["sequence"] for entry in event["records"]] for event in redactions_in(db)] == [[1, 5], [9], [6]]
+        with pytest.raises(blockdb.Redacted, match=r"by the keeper \(asked for by the person\)"):
+            db.get(b"long")
+
+
+def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:
+    receipts: dict[str, tuple[str, str]] = json.loads((HERE / "v1" / "proven.receipts").read_text())
+    assert receipts.keys() == {"record", "run", "range", "absent", "rotated", "database"}
+    key, note = receipts.pop("database")
+    for name, (vkey, text) in receipts.items():
+        verified = blockdb.verify_receipt(text, vkey)
+        assert len(verified.records) == {"run": 9, "range": 10, "absent": 0}.get(name, 1)
+    with blockdb.open(copy_of(HERE / "v1" / "proven", tmp_path / "db"), read_only=True) as db:
+        assert (db.checkpoint(), db.verifier_key()) == (note, key)
+        assert db.prove(b"signed with the new key").text == receipts["rotated"][1]
+        assert (db.path / "collections" / db.stats().collection_id / "tree.nodes").stat().st_size == 64 + 32
 
 
 @pytest.mark.parametrize("name", ["killed", "packed", "plain"])
