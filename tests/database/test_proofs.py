@@ -261,3 +261,22 @@ def test_the_state_names_what_is_signed(tmp_path: Path) -> None:
         assert opened.root == stranger.leaf(journal_of(db)[0])
         assert db.checkpoint() == note, "nothing was written, so nothing is recorded"
         assert len(journal_of(db)) == 1
+
+
+def test_after_a_change_of_keys_all_is_signed_with_the_key_that_is_given_to_others(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        fill(db, 0, 10)
+        old, receipt, whole = db.verifier_key(), db.prove(item(3)[0]).text, db.checkpoint()
+        new = db.rotate_key()
+        assert new == db.verifier_key() != old
+        for text in (db.prove(item(3)[0]).text, db.prove_run(2, 3).text, db.prove_absent(b"x").text):
+            blockdb.verify_receipt(text, new)
+            with pytest.raises(blockdb.InvalidProof):
+                blockdb.verify_receipt(text, old)
+        assert blockdb.verify_receipt(receipt, old)
+        open_checkpoint(whole, [VerifierKey.parse(old)])
+        for collection in ("default", None):
+            open_checkpoint(db.checkpoint(collection), [VerifierKey.parse(new)])
+    with blockdb.open(tmp_path / "db") as db:
+        assert blockdb.verify_receipt(db.prove(item(3)[0]).text, new).size == 10
+    assert blockdb.verify(tmp_path / "db").valid
