@@ -61,7 +61,7 @@ def proofs_of(path: Path, originals: Originals) -> Found:
     return Found.HEALED
 
 
-QUICK = FORGED[::4]
+QUICK = FORGED[3:34:5]
 
 
 @pytest.mark.parametrize(

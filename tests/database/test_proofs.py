@@ -155,15 +155,16 @@ def check_ranges(db: blockdb.Database, bodies: list[bytes], key: stranger.Key) -
             db.prove_absent(keys[0])
 
 
+TORTURE_RECORDS = (1, 255, 256, 258, 513, 1000)
 SHAPES = ("memory", "flushed", "compacted", "packed", "reopened", "attached", "redactable")
 
 
 @pytest.mark.parametrize(
     ("shape", "records"),
     [
-        *(("memory", records) for records in (0, 1, 64, 255, 256)),
-        *((shape, 257) for shape in SHAPES),
-        *(pytest.param(shape, records, marks=pytest.mark.torture) for shape in SHAPES for records in (1, 513, 1000)),
+        *(("memory", records) for records in (0, 1, 64)),
+        *((shape, 257) for shape in ("packed", "attached")),
+        *(pytest.param(shape, records, marks=pytest.mark.torture) for shape in SHAPES for records in TORTURE_RECORDS),
     ],
 )
 def test_every_proof_is_that_of_the_documents(
