@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.planted import other_rooms, outside, pure_rooms, reading_room, redaction_room, storage_room
+from tests.planted import other_rooms, outside, proof_room, pure_rooms, reading_room, redaction_room, storage_room
 from tests.planted.planting import Bug
 
 COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
@@ -22,6 +22,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "tampering": other_rooms.TAMPERING,
     "config": other_rooms.CONFIG,
     "commands": other_rooms.COMMANDS,
+    "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
 }
