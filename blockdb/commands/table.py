@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from . import (
     anchors,
+    audit,
     chain,
     exporting,
     frontends,
@@ -28,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     *chain.COMMANDS,
     *proofs.COMMANDS,
     *keys.COMMANDS,
+    *audit.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *redaction.COMMANDS,
