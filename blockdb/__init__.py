@@ -146,21 +146,28 @@ def verify(
     checkpoints: Sequence[str | Path] = (),
     keys: Sequence[str] = (),
     hashes_only: bool = False,
+    anchors: Sequence[Anchor] = (),
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
 
     `path` may also be that of a static export (C2SP tlog-tiles), or its http or https address. With `first` it ends
     at the first bad block, and reads no more than it takes to find that. `checkpoints` are files of signed
     checkpoints that were kept elsewhere: the history has to have them all. `keys` are verifier keys; then nobody
-    else may have signed. `hashes_only` is for an export without its records. Raises DatabaseNotFound, InvalidData for
-    what is no checkpoint or key, and StorageError where something cannot be read; whatever else is wrong stands in
-    the report.
+    else may have signed. `hashes_only` is for an export without its records. A directory is then held against its
+    anchors, and further ones in `anchors`. Raises DatabaseNotFound, InvalidData for what is no checkpoint, key or
+    anchor, and StorageError where something cannot be read; whatever else is wrong stands in the report.
     """
     from blockdb.audit.door import audit_location
+    from blockdb.layout import DatabaseFiles
 
-    return audit_location(
+    report = audit_location(
         str(path), progress, cancel, first=first, checkpoints=checkpoints, keys=keys, hashes_only=hashes_only
     )
+    if report.cancelled or not (anchors or DatabaseFiles(Path(path)).anchors.exists()):
+        return report
+    from blockdb.database.outside import held_against_anchors
+
+    return held_against_anchors(report, Path(path), anchors)
 
 
 def repair(path: str | Path, progress: Callable[[Progress], None] | None = None) -> Repair:

@@ -137,7 +137,7 @@ class AnchoringDatabase(ProvingDatabase):
         except (Corruption, UnsupportedFormat, StorageError) as error:
             return (), (_problem(str(self._files.anchors.relative_to(self.path)), str(error)),)
 
-    def _with_anchors(self, report: Report, further: Iterable[Anchor]) -> Report:
+    def with_anchors(self, report: Report, further: Iterable[Anchor]) -> Report:
         """A report, with what the anchors contradict."""
         if report.cancelled:
             return report

@@ -52,7 +52,7 @@ def checked(anchor: Anchor, root: Path) -> Anchor:
     """The anchor as it is kept: the whole path of a file. Raises InvalidData for one that cannot be an anchor."""
     if is_witness(anchor):
         if anchor.key is None:
-            raise InvalidData(f"{anchor.where}: a witness needs its key, which `witness init` prints (--key VKEY).")
+            raise InvalidData(f"{anchor.where}: a witness needs its key, which `witness init` printed.")
         return Anchor(client_of(anchor).url, anchor.key)
     if anchor.key is not None:
         raise InvalidData(f"{anchor.where} is no URL, and only a witness has a key.")

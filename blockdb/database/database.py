@@ -308,7 +308,7 @@ class Database(AnchoringDatabase):
         ones in `anchors`: see `check_anchors`. O(all bytes). Raises InvalidData for what cannot be an anchor.
         """
         reader = self._refreshed()
-        return self._with_anchors(reader.check_memory(audit(self.path, progress, cancel)), anchors)
+        return self.with_anchors(reader.check_memory(audit(self.path, progress, cancel)), anchors)
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""
