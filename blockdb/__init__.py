@@ -40,12 +40,14 @@ from blockdb.types import (
     REDACTED,
     AsOf,
     Block,
+    GoodBlock,
     Latency,
     Problem,
     Progress,
     Record,
     Redaction,
     Report,
+    ScrubStatistics,
     Statistics,
     TableStatistics,
 )
@@ -77,6 +79,7 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateKey",
+    "GoodBlock",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
@@ -91,6 +94,7 @@ __all__ = [
     "Redaction",
     "Report",
     "RunReceipt",
+    "ScrubStatistics",
     "Statistics",
     "StorageError",
     "TableStatistics",
@@ -129,14 +133,26 @@ def verify(
     path: str | Path,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    *,
+    first: bool = False,
+    checkpoints: Sequence[str | Path] = (),
+    keys: Sequence[str] = (),
+    hashes_only: bool = False,
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
 
-    Raises DatabaseNotFound; whatever else is wrong stands in the report.
+    `path` may also be that of a static export (C2SP tlog-tiles), or its http or https address. With `first` it ends
+    at the first bad block, and reads no more than it takes to find that. `checkpoints` are files of signed
+    checkpoints that were kept elsewhere: the history has to have them all. `keys` are verifier keys; then nobody
+    else may have signed. `hashes_only` is for an export without its records. Raises DatabaseNotFound, InvalidData for
+    what is no checkpoint or key, and StorageError where something cannot be read; whatever else is wrong stands in
+    the report.
     """
-    from blockdb.audit.auditor import audit
+    from blockdb.audit.door import audit_location
 
-    return audit(Path(path), progress, cancel)
+    return audit_location(
+        str(path), progress, cancel, first=first, checkpoints=checkpoints, keys=keys, hashes_only=hashes_only
+    )
 
 
 def repair(path: str | Path, progress: Callable[[Progress], None] | None = None) -> Repair:

@@ -23,6 +23,8 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "wal_sync_interval": (0, 3_600_000),
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
+    "scrub_rate_limit": (0, 64 * 1024**3),
+    "scrub_interval": (1, 31_536_000),
 }
 
 
@@ -45,6 +47,10 @@ class DatabaseConfig:
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
     redactable: bool = False
     """Whether values can be erased one day (`redact`), all proofs intact. Fixed for a collection when it is created."""
+    scrub_rate_limit: int = 0
+    """Bytes a second that the background audit of an open database may read (up to 64 GiB); 0: there is none."""
+    scrub_interval: int = 600
+    """Seconds between the end of one background audit and the beginning of the next (1 to a year)."""
     key_file: str = ""
     """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
 

@@ -1,6 +1,7 @@
 """Which file is which: the names of everything in a database directory.
 
 LOCK                                    kernel lock of the writer, always empty
+scrub.toml                              what the scrubber did and found
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 global_metadata/collections.toml        the registry of collections
 collections/col_<uuid>/
@@ -66,6 +67,11 @@ class DatabaseFiles:
     def collections(self) -> Path:
         """The directory of the collections' directories."""
         return self.root / "collections"
+
+    @property
+    def scrub_state(self) -> Path:
+        """What the scrubber did and found."""
+        return self.root / "scrub.toml"
 
     @property
     def quarantine(self) -> Path:

@@ -11,12 +11,14 @@ __all__ = [
     "REDACTED",
     "AsOf",
     "Block",
+    "GoodBlock",
     "Latency",
     "Problem",
     "Progress",
     "Record",
     "Redaction",
     "Report",
+    "ScrubStatistics",
     "Statistics",
     "TableStatistics",
 ]
@@ -134,6 +136,10 @@ class Problem:
     sequence: int | None
     key: bytes | None
     what: str
+    expected: str | None = None
+    """What should be there, as text (hashes and signatures in hexadecimal): what the chain vouches for,"""
+    found: str | None = None
+    """and what is there, or what its bytes were recomputed to."""
 
     def __str__(self) -> str:
         places = [self.path if self.offset is None else f"{self.path} at byte {self.offset}"]
@@ -143,7 +149,24 @@ class Problem:
             places.append(f"record {self.sequence}")
         if self.key is not None:
             places.append(f"key {self.key!r}")
-        return f"{', '.join(places)}: {self.what}"
+        compared = f" (expected {self.expected}, found {self.found})" if self.expected and self.found else ""
+        return f"{', '.join(places)}: {self.what}{compared}"
+
+
+@dataclass(frozen=True, slots=True)
+class GoodBlock:
+    """The last block of a collection before anything that is wrong with its chain: up to there it can be trusted."""
+
+    collection: str
+    number: int
+    size: int
+    """How many records there are up to the end of this block."""
+    root: bytes
+    hash: bytes
+    time_ms: int
+    """When its last record was written."""
+    recomputed: bool
+    """Whether root and signature were held against the records, or seals alone were looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +179,12 @@ class Report:
     problems: tuple[Problem, ...]
     elapsed_ms: float
     cancelled: bool
+    last_good: tuple[GoodBlock, ...] = ()
+    """For each collection with a block that holds, the last one before the damage, or the last of all."""
+    read_bytes: int = 0
+    """How many bytes of chain and tables were looked at."""
+    notes: tuple[str, ...] = ()
+    """What else there is to say of how the audit came to its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +206,27 @@ class Latency:
     p95_us: float = 0.0
     p99_us: float = 0.0
     max_us: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubStatistics:
+    """The scrubber: what audits the directory in the background, and what it found."""
+
+    rate_limit: int = 0
+    """Bytes a second that it may read; 0 where there is none."""
+    running: bool = False
+    """Whether a pass is under way."""
+    passes: int = 0
+    """How many were finished, since the database was made."""
+    records_done: int = 0
+    records_total: int = 0
+    """How far the pass is, or what the last one went through."""
+    last_started_ms: int | None = None
+    last_finished_ms: int | None = None
+    problems: tuple[str, ...] = ()
+    """What was found wrong. It is kept until the database is opened anew and a pass finds nothing."""
+    failure: str | None = None
+    """Why the last pass did not come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +305,8 @@ class Statistics:
     """How often a table was asked for a key that its filter did not rule out, and had it."""
     filter_false_positives: int = 0
     """How often it did not have it."""
+
+    scrub: ScrubStatistics = ScrubStatistics()
 
     @property
     def write_amplification(self) -> float:

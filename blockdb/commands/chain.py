@@ -89,9 +89,10 @@ def _report(context: Context) -> Report:
 
 
 def problem_object(problem: Problem) -> dict[str, Any]:
-    """A problem as an object that JSON can hold."""
+    """A problem as JSON has it."""
     place = {"path": problem.path, "offset": problem.offset, "block": problem.block, "sequence": problem.sequence}
-    return {**place, **({} if problem.key is None else record_object(problem.key, None)), "what": problem.what}
+    compared = {"what": problem.what, "expected": problem.expected, "found": problem.found}
+    return {**place, **({} if problem.key is None else record_object(problem.key, None)), **compared}
 
 
 def blocks(context: Context, arguments: Namespace) -> Result:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, exporting, frontends, importing, keys, proofs, records, redaction, tamper_lab, upkeep
+from . import (
+    audit,
+    chain,
+    exporting,
+    frontends,
+    importing,
+    keys,
+    proofs,
+    records,
+    redaction,
+    tamper_lab,
+    upkeep,
+)
 from .command import Command, Where
 from .failures import UsageError
 
@@ -15,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     *chain.COMMANDS,
     *proofs.COMMANDS,
     *keys.COMMANDS,
+    *audit.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *redaction.COMMANDS,

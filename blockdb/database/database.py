@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from sys import byteorder
 from types import TracebackType
@@ -17,6 +18,7 @@ from blockdb.database.notary import Notary, open_collection
 from blockdb.database.proving import ProvingDatabase
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name, record_event
+from blockdb.database.scrubber import Scrubber, ScrubFile
 from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, Redacted, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
@@ -51,12 +53,17 @@ class Database(ProvingDatabase):
         self._door = door or Door()
         self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
         self._locks: list[int] = []
+        self._scrubber: Scrubber | None = None
+        self._scrubbed = ScrubFile(self._files.scrub_state)
         with guarded(f"opening {self.path}"):
             signer = None if read_only else self._take_over(create)
             self._reader = self._open_default(signer)
             self._store = self._reader if isinstance(self._reader, Store) else None
             self._notary = Notary(self._door, self._files, config, self._reader, signer)
             self._finish_redaction()
+        if config.scrub_rate_limit and not read_only:
+            scrub_state = self._files.scrub_state
+            self._scrubber = Scrubber(self.path, scrub_state, config.scrub_rate_limit, config.scrub_interval)
         _handles.add(self)
 
     def _open_default(self, signer: Signer | None) -> Store | Attachment:
@@ -285,7 +292,8 @@ class Database(ProvingDatabase):
 
     def stats(self) -> Statistics:
         """An immutable snapshot; cheap enough to be asked for ten times a second."""
-        return summarize(self._refreshed(), self._config, self.read_only)
+        found = summarize(self._refreshed(), self._config, self.read_only)
+        return replace(found, scrub=self._scrubbed.state() if self._scrubber is None else self._scrubber.state)
 
     def verify(
         self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
@@ -300,6 +308,9 @@ class Database(ProvingDatabase):
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""
+        scrubber, self._scrubber = self._scrubber, None
+        if scrubber is not None:
+            scrubber.close()
         with guarded(f"closing {self.path}"):
             try:
                 self._notary.close()
@@ -321,6 +332,7 @@ class Database(ProvingDatabase):
 
     def _disown(self) -> None:
         """In a forked child: the handle is the parent's, and two writers would tear the log apart."""
+        self._scrubber = None
         self._notary.disown()
         self._reader.disown()
         while self._locks:

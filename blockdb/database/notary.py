@@ -10,7 +10,7 @@ from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
 from blockdb.database.journal import JOURNAL_BLOCK_RECORDS, JOURNAL_COLLECTION, Journal
 from blockdb.database.prover import Prover
-from blockdb.errors import Corruption, InvalidData, KeyNotFound, ReadOnly, StorageError
+from blockdb.errors import ConfigError, Corruption, InvalidData, KeyNotFound, ReadOnly, StorageError
 from blockdb.format.record import key_of, leaf_of
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.keytree import KeyTree
@@ -181,7 +181,7 @@ class Notary:
             return self._signer.notes(origin)
         try:
             return keys.load_signer(self._door, self._files).notes(origin)
-        except (Corruption, StorageError, OSError) as error:
+        except (ConfigError, Corruption, StorageError, OSError) as error:
             what = "The last checkpoint does not cover this, and the signing key cannot be read here"
             raise ReadOnly(f"{what} ({error}); ask whoever writes the database.") from None
 

@@ -17,6 +17,8 @@ LIMITS = {
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
     "cache_size_limit": (0, 64 * 1024**3),
+    "scrub_rate_limit": (0, 64 * 1024**3),
+    "scrub_interval": (1, 31_536_000),
 }
 
 
@@ -38,6 +40,8 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "cache_size_limit": 64 * 1024 * 1024,
         "compression_enabled": False,
         "redactable": False,
+        "scrub_rate_limit": 0,
+        "scrub_interval": 600,
         "key_file": "",
     }
 
