@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from typing import Final, Protocol
@@ -92,19 +93,18 @@ class Web:
 
     def _read(self, path: str, limit: int) -> bytes:
         self._connection.request("GET", f"{self._path}/{path}", headers={"Accept-Encoding": "identity"})
-        response = self._connection.getresponse()
-        if response.status == 200:
-            data = _body(response, limit)
-            if len(data) > limit:
-                self._connection.close()
-            return _within(data, limit)
-        self._connection.close()
-        if response.status in (404, 410):
-            raise Missing(path)
-        where = f", which leads to {response.headers['Location']}" if "Location" in response.headers else ""
-        raise StorageError(
-            f"{self.name}/{path}: the server answers {response.status} {response.reason}{where}. Check the address."
-        )
+        with closing(self._connection.getresponse()) as response:
+            if response.status == 200:
+                data = _body(response, limit)
+                if len(data) > limit:
+                    self._connection.close()
+                return _within(data, limit)
+            self._connection.close()
+            if response.status in (404, 410):
+                raise Missing(path)
+            where = f", which leads to {response.headers['Location']}" if "Location" in response.headers else ""
+            answer = f"the server answers {response.status} {response.reason}{where}"
+        raise StorageError(f"{self.name}/{path}: {answer}. Check the address.")
 
 
 def _body(response: HTTPResponse, limit: int) -> bytes:

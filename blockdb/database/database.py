@@ -170,7 +170,7 @@ class Database(AnchoringDatabase):
 
     def _explained(self, error: Redacted) -> Redacted:
         """The error with what the journal says of it."""
-        return explained(self._notary.journal(), self._reader.metadata.id, error)
+        return explained(self._notary.journal, self._reader.metadata.id, error)
 
     def _record_event(self, event: Event) -> None:
         journal = self._notary.journal()

@@ -24,6 +24,7 @@ from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.merkle import Frontier, root_of
 from blockdb.ledger.note import NoteSigner, VerifierKey
 from blockdb.ledger.signature import Signer
+from blockdb.ledger.state import CollectionState, encode_state
 from tests.audit.forgery import Forger
 from tests.commands.conftest import Run, here, run
 from tests.fault.support import copy_of
@@ -508,6 +509,41 @@ def test_the_checkpoint_of_the_whole_database_is_one_of_its_journal(proven: tupl
         db.checkpoint()
     [problem] = blockdb.verify(tmp_path / "other", checkpoints=[tmp_path / "kept"]).problems
     assert "does not fit" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("state", "named"),
+    [
+        (CollectionState("default", 30, bytes(32)), "event 0 of the journal"),
+        (CollectionState("default", 43, bytes(32)), "event 0 of the journal"),
+        (CollectionState("default", 42, bytes(32), bytes(32)), "event 0 of the journal"),
+    ],
+)
+def test_a_state_in_the_journal_that_the_records_do_not_have_is_named(
+    forger: Forger, state: CollectionState, named: str
+) -> None:
+    """Though whoever wrote it had the key."""
+    with blockdb.open(forger.path) as db:
+        journal = db._notary.journal()
+        assert journal is not None
+        journal.append(encode_state({forger.files.root.name.removeprefix("col_"): state}))
+    [problem] = blockdb.verify(forger.path).problems
+    assert named in problem.what
+    assert (problem.sequence, problem.key) == (0, b"%020d" % 0)
+
+
+def test_a_root_over_the_keys_that_they_do_not_have_is_named(forger: Forger) -> None:
+    with blockdb.open(forger.path) as db:
+        db.prove_range(start=b"a", end=b"b")
+    assert blockdb.verify(forger.path).valid
+    with blockdb.open(forger.path) as db:
+        state = CollectionState("default", RECORDS, db.root_at(RECORDS, "default"), bytes(32))
+        journal = db._notary.journal()
+        assert journal is not None
+        journal.append(encode_state({forger.files.root.name.removeprefix("col_"): state}))
+    [problem] = blockdb.verify(forger.path).problems
+    assert "the keys of the first 42 records of default do not have the root it says" in problem.what
+    assert (problem.sequence, problem.found) == (1, bytes(32).hex())
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────
