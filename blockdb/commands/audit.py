@@ -119,9 +119,10 @@ COMMANDS = (
         ),
         details="Opens nothing: it reads the files, beside a writer too, and of a database that cannot be opened any "
         "more. Anchors are asked after that (see `anchor add`), for which it is opened to read. For each problem "
-        "it names file, byte, block, record and key, what was expected and what was found, on standard error; the exit code is 1 if there is one. The last good block is the last before "
-        "the damage whose signature and root hold. Damage in a chain file ends the audit of its collection: "
-        "of what follows nobody can say where it belongs. With --first, seals are looked at before records, a "
+        "it names file, byte, block, record and key, what was expected and what was found, on standard "
+        "error; the exit code is 1 if there is one. The last good block is the last before the damage whose signature "
+        "and root hold. Damage in a chain file ends the audit of its collection: of what follows nobody can "
+        "say where it belongs. With --first, seals are looked at before records, a "
         "thousandth of the data; with --checkpoint it is told between which two of them the history was "
         "rewritten. JSON has the fields valid, blocks, records, read_bytes, elapsed_ms, problems (path, "
         "offset, block, sequence, key, what, expected, found), last_good (collection, number, size, root, "
