@@ -41,7 +41,6 @@ from blockdb.types import Anchor, Problem, Publication, Report
 
 NO_JOURNAL: Final = "the database has no journal, so none of its checkpoints can be held against it"
 
-
 _one_at_a_time = Lock()
 """Whoever changes or uses anchors: a file anchor's lock tells processes apart, not threads."""
 
@@ -84,7 +83,7 @@ class AnchoringDatabase(ProvingDatabase):
     def remove_anchor(self, where: str | Path) -> Anchor:
         """Take an anchor off the list. What it keeps stays. Raises InvalidData where there is none, ReadOnly."""
         self._check_writable()
-        names = {str(where), str(where).rstrip("/"), str(Path(where).expanduser().resolve())}
+        names = {str(where), str(where).rstrip("/"), str(Path(where).expanduser().absolute())}
         with _one_at_a_time:
             anchors = self.anchors()
             found = next((anchor for anchor in anchors if anchor.where in names), None)
@@ -244,7 +243,8 @@ class _Inquiry:
         if note is None:
             raise AnchorFailed("it does not show what it has seen, and no checkpoint was signed yet to ask it about")
         checkpoint = Checkpoint.parse(Note.parse(note).text)
-        client.submit(note, self._proof_to(checkpoint.size), before)
+        if checkpoint.size <= self._trail.size:  # else there is nothing that could be proven
+            client.submit(note, self._proof_to(checkpoint.size), before)
         return checkpoint
 
     def _proof_to(self, size: int) -> Callable[[int], Sequence[bytes]]:

@@ -331,8 +331,9 @@ def test_the_list_of_anchors(db: blockdb.Database, tmp_path: Path, monkeypatch: 
     ):
         with pytest.raises(InvalidData, match=message):
             db.add_anchor(where, key)
-    with pytest.raises(InvalidData, match="anchor list"):
-        db.remove_anchor("anchor2")
+    for where in ("anchor2", "a\0b", "\udcff", ""):
+        with pytest.raises(InvalidData, match="anchor list"):
+            db.remove_anchor(where)
     with blockdb.open("db", read_only=True) as reader:
         assert reader.anchors() == (Anchor(str(tmp_path / "anchor")),)
         for change in (reader.add_anchor, reader.remove_anchor):
