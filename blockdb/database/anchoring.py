@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -14,6 +15,7 @@ from blockdb.database.anchors import (
     FileAnchor,
     checked,
     client_of,
+    file_path,
     is_witness,
     load_anchors,
     save_anchors,
@@ -83,7 +85,9 @@ class AnchoringDatabase(ProvingDatabase):
     def remove_anchor(self, where: str | Path) -> Anchor:
         """Take an anchor off the list. What it keeps stays. Raises InvalidData where there is none, ReadOnly."""
         self._check_writable()
-        names = {str(where), str(where).rstrip("/"), str(Path(where).expanduser().absolute())}
+        names = {str(where), str(where).rstrip("/")}
+        with suppress(InvalidData):
+            names.add(str(file_path(str(where))))
         with _one_at_a_time:
             anchors = self.anchors()
             found = next((anchor for anchor in anchors if anchor.where in names), None)
