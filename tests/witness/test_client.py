@@ -120,7 +120,7 @@ def test_a_slow_handshake_is_not_waited_for() -> None:
 
 
 def test_who_does_not_speak_tls_is_told() -> None:
-    with answering(answer(200, GOOD)) as url, pytest.raises(AnchorFailed, match="no answer: .*SSL"):
+    with answering(answer(200, GOOD)) as url, pytest.raises(AnchorFailed, match=r"no answer: .*SSL"):
         submit(url.replace("http:", "https:"))
 
 
