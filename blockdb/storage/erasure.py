@@ -43,16 +43,20 @@ def erase(
             path = packed_path
         elif door.inode(packed_path) is not None:  # a writer was killed between packing and removing what it packed
             _destroy(door, packed_path, [(0, bytes(door.size(packed_path)))])
-        old = path.with_name(path.name + OLD_SUFFIX)
         if rewrite(door, path, path.with_name(path.name + ".tmp"), offsets):
-            _keep_as(door, path, old)
+            _keep_as(door, path, _old(path))
             door.rename(path.with_name(path.name + ".tmp"), path)
         replaced(number)
-        if door.inode(old) is not None:
-            with door.map_read(old) as buffer:
-                pieces = _pieces(buffer, path, offsets)
-            _destroy(door, old, pieces)
-            door.force_directory(files.chain)
+        for form in (files.segment(number), packed_path):  # it may have been packed since a process was killed here
+            if door.inode(_old(form)) is not None:
+                with door.map_read(_old(form)) as buffer:
+                    pieces = _pieces(buffer, form, offsets)
+                _destroy(door, _old(form), pieces)
+        door.force_directory(files.chain)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(path.name + OLD_SUFFIX)
 
 
 def _keep_as(door: Door, path: Path, old: Path) -> None:

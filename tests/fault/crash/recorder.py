@@ -252,7 +252,7 @@ class RecordingDoor(StillDoor):
                 self._rename((Path(path), DIRECTORY))
 
 
-MADE_OF_OTHERS = {"overwrite", "replace", "write_all"}
+MADE_OF_OTHERS = {"force_file", "overwrite", "replace", "write_all"}
 CHANGES_NOTHING = {"boot_id", "close", "identity", "inode", "map_read", "names", "read", "size", "unlock"}
 
 
