@@ -54,6 +54,7 @@ class Prover:
         self._read_only = read_only
         self._signing = Lock()
         self._note: str | None = None
+        self._checked: tuple[str, Checkpoint] | None = None
         self.origin = origin
 
     def checkpoint(self) -> str:
@@ -143,6 +144,9 @@ class Prover:
         return self._opened(self._note)
 
     def _opened(self, note: str) -> Checkpoint:
+        """What a note of ours says. Its signature is checked once. Raises Corruption."""
+        if self._checked is not None and self._checked[0] == note:
+            return self._checked[1]
         path = str(self._reader.files.checkpoint)
         try:
             parsed = Note.parse(note)
@@ -152,6 +156,7 @@ class Prover:
             raise Corruption(path, None, str(error)) from None
         if checkpoint.origin != self.origin:
             raise Corruption(path, None, f"the checkpoint is of {checkpoint.origin}")
+        self._checked = note, checkpoint
         return checkpoint
 
     def _history(self) -> History:

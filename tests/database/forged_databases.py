@@ -119,11 +119,6 @@ def collection_named(path: Path, name: str) -> CollectionFiles:
 class DefaultForger(Forger):
     """Works on the collection of plain put and get."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.files = default_of(path)
-        self.chain = self.files.segment(0)
-
     def splice(self, start: int, stop: int, frames: bytes) -> None:
         """Put frames in the place of bytes of the chain."""
         content = self.chain.read_bytes()
@@ -370,14 +365,14 @@ def flip(at: int) -> Callable[[Originals, Path], object]:
     return change
 
 
-nodes(Found.HEALED, "edited", flip(-40))
-nodes(Found.HEALED, "edited in its first node", flip(70))
-nodes(Found.HEALED, "edited in its header", flip(20))
+nodes(Found.REPAIRED, "edited", flip(-40))
+nodes(Found.REPAIRED, "edited in its first node", flip(70))
+nodes(Found.REPAIRED, "edited in its header", flip(20))
 nodes(Found.HEALED, "removed", lambda _, file: file.unlink())
 nodes(Found.HEALED, "cut short", lambda _, file: file.write_bytes(file.read_bytes()[:-33]))
 nodes(Found.HEALED, "made longer", lambda _, file: file.write_bytes(file.read_bytes() + bytes(320)))
 nodes(
-    Found.HEALED,
+    Found.REPAIRED,
     "replaced by that of a fork",
     lambda o, file: shutil.copy(default_of(o.chunked("forked", edited=3)).nodes, file),
 )

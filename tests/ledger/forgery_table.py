@@ -27,8 +27,6 @@ ASIDE = """
 - **A value that was wrong when it was stored.** What is proven is what was written, not that it is true. Times are the
   database's own word; a witness's time is the witness's.
 - **A forged past that nobody has a checkpoint of.** See above.
-- **A state in the journal that is not that of the collection**, until somebody recomputes it, or holds it against a
-  receipt for a record.
 """
 
 

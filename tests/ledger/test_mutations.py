@@ -92,7 +92,9 @@ def is_true(kind: int, given: tuple[Any, ...], leaves: list[bytes]) -> bool:
         leaf, index, size, proof, _ = given
         return 0 <= index < size and leaf == leaves[index] and proof == stranger.path(index, leaves)
     if kind == 1:
-        old, _, old_root, root, proof = given
+        old, size, old_root, root, proof = given
+        if old == size:
+            return bool(old_root == root) and not proof
         roots = [reference.root(leaves[:old]), reference.root(leaves)]
         return [old_root, root] == roots and bool(proof == stranger.consistency(old, leaves))
     shown, first, _, proof = given
