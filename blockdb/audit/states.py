@@ -85,8 +85,12 @@ def _check_collection(claims: list[_Claim], journal: Audited, audited: Audited, 
         return []
     if last.state.records > MOST_KEYS:
         return [f"The root over the keys of {last.state.name} was not recomputed: there are too many."]
-    frames = list(islice(audited.records(), last.state.records))
-    root = KeyTree([frame.key for frame in frames], [sha256(frame.leaf).digest() for frame in frames]).root
+    keys: list[bytes] = []
+    leaves: list[bytes] = []
+    for frame in islice(audited.records(), last.state.records):
+        keys.append(frame.key)
+        leaves.append(sha256(frame.leaf).digest())
+    root = KeyTree(keys, leaves).root
     if root != last.state.keys_root:
         what = f"the keys of the first {last.state.records} records of {last.state.name} do not have the root it says"
         _tell(findings, journal, last.event, Mismatch(what, root.hex(), last.state.keys_root.hex()))
