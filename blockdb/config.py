@@ -45,14 +45,12 @@ class DatabaseConfig:
     """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
     compression_enabled: bool = False
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
-
+    redactable: bool = False
+    """Whether values can be erased one day (`redact`), all proofs intact. Fixed for a collection when it is created."""
     scrub_rate_limit: int = 0
     """Bytes a second that the background audit of an open database may read (up to 64 GiB); 0: there is none."""
     scrub_interval: int = 600
     """Seconds between the end of one background audit and the beginning of the next (1 to a year)."""
-
-    redactable: bool = False
-    """Whether values can be erased one day (`redact`), all proofs intact. Fixed for a collection when it is created."""
     key_file: str = ""
     """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
 

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import audit, chain, exporting, frontends, importing, keys, proofs, records, redaction, tamper_lab, upkeep
+from . import (
+    anchors,
+    audit,
+    chain,
+    exporting,
+    frontends,
+    importing,
+    keys,
+    proofs,
+    records,
+    redaction,
+    tamper_lab,
+    upkeep,
+    witness,
+)
 from .command import Command, Where
 from .failures import UsageError
 
@@ -20,6 +34,8 @@ COMMANDS: tuple[Command, ...] = (
     *exporting.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *anchors.COMMANDS,
+    *witness.COMMANDS,
     *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )

@@ -112,6 +112,23 @@ class Prover:
         self._check_sizes(history, 0, size)
         return self.trusted_root(history, size)
 
+    @property
+    def size(self) -> int:
+        """How many records there are."""
+        return self._reader.history().records_count
+
+    def last_note(self) -> str | None:
+        """The last checkpoint that was signed, as a note, if there is one. Raises Corruption."""
+        return None if self.last() is None else self._note
+
+    def keep(self, note: str) -> None:
+        """Keep the last checkpoint with the signatures that others added to it. Raises StorageError, Corruption."""
+        with self._signing, guarded("keeping the checkpoint"):
+            self._note = None
+            if self._opened(note) == self.last():  # else a newer one was signed meanwhile
+                self._door.replace(self._reader.files.checkpoint, note.encode())
+                self._note = note
+
     def last(self) -> Checkpoint | None:
         """The last checkpoint that was signed, if there is one. Raises Corruption."""
         if self._note is None or self._read_only:  # a writer may have signed another one meanwhile

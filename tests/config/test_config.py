@@ -39,9 +39,9 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "blockchain_batch_size": 1000,
         "cache_size_limit": 64 * 1024 * 1024,
         "compression_enabled": False,
+        "redactable": False,
         "scrub_rate_limit": 0,
         "scrub_interval": 600,
-        "redactable": False,
         "key_file": "",
     }
 

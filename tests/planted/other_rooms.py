@@ -247,8 +247,8 @@ DATABASE: Final[dict[str, Bug]] = {
     ),
     "memory-left-out": Bug(
         "blockdb/database/database.py",
-        "return reader.check_memory(audit(self.path, progress, cancel))",
-        "return audit(self.path, progress, cancel)",
+        "reader.check_memory(audit(self.path, progress, cancel))",
+        "audit(self.path, progress, cancel)",
         ("tests/storage/test_recovery.py::test_without_a_good_mark_it_opens_and_says_so",),
         "Verification leaves out what is in memory.",
     ),
