@@ -79,6 +79,7 @@ class CollectionAudit:
         self._whole: Whole | None = None
         self._exact: ChainAudit | None = None
         self._good_seal: Placed | None = None
+        self._rewritten = False
         self.notes: list[str] = []
         self.audited: Audited | None = None
         """What others may be held against: a chain in which nothing is wrong."""
@@ -97,9 +98,9 @@ class CollectionAudit:
     def last_good(self) -> GoodBlock | None:
         """The last block before anything in the chain that is wrong."""
         whole = self._whole
-        if whole is None:
+        if whole is None or self._rewritten:
             seal = self._good_seal
-            return None if seal is None else good_block(self._id, seal, recomputed=False)
+            return None if seal is None else good_block(self._id, seal, recomputed=whole is not None)
         place = self._exact.last_good if self._exact is not None else None
         if place is None:
             place = next(reversed(whole.seals), 0)
@@ -161,6 +162,7 @@ class CollectionAudit:
             self._findings.add(paths[number], what, offset=offset, block=block, expected=expected, found=found)
             self.notes.append("The seals alone were looked at; no record before that was recomputed.")
         elif unfit is not None:
+            self._rewritten = True
             good = [placed for placed in good if placed.size <= unfit.size_before]
             place = next((placed.place for placed in seals.good if placed.size > unfit.size_before), 0)
             path, block = paths[place >> OFFSET_BITS] if place else paths[-1], len(good)

@@ -200,6 +200,20 @@ AUDIT: Final[dict[str, Bug]] = {
         (f"{NAMED}::test_checkpoints_tell_between_which_of_them_the_history_was_rewritten",),
         "One checkpoint that fits is taken for all of them.",
     ),
+    "export-entry": Bug(
+        "blockdb/audit/export.py",
+        "if leaf != told:",
+        "if not leaf:",
+        ("tests/audit/test_export.py::test_an_entry_that_was_changed_is_named",),
+        "The entries of an export are not held against its tiles.",
+    ),
+    "scrubber-rate": Bug(
+        "blockdb/audit/scrub.py",
+        "self.wait(self._due - now)",
+        "pass",
+        ("tests/database/test_scrubber.py::test_it_keeps_to_its_rate",),
+        "The scrubber reads as fast as it can.",
+    ),
     "twice-before-damage": Bug(
         "blockdb/audit/collection.py",
         "bulk.check_distinct(exact.reached)",
