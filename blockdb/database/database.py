@@ -88,7 +88,9 @@ class Database(AnchoringDatabase):
                 self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
                 creation.create(self._door, self._files, self._config)
-            return keys.load_own_signer(self._door, self._files)
+            signer = keys.load_own_signer(self._door, self._files)
+            keys.put_last(self._door, self._files, signer)
+            return signer
         except BaseException:
             self._unlock()
             raise

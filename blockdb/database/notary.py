@@ -189,7 +189,7 @@ class Notary:
         if self._signer is not None:
             return self._signer.notes(origin)
         try:
-            return keys.load_signer(self._door, self._files).notes(origin)
+            return keys.load_own_signer(self._door, self._files).notes(origin)
         except (ConfigError, Corruption, StorageError, OSError) as error:
             what = "The last checkpoint does not cover this, and the signing key cannot be read here"
             raise ReadOnly(f"{what} ({error}); ask whoever writes the database.") from None
