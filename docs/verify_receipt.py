@@ -15,7 +15,7 @@ HASH = f"{CHAR}{{42}}[AEIMQUYcgkosw048]="  # base64 of 32 bytes; only these char
 WORD = f"(?:{CHAR}{{4}})*(?:{CHAR}{{4}}|{CHAR}{{2}}[AEIMQUYcgkosw048]=|{CHAR}[AQgw]==)"  # of any; RFC 4648 §4, §3.5
 HASHES, RECORDS = f"((?:{HASH}\n)*)", f"((?:record {WORD}\n)*)"
 CHECKPOINT = f"(([^\\s+]+)\n{NUMBER}\n({HASH})\n)\n((?:— [^\\s+]+ {WORD}\n)+)"  # c2sp.org/tlog-checkpoint, /signed-note
-RECORD = f"c2sp.org/tlog-proof@v1\n(extra {WORD}\n)index {NUMBER}\n{HASHES}"  # c2sp.org/tlog-proof
+RECORD = f"c2sp[.]org/tlog-proof@v1\n(extra {WORD}\n)index {NUMBER}\n{HASHES}"  # c2sp.org/tlog-proof
 RUN = f"blockdb/run-proof@v1\nindex {NUMBER}\n{RECORDS}{HASHES}"
 RANGE = f"""blockdb/range-proof@v1\n(?:start ({WORD})\n)?(?:end ({WORD})\n)?index {NUMBER}
 (?:before ({WORD} {HASH})\n)?{RECORDS}(?:after ({WORD} {HASH})\n)?{HASHES}collection ([0-9a-f-]+)

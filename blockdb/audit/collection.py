@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,7 @@ from blockdb.audit.files import map_file, map_segment, read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.history import Trusted, first_unfit
 from blockdb.audit.seals import Placed, SealAudit
-from blockdb.audit.states import Stated, check_states
+from blockdb.audit.states import Audited
 from blockdb.audit.stretch import Chain, Whole
 from blockdb.audit.tables import TableAudit, open_table, seal_places
 from blockdb.audit.watch import Watch
@@ -50,8 +50,6 @@ class Options:
     """States of the past that are known from elsewhere; those of a collection fit it or it was rewritten."""
     public_keys: tuple[bytes, ...] = ()
     """Who may have signed the blocks, where that is known from elsewhere; else the database says it."""
-    stated: tuple[Stated, ...] = ()
-    """What the journal says of a collection."""
     processes: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_PROCESSES))
 
 
@@ -63,7 +61,7 @@ class CollectionAudit:
         name: str,
         collection_id: str,
         files: CollectionFiles,
-        public_keys: dict[bytes, bytes],
+        public_keys: Callable[[], dict[bytes, bytes]],
         findings: Findings,
         watch: Watch,
         options: Options,
@@ -72,7 +70,8 @@ class CollectionAudit:
         self._id = collection_id
         self._collection = UUID(collection_id.removeprefix("col_")).bytes
         self._files = files
-        self._public_keys = public_keys
+        self._read_keys = public_keys
+        self._public_keys: dict[bytes, bytes] = {}
         self._findings = findings
         self._watch = watch
         self._options = options
@@ -80,7 +79,10 @@ class CollectionAudit:
         self._whole: Whole | None = None
         self._exact: ChainAudit | None = None
         self._good_seal: Placed | None = None
+        self._rewritten = False
         self.notes: list[str] = []
+        self.audited: Audited | None = None
+        """What others may be held against: a chain in which nothing is wrong."""
 
     @property
     def records(self) -> int:
@@ -96,9 +98,9 @@ class CollectionAudit:
     def last_good(self) -> GoodBlock | None:
         """The last block before anything in the chain that is wrong."""
         whole = self._whole
-        if whole is None:
+        if whole is None or self._rewritten:
             seal = self._good_seal
-            return None if seal is None else good_block(self._id, seal, recomputed=False)
+            return None if seal is None else good_block(self._id, seal, recomputed=whole is not None)
         place = self._exact.last_good if self._exact is not None else None
         if place is None:
             place = next(reversed(whole.seals), 0)
@@ -123,6 +125,7 @@ class CollectionAudit:
         mark, segments = self._mark(), self._segments()
         if segments is None:
             return
+        self._public_keys = self._read_keys()  # now: a writer may have changed its key
         self._watch.total += (manifest or {}).get("flushed_sequence", 0)
         watched = (manifest or {"replay": {"sequence": 0}})["replay"]["sequence"]
         end, forced = self._end(mark, segments), self._forced(mark, manifest)
@@ -132,7 +135,7 @@ class CollectionAudit:
             self._check_manifest(manifest, tables)
             if self._whole is not None and self._exact is not None and self._exact.last_good is None:
                 derived.check(self._whole, end, manifest["flushed_sequence"])
-                check_states(self._whole, end, self._options.stated, findings)
+                self.audited = Audited(files.chain, self._whole, end)
 
     def _is_enough(self) -> bool:
         return self._options.first and len(self._findings.problems) > self._found_before
@@ -145,6 +148,7 @@ class CollectionAudit:
         del self._findings.problems[self._found_before :]  # they are told when the rest is looked at
         if segments is None:
             return
+        self._public_keys = self._read_keys()
         chain, paths = self._chain_of(segments), [path for path, _ in segments]
         seals = SealAudit(chain, self._seal_places(), end)
         states = sorted(self._options.trusted, key=lambda state: state.size)
@@ -158,6 +162,7 @@ class CollectionAudit:
             self._findings.add(paths[number], what, offset=offset, block=block, expected=expected, found=found)
             self.notes.append("The seals alone were looked at; no record before that was recomputed.")
         elif unfit is not None:
+            self._rewritten = True
             good = [placed for placed in good if placed.size <= unfit.size_before]
             place = next((placed.place for placed in seals.good if placed.size > unfit.size_before), 0)
             path, block = paths[place >> OFFSET_BITS] if place else paths[-1], len(good)

@@ -1,114 +1,107 @@
-"""Auditing the journal's meaning: the states that it tells of are held against the collections' chains.
-
-A state says how many records a collection had, under which root, and sometimes under which root over its keys. Whoever
-rewrites, cuts or rolls back a collection alone leaves states that do not fit, as does whoever states what is not so.
-"""
+"""Auditing the states in a journal: what it says of the other collections has to be what their records come to."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from itertools import islice
+from pathlib import Path
+from typing import Final
+from uuid import UUID
 
-from blockdb.audit.files import map_segment
 from blockdb.audit.findings import Findings
-from blockdb.audit.history import root_at
+from blockdb.audit.history import Trusted, first_unfit
+from blockdb.audit.mismatch import Mismatch
 from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.stretch import Whole
-from blockdb.format import segment
-from blockdb.format.record import RecordFrame, key_of, leaf_of
-from blockdb.format.walk import DamagedChain, bodies, walk
-from blockdb.layout import CollectionFiles, segment_numbers
+from blockdb.format.record import RecordFrame
 from blockdb.ledger.keytree import KeyTree
 from blockdb.ledger.state import STATE, BadState, CollectionState, decode_event, decode_state
 
+MOST_KEYS: Final = 5_000_000
+"""The root over the keys takes some 250 bytes of memory for each: with more keys it is not recomputed."""
 
-class Stated(NamedTuple):
-    """What the journal says of a collection: in which of its records, and where that stands."""
+
+@dataclass(frozen=True)
+class Audited:
+    """A collection in whose chain nothing is wrong."""
+
+    root: Path
+    whole: Whole
+    end: int | None
+
+    def past(self) -> SealAudit:
+        """Its states of the past."""
+        known = [Placed(place, self.whole.chain.seal_at(place)) for place in self.whole.seals]
+        return SealAudit(self.whole.chain, (), self.end, known)
+
+    def records(self) -> Iterator[RecordFrame]:
+        """All of its records, in commit order."""
+        return self.past().records()
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What one record of the journal says of a collection."""
 
     event: int
-    files: CollectionFiles
-    segment: int
-    offset: int
     state: CollectionState
 
 
-def states_in(journal: CollectionFiles, findings: Findings) -> Mapping[str, Sequence[Stated]]:
-    """The states in a journal, by the UUID of their collection. What is no event is named; damage is elsewhere."""
-    found: dict[str, list[Stated]] = defaultdict(list)
-    aside, event = Findings(findings.root), 0
-    names = [path.name for path in journal.chain.iterdir()] if journal.chain.is_dir() else []
-    for number in segment_numbers(names):
-        mapped = map_segment(journal, number, aside)
-        try:
-            for offset, _, frame in walk(mapped[1], segment.HEADER_BYTES, len(mapped[1])) if mapped else ():
-                if isinstance(frame, RecordFrame):
-                    for uuid, state in _states(frame, journal, number, offset, findings).items():
-                        found[uuid].append(Stated(event, journal, number, offset, state))
-                    event += 1
-        except DamagedChain:
-            break
-    return found
+def check_states(journal: Audited, collections: Mapping[str, Audited], findings: Findings) -> list[str]:
+    """Hold every state in the journal against the collections, by UUID. Notes are returned.
 
-
-def _states(
-    frame: RecordFrame, journal: CollectionFiles, number: int, offset: int, findings: Findings
-) -> Mapping[str, CollectionState]:
-    try:
-        event = decode_event(frame.value)
-        return decode_state(event) if event["event"] == STATE else {}
-    except BadState as error:
-        findings.add(journal.segment(number), str(error), offset=offset, key=frame.key)
-        return {}
-
-
-def check_states(whole: Whole, end: int | None, states: Sequence[Stated], findings: Findings) -> None:
-    """Hold states against a chain in which nothing is wrong.
-
-    O(records in a block) for each; the keys of the last state that commits to them, O(n log n).
+    O(states · records in a block), and O(n log n) for the last state of each collection that commits to its keys.
+    The journal has to be read before the collections, beside a writer.
     """
-    sizes, places = list(whole.seals.values()), list(whole.seals)
-    roots: dict[int, bytes | None] = {}
-    for stated in states:
-        size = stated.state.records
-        if size not in roots:
-            at = min(bisect_left(sizes, size), len(places) - 1)
-            known = [Placed(places[at], whole.chain.seal_at(places[at]))] if places else []
-            roots[size] = root_at(SealAudit(whole.chain, (), end, known), size)
-        root = roots[size]
-        if root != stated.state.root:
-            found = f"{whole.records} records" if root is None else f"root {root.hex()}"
-            _add(findings, stated, "root", found, stated.state.root)
-    with_keys = [stated for stated in states if stated.state.keys_root is not None]
-    if with_keys and roots[with_keys[-1].state.records] is not None:
-        _check_keys(whole, with_keys[-1], findings)
+    claims: dict[str, list[_Claim]] = {}
+    for number, frame in enumerate(journal.records()):
+        try:
+            event = decode_event(frame.value)
+            states = decode_state(event) if event["event"] == STATE else {}
+        except BadState as error:
+            findings.add(journal.root, str(error), sequence=number, key=frame.key)
+            continue
+        for uuid, state in states.items():
+            claims.setdefault(uuid, []).append(_Claim(number, state))
+    notes: list[str] = []
+    for uuid, found in claims.items():
+        if uuid in collections:
+            notes += _check_collection(found, journal, collections[uuid], findings)
+    return notes
 
 
-def _check_keys(whole: Whole, stated: Stated, findings: Findings) -> None:
-    expected, records = stated.state.keys_root, _bodies(whole, stated.state.records)
-    leaves = [sha256(leaf_of(body)).digest() for body in records]
-    root = KeyTree(list(map(key_of, records)), leaves).root
-    if expected is not None and root != expected:
-        _add(findings, stated, "root over the keys", f"root over the keys {root.hex()}", expected)
+def _check_collection(claims: list[_Claim], journal: Audited, audited: Audited, findings: Findings) -> list[str]:
+    past = audited.past()
+    for claim in claims:
+        trusted = Trusted(f"event {claim.event} of the journal", "", claim.state.records, claim.state.root)
+        unfit = first_unfit(past, [trusted])
+        if unfit is not None:
+            _tell(findings, journal, claim.event, Mismatch(unfit.what, unfit.expected, unfit.found))
+            return []
+    last = next((claim for claim in reversed(claims) if claim.state.keys_root is not None), None)
+    if last is None or last.state.keys_root is None:
+        return []
+    if last.state.records > MOST_KEYS:
+        return [f"The root over the keys of {last.state.name} was not recomputed: there are too many."]
+    keys: list[bytes] = []
+    leaves: list[bytes] = []
+    for frame in islice(audited.records(), last.state.records):
+        keys.append(frame.key)
+        leaves.append(sha256(frame.leaf).digest())
+    root = KeyTree(keys, leaves).root
+    if root != last.state.keys_root:
+        what = f"the keys of the first {last.state.records} records of {last.state.name} do not have the root it says"
+        _tell(findings, journal, last.event, Mismatch(what, root.hex(), last.state.keys_root.hex()))
+    return []
 
 
-def _bodies(whole: Whole, count: int) -> list[bytes]:
-    found: list[bytes] = []
-    for buffer in whole.chain.segments:
-        found += bodies(buffer, segment.HEADER_BYTES, len(buffer), count - len(found))[0]
-    return found
+def _tell(findings: Findings, journal: Audited, event: int, wrong: Mismatch) -> None:
+    key = b"%020d" % event
+    findings.add(journal.root, wrong.what, sequence=event, key=key, expected=wrong.expected, found=wrong.found)
 
 
-def _add(findings: Findings, stated: Stated, what: str, found: str, expected: bytes) -> None:
-    name = stated.state.name
-    findings.add(
-        stated.files.segment(stated.segment),
-        f"the journal says of {stated.state.records} records of {name!r} what is not so of the collection's {what}: "
-        "one of the two was rewritten, cut or rolled back",
-        offset=stated.offset,
-        sequence=stated.event,
-        expected=f"{what} {expected.hex()}",
-        found=found,
-    )
+def uuid_of(collection_id: str) -> str:
+    """The UUID of a collection, as states have it."""
+    return str(UUID(collection_id.removeprefix("col_")))

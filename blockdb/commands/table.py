@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    anchors,
     audit,
     chain,
     exporting,
@@ -16,6 +17,7 @@ from . import (
     redaction,
     tamper_lab,
     upkeep,
+    witness,
 )
 from .command import Command, Where
 from .failures import UsageError
@@ -32,6 +34,8 @@ COMMANDS: tuple[Command, ...] = (
     *exporting.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *anchors.COMMANDS,
+    *witness.COMMANDS,
     *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )

@@ -14,8 +14,8 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
+from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.notary import Notary, open_collection
-from blockdb.database.proving import ProvingDatabase
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name, record_event
 from blockdb.database.scrubber import Scrubber, ScrubFile
@@ -29,12 +29,12 @@ from blockdb.storage.metadata import load_registry
 from blockdb.storage.redaction import Event
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import AsOf, Block, Progress, Record, Redaction, Report, Statistics
+from blockdb.types import Anchor, AsOf, Block, Progress, Record, Redaction, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database(ProvingDatabase):
+class Database(AnchoringDatabase):
     """An open database. Safe for threads; a context manager that closes itself.
 
     Every method raises DatabaseClosed after `close`, and Corruption where what it would have to serve is not what
@@ -296,15 +296,19 @@ class Database(ProvingDatabase):
         return replace(found, scrub=self._scrubbed.state() if self._scrubber is None else self._scrubber.state)
 
     def verify(
-        self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+        anchors: Iterable[Anchor] = (),
     ) -> Report:
         """Recompute every hash, check every signature, and hold tables, metadata and memory against the chain.
 
         Goes on beside readers and writers and covers what was stored when it began. `progress` is called every few
-        thousand records, and `cancel` asked as often. O(all bytes).
+        thousand records, and `cancel` asked as often. Then the database is held against its anchors and the further
+        ones in `anchors`: see `check_anchors`. O(all bytes). Raises InvalidData for what cannot be an anchor.
         """
         reader = self._refreshed()
-        return reader.check_memory(audit(self.path, progress, cancel))
+        return self.with_anchors(reader.check_memory(audit(self.path, progress, cancel)), anchors)
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""

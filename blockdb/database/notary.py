@@ -142,6 +142,15 @@ class Notary:
                 store.use_signer(new)
         return self.verifier_key
 
+    def journal_prover(self) -> Prover | None:
+        """The prover of the journal, if there is one."""
+        journal = self.journal(make=False)
+        return None if journal is None else self._journal_prover(journal)
+
+    def provers(self) -> dict[str, Prover]:
+        """The provers of all collections, by the UUIDs that states name them by."""
+        return {str(UUID(bytes=self._reader.metadata.uuid)): self.prover}
+
     def journal(self, make: bool = True) -> Journal | None:
         """The journal; a writer makes it if there is none, unless `make` says no."""
         with self._opening:

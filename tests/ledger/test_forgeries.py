@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import blockdb
-from tests.ledger import forged_ranges  # noqa: F401 - enters its forgeries into the table
-from tests.ledger.forgeries import FORGERIES, Forgery, Found, World, world
+from blockdb.ledger.note import BadNote
+from blockdb.ledger.proof import BadProof
+from tests.database.forged_databases import FORGED
+from tests.ledger.forged_histories import STORIES, Story, Witness, honest
+from tests.ledger.forgeries import FORGERIES, Forgery, Found, World, bodies, world
+from tests.ledger.forgery_table import page
 from tests.ledger.script import script
+
+ROOT = Path(__file__).parents[2]
 
 
 def keys_for(forgery: Forgery) -> list[str]:
@@ -65,3 +72,25 @@ def test_a_key_of_one_collection_speaks_for_no_other() -> None:
         check(other, narrow)
         with pytest.raises(ValueError if check != blockdb.verify_receipt else blockdb.InvalidProof):
             check(w.record(), narrow)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_a_witness_takes_no_other_history(story: Story) -> None:
+    w = world()
+    witness = Witness(w.key.vkey, w.note_of(bodies(story.seen)))
+    before = witness.seen
+    with pytest.raises((BadProof, BadNote)):
+        witness.add(*story.tell(w))
+    assert witness.seen == before
+    for size in range(story.seen, 12):
+        witness.add(*honest(w, witness.seen.size, size))
+    assert witness.seen.size == 11
+
+
+def test_the_page_of_forgeries_is_current() -> None:
+    assert (ROOT / "docs" / "FORGERIES.md").read_text() == page(), "python -m tests.ledger.forgery_table prints it"
+
+
+def test_there_are_enough_of_them_and_no_name_is_used_twice() -> None:
+    names = [one.name for one in (*FORGERIES, *FORGED, *STORIES)]
+    assert len(set(names)) == len(names) >= 40
