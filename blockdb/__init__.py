@@ -27,6 +27,7 @@ from blockdb.errors import (
     DatabaseNotFound,
     DuplicateKey,
     InvalidData,
+    MasterKeyError,
     ReadOnly,
     StorageError,
     UnsupportedFormat,
@@ -38,6 +39,7 @@ from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Repor
 if TYPE_CHECKING:
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.masterkey import MasterKeySource
 
 __version__ = "0.1.0"
 
@@ -60,6 +62,7 @@ __all__ = [
     "DuplicateKey",
     "InvalidData",
     "Latency",
+    "MasterKeyError",
     "Problem",
     "Progress",
     "ReadOnly",
@@ -78,47 +81,74 @@ __all__ = [
 
 
 def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.open
-    path: str | Path = "./blockdb_data", *, read_only: bool = False, create: bool = True, **settings: Any
+    path: str | Path = "./blockdb_data",
+    *,
+    read_only: bool = False,
+    create: bool = True,
+    master_key: bytes | None = None,
+    passphrase: str | None = None,
+    ask_passphrase: Callable[[str], str] | None = None,
+    **settings: Any,
 ) -> Database:
     """Open the database in a directory, making one where there is none (unless `create` is false).
 
     `settings` are the keys of `[database]` (see blockdb.config.DatabaseConfig): `memtable_size_limit` (bytes),
     `wal_sync_interval` (milliseconds; 0 forces each write to disk before it is acknowledged),
-    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation).
+    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation),
+    `encryption_enabled` (fixed at creation), `master_key_file` (path).
+
+    The master key of an encrypted database is the first that is given: `master_key` (32 bytes), `master_key_file`,
+    BLOCKDB_MASTER_KEY; where it takes a passphrase, `passphrase`, BLOCKDB_PASSPHRASE, or the answer of
+    `ask_passphrase`, which is called with the words to ask with.
 
     One process at a time may write; with `read_only=True` any number attach beside it and see each new record.
-    Raises DatabaseLocked, DatabaseNotFound, ConfigError, Corruption, StorageError, UnsupportedFormat.
+    Raises DatabaseLocked, DatabaseNotFound, ConfigError, Corruption, MasterKeyError, StorageError, UnsupportedFormat.
     """
     from blockdb.config import from_settings
     from blockdb.database.database import Database
 
     config = from_settings({"data_dir": str(path), **settings})
-    return Database(config, read_only=read_only, create=create)
+    source = _source(config.master_key_file, master_key, passphrase, ask_passphrase)
+    return Database(config, read_only=read_only, create=create, source=source)
 
 
 def verify(
     path: str | Path,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    **secrets: Any,
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
 
-    Raises DatabaseNotFound; whatever else is wrong stands in the report.
+    `secrets` are those of `open`: `master_key_file`, `master_key`, `passphrase`, `ask_passphrase`. Raises
+    DatabaseNotFound, and MasterKeyError of an encrypted one; whatever else is wrong stands in the report.
     """
     from blockdb.audit.auditor import audit
+    from blockdb.database.encryption import keys_for_audit
 
-    return audit(Path(path), progress, cancel)
+    return audit(Path(path), progress, cancel, keys_for_audit(Path(path), _source(**secrets)))
 
 
-def repair(path: str | Path, progress: Callable[[Progress], None] | None = None) -> Repair:
+def repair(path: str | Path, progress: Callable[[Progress], None] | None = None, **secrets: Any) -> Repair:
     """Rebuild from the chain what can be derived, and set aside what cannot; nobody may be writing. O(all bytes).
 
-    Raises DatabaseNotFound, DatabaseLocked, StorageError; and Corruption where not even the beginning of the chain
-    can be read.
+    `secrets` are those of `open`. Raises DatabaseNotFound, DatabaseLocked, MasterKeyError, StorageError; and Corruption
+    where not even the beginning of the chain can be read.
     """
     from blockdb.database.repair import repair
 
-    return repair(Path(path), progress)
+    return repair(Path(path), progress, _source(**secrets))
+
+
+def _source(
+    master_key_file: str | Path | None = None,
+    master_key: bytes | None = None,
+    passphrase: str | None = None,
+    ask_passphrase: Callable[[str], str] | None = None,
+) -> MasterKeySource:
+    from blockdb.masterkey import MasterKeySource
+
+    return MasterKeySource(master_key_file, key=master_key, passphrase=passphrase, ask=ask_passphrase)
 
 
 def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:

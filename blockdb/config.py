@@ -24,6 +24,9 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "blockchain_batch_size": (1, 1_000_000),
 }
 
+_SWITCHES: Final = ("compression_enabled", "encryption_enabled")
+_PATHS: Final = ("data_dir", "master_key_file")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseConfig:
@@ -42,13 +45,23 @@ class DatabaseConfig:
     """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
     compression_enabled: bool = False
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
+    encryption_enabled: bool | None = None
+    """Whether everything that holds data is encrypted on the disk. Fixed for a database when it is created: unless this
+    is given, a new one is not, and one that exists is what it is."""
+    master_key_file: str | None = None
+    """The file with the master key of an encrypted database: 64 hexadecimal digits."""
 
     def __post_init__(self) -> None:
         text: object = self.data_dir
         if not isinstance(text, str) or not text or "\0" in text:
             raise ConfigError("data_dir: it should be the path of a directory.")
-        if type(self.compression_enabled) is not bool:
-            raise ConfigError(f"compression_enabled: it should be true or false, not {self.compression_enabled!r}.")
+        file: object = self.master_key_file
+        if file is not None and (not isinstance(file, str) or not file or "\0" in file):
+            raise ConfigError("master_key_file: it should be the path of a file.")
+        for key in _SWITCHES:
+            value = getattr(self, key)
+            if type(value) is not bool and (key == "compression_enabled" or value is not None):
+                raise ConfigError(f"{key}: it should be true or false, not {value!r}.")
         for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)
             if type(value) is not int:
@@ -108,14 +121,14 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _value(key: str, text: str) -> object:
     """What a text in the environment says for a key."""
-    if key == "data_dir":
+    if key in _PATHS:
         return text
-    if key == "compression_enabled" and text.lower() in ("true", "false"):
+    if key in _SWITCHES and text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        if key != "compression_enabled":
+        if key not in _SWITCHES:
             return int(text)
     except ValueError:
         pass
-    kind = "true or false" if key == "compression_enabled" else "a whole number"
+    kind = "true or false" if key in _SWITCHES else "a whole number"
     raise ConfigError(f"{ENVIRONMENT_PREFIX}{key.upper()}: it should be {kind}, not {text!r}.")

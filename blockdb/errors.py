@@ -17,6 +17,7 @@ __all__ = [
     "DatabaseNotFound",
     "DuplicateKey",
     "InvalidData",
+    "MasterKeyError",
     "ReadOnly",
     "StorageError",
     "UnsupportedFormat",
@@ -65,6 +66,10 @@ class DatabaseNotFound(BlockDBError):
 
 class DatabaseLocked(BlockDBError):
     """Another writer has the directory; the message says which process."""
+
+
+class MasterKeyError(BlockDBError):
+    """The database is encrypted, and the master key is missing or another one; the message says how to give it."""
 
 
 class DatabaseClosed(BlockDBError):

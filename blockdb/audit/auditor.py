@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,14 +11,15 @@ from uuid import UUID
 from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import Cancelled, ChainAudit
 from blockdb.audit.doubt import Doubt
-from blockdb.audit.files import map_file, map_segment, read_values
+from blockdb.audit.files import buffers_of, chain_files, map_file, read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.stretch import Chain
 from blockdb.audit.tables import TableAudit, open_table
-from blockdb.errors import DatabaseNotFound
+from blockdb.errors import DatabaseNotFound, MasterKeyError
 from blockdb.format import mark as mark_format
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
+from blockdb.format.keyring import KEYRING, DataKeys
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
 from blockdb.format.segment import HEADER_BYTES
@@ -34,17 +35,23 @@ ATTEMPTS = 5
 """A live writer may replace tables, or change the mark, while they are read; then they are looked at again."""
 
 
-def audit(path: Path, progress: ProgressCallback | None = None, cancel: CancelCallback | None = None) -> Report:
+def audit(
+    path: Path,
+    progress: ProgressCallback | None = None,
+    cancel: CancelCallback | None = None,
+    keys: DataKeys | None = None,
+) -> Report:
     """Recompute everything in a database directory and hold it against what is stored. O(all bytes).
 
-    Works beside a writer. `progress` is called every few thousand records; `cancel` is asked as often. Raises
-    DatabaseNotFound; whatever else is wrong stands in the report.
+    Works beside a writer. `progress` is called every few thousand records; `cancel` is asked as often. `keys` are those
+    of an encrypted database. Raises DatabaseNotFound, and MasterKeyError where they are missing; whatever else is wrong
+    stands in the report.
     """
     start = perf_counter()
     files = DatabaseFiles(path)
     if not path.is_dir() or not (files.registry.exists() or files.collections.exists()):
         raise DatabaseNotFound(f"{path} is no database: it has no registry of collections. Check the path.")
-    run = _Run(files, progress, cancel)
+    run = _Run(files, progress, cancel, keys)
     cancelled = False
     try:
         run.database()
@@ -56,8 +63,15 @@ def audit(path: Path, progress: ProgressCallback | None = None, cancel: CancelCa
 
 
 class _Run:
-    def __init__(self, files: DatabaseFiles, progress: ProgressCallback | None, cancel: CancelCallback | None) -> None:
+    def __init__(
+        self,
+        files: DatabaseFiles,
+        progress: ProgressCallback | None,
+        cancel: CancelCallback | None,
+        keys: DataKeys | None,
+    ) -> None:
         self._files = files
+        self._keys = keys
         self._progress = progress
         self._cancel = cancel
         self.findings = Findings(files.root)
@@ -70,6 +84,10 @@ class _Run:
         files, findings = self._files, self.findings
         if files.lock.exists() and files.lock.stat().st_size:
             findings.add(files.lock, "the lock file should be empty", offset=0)
+        if files.keyring.exists() and read_values(files.keyring, KEYRING, findings) is None and self._keys is None:
+            return  # nothing can be opened
+        if files.keyring.exists() and self._keys is None:
+            raise MasterKeyError(f"The database at {files.root} is encrypted: to audit it, give its master key.")
         public_keys = self._public_keys()
         registry = read_values(files.registry, "registry", findings)
         for collection_id in sorted((registry or {}).get("collections", {}).values()):
@@ -79,7 +97,9 @@ class _Run:
         files, findings = self._files, self.findings
         public = read_values(files.public_keys, "list of public keys", findings) or {"keys": []}
         keys = [bytes.fromhex(text) for text in public["keys"]]
-        secret = read_values(files.signing_key, "signing key", findings) if files.signing_key.exists() else None
+        secret = None
+        if files.signing_key.exists():
+            secret = read_values(files.signing_key, "signing key", findings, self._keys)
         if secret is not None and Signer(bytes.fromhex(secret["seed"])).public_key not in keys:
             findings.add(files.signing_key, "its public key is not among the public keys")
         return {key_id_of(key): key for key in keys}
@@ -88,6 +108,11 @@ class _Run:
         metadata = read_values(files.metadata, "collection", self.findings)
         if metadata is not None and metadata.get("id") != collection_id:
             self.findings.add(files.metadata, "the metadata is that of another collection")
+        if metadata is not None and metadata.get("encrypted", False) != (self._keys is not None):
+            self.findings.add(
+                files.metadata, "the collection is encrypted and has no data keys, or the other way round"
+            )
+            return
         collection = UUID(collection_id.removeprefix("col_")).bytes
         for _ in range(ATTEMPTS):
             before = len(self.findings.problems)
@@ -107,9 +132,9 @@ class _Run:
         end, forced = self._end(files, mark, segments), self._forced(mark, manifest)
         total = (manifest or {}).get("flushed_sequence", 0)
         watched = (manifest or {"replay": {"sequence": 0}})["replay"]["sequence"]
-        buffers = [buffer for _, buffer in segments]
         tell = self._teller(total)
-        bulk = BulkAudit(Chain(collection, public_keys, buffers), tables, files, tell, watched)
+        chain_of_all = Chain(collection, public_keys, buffers_of(segments), self._keys)
+        bulk = BulkAudit(chain_of_all, tables, files, tell, watched)
         exact = ChainAudit(collection, public_keys, tables, self.findings, tell, watched)
         chain = self._audited(bulk, exact, segments, end, forced)
         if chain.intact and manifest is not None:
@@ -119,7 +144,7 @@ class _Run:
         self,
         bulk: BulkAudit,
         exact: ChainAudit,
-        segments: list[tuple[Path, Buffer]],
+        segments: Sequence[tuple[Path, Buffer]],
         end: int | None,
         forced: int | None,
     ) -> BulkAudit | ChainAudit:
@@ -135,6 +160,8 @@ class _Run:
                 self._count(bulk)
         try:
             exact.run(segments, end, forced)
+        except Doubt:
+            self.findings.add(segments[0][0].parent, "the chain files changed while they were read")
         finally:
             self._count(exact)
         return exact
@@ -158,7 +185,7 @@ class _Run:
         self.findings.add(files.mark, wrong)
         return None
 
-    def _end(self, files: CollectionFiles, mark: Mark | None, segments: list[tuple[Path, Buffer]]) -> int | None:
+    def _end(self, files: CollectionFiles, mark: Mark | None, segments: Sequence[tuple[Path, Buffer]]) -> int | None:
         """Where the audit ends: at what was written, as far as the mark can be believed; else at the last byte."""
         if mark is None or self._is_cut_off(mark):
             return None
@@ -184,21 +211,15 @@ class _Run:
         """Whether the machine went down under the writer: then the mark may be older than the chain, or younger."""
         return not mark.clean and not mark.is_of(boot_id())
 
-    def _segments(self, files: CollectionFiles) -> list[tuple[Path, Buffer]] | None:
+    def _segments(self, files: CollectionFiles) -> Sequence[tuple[Path, Buffer]] | None:
         names = [path.name for path in files.chain.iterdir()] if files.chain.is_dir() else []
-        segments = []
-        for number in range(max(len(segment_numbers(names)), 1)):
-            found = map_segment(files, number, self.findings)
-            if found is None:
-                return None
-            segments.append(found)
-        return segments
+        return chain_files(files, max(len(segment_numbers(names)), 1), self.findings, self._keys)
 
     def _tables(self, files: CollectionFiles, manifest: dict[str, Any] | None, collection: bytes) -> list[TableAudit]:
         tables = []
         for number in (manifest or {}).get("tables", []):
             path = files.table(number)
-            buffer = map_file(path, self.findings)
+            buffer = map_file(path, self.findings, self._keys)
             table = open_table(path, buffer, collection, self.findings) if buffer is not None else None
             if table is not None and table.header.number != number:
                 self.findings.add(path, f"the file holds table {table.header.number}", offset=0)

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from operator import add
 from struct import error as StructError
 from typing import Final
@@ -86,7 +86,9 @@ class BulkAudit:
             bench = Workbench(self._chain, self._tables, self._watched_sequence, memory)
             crew = stack.enter_context(Crew(self._chain))
             if memory is not None:
-                crew.start(min(os.cpu_count() or 1, MOST_PROCESSES) - 1, describe(bench, self._files, memory), memory)
+                helpers, keys = min(os.cpu_count() or 1, MOST_PROCESSES) - 1, self._chain.keys
+                secret = b"" if keys is None else keys.encode()
+                crew.start(helpers, describe(bench, self._files, memory), memory, secret)
             # What is in no table yet is for this process alone, which keeps the keys.
             shared = len(list(takewhile(lambda following: following.sequence <= covered, cuts[1:])))
             stretches = self._stretches(bench, crew, cuts[shared:], cuts[:shared])
@@ -95,7 +97,8 @@ class BulkAudit:
 
     def _memory(self, stack: ExitStack) -> int | None:
         """The descriptor of memory to share with helpers; None where there are to be none."""
-        if sum(map(len, self._chain.segments)) < WORTHWHILE_BYTES or not hasattr(os, "memfd_create"):
+        sizes = accumulate(map(len, self._chain.segments))
+        if all(size < WORTHWHILE_BYTES for size in sizes) or not hasattr(os, "memfd_create"):
             return None
         try:
             memory = os.memfd_create("blockdb-audit")

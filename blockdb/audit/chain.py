@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -60,7 +60,7 @@ class ChainAudit:
         self._tables = list(tables)
         self._findings = findings
         self._progress = progress
-        self._segments: list[tuple[Path, Buffer]] = []
+        self._segments: Sequence[tuple[Path, Buffer]] = []
         self._pending = Pending([], [], [], [])
         self._frontier = Frontier()
         self._astray = False
@@ -80,7 +80,7 @@ class ChainAudit:
         """How many blocks were recomputed and found to follow from those before."""
         return self._head.next_number
 
-    def run(self, segments: list[tuple[Path, Buffer]], end: int | None, forced: int | None = None) -> None:
+    def run(self, segments: Sequence[tuple[Path, Buffer]], end: int | None, forced: int | None = None) -> None:
         """Audit the chain files; nothing after the place `end` is looked at. Raises Cancelled by way of `progress`.
 
         Without an end, a commit that was cut short at the very end is no damage; nor, where `forced` says what a power

@@ -7,12 +7,14 @@ from time import time
 from uuid import uuid4
 
 from blockdb.config import DatabaseConfig
-from blockdb.database import keys
+from blockdb.database import encryption, keys
 from blockdb.errors import Corruption, DatabaseNotFound
 from blockdb.format import mark, segment
 from blockdb.format.mark import Mark
+from blockdb.format.sealed import HEADER_BYTES, PIECE_EXTRA_BYTES
 from blockdb.format.segment import SegmentHeader
 from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.masterkey import MasterKeySource
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest
@@ -22,16 +24,21 @@ DEFAULT_COLLECTION = "default"
 """The collection of plain put and get."""
 
 
-def create(door: Door, files: DatabaseFiles, config: DatabaseConfig) -> None:
-    """Make what is missing of a database; the registry, which makes it one, comes last. Under the writer's lock."""
+def create(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: MasterKeySource) -> Door:
+    """Make what is missing of a database; the registry, which makes it one, comes last. Under the writer's lock.
+
+    Returns the door through which it is to be read and written.
+    """
     refuse_foreign(files)
     with guarded("creating the database"):
         for directory in (files.keys, files.registry.parent, files.collections):
             door.make_directory(directory)
+        door = encryption.prepared(door, files, config, source)
         keys.create(door, files)
         collection_id = PREFIX + str(uuid4())
         _create_collection(door, files.collection(collection_id), collection_id, config)
         save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})
+    return door
 
 
 def make_root(door: Door, path: Path) -> None:
@@ -56,7 +63,8 @@ def refuse_foreign(files: DatabaseFiles) -> None:
     if not files.root.is_dir():
         return
     for chain in files.collections.glob("*/chain/*.chain*"):
-        if chain.stat().st_size > segment.HEADER_BYTES:
+        sealing_bytes = HEADER_BYTES + PIECE_EXTRA_BYTES if files.keyring.exists() else 0
+        if chain.stat().st_size > segment.HEADER_BYTES + sealing_bytes:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
     ours = (files.lock, files.keys, files.registry.parent, files.collections, files.quarantine)
     known = {path.name for path in ours}
@@ -70,7 +78,13 @@ def refuse_foreign(files: DatabaseFiles) -> None:
 def _create_collection(door: Door, files: CollectionFiles, collection_id: str, config: DatabaseConfig) -> None:
     for directory in (files.root, files.chain, files.tables):
         door.make_directory(directory)
-    metadata = Metadata(collection_id, DEFAULT_COLLECTION, int(time()), config.blockchain_batch_size)
+    metadata = Metadata(
+        collection_id,
+        DEFAULT_COLLECTION,
+        int(time()),
+        config.blockchain_batch_size,
+        encrypted=door.is_sealing,
+    )
     save_metadata(door, files.metadata, metadata)
     door.replace(files.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
     end = segment.HEADER_BYTES

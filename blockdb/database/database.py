@@ -12,14 +12,15 @@ from typing import NoReturn
 
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
-from blockdb.database import creation, keys
+from blockdb.database import creation, encryption, keys
 from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
-from blockdb.layout import DatabaseFiles
+from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.masterkey import MasterKeySource
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load as load_manifest
-from blockdb.storage.metadata import load_metadata, load_registry
+from blockdb.storage.metadata import Metadata, load_metadata, load_registry
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
 from blockdb.storage.view import Range
@@ -35,7 +36,15 @@ class Database:
     was written. Keys and values are bytes: 1 to 65,535 and 0 to 64 MiB of them.
     """
 
-    def __init__(self, config: DatabaseConfig, *, read_only: bool, create: bool, door: Door | None = None) -> None:
+    def __init__(
+        self,
+        config: DatabaseConfig,
+        *,
+        read_only: bool,
+        create: bool,
+        door: Door | None = None,
+        source: MasterKeySource | None = None,
+    ) -> None:
         """Use `blockdb.open`, which documents this."""
         if byteorder != "little":
             raise UnsupportedFormat(
@@ -46,6 +55,7 @@ class Database:
         self._config = config
         self._door = door or Door()
         self._files = DatabaseFiles(self.path)
+        self._source = source or MasterKeySource(config.master_key_file)
         self._locks: list[int] = []
         with guarded(f"opening {self.path}"):
             self._store = None if read_only else self._open_writer(create)
@@ -57,7 +67,7 @@ class Database:
             creation.refuse_foreign(self._files)
             raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
         files = self._files.collection(self._default_id())
-        metadata = load_metadata(self._door, files.metadata)
+        metadata = self._unlocked(files)
         return Attachment(self._door, files, metadata, self._config.cache_size_limit)
 
     def _open_writer(self, create: bool) -> Store:
@@ -70,16 +80,24 @@ class Database:
             for path in (self._files.lock, self.path):  # the directory too: the file could be removed
                 self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
-                creation.create(self._door, self._files, self._config)
+                self._door = creation.create(self._door, self._files, self._config, self._source)
             files = self._files.collection(self._default_id())
             creation.force_names(self._door, self._files, files)
-            metadata = load_metadata(self._door, files.metadata)
+            metadata = self._unlocked(files)
             manifest = load_manifest(self._door, files.manifest, metadata.id)
             signer = keys.load_signer(self._door, self._files)
             return Store(self._door, files, metadata, manifest, self._config, signer)
         except BaseException:
             self._unlock()
             raise
+
+    def _unlocked(self, files: CollectionFiles) -> Metadata:
+        """The metadata of a collection; its files can be opened from now on. Raises MasterKeyError, Corruption."""
+        if not self._door.is_sealing:
+            self._door = encryption.opened(self._door, self._files, self._config, self._source)
+        metadata = load_metadata(self._door, files.metadata)
+        encryption.check_is_whole(self._door, self._files, metadata.encrypted)
+        return metadata
 
     def _default_id(self) -> str:
         names = load_registry(self._door, self._files.registry)
@@ -246,7 +264,7 @@ class Database:
         thousand records, and `cancel` asked as often. O(all bytes).
         """
         reader = self._refreshed()
-        return reader.check_memory(audit(self.path, progress, cancel))
+        return reader.check_memory(audit(self.path, progress, cancel, self._door.keys))
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""

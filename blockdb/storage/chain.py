@@ -100,9 +100,9 @@ class Chain:
         """How many bytes a chain file takes on the disk."""
         with guarded("reading the chain"):
             try:
-                return self._door.size(self._files.segment(number))
+                return self._door.disk_size(self._files.segment(number))
             except FileNotFoundError:  # it is packed, perhaps since a moment ago
-                return self._door.size(self._files.packed(number))
+                return self._door.disk_size(self._files.packed(number))
 
     def repacked(self, number: int) -> None:
         """Read a chain file from its packed form from now on. Raises Corruption where there is none."""
@@ -179,7 +179,8 @@ class Chain:
         number, offset = split_place(place)
         if number in self._packed:
             return Corruption(str(self._files.packed(number)), None, f"{what}, at byte {offset} of what it holds")
-        return Corruption(str(self._files.segment(number)), offset, what)
+        path = self._files.segment(number)
+        return Corruption(str(path), offset, self._door.damage(path, offset) or what)
 
     def segment(self, number: int, size: int) -> mmap | bytes:
         """A chain file, mapped at least up to `size` where it has so many bytes; no bytes where it is packed."""
@@ -205,7 +206,7 @@ class Chain:
     def _open_packed(self, number: int) -> bytes:
         path = self._files.packed(number)
         try:
-            buffer = self._door.map_read(path)
+            buffer = self._door.slices(path)
         except FileNotFoundError:
             raise Corruption(str(self._files.segment(number)), None, "the chain file is missing") from None
         except ValueError:

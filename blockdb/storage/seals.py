@@ -43,8 +43,10 @@ class Seals:
         room: Condition,
         state: Recovered,
         written: Callable[[int], None],
+        secret: bytes = b"",
     ) -> None:
-        """Go on from a recovered state. `written` is told the place of each seal in the log."""
+        """Go on from a recovered state. `written` is told the place of each seal in the log; `secret` is the door's."""
+        self._secret = secret
         self._files = files
         self._collection = collection
         self._signer = signer
@@ -132,7 +134,7 @@ class Seals:
         start = self.block.first_place or self._log.end
         try:
             self._process = SealingProcess(
-                self._files, self._collection, self.block, start, self._accept, self._go_on_alone
+                self._files, self._collection, self.block, start, self._accept, self._go_on_alone, self._secret
             )
         except OSError:
             self._process = None  # the system has no room for one: we go on as before

@@ -59,7 +59,7 @@ class Store(Reader):
         self._room = Condition(self._writing)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
-        packer = Packer(door, files, metadata.uuid)
+        packer = Packer(door, files, metadata.uuid, config.compression_enabled)
         packer.remove_unused()
         self._tables, self._packer = tables, packer
         self._attention = False
@@ -98,6 +98,7 @@ class Store(Reader):
             self._room,
             state,
             self._on_seal,
+            self.door.secret,
         )
         self._open_block = self._seals.block
 
@@ -136,7 +137,8 @@ class Store(Reader):
     @property
     def bytes_written(self) -> int:
         """How many bytes were written to log, tables and packed chain files since it was opened."""
-        return self._log.appended_bytes + self._tables.written_bytes + self._packer.written_bytes
+        written = self._log.appended_bytes + self._tables.written_bytes + self._packer.written_bytes
+        return written + self.door.sealing_bytes
 
     @property
     def force_latency(self) -> Histogram:
