@@ -25,7 +25,7 @@ KEPT_BYTES: Final = 256 * 1024 * 1024
 def read_values(path: Path, kind: str, findings: Findings, keys: DataKeys | None = None) -> dict[str, Any] | None:
     """The values of a checked TOML file of a kind, or None after noting what is wrong with it."""
     try:
-        values = checked_toml.decode(_opened(path, path.read_bytes(), keys))
+        values = checked_toml.decode(bytes(_opened(path, path.read_bytes(), keys)[:]))
         if values.get("kind") == kind:
             return values
         findings.add(path, f"the file should be a {kind}, and is a {values.get('kind', 'file of no kind')}")

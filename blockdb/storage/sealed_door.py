@@ -159,7 +159,7 @@ class SealedDoor(Door):
             log.begin_writing()
         return descriptor
 
-    def write(self, descriptor: int, data: Any) -> int:  # type: ignore[override]
+    def write(self, descriptor: int, data: Any) -> int:
         """Append, sealed as one piece."""
         log = self._written.get(descriptor)
         if log is None:
@@ -167,12 +167,12 @@ class SealedDoor(Door):
         self.sealing_bytes += PIECE_EXTRA_BYTES
         return log.append(descriptor, bytes(data), self._nonces.next())
 
-    def truncate(self, descriptor: int, size: int) -> None:  # type: ignore[override]
+    def truncate(self, descriptor: int, size: int) -> None:
         """Cut off all but the first `size` bytes of what a file holds."""
         log = self._written.get(descriptor)
         (self._inner if log is None else log).truncate(descriptor, size)
 
-    def close(self, descriptor: int) -> None:  # type: ignore[override]
+    def close(self, descriptor: int) -> None:
         """Close a descriptor."""
         log = self._written.pop(descriptor, None)
         if log is not None:
