@@ -11,6 +11,8 @@ collections/col_<uuid>/
     chain/<number>.chain                the records and seals, in commit order
     chain/<number>.chain.zst            the same, packed
     tables/<number>.sst                 key -> place in the chain
+    tree.nodes                          upper nodes of the Merkle tree, for proofs
+    checkpoint                          the last checkpoint that was signed
 """
 
 from __future__ import annotations
@@ -106,6 +108,16 @@ class CollectionFiles:
     def tables(self) -> Path:
         """The directory of tables."""
         return self.root / "tables"
+
+    @property
+    def nodes(self) -> Path:
+        """The upper nodes of the Merkle tree."""
+        return self.root / "tree.nodes"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint that was signed."""
+        return self.root / "checkpoint"
 
     def segment(self, number: int) -> Path:
         """A chain file."""

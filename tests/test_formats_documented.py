@@ -8,12 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from blockdb.format import batch, block, checked_toml, mark, packed, record, segment, table
+from blockdb.format import batch, block, checked_toml, mark, nodes, packed, record, segment, table
 from blockdb.format.block import GENESIS, BlockHeader
 from blockdb.format.frame import RECORD
 from blockdb.format.mark import Mark
 from blockdb.format.segment import SegmentHeader
 from blockdb.ledger.chain import Head, check_seal
+from blockdb.ledger.merkle import node_hash
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
@@ -142,6 +143,15 @@ def test_a_mark(data: bytes) -> None:
     expected = Mark(COLLECTION, bytes(range(16)), written, forced, clean=False)
     assert mark.decode(data) == expected
     assert mark.encode(expected) == data
+
+
+@decodes("nodes", "nodes")
+def test_the_node_file(data: bytes) -> None:
+    left, right = sha256(b"left").digest(), sha256(b"right").digest()
+    nodes.check_header(data, COLLECTION)
+    assert data == nodes.encode_header(COLLECTION) + left + right + node_hash(left, right)
+    assert (nodes.chunks_in(len(data)), nodes.size_of(2)) == (2, len(data))
+    assert [nodes.node(data, *at) for at in ((0, 0), (0, 1), (1, 0))] == [left, right, node_hash(left, right)]
 
 
 @decodes("checked-toml", "registry")

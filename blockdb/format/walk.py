@@ -11,6 +11,7 @@ from blockdb.format import batch, record
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BATCH, CHECK_BYTES, RECORD, SEAL, BadFrame, TornFrame
+from blockdb.format.limits import SEGMENT_MAX_BYTES
 from blockdb.format.record import RecordFrame
 
 Step = tuple[int, int, RecordFrame | Seal]
@@ -164,23 +165,42 @@ def walk_part(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:
         offset = step[1]
 
 
-def bodies(buffer: Buffer, start: int, stop: int) -> tuple[list[bytes], list[int]]:
+def bodies(buffer: Buffer, start: int, stop: int, limit: int = SEGMENT_MAX_BYTES) -> tuple[list[bytes], list[int]]:
     """The bodies of the records between two offsets, and where their frames begin; nothing is checked.
 
-    For whoever reads what this machine wrote a moment ago. O(records).
+    For whoever reads what this machine wrote a moment ago, or checks the whole by its hash. `limit` of them at most.
+    O(records).
     """
     found: list[bytes] = []
     offsets: list[int] = []
-    offset = start
-    while offset < stop:
-        type_ = buffer[offset + CHECK_BYTES]
-        if type_ == RECORD:
-            end = record.end_of(buffer, offset)
-            found.append(buffer[offset + CHECK_BYTES : end])
-            offsets.append(offset)
-            offset = end
-        elif type_ == BATCH:
-            offset += batch.HEADER_BYTES
-        else:
-            offset += decode_seal(buffer, offset)[1]
+    unpack, offset = record.unpack_sizes, start
+    while offset < stop and len(found) < limit:
+        _, kind, key_bytes, content_bytes = unpack(buffer, offset)
+        if kind & 0xFF != RECORD:
+            offset = _behind(buffer, offset)
+            continue
+        end = offset + record.HEADER_BYTES + key_bytes + content_bytes
+        found.append(buffer[offset + CHECK_BYTES : end])
+        offsets.append(offset)
+        offset = end
     return found, offsets
+
+
+def skip(buffer: Buffer, start: int, stop: int, limit: int = SEGMENT_MAX_BYTES) -> tuple[int, int]:
+    """How many records there are between two offsets, `limit` at most, and where the last of them ends; unchecked."""
+    unpack, offset, records = record.unpack_sizes, start, 0
+    while offset < stop and records < limit:
+        _, kind, key_bytes, content_bytes = unpack(buffer, offset)
+        if kind & 0xFF != RECORD:
+            offset = _behind(buffer, offset)
+            continue
+        offset += record.HEADER_BYTES + key_bytes + content_bytes
+        records += 1
+    return records, offset
+
+
+def _behind(buffer: Buffer, offset: int) -> int:
+    """Where what is no record ends: the header of a batch, or a seal. Raises BadFrame."""
+    if buffer[offset + CHECK_BYTES] == BATCH:
+        return offset + batch.HEADER_BYTES
+    return offset + decode_seal(buffer, offset)[1]

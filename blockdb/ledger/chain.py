@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from blockdb.format.block import GENESIS, NO_KEY, UNSIGNED, BlockHeader, Seal
-from blockdb.ledger.merkle import Frontier
+from blockdb.ledger.merkle import CHUNK, Frontier
 from blockdb.ledger.signature import Signer, is_signed
 
 
@@ -20,6 +20,14 @@ class Head:
     def after(self, header: BlockHeader) -> Head:
         """The head once this block is sealed."""
         return Head(header.number + 1, header.hash())
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Roots over chunks of the tree that follow each other, from number `first` on."""
+
+    first: int
+    roots: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -39,12 +47,21 @@ class Sealer:
         self._collection = collection
         self.frontier = frontier
         self.head = head
+        self._first_chunk = frontier.size // CHUNK
+        self._chunks: list[bytes] = []
+
+    def take_chunks(self) -> Chunks:
+        """The roots of the chunks that were completed since this was called the last time."""
+        taken = Chunks(self._first_chunk, tuple(self._chunks))
+        self._first_chunk += len(self._chunks)
+        self._chunks = []
+        return taken
 
     def seal(self, leaves: Sequence[bytes], about: BlockRecords) -> Seal:
         """Close the block whose records have these leaf hashes; it is not signed yet. O(len(leaves) + log n)."""
         before = self.frontier.hashes
         first_sequence = self.frontier.size
-        self.frontier.extend(leaves)
+        self._chunks += self.frontier.extend(leaves)
         header = BlockHeader(
             collection=self._collection,
             number=self.head.next_number,

@@ -9,6 +9,10 @@ from typing import Final
 EMPTY_ROOT: Final = sha256().digest()
 """The root of a tree without leaves."""
 
+CHUNK_LEVEL: Final = 8
+CHUNK: Final = 1 << CHUNK_LEVEL
+"""The roots over so many leaves are kept for proofs; what is below them is recomputed from the records."""
+
 _NODE: Final = b"\x01"
 
 
@@ -65,11 +69,17 @@ class Frontier:
             remaining.pop() if size >> level & 1 else None for level in range(size.bit_length())
         ]
 
-    def extend(self, leaves: Sequence[bytes]) -> None:
-        """Append leaf hashes. O(len(leaves) + log n), level by level."""
+    def extend(self, leaves: Sequence[bytes]) -> list[bytes]:
+        """Append leaf hashes. O(len(leaves) + log n), level by level.
+
+        Returns the roots of the chunks (see `CHUNK`) that these leaves complete.
+        """
         self.size += len(leaves)
+        chunks: list[bytes] = []
         nodes, level = list(leaves), 0
         while nodes:
+            if level == CHUNK_LEVEL:
+                chunks = list(nodes)
             if level == len(self._by_level):
                 self._by_level.append(None)
             waiting = self._by_level[level]
@@ -77,6 +87,7 @@ class Frontier:
                 nodes.insert(0, waiting)
             self._by_level[level] = nodes[-1] if len(nodes) % 2 else None
             nodes, level = _parents(nodes), level + 1
+        return chunks
 
     @property
     def hashes(self) -> tuple[bytes, ...]:

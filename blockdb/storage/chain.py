@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from mmap import mmap
 from pathlib import Path
+from struct import error as StructError
 from threading import Lock
 from typing import Final, NamedTuple, TypeVar
 
@@ -14,7 +16,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.place import OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, Run, Step, bodies, run_at, walk, walk_part
+from blockdb.format.walk import DamagedChain, Run, Step, bodies, run_at, skip, walk, walk_part
 from blockdb.layout import CollectionFiles, segment_numbers
 from blockdb.lsm.merge import Item
 from blockdb.storage.cache import Cache
@@ -157,6 +159,36 @@ class Chain:
             found.extend(some)
             places.extend(map(stretch.base.__add__, offsets))
         return found, places
+
+    def bodies_from(self, start: int, stop: int, skipped: int, count: int) -> list[bytes]:
+        """The bodies of `count` records after the first `skipped` ones from one place on, before another one.
+
+        Unchecked. O(records). Raises Corruption where they cannot be taken apart.
+        """
+        found: list[bytes] = []
+        with self._explained(start, stop):
+            for stretch in self.stretches(start, stop):
+                records, offset = skip(stretch.buffer, stretch.first, stretch.last, skipped)
+                skipped -= records
+                found += bodies(stretch.buffer, offset, stretch.last, count - len(found))[0]
+                if len(found) >= count:
+                    break
+        return found
+
+    def count(self, start: int, stop: int) -> int:
+        """How many records there are from one place to another, unchecked. O(records). Raises Corruption."""
+        with self._explained(start, stop):
+            return sum(skip(stretch.buffer, stretch.first, stretch.last)[0] for stretch in self.stretches(start, stop))
+
+    @contextmanager
+    def _explained(self, start: int, stop: int) -> Iterator[None]:
+        """Where what was not checked cannot be taken apart, have it checked, which says where the damage is."""
+        try:
+            yield
+        except (BadFrame, IndexError, StructError):
+            for _ in self.walk(start, stop):
+                pass
+            raise
 
     def stretches_of(self, number: int, first: int, last: int) -> Iterator[Stretch]:
         """What of a chain file lies between two offsets."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 from blockdb.errors import BlockNotFound, InvalidData
 from blockdb.format.block import Seal
 from blockdb.format.limits import MAX_BLOCK_RECORDS
-from blockdb.format.record import RecordFrame
+from blockdb.format.record import RecordFrame, leaves_of
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.ledger.merkle import leaf_hash
 from blockdb.storage.chain import Chain
@@ -71,12 +72,38 @@ class History:
         """The leaf hashes of a block's records, recomputed from the records."""
         return [leaf_hash(frame.leaf[1:]) for _, frame in self._frames(self._extent(number))]
 
+    def leaves(self, first: int, count: int) -> list[bytes]:
+        """The leaf hashes of so many records from a sequence number on, those that there are.
+
+        O(log blocks + records in a block + count). What they are made of is not checked: the root tells.
+        """
+        bodies = self.bodies(first, count)
+        return [sha256(leaf).digest() for leaf in leaves_of(bodies)] if bodies else []
+
+    def bodies(self, first: int, count: int) -> list[bytes]:
+        """The bodies of so many records from a sequence number on, unchecked like those of `leaves`."""
+        count = min(count, self.records_count - first)
+        if count <= 0:
+            return []
+        extent = self._extent(self._block_of(first))
+        return self._chain.bodies_from(extent.first_place, self._end, first - extent.first_sequence, count)
+
+    def sequence_at(self, place: int) -> int:
+        """The sequence number of the record at a place where one begins. O(log blocks + records in a block)."""
+        number = max(self._search(lambda seal: place < seal.first_place) - 1, 0)
+        extent = self._extent(number)
+        return extent.first_sequence + self._chain.count(extent.first_place, place)
+
+    def _block_of(self, sequence: int) -> int:
+        """The block that has a record; `blocks` for one that no seal covers yet."""
+        return self._search(lambda seal: sequence < seal.header.first_sequence + seal.header.records)
+
     def records(self, first: int, limit: int | None) -> Iterator[Record]:
         """Records in commit order from a sequence number on."""
         stop = self.records_count if limit is None else min(first + limit, self.records_count)
         if first >= stop:
             return
-        number = self._search(lambda seal: first < seal.header.first_sequence + seal.header.records)
+        number = self._block_of(first)
         extent = self._extent(number)
         sequence, block_stop = extent.first_sequence, extent.first_sequence + extent.records
         for _, _, frame in self._chain.walk(extent.first_place, self._end):
@@ -124,7 +151,7 @@ class History:
     def _horizon_at(self, records: int) -> Horizon:
         if records >= self.records_count:
             return Horizon(self.records_count, self._end)
-        number = self._search(lambda seal: records < seal.header.first_sequence + seal.header.records)
+        number = self._block_of(records)
         return self._horizon_in(number, lambda sequence, frame: sequence == records)
 
     def _horizon_in(self, number: int, is_hidden: Callable[[int, RecordFrame], bool]) -> Horizon:

@@ -22,6 +22,7 @@ from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.recovery import Recovered
 from blockdb.storage.statistics import Histogram
+from blockdb.storage.tree import Tree
 from blockdb.storage.view import Range, View
 from blockdb.types import AsOf, Problem, Record, Report, TableStatistics
 
@@ -43,6 +44,7 @@ class Reader:
         self.metadata = metadata
         self.cache = Cache(cache_size_limit)
         self.chain = Chain(door, files, metadata.uuid, self.cache)
+        self.tree = Tree(door, files, metadata.uuid)
         self.view = View((), ())
         self.opened = monotonic()
         self.closed = False
@@ -170,7 +172,7 @@ class Reader:
     def other_bytes(self) -> int:
         """What everything else of the collection takes on the disk; a file that is missing takes nothing."""
         size = 0
-        for path in (self.files.manifest, self.files.mark, self.files.metadata):
+        for path in (self.files.manifest, self.files.mark, self.files.metadata, self.files.nodes):
             with suppress(FileNotFoundError):
                 size += self.door.size(path)
         return size

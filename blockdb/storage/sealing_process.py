@@ -16,9 +16,9 @@ from struct import Struct
 from threading import Thread
 from typing import IO, Final
 
-from blockdb.format.block import Seal, decode_seal, encode_seal, seal_bytes
+from blockdb.format.block import HASH_BYTES, Seal, decode_seal, encode_seal, seal_bytes
 from blockdb.layout import CollectionFiles
-from blockdb.ledger.chain import Head, Sealer
+from blockdb.ledger.chain import Chunks, Head, Sealer
 from blockdb.ledger.merkle import Frontier
 from blockdb.process import secret_of_helper, start_python
 from blockdb.storage.chain import Chain
@@ -30,6 +30,10 @@ _PREFIX_BYTES: Final = 9
 _STOP: Final = _PLACE.pack(0)
 """Asks it to end: the end of the pipe would not do, since a forked child of the writer may hold it open."""
 
+_SIZE: Final = Struct("<I")
+_CHUNKS: Final = bytes(4) + b"C"
+"""Begins the frame with roots of chunks, where a seal has its check and type; the size of the rest follows."""
+
 _DONE: Final = bytes(_PREFIX_BYTES)
 """What the process says after the last seal that follows from a request."""
 
@@ -37,8 +41,8 @@ _DONE: Final = bytes(_PREFIX_BYTES)
 class SealingProcess:
     """The process, as its writer sees it. `accept` is called with each closed block, in order, in a thread of ours.
 
-    It is called with None when all is accepted that follows from a request. At last `ended` is called once, whether
-    the process was closed or died.
+    It is called with the roots of the chunks of the tree too, and with None when all is accepted that follows from a
+    request. At last `ended` is called once, whether the process was closed or died.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class SealingProcess:
         collection: bytes,
         block: OpenBlock,
         start: int,
-        accept: Callable[[Seal | None], None],
+        accept: Callable[[Seal | Chunks | None], None],
         ended: Callable[[], None],
         secret: bytes = b"",
     ) -> None:
@@ -95,8 +99,8 @@ class SealingProcess:
         assert self._process.stdout is not None
         try:
             with self._process.stdout as output:
-                for seal in _read_seals(output):
-                    self._accept(seal)
+                for said in _read_answers(output):
+                    self._accept(said)
         finally:
             self._process.kill()  # it has ended, or says what is no seal
             self._process.wait()
@@ -104,15 +108,28 @@ class SealingProcess:
             self._close_requests()
 
 
-def _read_seals(stream: IO[bytes]) -> Iterator[Seal | None]:
+def _read_answers(stream: IO[bytes]) -> Iterator[Seal | Chunks | None]:
     while len(prefix := stream.read(_PREFIX_BYTES)) == _PREFIX_BYTES:
         if prefix == _DONE:
             yield None
+            continue
+        if prefix.startswith(_CHUNKS):
+            yield _decode_chunks(stream.read(_SIZE.unpack_from(prefix, len(_CHUNKS))[0]))
             continue
         frame = prefix + stream.read(seal_bytes(prefix) - len(prefix))
         if len(frame) < seal_bytes(prefix):
             return
         yield decode_seal(frame, 0)[0]
+
+
+def _encode_chunks(chunks: Chunks) -> bytes:
+    data = _PLACE.pack(chunks.first) + b"".join(chunks.roots)
+    return _CHUNKS + _SIZE.pack(len(data)) + data
+
+
+def _decode_chunks(data: bytes) -> Chunks:
+    hashes = range(_PLACE.size, len(data), HASH_BYTES)
+    return Chunks(_PLACE.unpack_from(data)[0], tuple(data[at : at + HASH_BYTES] for at in hashes))
 
 
 def main(argument: str) -> None:
@@ -130,5 +147,6 @@ def main(argument: str) -> None:
         at = end
         for seal in block.seal():
             sys.stdout.buffer.write(encode_seal(seal))
+        sys.stdout.buffer.write(_encode_chunks(block.sealer.take_chunks()))
         sys.stdout.buffer.write(_DONE)
         sys.stdout.buffer.flush()

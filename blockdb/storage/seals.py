@@ -12,7 +12,7 @@ from typing import Final
 from blockdb.errors import StorageError
 from blockdb.format.block import GENESIS, Seal, encode_seal
 from blockdb.layout import CollectionFiles
-from blockdb.ledger.chain import Head, Sealer, signed
+from blockdb.ledger.chain import Chunks, Head, Sealer, signed
 from blockdb.ledger.signature import Signer
 from blockdb.storage.chain import Chain
 from blockdb.storage.log import Log
@@ -43,9 +43,14 @@ class Seals:
         room: Condition,
         state: Recovered,
         written: Callable[[int], None],
+        note: Callable[[Chunks], None],
         secret: bytes = b"",
     ) -> None:
-        """Go on from a recovered state. `written` is told the place of each seal in the log; `secret` is the door's."""
+        """Go on from a recovered state.
+
+        `written` is told the place of each seal in the log, `note` the roots of the chunks that are complete. `secret`
+        is that of the door, for a process that helps.
+        """
         self._secret = secret
         self._files = files
         self._collection = collection
@@ -54,6 +59,7 @@ class Seals:
         self._log = log
         self._room = room
         self._written = written
+        self._note = note
         self._process: SealingProcess | None = None
         self._answered = 0
         self._closed_at: deque[float] = deque(maxlen=BUSY_BLOCKS)
@@ -81,6 +87,7 @@ class Seals:
         for seal in self.block.seal():
             self._enqueue(seal)
             self._closed_at.append(monotonic())
+        self._note(self.block.sealer.take_chunks())
         if len(self._closed_at) == BUSY_BLOCKS and self._closed_at[-1] - self._closed_at[0] < BUSY_S:
             self._start_process()
 
@@ -139,13 +146,15 @@ class Seals:
         except OSError:
             self._process = None  # the system has no room for one: we go on as before
 
-    def _accept(self, seal: Seal | None) -> None:
+    def _accept(self, said: Seal | Chunks | None) -> None:
         with self._room:
-            if seal is None:
+            if said is None:
                 self._answered += 1
+            elif isinstance(said, Chunks):
+                self._note(said)
             else:
-                self.block.drop(seal.header.records)
-                self._enqueue(seal)
+                self.block.drop(said.header.records)
+                self._enqueue(said)
             self._room.notify_all()
 
     def _go_on_alone(self) -> None:

@@ -66,6 +66,7 @@ class Store(Reader):
         """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer)
+        self.tree.cut(manifest.flushed_sequence)
         self.bytes_before = self.data_bytes()
         """Keys and values that were there when it was opened."""
         self._group = WriteGroup(self._put_group)
@@ -98,6 +99,7 @@ class Store(Reader):
             self._room,
             state,
             self._on_seal,
+            self.tree.note,
             self.door.secret,
         )
         self._open_block = self._seals.block

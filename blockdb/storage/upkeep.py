@@ -127,6 +127,7 @@ class Upkeep:
     def _flush_first(self) -> None:
         frozen = self._frozen[0]
         self._log.force(frozen.end_place)
+        self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
         table = self._tables.write(frozen)
         filter_ = self._reader.view.filter
         if filter_ is not None and filter_.records + len(table) <= filter_.capacity:
