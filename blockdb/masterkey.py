@@ -11,6 +11,7 @@ from blockdb.errors import ConfigError, MasterKeyError
 
 KEY_BYTES: Final = 32
 KEY_VARIABLE: Final = "BLOCKDB_MASTER_KEY"
+FILE_VARIABLE: Final = "BLOCKDB_MASTER_KEY_FILE"
 PASSPHRASE_VARIABLE: Final = "BLOCKDB_PASSPHRASE"
 
 HOW_KEY: Final = f"Give its file with --master-key-file (or the setting master_key_file), or the key in {KEY_VARIABLE}."
@@ -64,8 +65,10 @@ class MasterKeySource:
             return Secret(self._key, "the caller")
         if self._file is not None:
             return _from_file(Path(self._file))
-        text = self._environ.get(KEY_VARIABLE)
-        return None if text is None else Secret(_key_in(text, KEY_VARIABLE), KEY_VARIABLE)
+        text, file = self._environ.get(KEY_VARIABLE), self._environ.get(FILE_VARIABLE)
+        if text is not None:
+            return Secret(_key_in(text, KEY_VARIABLE), KEY_VARIABLE)
+        return None if file is None else _from_file(Path(file))
 
     def passphrase(self, *, twice: bool = False) -> Secret | None:
         """The passphrase, where one is given or can be asked for; `twice`, where it is a new one."""

@@ -154,7 +154,7 @@ def map_file(path: Path, findings: Findings, keys: DataKeys | None = None) -> Bu
 
 def _opened(path: Path, buffer: Buffer, keys: DataKeys | None) -> Buffer:
     """What a file holds, which is encrypted where there are keys. Raises BadFrame."""
-    binding = None if keys is None else sealed.binding_of(path.parent.parent.name, path.name)
+    binding = None if keys is None else sealed.binding_of(*path.absolute().parts)
     return buffer if keys is None or binding is None else sealed.open_file(buffer, binding, keys)
 
 

@@ -87,7 +87,7 @@ def _run(words: Sequence[str], output: Output) -> int:
         output.flush()
         return DONE
     given = vars(arguments)
-    config = configuration(given.get("config"), given.get("data_dir"))
+    config = configuration(given.get("config"), given.get("data_dir"), given.get("master_key_file"))
     asked = given.get("format")
     with closing(Door(config, command.need)) as door:
         context = Context(

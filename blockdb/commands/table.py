@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import chain, exporting, frontends, importing, records, upkeep
+from . import chain, encryption, exporting, frontends, importing, records, upkeep
 from .command import Command, Where
 from .failures import UsageError
 
@@ -14,6 +14,7 @@ COMMANDS: tuple[Command, ...] = (
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *upkeep.COMMANDS,
+    *encryption.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from os import urandom
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import ConfigError, Corruption, DatabaseNotFound, MasterKeyError
-from blockdb.format import keyring
+from blockdb.format import keyring, sealed
 from blockdb.format.frame import BadFrame
 from blockdb.format.keyring import KEYRING, PASSPHRASE, Argon2, DataKeys, Wrapping, master_id
 from blockdb.layout import DatabaseFiles
@@ -25,7 +25,7 @@ def prepared(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: M
     What a creation that was cut short has left of keys is removed: they sealed nothing that counts.
     """
     if config.encryption_enabled or door.identity(files.keyring) is not None:
-        door.remove(files.signing_key)
+        door.remove(DatabaseFiles(files.root).signing_key)
         door.remove(files.keyring)
     if not config.encryption_enabled:
         return door
@@ -70,11 +70,26 @@ def keys_for_audit(path: Path, source: MasterKeySource) -> DataKeys | None:
             return None
 
 
+def opened_for_repair(path: Path, source: MasterKeySource) -> Door:
+    """The door through which a database is repaired. Raises MasterKeyError, and Corruption where the keys are lost."""
+    door, files = Door(), DatabaseFiles(path)
+    keys = load_keys(door, files, source)
+    if keys is not None:
+        return SealedDoor(door, keys)
+    for chain_file in files.collections.glob("*/chain/*.chain*"):
+        with chain_file.open("rb") as file:
+            if sealed.is_sealed(file.read(sealed.HEADER_BYTES)):
+                raise Corruption(str(files.keyring), None, _LOST)
+    return door
+
+
+_LOST: Final = "the file is missing, and the database is encrypted: without it nothing can be read"
+
+
 def check_is_whole(door: Door, files: DatabaseFiles, is_encrypted: bool) -> None:
     """Raises Corruption where a collection is encrypted and there are no keys, or the other way round."""
     if is_encrypted and not door.is_sealing:
-        what = "the file is missing, and the collection is encrypted: without it nothing can be read"
-        raise Corruption(str(files.keyring), None, what)
+        raise Corruption(str(files.keyring), None, _LOST)
     if door.is_sealing and not is_encrypted:
         raise Corruption(str(files.keyring), None, "there are data keys, and the collection is not encrypted")
 
@@ -97,15 +112,27 @@ def new_data_key(path: Path, source: MasterKeySource) -> str:
     return keys.current.hex()
 
 
+def describe(path: Path) -> dict[str, Any]:
+    """What the keyring of a database says without being opened. Raises ConfigError, DatabaseNotFound, Corruption."""
+    files = _encrypted(path)
+    wrapping, values = _wrapping(Door(), files)
+    current = values.get("current", "")
+    older = sorted(set(values.get("keys", {})) - {current})
+    return {"master": wrapping.kind, "master_id": wrapping.master_id, "current": current, "older": older}
+
+
+def contents(path: Path, source: MasterKeySource, file: Path) -> bytes:
+    """What a sealed file of a database holds. Raises as `rewrap` does."""
+    files = _encrypted(path)
+    with guarded(f"reading {file}"):
+        return SealedDoor(Door(), _load(Door(), files, source)[1]).read(file)
+
+
 Change = Callable[[DataKeys, bytes, "Argon2 | None"], tuple[DataKeys, bytes, "Argon2 | None"]]
 
 
 def _changed(path: Path, source: MasterKeySource, change: Change) -> tuple[DataKeys, bytes]:
-    door, files = Door(), DatabaseFiles(path)
-    if not files.registry.exists():
-        raise DatabaseNotFound(f"There is no database at {path}. Check the path.")
-    if not files.keyring.exists():
-        raise ConfigError(f"The database at {path} is not encrypted: it has no keys to change.")
+    door, files = Door(), _encrypted(path)
     with guarded(f"changing the keys of {path}"):
         lock = door.lock(path)
         try:
@@ -116,6 +143,15 @@ def _changed(path: Path, source: MasterKeySource, change: Change) -> tuple[DataK
         finally:
             door.unlock(lock)
     return keys, master
+
+
+def _encrypted(path: Path) -> DatabaseFiles:
+    files = DatabaseFiles(path)
+    if not files.registry.exists():
+        raise DatabaseNotFound(f"There is no database at {path}. Check the path.")
+    if not files.keyring.exists():
+        raise ConfigError(f"The database at {path} is not encrypted: it has no such keys.")
+    return files
 
 
 def _sealing(door: Door, files: DatabaseFiles, keys: DataKeys, master: bytes) -> SealedDoor:

@@ -53,13 +53,13 @@ class Kind(IntEnum):
     TABLE = 3
     SIGNING_KEY = 4
     SALVAGED = 5
+    NODES = 6
 
 
-GROWING: Final = frozenset({Kind.CHAIN})
+GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES})
 """The kinds of files that grow: they consist of pieces, the others of pages."""
 
 _NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE}
-_SINGLE: Final = {"signing.toml": Kind.SIGNING_KEY, "salvaged.jsonl": Kind.SALVAGED}
 _NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst)(\.\d+)?(\.tmp)?")
 
 
@@ -71,18 +71,26 @@ class Binding(NamedTuple):
     number: int = 0
 
 
-def binding_of(directory: str, name: str) -> Binding | None:
-    """What a file is bound to; None where files of that name are not sealed.
+def binding_of(*path: str) -> Binding | None:
+    """What a file is bound to, by the last parts of its path; None where files of that name are not sealed.
 
-    `directory` is the name of the collection's directory, `name` that of the file, perhaps a temporary one.
+    The name may be that of a temporary file.
     """
-    single = _SINGLE.get(name.removesuffix(".tmp"))
-    if single is not None:
-        return Binding(single)
+    above, directory, name = ("", "", *path)[-3:]
     found = _NUMBERED_NAME.fullmatch(name)
-    if found is None:
-        return None
-    return Binding(_NUMBERED[found[2]], UUID(directory.removeprefix("col_")).bytes, int(found[1]))
+    if found is not None:
+        return Binding(_NUMBERED[found[2]], _uuid(above), int(found[1]))
+    name = name.removesuffix(".tmp")
+    if name == "tree.nodes":
+        return Binding(Kind.NODES, _uuid(directory))
+    if name == "salvaged.jsonl":
+        return Binding(Kind.SALVAGED)
+    return Binding(Kind.SIGNING_KEY) if (directory, name) == ("keys", "signing.toml") else None
+
+
+def _uuid(directory: str) -> bytes:
+    """The 16 bytes of the UUID in the name of a collection's directory."""
+    return UUID(directory.removeprefix("col_")).bytes
 
 
 class SealedHeader(NamedTuple):
@@ -238,11 +246,10 @@ class Pieces:
                 yield size
             self.went_on(piece)
 
-    def skip(self, buffer: Buffer, offset: int) -> bool:
-        """Go on to where a piece begins at `offset` of what the file holds. Says whether one does. O(pieces)."""
-        while self.offset < offset and (end := self._end(buffer)) is not None:
+    def skip(self, buffer: Buffer, offset: int) -> None:
+        """Go on past all pieces that hold nothing from `offset` on. O(pieces)."""
+        while (end := self._end(buffer)) is not None and self.offset + end - self.at - PIECE_EXTRA_BYTES <= offset:
             self.went_on(buffer[self.at : end])
-        return self.offset == offset
 
     def _end(self, buffer: Buffer) -> int | None:
         """Where the next piece ends, None where it is not whole."""
@@ -269,6 +276,31 @@ def open_pieces(buffer: Buffer, binding: Binding, keys: DataKeys) -> bytes:
 def filled(found: bytes | int) -> bytes:
     """What stands for a piece that was opened, or for one that was not."""
     return FILLER * found if isinstance(found, int) else found
+
+
+def salvage(buffer: Buffer, binding: Binding, keys: DataKeys) -> bytes:
+    """What can still be had of a damaged file: `FILLER` or zeros stand for what does not open. O(bytes)."""
+    try:
+        if binding.kind in GROWING:
+            return open_pieces(buffer, binding, keys)
+        size = _key_of(buffer, binding, keys)[0].size
+        pages = Pages(buffer[:].ljust(file_bytes(size), b"\0")[: file_bytes(size)], binding, keys)
+    except BadFrame:
+        return b""
+    return b"".join(_salvaged(pages))
+
+
+def _salvaged(pages: Pages) -> Iterator[bytes]:
+    for number in range(_page_count(len(pages))):
+        try:
+            yield pages.page(number)
+        except BadFrame:
+            yield bytes(min(PAGE_BYTES, len(pages) - number * PAGE_BYTES))
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether a file that begins with these bytes is a sealed one, to judge by its first line."""
+    return data[: len(MAGIC)] == MAGIC
 
 
 def open_file(buffer: Buffer, binding: Binding, keys: DataKeys) -> bytes:

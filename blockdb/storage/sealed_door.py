@@ -155,6 +155,8 @@ class SealedDoor(Door):
         binding = _binding_of(path)
         descriptor = self._inner.open_append(path)
         if binding is not None and binding.kind in GROWING:
+            if not self._inner.size(path):
+                self._inner.write_all(descriptor, sealed.new_header(binding, self.keys, 0, urandom(FILE_ID_BYTES)))
             log = self._written[descriptor] = self._log(path, binding)
             log.begin_writing()
         return descriptor
@@ -170,7 +172,10 @@ class SealedDoor(Door):
     def truncate(self, descriptor: int, size: int) -> None:
         """Cut off all but the first `size` bytes of what a file holds."""
         log = self._written.get(descriptor)
-        (self._inner if log is None else log).truncate(descriptor, size)
+        if log is None:
+            self._inner.truncate(descriptor, size)
+        else:
+            log.truncate(descriptor, size, self._nonces.next())
 
     def close(self, descriptor: int) -> None:
         """Close a descriptor."""
@@ -229,4 +234,4 @@ class _PagesInMemory(mmap):
 
 
 def _binding_of(path: Path) -> Binding | None:
-    return sealed.binding_of(path.parent.parent.name, path.name)
+    return sealed.binding_of(*path.absolute().parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from itertools import count
@@ -134,15 +133,22 @@ class SealedLog:
         pieces.went_on(piece)
         return len(data)
 
-    def truncate(self, descriptor: int, size: int) -> None:
-        """Cut off all but the first `size` bytes of what it holds: there one piece ends. Raises OSError."""
-        if size != self._pieces.offset or self.damage:
+    def truncate(self, descriptor: int, size: int, nonce: bytes) -> None:
+        """Cut off all but the first `size` bytes of what it holds. Raises OSError.
+
+        Where no piece ends there, the beginning of the one that is cut is appended anew.
+        """
+        pieces = self._pieces
+        if size != pieces.offset:
             with self._inner.map_read(self._path) as buffer:
                 self._begin()
-                if not self._pieces.skip(buffer, size):
-                    raise OSError(errno.EINVAL, f"no sealed piece ends at byte {size}", str(self._path))
-        self._inner.truncate(descriptor, self._pieces.at)
+                pieces = self._pieces
+                pieces.skip(buffer, size)
+        rest = os.pread(self._memory, size - pieces.offset, pieces.offset)
+        self._inner.truncate(descriptor, pieces.at)
         self._torn = 0
+        if rest:
+            self.append(descriptor, rest, nonce)
 
 
 def not_opened(path: Path, error: BadFrame) -> Corruption:
