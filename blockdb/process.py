@@ -57,4 +57,5 @@ def start_python(
 def secret_of_helper() -> bytes:
     """In a process that `start_python` started, before anything else is read: the secret that it was given."""
     stream = sys.stdin.buffer
-    return stream.read(*_SIZE.unpack(stream.read(_SIZE.size)))
+    size = stream.read(_SIZE.size)
+    return stream.read(*_SIZE.unpack(size)) if len(size) == _SIZE.size else b""

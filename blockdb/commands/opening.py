@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from getpass import getpass
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from blockdb import Database
     from blockdb.config import DatabaseConfig
 
-__all__ = ["Door", "asker", "configuration", "open_database", "secrets"]
+__all__ = ["Door", "asker", "configuration", "open_database", "secrets", "secrets_beforehand"]
 
 
 def configuration(file: str | None, data_dir: str | None, master_key_file: str | None = None) -> DatabaseConfig:
@@ -35,6 +37,20 @@ def configuration(file: str | None, data_dir: str | None, master_key_file: str |
 def secrets(config: DatabaseConfig) -> dict[str, Any]:
     """What `blockdb.open`, `verify` and `repair` are to be told of the master key, as keyword arguments."""
     return {"master_key_file": config.master_key_file, "ask_passphrase": asker()}
+
+
+def secrets_beforehand(config: DatabaseConfig) -> dict[str, Any]:
+    """The same, a passphrase being asked for now: before something takes the whole screen."""
+    from blockdb.database.encryption import describe
+    from blockdb.masterkey import PASSPHRASE_VARIABLE
+
+    given = secrets(config)
+    ask = given.pop("ask_passphrase")
+    with suppress(BlockDBError):  # what is wrong is told when it is opened
+        is_wanted = ask is not None and PASSPHRASE_VARIABLE not in os.environ
+        if is_wanted and describe(Path(config.data_dir))["master"] == "passphrase":
+            given["passphrase"] = ask("Passphrase: ")
+    return given
 
 
 @cache

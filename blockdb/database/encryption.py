@@ -70,17 +70,20 @@ def keys_for_audit(path: Path, source: MasterKeySource) -> DataKeys | None:
             return None
 
 
-def opened_for_repair(path: Path, source: MasterKeySource) -> Door:
+def opened_for_repair(door: Door, files: DatabaseFiles, source: MasterKeySource) -> Door:
     """The door through which a database is repaired. Raises MasterKeyError, and Corruption where the keys are lost."""
-    door, files = Door(), DatabaseFiles(path)
     keys = load_keys(door, files, source)
     if keys is not None:
         return SealedDoor(door, keys)
-    for chain_file in files.collections.glob("*/chain/*.chain*"):
-        with chain_file.open("rb") as file:
-            if sealed.is_sealed(file.read(sealed.HEADER_BYTES)):
-                raise Corruption(str(files.keyring), None, _LOST)
+    if any(map(is_sealed, files.collections.glob("*/chain/*.chain*"))):
+        raise Corruption(str(files.keyring), None, _LOST)
     return door
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is a sealed one, to judge by its first bytes."""
+    with path.open("rb") as file:
+        return sealed.is_sealed(file.read(sealed.HEADER_BYTES))
 
 
 _LOST: Final = "the file is missing, and the database is encrypted: without it nothing can be read"

@@ -75,11 +75,11 @@ def repair(
         locks: list[int] = []
         try:
             locks.extend(map(door.lock, (files.lock, path)))
-            door = opened_for_repair(path, source or MasterKeySource())
+            plain, door = door, opened_for_repair(door, files, source or MasterKeySource())
             before = audit(path, progress, keys=door.keys)
             result = Repair(before, before)
             if not before.valid:
-                _Workshop(door, files, result).rebuild()
+                _Workshop(door, plain, files, result).rebuild()
                 result.after = audit(path, progress, keys=door.keys)
             return result
         finally:
@@ -88,8 +88,10 @@ def repair(
 
 
 class _Workshop:
-    def __init__(self, door: Door, files: DatabaseFiles, result: Repair) -> None:
+    def __init__(self, door: Door, plain: Door, files: DatabaseFiles, result: Repair) -> None:
+        """`plain` is the door that takes files as they are on the disk."""
         self._door = door
+        self._plain = plain
         self._files = files
         self._result = result
         self._quarantine = files.quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -243,7 +245,7 @@ class _Workshop:
         target = self._quarantine / path.relative_to(self._files.root)
         creation.make_root(self._door, target.parent)
         if copy:
-            Door().create(target, path.read_bytes())  # as it is
+            self._plain.create(target, path.read_bytes())
             self._door.force_directory(target.parent)
         else:
             self._door.rename(path, target)

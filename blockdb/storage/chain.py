@@ -112,6 +112,18 @@ class Chain:
             while len(self._maps) < number:
                 self._maps.append(self._checked(len(self._maps)))
             self._maps[number : number + 1] = [self._open_packed(number)]
+        self._door.forget(self._files.segment(number))
+
+    def follow_packing(self) -> None:
+        """Read from its packed form what another process has packed: so what was mapped is given back.
+
+        Raises Corruption where there is none.
+        """
+        with guarded("reading the chain"):
+            names = set(self._door.names(self._files.chain))
+        for number in range(len(self._maps)):
+            if number not in self._packed and self._files.segment(number).name not in names:
+                self.repacked(number)
 
     def first_sequence(self, number: int) -> int:
         """The sequence number of the first record of a chain file."""

@@ -84,6 +84,9 @@ class Door:
         """What is known to be wrong with the bytes at a place of a file; None where nothing is."""
         return None
 
+    def forget(self, path: Path) -> None:
+        """Let go of what is kept of a file: nobody reads it any more."""
+
     def map_write(self, path: Path) -> mmap:
         """A shared mapping of a file that is not empty: what is stored there survives a killed process."""
         with path.open("r+b") as file:

@@ -174,7 +174,7 @@ class Reader:
         size = 0
         for path in (self.files.manifest, self.files.mark, self.files.metadata, self.files.nodes):
             with suppress(FileNotFoundError):
-                size += self.door.size(path)
+                size += self.door.disk_size(path)
         return size
 
     def log_bytes(self) -> int:

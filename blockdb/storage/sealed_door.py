@@ -129,7 +129,7 @@ class SealedDoor(Door):
         try:
             log.follow()
         except FileNotFoundError:  # it was packed meanwhile
-            self._forget(path)
+            self.forget(path)
             raise
         return log
 
@@ -187,15 +187,16 @@ class SealedDoor(Door):
     def rename(self, old: Path, new: Path) -> None:
         """Rename a file in its directory, and force the directory."""
         self._inner.rename(old, new)
-        self._forget(old)
-        self._forget(new)
+        self.forget(old)
+        self.forget(new)
 
     def remove(self, path: Path) -> None:
         """Remove a file; one that is not there is no error."""
         self._inner.remove(path)
-        self._forget(path)
+        self.forget(path)
 
-    def _forget(self, path: Path) -> None:
+    def forget(self, path: Path) -> None:
+        """Let go of what is kept of a file: nobody reads it any more."""
         with self._finding:
             self._logs.pop(path, None)
 
