@@ -1,4 +1,4 @@
-"""The data keys of an encrypted database, wrapped by its master key. Format page: docs/formats/sealed.md.
+"""The data keys of an encrypted database, wrapped by its master key. Format page: docs/formats/keyring.md.
 
 Files are sealed with data keys, which are chance. A data key stands on the disk only wrapped: sealed with the master
 key, or with what Argon2id (RFC 9106) makes of a passphrase. So the master key can change without a file being touched.
@@ -88,8 +88,9 @@ def master_id(master: bytes) -> str:
 
 def wrap(keys: DataKeys, master: bytes, argon2: Argon2 | None, nonces: Iterable[bytes]) -> dict[str, Any]:
     """The values of a keyring. `nonces` are 24 bytes of chance for each key."""
+    bound_to = _BOUND_TO + keys.current
     wrapped = {
-        key_id.hex(): (nonce + aead_seal(key, _BOUND_TO + key_id, nonce, master)).hex()
+        key_id.hex(): (nonce + aead_seal(key, bound_to + key_id, nonce, master)).hex()
         for (key_id, key), nonce in zip(keys.items(), nonces, strict=False)
     }
     values: dict[str, Any] = {"master": KEY if argon2 is None else PASSPHRASE, "master_id": master_id(master)}
@@ -115,12 +116,13 @@ def wrapping_of(values: Mapping[str, Any]) -> Wrapping:
 def unwrap(values: Mapping[str, Any], master: bytes) -> DataKeys:
     """The data keys. Raises BadFrame where one does not open with this master key."""
     try:
+        current = bytes.fromhex(values["current"])
         found = [(bytes.fromhex(key_id), bytes.fromhex(text)) for key_id, text in values["keys"].items()]
         opened = [
-            (key_id, aead_open(data[NONCE_BYTES:], _BOUND_TO + key_id, data[:NONCE_BYTES], master))
+            (key_id, aead_open(data[NONCE_BYTES:], _BOUND_TO + current + key_id, data[:NONCE_BYTES], master))
             for key_id, data in found
         ]
-        keys = DataKeys(opened, bytes.fromhex(values["current"]))
+        keys = DataKeys(opened, current)
     except CryptoError:
         raise BadFrame("a data key does not open with the master key") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
