@@ -27,6 +27,8 @@ from blockdb.errors import (
     DatabaseNotFound,
     DuplicateKey,
     InvalidData,
+    InvalidProof,
+    KeyNotFound,
     MasterKeyError,
     ReadOnly,
     StorageError,
@@ -39,6 +41,9 @@ from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Repor
 if TYPE_CHECKING:
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.ledger.range_receipt import RangeReceipt
+    from blockdb.ledger.receipt import Receipt, RunReceipt
+    from blockdb.ledger.receipt_parts import Verified
     from blockdb.masterkey import MasterKeySource
 
 __version__ = "0.1.0"
@@ -61,22 +66,29 @@ __all__ = [
     "DatabaseNotFound",
     "DuplicateKey",
     "InvalidData",
+    "InvalidProof",
+    "KeyNotFound",
     "Latency",
     "MasterKeyError",
     "Problem",
     "Progress",
+    "RangeReceipt",
     "ReadOnly",
+    "Receipt",
     "Record",
     "Report",
+    "RunReceipt",
     "Statistics",
     "StorageError",
     "TableStatistics",
     "UnsupportedFormat",
+    "Verified",
     "WritesStopped",
     "merkle_levels",
     "open",
     "repair",
     "verify",
+    "verify_receipt",
 ]
 
 
@@ -158,9 +170,34 @@ def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     return levels(leaves)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Database":
-        from blockdb.database.database import Database
+def verify_receipt(receipt: str, *keys: str) -> Verified:
+    """What a receipt proves to somebody who trusts these verifier keys. Needs nothing but the text. O(log n).
 
-        return Database
+    Keys of witnesses among them must all have cosigned. Raises InvalidProof, which says what is wrong.
+    """
+    from blockdb.ledger.note import BadNote, VerifierKey
+    from blockdb.ledger.proof import BadProof
+    from blockdb.ledger.receipt import check_receipt
+
+    try:
+        return check_receipt(receipt, [VerifierKey.parse(key) for key in keys])
+    except (BadNote, BadProof) as error:
+        raise InvalidProof(f"{error}.") from None
+
+
+_LAZY = {
+    "Database": "blockdb.database.database",
+    "RangeReceipt": "blockdb.ledger.range_receipt",
+    "Receipt": "blockdb.ledger.receipt",
+    "RunReceipt": "blockdb.ledger.receipt",
+    "Verified": "blockdb.ledger.receipt_parts",
+}
+"""What is loaded when it is first named, and where it is."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'blockdb' has no attribute {name!r}")

@@ -25,7 +25,7 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
 }
 
 _SWITCHES: Final = ("compression_enabled", "encryption_enabled")
-_PATHS: Final = ("data_dir", "master_key_file")
+_PATHS: Final = ("data_dir", "key_file", "master_key_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +48,20 @@ class DatabaseConfig:
     encryption_enabled: bool | None = None
     """Whether everything that holds data is encrypted on the disk. Fixed for a database when it is created: unless this
     is given, a new one is not, and one that exists is what it is."""
-    master_key_file: str | None = None
-    """The file with the master key of an encrypted database: 64 hexadecimal digits."""
+    master_key_file: str = ""
+    """The file with the master key of an encrypted database, 64 hexadecimal digits; empty: it is given otherwise."""
+
+    key_file: str = ""
+    """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
 
     def __post_init__(self) -> None:
         text: object = self.data_dir
         if not isinstance(text, str) or not text or "\0" in text:
             raise ConfigError("data_dir: it should be the path of a directory.")
-        file: object = self.master_key_file
-        if file is not None and (not isinstance(file, str) or not file or "\0" in file):
-            raise ConfigError("master_key_file: it should be the path of a file.")
+        for key in ("key_file", "master_key_file"):
+            path: object = getattr(self, key)
+            if not isinstance(path, str) or "\0" in path:
+                raise ConfigError(f"{key}: it should be the path of a file.")
         for key in _SWITCHES:
             value = getattr(self, key)
             if type(value) is not bool and (key == "compression_enabled" or value is not None):

@@ -17,6 +17,8 @@ __all__ = [
     "DatabaseNotFound",
     "DuplicateKey",
     "InvalidData",
+    "InvalidProof",
+    "KeyNotFound",
     "MasterKeyError",
     "ReadOnly",
     "StorageError",
@@ -54,6 +56,21 @@ class AppendOnly(BlockDBError):
 
 class BlockNotFound(BlockDBError, LookupError):
     """There is no sealed block of that number."""
+
+
+class KeyNotFound(BlockDBError, LookupError):
+    """Something was asked about a key that is not stored. `key` is the key as bytes."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        super().__init__(f"Key '{key.decode('utf-8', 'backslashreplace')}' is not stored.")
+
+    def __reduce__(self) -> tuple[type[KeyNotFound], tuple[bytes]]:
+        return type(self), (self.key,)
+
+
+class InvalidProof(BlockDBError, ValueError):
+    """A receipt or checkpoint does not prove what it should, or not to somebody who trusts these keys."""
 
 
 class ConfigError(BlockDBError, ValueError):

@@ -32,6 +32,8 @@ class DatabaseFiles:
     """The files of a whole database."""
 
     root: Path
+    key_file: Path | None = None
+    """Where the signing key is, if it is kept apart from the data."""
 
     @property
     def lock(self) -> Path:
@@ -46,7 +48,7 @@ class DatabaseFiles:
     @property
     def signing_key(self) -> Path:
         """The secret key."""
-        return self.keys / "signing.toml"
+        return self.key_file or self.keys / "signing.toml"
 
     @property
     def public_keys(self) -> Path:

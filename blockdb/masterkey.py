@@ -63,7 +63,7 @@ class MasterKeySource:
         """The master key, where one is given. Raises MasterKeyError where what is given is none."""
         if self._key is not None:
             return Secret(self._key, "the caller")
-        if self._file is not None:
+        if self._file:
             return _from_file(Path(self._file))
         text, file = self._environ.get(KEY_VARIABLE), self._environ.get(FILE_VARIABLE)
         if text is not None:

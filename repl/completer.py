@@ -16,7 +16,7 @@ from blockdb.commands.display import printable, shortened
 from blockdb.commands.failures import UsageError
 from blockdb.commands.line import quote, to_bytes, words
 from blockdb.commands.parsing import common_arguments
-from blockdb.commands.table import available, find
+from blockdb.commands.table import members, names, take
 from blockdb.errors import BlockDBError
 
 if TYPE_CHECKING:
@@ -86,16 +86,16 @@ class LineCompleter(Completer):
         """The completions of the word at the cursor."""
         line = document.text_before_cursor.rpartition("\n")[2]
         place = _Place.of(line)
-        if not place.before:
-            yield from _names(place)
+        if not place.before or (len(place.before) == 1 and members(place.before[0], Where.SHELL)):
+            yield from _names(place, place.before)
             return
         try:
-            command = find(place.before[0], Where.SHELL)
-            yield from self._arguments(command, place)
+            command, given = take(place.before, Where.SHELL)
+            yield from self._arguments(command, place, given)
         except UsageError:  # no command, or no word
             return
 
-    def _arguments(self, command: Command, place: _Place) -> Iterable[Completion]:
+    def _arguments(self, command: Command, place: _Place, given: list[str]) -> Iterable[Completion]:
         flags = {name: argument for argument in _flags(command) for name in argument.names}
         previous = flags.get(place.before[-1])
         if previous is not None and previous.takes_value and "--" not in place.before:
@@ -103,7 +103,9 @@ class LineCompleter(Completer):
         if place.typed.startswith("-") and "--" not in place.before:
             return _matching(place, ((name, argument.help) for name, argument in flags.items()))
         positions = [argument for argument in command.arguments if not argument.is_flag]
-        index = _given(place.before[1:], flags)
+        index = _given(given, flags)
+        if positions and positions[-1].options.get("nargs") == "*":
+            index = min(index, len(positions) - 1)
         return self._values(positions[index], command, place) if index < len(positions) else ()
 
     def _values(self, argument: Argument, command: Command, place: _Place) -> Iterable[Completion]:
@@ -116,7 +118,7 @@ class LineCompleter(Completer):
             case Completes.FILE:
                 return _files(place)
             case Completes.COMMAND:
-                return _names(place)
+                return _names(place, place.before[1:])
         return ()
 
     def _live(self, place: _Place) -> Iterator[Completion]:
@@ -150,9 +152,11 @@ def _matching(place: _Place, choices: Iterable[tuple[str, str]]) -> Iterator[Com
             yield Completion(text, -place.width, display_meta=shortened(meaning, 60))
 
 
-def _names(place: _Place) -> Iterator[Completion]:
-    rows = [(name, command.summary) for command in available(Where.SHELL) for name in (command.name, *command.aliases)]
-    return _matching(place, rows)
+def _names(place: _Place, before: list[str]) -> Iterator[Completion]:
+    """The names of commands; what is left of them where their first word stands `before`."""
+    start = "".join(f"{word} " for word in before)
+    found = ((name, command.summary) for name, command in names(Where.SHELL).items() if name.startswith(start))
+    return _matching(place, ((name.removeprefix(start), summary) for name, summary in found))
 
 
 def _files(place: _Place) -> Iterator[Completion]:

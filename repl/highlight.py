@@ -11,7 +11,7 @@ from prompt_toolkit.lexers import Lexer
 from blockdb.commands.colour import json_spans
 from blockdb.commands.command import Where
 from blockdb.commands.line import Word, is_blank, words
-from blockdb.commands.table import available
+from blockdb.commands.table import members, names
 
 __all__ = ["LineLexer"]
 
@@ -20,7 +20,8 @@ class LineLexer(Lexer):
     """Marks commands, flags, quoted words, JSON, and what cannot be run."""
 
     def __init__(self) -> None:
-        self._commands = {name for command in available(Where.SHELL) for name in (command.name, *command.aliases)}
+        self._commands = set(names(Where.SHELL))
+        self._first_words = {name.partition(" ")[0] for name in self._commands}
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
         """The styled pieces of each line of the input."""
@@ -35,19 +36,25 @@ class LineLexer(Lexer):
             yield "class:json.muted", line
             return
         position = 0
+        command = ""
         for index, word in enumerate(words(line)):
             yield "", line[position : word.start]
-            yield from self._word(line, word, is_command=index == 0)
+            if index == 0 or (index == 1 and members(command, Where.SHELL)):
+                command = f"{command} {word.text}".strip()
+                yield self._command_style(command, word.end == len(line)), line[word.start : word.end]
+            else:
+                yield from self._word(line, word)
             position = word.end
         yield "", line[position:]
 
-    def _word(self, line: str, word: Word, is_command: bool) -> Iterator[tuple[str, str]]:
+    def _command_style(self, command: str, is_last: bool) -> str:
+        if command in self._commands or command in self._first_words:
+            return "class:command"
+        return "" if is_last and any(name.startswith(command) for name in self._commands) else "class:problem"
+
+    def _word(self, line: str, word: Word) -> Iterator[tuple[str, str]]:
         text = line[word.start : word.end]
-        if is_command:
-            known = word.text in self._commands
-            half_typed = word.end == len(line) and any(name.startswith(word.text) for name in self._commands)
-            yield ("class:command" if known else "" if half_typed else "class:problem"), text
-        elif word.problem and word.end != len(line):
+        if word.problem and word.end != len(line):
             yield "class:problem", text
         elif text.lstrip("'")[:1] in ("{", "["):
             for role, piece in json_spans(text):

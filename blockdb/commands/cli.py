@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
-from .command import Command, Where
+from .command import Where
 from .context import Context
 from .failures import DONE, INTERRUPTED, USAGE, describe, exit_code
 from .opening import Door, configuration
 from .output import Output
 from .parsing import HelpWanted, VersionWanted, parse_arguments, parse_globals
 from .render import render
-from .table import find
+from .table import members, take
 
 __all__ = ["run", "version_text"]
 
@@ -63,31 +63,35 @@ def _close(output: Output) -> None:
                     os.dup2(nowhere, stream.fileno())
 
 
-def _help(command: Command | None) -> str:
-    from .helptext import command_help, overview
+def _help(topic: str) -> str:
+    from .helptext import topic_help
 
-    return command_help(command, Where.COMMAND_LINE) if command else overview(Where.COMMAND_LINE)
+    return topic_help(topic, Where.COMMAND_LINE)
 
 
 def _run(words: Sequence[str], output: Output) -> int:
-    command: Command | None = None
+    topic = ""
     try:
-        before, name, rest = parse_globals(words)
-        if name is None:
-            output.note(_help(None))
+        before, words = parse_globals(words)
+        if not words:
+            output.note(_help(topic))
             return USAGE
-        command = find(name, Where.COMMAND_LINE)
+        topic = words[0]
+        if words[1:2] in (["-h"], ["--help"]) and members(topic, Where.COMMAND_LINE):
+            raise HelpWanted
+        command, rest = take(words, Where.COMMAND_LINE)
+        topic = command.name
         arguments = parse_arguments(command, rest, before, globals=True)
     except VersionWanted:
         output.line(version_text())
         output.flush()
         return DONE
     except HelpWanted:
-        output.line(_help(command))
+        output.line(_help(topic))
         output.flush()
         return DONE
     given = vars(arguments)
-    config = configuration(given.get("config"), given.get("data_dir"), given.get("master_key_file"))
+    config = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
     asked = given.get("format")
     with closing(Door(config, command.need)) as door:
         context = Context(

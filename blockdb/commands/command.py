@@ -23,6 +23,7 @@ class Need(Enum):
     NOTHING = "no database"
     READ = "a database to read"
     READ_OR_MAKE = "a database to read, made if there is none"
+    PROVE = "a database to write, or, where somebody else has it open, to read"
     WRITE = "a database to write"
     WRITE_OR_MAKE = "a database to write, made if there is none"
 
@@ -79,12 +80,12 @@ class Argument:
         word = f"{self.names[-1]} {self.metavar}".strip() if self.is_flag else self.metavar
         if self.options.get("action") == "append":
             return f"[{word}]..."
-        return f"[{word}]" if self.is_flag or self.options.get("nargs") == "?" else word
+        return f"[{word}]" if self.is_flag or self.options.get("nargs") in ("?", "*") else word
 
 
 @dataclass(frozen=True, eq=False)
 class Command:
-    """A command, declared once.
+    """A command, declared once. Its name is a word, or two (`anchor add`) where several belong together.
 
     `run(context, arguments)` does the work and returns data; it prints nothing. `summary` is one line, `details` says
     the rest; each of `examples` is a line of the command and what it does. Without `default_format` the result and

@@ -44,7 +44,7 @@ def tui(context: Context, arguments: Namespace) -> Result:
     words = ["--demo"] if arguments.demo else []
     if context.config is not None and not arguments.demo:
         words.append(context.config.data_dir)
-        if context.config.master_key_file is not None:
+        if context.config.master_key_file:
             words += ["--master-key-file", context.config.master_key_file]
     if arguments.theme is not None:
         words += ["--theme", arguments.theme]
@@ -53,13 +53,9 @@ def tui(context: Context, arguments: Namespace) -> Result:
 
 def explain(context: Context, arguments: Namespace) -> Result:
     """Explain a command, or list all of them."""
-    from .helptext import command_help, overview
-    from .table import find
+    from .helptext import topic_help
 
-    where = Where.SHELL if context.in_shell else Where.COMMAND_LINE
-    if arguments.topic is None:
-        return Words(overview(where))
-    return Words(command_help(find(arguments.topic, where), where))
+    return Words(topic_help(" ".join(arguments.topic), Where.SHELL if context.in_shell else Where.COMMAND_LINE))
 
 
 def leave(_: Context, __: Namespace) -> Result:
@@ -140,7 +136,7 @@ COMMANDS = (
         "help",
         "Explain a command, or list all of them.",
         explain,
-        (positional("topic", "A command.", Completes.COMMAND, nargs="?", metavar="COMMAND"),),
+        (positional("topic", "A command.", Completes.COMMAND, nargs="*", metavar="COMMAND"),),
         examples=(("help", "All commands"), ("help scan", "One of them")),
         need=Need.NOTHING,
         formats=("table",),

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from .command import Argument, Command, Where
 from .parsing import FORMAT, GLOBAL_ARGUMENTS, common_arguments
-from .table import available
+from .table import available, find, members
 
-__all__ = ["WIDTH", "command_help", "meaning", "overview", "program"]
+__all__ = ["WIDTH", "command_help", "meaning", "overview", "program", "topic_help"]
 
 WIDTH = 80
 
@@ -19,9 +19,22 @@ def program(where: Where) -> str:
     return "" if where is Where.SHELL else "blockdb "
 
 
+def topic_help(topic: str, where: Where) -> str:
+    """Help on a command, on those that begin with a word (`anchor`), or, on no topic, on all. Raises `UsageError`."""
+    if not topic:
+        return overview(where)
+    if group := members(topic, where):
+        return "\n".join(["Commands:", *_columns(_summaries(group)), "", f"{program(where)}help COMMAND explains one."])
+    return command_help(find(topic, where), where)
+
+
+def _summaries(commands: Iterable[Command]) -> list[tuple[str, str]]:
+    return [(" / ".join((command.name, *command.aliases)), command.summary) for command in commands]
+
+
 def overview(where: Where) -> str:
     """All commands, a line each."""
-    rows = [(" / ".join((command.name, *command.aliases)), command.summary) for command in available(where)]
+    rows = _summaries(available(where))
     if where is Where.SHELL:
         quoting = (
             "Words are separated by blanks. In 'single quotes' all is literal; in \"double quotes\" \\n, \\t, \\xNN "

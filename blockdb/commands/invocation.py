@@ -11,7 +11,7 @@ from .failures import UsageError
 from .line import split
 from .parsing import HelpWanted, parse_arguments
 from .results import Result
-from .table import find
+from .table import find, take
 
 __all__ = ["Invocation", "parse_line"]
 
@@ -34,9 +34,9 @@ def parse_line(line: str) -> Invocation:
     words = split(line)
     if not words:
         raise UsageError("the line is empty; help lists the commands")
-    command = find(words[0], Where.SHELL)
+    command, rest = take(words, Where.SHELL)
     try:
-        arguments = parse_arguments(command, words[1:])
+        arguments = parse_arguments(command, rest)
     except HelpWanted:
-        return Invocation(find("help", Where.SHELL), argparse.Namespace(topic=command.name))
+        return Invocation(find("help", Where.SHELL), argparse.Namespace(topic=command.name.split()))
     return Invocation(command, arguments, getattr(arguments, "format", None))

@@ -11,7 +11,14 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blockdb.errors import BlockDBError, ConfigError, DatabaseNotFound, MasterKeyError
+from blockdb.errors import (
+    BlockDBError,
+    ConfigError,
+    DatabaseLocked,
+    DatabaseNotFound,
+    MasterKeyError,
+    StorageError,
+)
 
 from .command import Need
 from .failures import CannotOpen
@@ -25,12 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["Door", "asker", "configuration", "open_database", "secrets", "secrets_beforehand"]
 
 
-def configuration(file: str | None, data_dir: str | None, master_key_file: str | None = None) -> DatabaseConfig:
+def configuration(
+    file: str | None, data_dir: str | None, key_file: str | None = None, master_key_file: str | None = None
+) -> DatabaseConfig:
     """The settings: flags over environment over file over defaults. Raises `ConfigError`."""
     from blockdb import config
 
-    given: Mapping[str, Any] = {"data_dir": data_dir, "master_key_file": master_key_file}
-    flags = {name: value for name, value in given.items() if value is not None}
+    given = {"data_dir": data_dir, "key_file": key_file, "master_key_file": master_key_file}
+    flags: Mapping[str, Any] = {key: value for key, value in given.items() if value is not None}
     return config.load(None if file is None else Path(file), flags=flags)
 
 
@@ -74,6 +83,8 @@ def open_database(config: DatabaseConfig, need: Need) -> Database:
 
     A command that only reads opens it read-only, so that it works beside a process that writes.
     """
+    if need is Need.PROVE:
+        return _open_to_prove(config)
     read_only = need in (Need.READ, Need.READ_OR_MAKE)
     try:
         try:
@@ -86,6 +97,16 @@ def open_database(config: DatabaseConfig, need: Need) -> Database:
         raise
     except (BlockDBError, OSError) as error:
         raise CannotOpen(str(error)) from error
+
+
+def _open_to_prove(config: DatabaseConfig) -> Database:
+    """What is proven may have to be signed and kept; beside a writer, or where nothing may be written, it is not."""
+    try:
+        return open_database(config, Need.WRITE)
+    except CannotOpen as error:
+        if not isinstance(error.__cause__, (DatabaseLocked, StorageError)):
+            raise
+    return open_database(config, Need.READ)
 
 
 def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> Database:

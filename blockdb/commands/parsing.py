@@ -46,6 +46,12 @@ GLOBAL_ARGUMENTS = (
         help="Database directory; else BLOCKDB_DATA_DIR, else the configuration file, else ./blockdb_data.",
     ),
     option(
+        "--key-file",
+        metavar="FILE",
+        completes=Completes.FILE,
+        help="Where the signing key is kept apart from the data; else BLOCKDB_KEY_FILE, else with the data.",
+    ),
+    option(
         "--config",
         metavar="FILE",
         completes=Completes.FILE,
@@ -103,14 +109,13 @@ class _Stop(argparse.Action):
         raise HelpWanted if "-h" in self.option_strings else VersionWanted
 
 
-def parse_globals(words: Sequence[str]) -> tuple[argparse.Namespace, str | None, list[str]]:
-    """The arguments before the command, the command's name (None: there is none), and the words after it."""
+def parse_globals(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The arguments before the command, and the words from the command on (none, if there is none)."""
     parser = _Parser("blockdb [OPTIONS] COMMAND [ARGUMENTS]")
     for argument in GLOBAL_ARGUMENTS:
         parser.add(argument)
     place = _place_of_command(words)
-    before = parser.parse_args(words[:place])
-    return before, words[place] if place < len(words) else None, list(words[place + 1 :])
+    return parser.parse_args(words[:place]), list(words[place:])
 
 
 def _place_of_command(words: Sequence[str]) -> int:

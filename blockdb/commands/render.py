@@ -12,7 +12,7 @@ from typing import Any
 
 from .display import human_bytes, human_count, human_time, printable
 from .output import Output
-from .results import Column, Facts, Nothing, Records, Result, Table, Value, Words
+from .results import Column, Document, Facts, Nothing, Records, Result, Table, Value, Words
 from .shapes import csv_line, encode_base64, json_text, record_json, record_lines
 
 __all__ = ["default_format", "render"]
@@ -32,6 +32,8 @@ def render(result: Result, output: Output, format: str | None = None) -> None:
     match result:
         case Words():
             _words(result, output, shape)
+        case Document():
+            _document(result, output, shape)
         case Value():
             _value(result, output, shape)
         case Records():
@@ -56,6 +58,14 @@ def _words(words: Words, output: Output, format: str) -> None:
             output.note(words.more, "muted")
     for failure in words.failures:
         output.error(failure)
+
+
+def _document(document: Document, output: Output, format: str) -> None:
+    if format in ("json", "jsonl"):
+        _json(output, document.data)
+    else:
+        shown = printable(document.text, keep_newlines=True) if output.on_terminal else document.text
+        output.data(shown.encode())
 
 
 def _json(output: Output, data: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["Column", "Facts", "Nothing", "Records", "Result", "Table", "Value", "Words"]
+__all__ = ["Column", "Document", "Facts", "Nothing", "Records", "Result", "Table", "Value", "Words"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,15 @@ class Words:
     more: str | None = None
     failures: tuple[str, ...] = ()
     role: str = "text"
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text that is the answer, such as a receipt; it ends with a newline. `data` is the same for programs."""
+
+    text: str
+    data: Mapping[str, Any]
     exit_code: int = 0
 
 
@@ -92,4 +101,4 @@ class Facts:
     exit_code: int = 0
 
 
-Result: TypeAlias = Nothing | Words | Value | Records | Table | Facts
+Result: TypeAlias = Nothing | Words | Document | Value | Records | Table | Facts

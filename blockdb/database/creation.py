@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from time import time
 from uuid import uuid4
@@ -35,9 +36,7 @@ def create(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: Mas
             door.make_directory(directory)
         door = encryption.prepared(door, files, config, source)
         keys.create(door, files)
-        collection_id = PREFIX + str(uuid4())
-        _create_collection(door, files.collection(collection_id), collection_id, config)
-        save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})
+        create_collection(door, files, {}, DEFAULT_COLLECTION, config.blockchain_batch_size)
     return door
 
 
@@ -75,18 +74,19 @@ def refuse_foreign(files: DatabaseFiles) -> None:
         )
 
 
-def _create_collection(door: Door, files: CollectionFiles, collection_id: str, config: DatabaseConfig) -> None:
-    for directory in (files.root, files.chain, files.tables):
+def create_collection(
+    door: Door, files: DatabaseFiles, registry: Mapping[str, str], name: str, block_records: int
+) -> str:
+    """Make a collection and enter it in the registry, which has these already. Returns its id."""
+    collection_id = PREFIX + str(uuid4())
+    collection = files.collection(collection_id)
+    for directory in (collection.root, collection.chain, collection.tables):
         door.make_directory(directory)
-    metadata = Metadata(
-        collection_id,
-        DEFAULT_COLLECTION,
-        int(time()),
-        config.blockchain_batch_size,
-        encrypted=door.is_sealing,
-    )
-    save_metadata(door, files.metadata, metadata)
-    door.replace(files.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
+    metadata = Metadata(collection_id, name, int(time()), block_records, encrypted=door.is_sealing)
+    save_metadata(door, collection.metadata, metadata)
+    door.replace(collection.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
     end = segment.HEADER_BYTES
-    door.replace(files.mark, mark.encode(Mark(metadata.uuid, door.boot_id(), end, end, clean=True)))
-    manifests.save(door, files.manifest, Manifest(collection_id))
+    door.replace(collection.mark, mark.encode(Mark(metadata.uuid, door.boot_id(), end, end, clean=True)))
+    manifests.save(door, collection.manifest, Manifest(collection_id))
+    save_registry(door, files.registry, {**registry, name: collection_id})
+    return collection_id

@@ -13,23 +13,25 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, encryption, keys
+from blockdb.database.notary import Notary, open_collection
+from blockdb.database.proving import ProvingDatabase
+from blockdb.database.ranges import range_of
 from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
-from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.layout import DatabaseFiles
+from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.door import Door, guarded
-from blockdb.storage.manifest import load as load_manifest
-from blockdb.storage.metadata import Metadata, load_metadata, load_registry
+from blockdb.storage.metadata import load_registry
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.storage.view import Range
 from blockdb.types import AsOf, Block, Progress, Record, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database:
+class Database(ProvingDatabase):
     """An open database. Safe for threads; a context manager that closes itself.
 
     Every method raises DatabaseClosed after `close`, and Corruption where what it would have to serve is not what
@@ -54,23 +56,30 @@ class Database:
         self.read_only = read_only
         self._config = config
         self._door = door or Door()
-        self._files = DatabaseFiles(self.path)
+        self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
         self._source = source or MasterKeySource(config.master_key_file)
         self._locks: list[int] = []
         with guarded(f"opening {self.path}"):
-            self._store = None if read_only else self._open_writer(create)
-            self._reader = self._store or self._attach()
+            signer = None if read_only else self._take_over(create)
+            self._reader = self._open_default(signer)
+            self._store = self._reader if isinstance(self._reader, Store) else None
+            self._notary = Notary(self._door, self._files, config, self._reader, signer)
         _handles.add(self)
 
-    def _attach(self) -> Attachment:
-        if not self._files.registry.exists():
-            creation.refuse_foreign(self._files)
-            raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
-        files = self._files.collection(self._default_id())
-        metadata = self._unlocked(files)
-        return Attachment(self._door, files, metadata, self._config.cache_size_limit)
+    def _open_default(self, signer: Signer | None) -> Store | Attachment:
+        try:
+            if not self._files.registry.exists():
+                creation.refuse_foreign(self._files)
+                raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
+            if signer is None:
+                self._door = encryption.opened(self._door, self._files, self._config, self._source)
+            return open_collection(self._door, self._files, self._default_id(), self._config, signer)
+        except BaseException:
+            self._unlock()
+            raise
 
-    def _open_writer(self, create: bool) -> Store:
+    def _take_over(self, create: bool) -> Signer:
+        """Become the one writer, of a database that is made if there is none. Returns the key that signs."""
         if not self._files.registry.exists():
             creation.refuse_foreign(self._files)
             if not create:
@@ -81,23 +90,12 @@ class Database:
                 self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
                 self._door = creation.create(self._door, self._files, self._config, self._source)
-            files = self._files.collection(self._default_id())
-            creation.force_names(self._door, self._files, files)
-            metadata = self._unlocked(files)
-            manifest = load_manifest(self._door, files.manifest, metadata.id)
-            signer = keys.load_signer(self._door, self._files)
-            return Store(self._door, files, metadata, manifest, self._config, signer)
+            else:
+                self._door = encryption.opened(self._door, self._files, self._config, self._source)
+            return keys.load_own_signer(self._door, self._files)
         except BaseException:
             self._unlock()
             raise
-
-    def _unlocked(self, files: CollectionFiles) -> Metadata:
-        """The metadata of a collection; its files can be opened from now on. Raises MasterKeyError, Corruption."""
-        if not self._door.is_sealing:
-            self._door = encryption.opened(self._door, self._files, self._config, self._source)
-        metadata = load_metadata(self._door, files.metadata)
-        encryption.check_is_whole(self._door, self._files, metadata.encrypted)
-        return metadata
 
     def _default_id(self) -> str:
         names = load_registry(self._door, self._files.registry)
@@ -193,7 +191,7 @@ class Database:
         `as_of`. Raises InvalidData, BlockNotFound.
         """
         _check_counts(limit, offset)
-        return self._refreshed().scan(_range(prefix, start, end), offset, limit, reverse, as_of)
+        return self._refreshed().scan(range_of(prefix, start, end), offset, limit, reverse, as_of)
 
     def keys(
         self,
@@ -212,7 +210,7 @@ class Database:
 
     def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
         """How many keys a scan would give. O(tables · log n), without walking."""
-        return self._refreshed().view.count(_range(prefix, start, end))
+        return self._refreshed().view.count(range_of(prefix, start, end))
 
     # Reading in commit order.
 
@@ -270,9 +268,12 @@ class Database:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""
         with guarded(f"closing {self.path}"):
             try:
-                self._reader.close()
+                self._notary.close()
             finally:
-                self._unlock()
+                try:
+                    self._reader.close()
+                finally:
+                    self._unlock()
 
     def _refreshed(self) -> Store | Attachment:
         self._reader.check_open()
@@ -286,6 +287,7 @@ class Database:
 
     def _disown(self) -> None:
         """In a forked child: the handle is the parent's, and two writers would tear the log apart."""
+        self._notary.disown()
         self._reader.disown()
         while self._locks:
             self._door.close(self._locks.pop())
@@ -302,13 +304,6 @@ class Database:
 def _check_counts(limit: int | None, first: int) -> None:
     if first < 0 or (limit is not None and limit < 0):
         raise InvalidData("How many, and from which one, should not be negative.")
-
-
-def _range(prefix: bytes | None, start: bytes | None, end: bytes | None) -> Range:
-    for bound in (prefix, start, end):
-        if bound is not None and not isinstance(bound, bytes):
-            raise InvalidData(f"prefix, start and end are bytes, not {type(bound).__name__}.")
-    return Range.of(prefix, start, end)
 
 
 def _disown_all() -> None:

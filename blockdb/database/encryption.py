@@ -48,6 +48,9 @@ def opened(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: Mas
             "is created. Leave the setting out, or export the records and import them into a new database."
         )
     if not is_encrypted:
+        own_key = DatabaseFiles(files.root).signing_key
+        if own_key.exists() and is_sealed(own_key):
+            raise Corruption(str(files.keyring), None, _LOST)
         return door
     master, keys = _load(door, files, source)
     return _sealing(door, files, keys, master)

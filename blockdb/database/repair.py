@@ -28,6 +28,8 @@ from blockdb.format.place import place_of
 from blockdb.format.segment import SegmentHeader
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.ledger.checkpoint import Checkpoint
+from blockdb.ledger.note import Note
 from blockdb.lsm.memtable import Memtable
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import manifest as manifests
@@ -143,13 +145,29 @@ class _Workshop:
     def _rebuild_collection(self, files: CollectionFiles, name: str, collection_id: str) -> None:
         metadata = self._metadata(files, name, collection_id)
         end = self._cut(files, metadata)
-        for path in (files.manifest, files.mark, *sorted(files.tables.iterdir())):
+        for path in (files.manifest, files.mark, files.nodes, *sorted(files.tables.iterdir())):
             self._set_aside(path)
         self._door.make_directory(files.tables)
         records = _rebuild_tables(self._door, files, metadata, end)
         mark = Mark(metadata.uuid, self._door.boot_id(), end, end, clean=True)
         self._door.replace(files.mark, mark_format.encode(mark))
         self._note(f"rebuilt manifest, mark and tables of collection {name} from the {records} records of its chain")
+        self._withdraw_checkpoint(files, name, records)
+
+    def _withdraw_checkpoint(self, files: CollectionFiles, name: str, records: int) -> None:
+        """A checkpoint of more records than are left can never be extended: say so, and let new ones be signed."""
+        try:
+            size = Checkpoint.parse(Note.parse(files.checkpoint.read_text()).text).size
+        except FileNotFoundError:
+            return
+        except ValueError:
+            self._set_aside(files.checkpoint)
+            return
+        if size > records:
+            self._set_aside(files.checkpoint)
+            self._note(
+                f"the last checkpoint of collection {name} covers {size} records: whoever keeps it will find the loss"
+            )
 
     def _metadata(self, files: CollectionFiles, name: str, collection_id: str) -> Metadata:
         try:

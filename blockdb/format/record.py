@@ -111,6 +111,11 @@ def time_of(body: bytes) -> int:
     return int(high << 32 | low)
 
 
+def key_of(body: bytes) -> bytes:
+    """The key in a record's body."""
+    return body[BODY_HEADER_BYTES : BODY_HEADER_BYTES + int.from_bytes(body[8:10], "little")]
+
+
 def data_bytes_of(bodies: Sequence[bytes]) -> int:
     """How many bytes of keys and values these record bodies have; all are of the same kind."""
     if not bodies:

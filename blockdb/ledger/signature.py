@@ -8,6 +8,8 @@ from typing import Final
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
+from blockdb.ledger.note import NoteSigner
+
 SEED_BYTES: Final = 32
 _CONTEXT: Final = b"BlockDB block signature 1\n"
 """Stands before the hash in what is signed, so that a signature made for one purpose serves no other."""
@@ -20,6 +22,15 @@ class Signer:
         self._key = SigningKey(seed)
         self.public_key = bytes(self._key.verify_key)
         self.key_id = key_id_of(self.public_key)
+
+    @property
+    def seed(self) -> bytes:
+        """The secret bytes that the key was made of."""
+        return bytes(self._key)
+
+    def notes(self, name: str) -> NoteSigner:
+        """The same key for signed notes, under a name."""
+        return NoteSigner(name, self.seed)
 
     def sign(self, block_hash: bytes) -> bytes:
         """The 64 bytes of the signature over a block's hash."""

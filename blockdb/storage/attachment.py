@@ -83,6 +83,10 @@ class Attachment(Reader):
         finally:
             self._refreshing.release()
 
+    def force(self) -> None:
+        """Have on the disk what was read; older chain files were forced when they were full."""
+        self.door.force_file(self.files.segment(self.end >> 32))
+
     def close(self) -> None:
         """Let go of the files. Idempotent."""
         self.closed = True

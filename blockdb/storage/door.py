@@ -123,6 +123,14 @@ class Door:
         while view:
             view = view[self.write(descriptor, view) :]
 
+    def force_file(self, path: Path) -> None:
+        """Force to disk what others wrote to a file."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.force(descriptor)
+        finally:
+            self.close(descriptor)
+
     def force_directory(self, path: Path) -> None:
         """Force the entries of a directory to disk."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -54,6 +54,14 @@ class History:
             key_id=seal.key_id,
         )
 
+    @property
+    def sealed_records(self) -> int:
+        """How many records are in sealed blocks."""
+        if not self.blocks:
+            return 0
+        header = self.seal(self.blocks - 1).header
+        return header.first_sequence + header.records
+
     def seal(self, number: int) -> Seal:
         """The seal of a block. Raises BlockNotFound. O(1)."""
         place = self._view.block_place(number) if 0 <= number < self.blocks else None
@@ -85,7 +93,7 @@ class History:
         count = min(count, self.records_count - first)
         if count <= 0:
             return []
-        extent = self._extent(self._block_of(first))
+        extent = self._extent(self.block_of(first))
         return self._chain.bodies_from(extent.first_place, self._end, first - extent.first_sequence, count)
 
     def sequence_at(self, place: int) -> int:
@@ -94,7 +102,7 @@ class History:
         extent = self._extent(number)
         return extent.first_sequence + self._chain.count(extent.first_place, place)
 
-    def _block_of(self, sequence: int) -> int:
+    def block_of(self, sequence: int) -> int:
         """The block that has a record; `blocks` for one that no seal covers yet."""
         return self._search(lambda seal: sequence < seal.header.first_sequence + seal.header.records)
 
@@ -103,7 +111,7 @@ class History:
         stop = self.records_count if limit is None else min(first + limit, self.records_count)
         if first >= stop:
             return
-        number = self._block_of(first)
+        number = self.block_of(first)
         extent = self._extent(number)
         sequence, block_stop = extent.first_sequence, extent.first_sequence + extent.records
         for _, _, frame in self._chain.walk(extent.first_place, self._end):
@@ -151,7 +159,7 @@ class History:
     def _horizon_at(self, records: int) -> Horizon:
         if records >= self.records_count:
             return Horizon(self.records_count, self._end)
-        number = self._block_of(records)
+        number = self.block_of(records)
         return self._horizon_in(number, lambda sequence, frame: sequence == records)
 
     def _horizon_in(self, number: int, is_hidden: Callable[[int, RecordFrame], bool]) -> Horizon:

@@ -78,6 +78,14 @@ class Reader:
         """The hash of the last sealed block, 32 zero bytes if there is none."""
         raise NotImplementedError
 
+    def force(self) -> None:
+        """Have on the disk what was read, or written, so far. Raises StorageError, OSError."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the files. Idempotent."""
+        raise NotImplementedError
+
     def refresh(self) -> None:
         """See what was written, and sealed, since."""
 

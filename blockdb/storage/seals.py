@@ -54,7 +54,7 @@ class Seals:
         self._secret = secret
         self._files = files
         self._collection = collection
-        self._signer = signer
+        self.signer = signer
         self._chain = chain
         self._log = log
         self._room = room
@@ -166,7 +166,7 @@ class Seals:
             self._room.notify_all()
 
     def _enqueue(self, seal: Seal) -> None:
-        self._last = signed(seal, self._signer)
+        self._last = signed(seal, self.signer)
         self._waiting.append(self._last)
         with suppress(StorageError):  # the records are stored; the next write tries again, and fails if this does
             self.write_waiting()

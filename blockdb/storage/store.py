@@ -312,7 +312,16 @@ class Store(Reader):
         self.view = replace(self.view, memtables=(self._active, *self.view.memtables))
         self.upkeep.add(frozen)
 
+    def use_signer(self, signer: Signer) -> None:
+        """Sign blocks with another key from now on."""
+        with self._writing:
+            self._seals.signer = signer
+
     # Ahead of time, and at the end.
+
+    def force(self) -> None:
+        """Have everything that was written on the disk. Raises WritesStopped."""
+        self._log.force()
 
     def flush(self) -> None:
         """Write everything in memory to tables and force it to disk. Raises StorageError."""

@@ -74,6 +74,7 @@ class Tree:
             self._usable = False
             self._buffer, self._chunks = b"", 0
             self._roots.clear()
+            self._lower.clear()
 
     def _known(self) -> int:
         """How many chunks can be read from the file, which may have grown."""

@@ -14,8 +14,9 @@ import pytest
 
 import blockdb
 from blockdb.commands import cli
-from blockdb.commands.command import Command
+from blockdb.commands.command import Command, Where
 from blockdb.commands.failures import CannotOpen, describe, exit_code
+from blockdb.commands.table import find
 
 from .conftest import Run
 
@@ -193,7 +194,7 @@ def test_the_front_ends_are_found_and_not_imported(run: Run, monkeypatch: pytest
     assert run("-d", "here", "tui", "--theme", "paper").code == 7
     assert run("tui", "--demo").code == 7
     assert started == [["here", "--theme", "paper"], ["--demo"]]
-    assert isinstance(cli.find("tui", cli.Where.COMMAND_LINE), Command)
+    assert isinstance(find("tui", Where.COMMAND_LINE), Command)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

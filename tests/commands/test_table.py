@@ -15,7 +15,7 @@ from blockdb.commands.invocation import parse_line
 from blockdb.commands.parsing import HelpWanted, parse_arguments
 from blockdb.commands.reference import reference
 from blockdb.commands.results import Records, Value, Words
-from blockdb.commands.table import COMMANDS, available, find
+from blockdb.commands.table import COMMANDS, available, find, take
 
 from .conftest import Run
 
@@ -35,8 +35,8 @@ def test_a_command_is_documented(command: Command) -> None:
 def test_the_examples_of_a_command_are_lines_of_it(command: Command) -> None:
     for line, meaning in command.examples:
         assert meaning
-        name, *words = shlex.split(line)
-        assert name in (command.name, *command.aliases)
+        found, words = take(shlex.split(line), Where.SHELL if command.where is Where.SHELL else Where.COMMAND_LINE)
+        assert found is command
         if command.where is not Where.SHELL:
             parse_arguments(command, words, globals=True)
         if command.where is not Where.COMMAND_LINE:

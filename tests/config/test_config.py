@@ -38,7 +38,8 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "cache_size_limit": 64 * 1024 * 1024,
         "compression_enabled": False,
         "encryption_enabled": None,
-        "master_key_file": None,
+        "master_key_file": "",
+        "key_file": "",
     }
 
 
@@ -52,6 +53,7 @@ def test_flags_stand_over_the_environment_over_the_file_over_the_defaults(file: 
 def test_every_key_can_be_set_in_every_way(file: Path) -> None:
     values: dict[str, Any] = {"data_dir": "elsewhere", **{key: low for key, (low, _) in LIMITS.items()}}
     values |= {"compression_enabled": True, "encryption_enabled": True, "master_key_file": "a file"}
+    values["key_file"] = "signing.toml"
     assert values.keys() == {field.name for field in fields(DatabaseConfig)}
     expected = DatabaseConfig(**values)
     assert load(environ={f"BLOCKDB_{key.upper()}": str(value) for key, value in values.items()}) == expected

@@ -88,11 +88,32 @@ def packed(path: Path) -> None:
         db.put(b"last", b"in the chain file that is not packed")
 
 
+def proven(path: Path) -> None:
+    """A node file, checkpoints, a journal with states and a change of keys; `RECEIPTS` holds what was proven from it."""
+    with blockdb.open(path, **SETTINGS) as db:
+        db.put_many([(b"key:%03d" % number, b"v%d" % number) for number in range(259)])
+        db.flush()
+        old = db.verifier_key()
+        RECEIPTS["record"] = (old, db.prove(b"key:007").text)
+        RECEIPTS["run"] = (old, db.prove_run(250, 9).text)
+        RECEIPTS["range"] = (old, db.prove_range(prefix=b"key:00").text)
+        RECEIPTS["absent"] = (old, db.prove_absent(b"nothing").text)
+        db.checkpoint()
+        new = db.rotate_key()
+        db.put(b"signed with the new key", b"")
+        RECEIPTS["rotated"] = (new, db.prove(b"signed with the new key").text)
+        RECEIPTS["database"] = (new, db.checkpoint())
+
+
+RECEIPTS: dict[str, tuple[str, str]] = {}
+"""Verifier keys and receipts, and a checkpoint, by name; filled by `proven`."""
+
 DATABASES: dict[str, Callable[[Path], None]] = {
     "plain": plain,
     "killed": killed,
     "redactable": redactable,
     "packed": packed,
+    "proven": proven,
 }
 
 
@@ -126,6 +147,8 @@ def main(version: str, *names: str) -> None:
         DATABASES[name](directory / name)
         with blockdb.open(directory / name, read_only=True) as db:
             (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")
+        if RECEIPTS and name == "proven":
+            (directory / f"{name}.receipts").write_text(json.dumps(RECEIPTS, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

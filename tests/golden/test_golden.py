@@ -13,6 +13,9 @@ from tests.storage.doors import copy_of
 
 HERE = Path(__file__).parent
 GOLDEN = sorted(path.with_suffix("") for path in HERE.glob("v*/*.json"))
+EVENTS = 3
+"""How many events there are in a journal, where there is one, each in a block of its own."""
+
 BLOCK = SETTINGS["blockchain_batch_size"]
 
 
@@ -24,7 +27,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[s
 
 
 def test_there_are_golden_databases_of_every_version() -> None:
-    names = ["v1/killed", "v1/packed", "v1/plain", "v1/redactable"]
+    names = ["v1/killed", "v1/packed", "v1/plain", "v1/proven", "v1/redactable"]
     assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == names
 
 
@@ -41,7 +44,24 @@ def test_it_is_verified(golden: tuple[Path, dict[str, Any]]) -> None:
     path, expected = golden
     report = blockdb.verify(path)
     assert report.valid, report.problems
-    assert (report.records, report.blocks) == (len(expected["records"]), len(expected["blocks"]))
+    journaled = EVENTS * (len(list((path / "collections").iterdir())) - 1)
+    assert (report.records, report.blocks) == (
+        len(expected["records"]) + journaled,
+        len(expected["blocks"]) + journaled,
+    )
+
+
+def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:
+    receipts: dict[str, tuple[str, str]] = json.loads((HERE / "v1" / "proven.receipts").read_text())
+    assert receipts.keys() == {"record", "run", "range", "absent", "rotated", "database"}
+    key, note = receipts.pop("database")
+    for name, (vkey, text) in receipts.items():
+        verified = blockdb.verify_receipt(text, vkey)
+        assert len(verified.records) == {"run": 9, "range": 10, "absent": 0}.get(name, 1)
+    with blockdb.open(copy_of(HERE / "v1" / "proven", tmp_path / "db"), read_only=True) as db:
+        assert (db.checkpoint(), db.verifier_key()) == (note, key)
+        assert db.prove(b"signed with the new key").text == receipts["rotated"][1]
+        assert (db.path / "collections" / db.stats().collection_id / "tree.nodes").stat().st_size == 64 + 32
 
 
 @pytest.mark.parametrize("name", ["killed", "packed", "plain"])

@@ -225,10 +225,9 @@ DATABASE: Final[dict[str, Bug]] = {
     ),
     "registry-too-soon": Bug(
         "blockdb/database/creation.py",
-        "_create_collection(door, files.collection(collection_id), collection_id, config)\n"
-        "        save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})",
-        "save_registry(door, files.registry, {DEFAULT_COLLECTION: collection_id})\n"
-        "        _create_collection(door, files.collection(collection_id), collection_id, config)",
+        "    for directory in (collection.root, collection.chain, collection.tables):\n",
+        "    save_registry(door, files.registry, {**registry, name: collection_id})\n"
+        "    for directory in (collection.root, collection.chain, collection.tables):\n",
         ("tests/database/test_opening.py::test_whenever_the_making_of_a_database_is_cut_short_it_can_be_made_again",),
         "A database is registered before it is whole.",
     ),

@@ -48,7 +48,7 @@ def completed(completer: LineCompleter, line: str) -> list[str]:
     ("line", "found"),
     [
         ("ge", ["get"]),
-        ("e", ["export", "exit"]),
+        ("e", ["export-tiles", "export", "exit"]),
         ("qui", ["quit"]),
         ("nonsense ", []),
         ("scan --r", ["scan --reverse"]),
