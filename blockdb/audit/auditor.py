@@ -108,7 +108,10 @@ class _Run:
         metadata = read_values(files.metadata, "collection", self.findings)
         if metadata is not None and metadata.get("id") != collection_id:
             self.findings.add(files.metadata, "the metadata is that of another collection")
-        if metadata is not None and metadata.get("encrypted", False) != (self._keys is not None):
+        if metadata is not None and metadata.get("encrypted") and self._keys is None:
+            self.findings.add(self._files.keyring, "the file is missing, and there is an encrypted collection")
+            return
+        if metadata is not None and self._keys is not None and not metadata.get("encrypted"):
             self.findings.add(
                 files.metadata, "the collection is encrypted and has no data keys, or the other way round"
             )

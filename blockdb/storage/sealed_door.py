@@ -18,7 +18,7 @@ from blockdb.format import sealed
 from blockdb.format.buffer import Slices
 from blockdb.format.frame import BadFrame
 from blockdb.format.keyring import DataKeys
-from blockdb.format.sealed import FILE_ID_BYTES, GROWING, PAGE_BYTES, PIECE_EXTRA_BYTES, Binding, Pages, Pieces
+from blockdb.format.sealed import FILE_ID_BYTES, GROWING, PIECE_EXTRA_BYTES, Binding, Pages, Pieces
 from blockdb.storage.door import Door
 from blockdb.storage.sealed_log import Nonces, SealedLog, not_opened
 
@@ -214,7 +214,7 @@ class _PagesInMemory(mmap):
     def __new__(cls, path: Path, pages: Pages) -> _PagesInMemory:
         memory = super().__new__(cls, -1, max(len(pages), 1))
         memory._path, memory._pages = path, pages
-        memory._is_open = bytearray(len(pages) // PAGE_BYTES + 1)
+        memory._is_open = bytearray(len(pages) // sealed.PAGE_BYTES + 1)
         return memory
 
     def __getitem__(self, part: Any) -> Any:
@@ -224,13 +224,13 @@ class _PagesInMemory(mmap):
 
     def _open(self, part: slice) -> None:
         start, stop, _ = part.indices(len(self))
-        for number in range(start // PAGE_BYTES, (max(stop, 1) - 1) // PAGE_BYTES + 1):
+        for number in range(start // sealed.PAGE_BYTES, (max(stop, 1) - 1) // sealed.PAGE_BYTES + 1):
             if not self._is_open[number]:
                 try:
                     data = self._pages.page(number)
                 except BadFrame as error:
-                    raise Corruption(str(self._path), number * PAGE_BYTES, str(error)) from None
-                self[number * PAGE_BYTES : number * PAGE_BYTES + len(data)] = data
+                    raise Corruption(str(self._path), number * sealed.PAGE_BYTES, str(error)) from None
+                self[number * sealed.PAGE_BYTES : number * sealed.PAGE_BYTES + len(data)] = data
                 self._is_open[number] = 1
 
 
