@@ -62,6 +62,8 @@ def refuse_foreign(files: DatabaseFiles) -> None:
     if not files.root.is_dir():
         return
     for chain in files.collections.glob("*/chain/*.chain*"):
+        if chain.suffix == ".tmp":  # what a power cut left of it may be anything
+            continue
         sealing_bytes = HEADER_BYTES + PIECE_EXTRA_BYTES if encryption.is_sealed(chain) else 0
         if chain.stat().st_size > segment.HEADER_BYTES + sealing_bytes:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
