@@ -219,7 +219,7 @@ def test_bytes_of_packed_files(packed_sample: Sample, tmp_path: Path) -> None:
 
 def test_bytes_of_encrypted_files(encrypted_sample: Sample, tmp_path: Path) -> None:
     path = encrypted_sample.copy(tmp_path / "db")
-    tried, faults = change_bytes(encrypted_sample, path, stride=61, flips=1, read_every=3, seed=6)
+    tried, faults = change_bytes(encrypted_sample, path, stride=101, flips=1, read_every=4, seed=6)
     print(f"{tried} bytes changed")
     report(faults)
 

@@ -134,7 +134,7 @@ CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "left out": lambda parts: [parts[0], *parts[2:]],
     "twice": lambda parts: [parts[0], parts[1], *parts[1:]],
     "of another file": lambda parts: [*parts[:2], pieces_of(b"aaaa", b"bbbb", file_id=bytes(16))[2], *parts[3:]],
-    "of an older copy": lambda parts: [parts[0], pieces_of(b"older", first_nonce=9)[1], *parts[2:]],
+    "of an older copy": lambda parts: [parts[0], pieces_of(b"olde", first_nonce=9)[1], *parts[2:]],
 }
 
 

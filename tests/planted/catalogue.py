@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.planted import other_rooms, pure_rooms, reading_room, storage_room
+from tests.planted import other_rooms, pure_rooms, reading_room, sealing_room, storage_room
 from tests.planted.planting import Bug
 
 COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
@@ -16,6 +16,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
     "reading": reading_room.READING,
+    "sealing": sealing_room.SEALING,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
     "config": other_rooms.CONFIG,
