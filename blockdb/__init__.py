@@ -31,12 +31,27 @@ from blockdb.errors import (
     KeyNotFound,
     MasterKeyError,
     ReadOnly,
+    Redacted,
     StorageError,
     UnsupportedFormat,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
-from blockdb.types import AsOf, Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb.types import (
+    REDACTED,
+    AsOf,
+    Block,
+    GoodBlock,
+    Latency,
+    Problem,
+    Progress,
+    Record,
+    Redaction,
+    Report,
+    ScrubStatistics,
+    Statistics,
+    TableStatistics,
+)
 
 if TYPE_CHECKING:
     from blockdb.database.database import Database
@@ -53,6 +68,7 @@ __all__ = [
     "MAX_BATCH_RECORDS",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
+    "REDACTED",
     "AppendOnly",
     "AsOf",
     "Block",
@@ -65,6 +81,7 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateKey",
+    "GoodBlock",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
@@ -76,8 +93,11 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "Record",
+    "Redacted",
+    "Redaction",
     "Report",
     "RunReceipt",
+    "ScrubStatistics",
     "Statistics",
     "StorageError",
     "TableStatistics",
@@ -106,8 +126,8 @@ def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.ope
 
     `settings` are the keys of `[database]` (see blockdb.config.DatabaseConfig): `memtable_size_limit` (bytes),
     `wal_sync_interval` (milliseconds; 0 forces each write to disk before it is acknowledged),
-    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation),
-    `encryption_enabled` (fixed at creation), `master_key_file` (path).
+    `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation), `redactable`
+    (whether values can be erased, fixed at creation), `encryption_enabled` (fixed at creation), `master_key_file`.
 
     The master key of an encrypted database is the first that is given: `master_key` (32 bytes), `master_key_file`,
     BLOCKDB_MASTER_KEY; where it takes a passphrase, `passphrase`, BLOCKDB_PASSPHRASE, or the answer of
@@ -128,17 +148,36 @@ def verify(
     path: str | Path,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    *,
+    first: bool = False,
+    checkpoints: Sequence[str | Path] = (),
+    keys: Sequence[str] = (),
+    hashes_only: bool = False,
     **secrets: Any,
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
 
-    `secrets` are those of `open`: `master_key_file`, `master_key`, `passphrase`, `ask_passphrase`. Raises
-    DatabaseNotFound, and MasterKeyError of an encrypted one; whatever else is wrong stands in the report.
+    `path` may also be that of a static export (C2SP tlog-tiles), or its http or https address. With `first` it ends
+    at the first bad block, and reads no more than it takes to find that. `checkpoints` are files of signed
+    checkpoints that were kept elsewhere: the history has to have them all. `keys` are verifier keys; then nobody
+    else may have signed. `hashes_only` is for an export without its records. `secrets` are those of `open`:
+    `master_key_file`, `master_key`, `passphrase`, `ask_passphrase`. Raises DatabaseNotFound, MasterKeyError of an
+    encrypted database, InvalidData for what is no checkpoint or key, and StorageError where something cannot be read;
+    whatever else is wrong stands in the report.
     """
-    from blockdb.audit.auditor import audit
+    from blockdb.audit.door import audit_location
     from blockdb.database.encryption import keys_for_audit
 
-    return audit(Path(path), progress, cancel, keys_for_audit(Path(path), _source(**secrets)))
+    return audit_location(
+        str(path),
+        progress,
+        cancel,
+        first=first,
+        checkpoints=checkpoints,
+        keys=keys,
+        hashes_only=hashes_only,
+        data_keys=keys_for_audit(Path(path), _source(**secrets)),
+    )
 
 
 def repair(path: str | Path, progress: Callable[[Progress], None] | None = None, **secrets: Any) -> Repair:

@@ -22,9 +22,11 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "wal_sync_interval": (0, 3_600_000),
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
+    "scrub_rate_limit": (0, 64 * 1024**3),
+    "scrub_interval": (1, 31_536_000),
 }
 
-_SWITCHES: Final = ("compression_enabled", "encryption_enabled")
+_SWITCHES: Final = ("compression_enabled", "encryption_enabled", "redactable")
 _PATHS: Final = ("data_dir", "key_file", "master_key_file")
 
 
@@ -50,7 +52,12 @@ class DatabaseConfig:
     is given, a new one is not, and one that exists is what it is."""
     master_key_file: str = ""
     """The file with the master key of an encrypted database, 64 hexadecimal digits; empty: it is given otherwise."""
-
+    redactable: bool = False
+    """Whether values can be erased one day (`redact`), all proofs intact. Fixed for a collection when it is created."""
+    scrub_rate_limit: int = 0
+    """Bytes a second that the background audit of an open database may read (up to 64 GiB); 0: there is none."""
+    scrub_interval: int = 600
+    """Seconds between the end of one background audit and the beginning of the next (1 to a year)."""
     key_file: str = ""
     """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
 
@@ -64,7 +71,7 @@ class DatabaseConfig:
                 raise ConfigError(f"{key}: it should be the path of a file.")
         for key in _SWITCHES:
             value = getattr(self, key)
-            if type(value) is not bool and (key == "compression_enabled" or value is not None):
+            if type(value) is not bool and (key != "encryption_enabled" or value is not None):
                 raise ConfigError(f"{key}: it should be true or false, not {value!r}.")
         for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)

@@ -6,6 +6,8 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 __all__ = [
     "AppendOnly",
     "BlockDBError",
@@ -21,6 +23,7 @@ __all__ = [
     "KeyNotFound",
     "MasterKeyError",
     "ReadOnly",
+    "Redacted",
     "StorageError",
     "UnsupportedFormat",
     "WritesStopped",
@@ -52,6 +55,30 @@ class DuplicateKey(BlockDBError):
 
 class AppendOnly(BlockDBError):
     """Somebody asked to change or delete what is stored; no door of the database does that."""
+
+
+class Redacted(BlockDBError):
+    """The value of the key was erased for good, on purpose; its hash, and with it every proof, stays.
+
+    `time_ms` (Unix time in milliseconds), `by` and `reason` say when, who and why; None where that is not known here.
+    """
+
+    def __init__(
+        self, key: bytes, time_ms: int | None = None, by: str | None = None, reason: str | None = None
+    ) -> None:
+        self.key = key
+        self.time_ms = time_ms
+        self.by = by
+        self.reason = reason
+        shown = key.decode("utf-8", "backslashreplace")
+        when = "" if time_ms is None else f" at {datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        who = "" if by is None else f" by {by}"
+        why = "" if reason is None else f" ({reason})"
+        what = f"The value of key '{shown}' was redacted{when}{who}{why}"
+        super().__init__(f"{what}: it is gone for good, its hash remains.")
+
+    def __reduce__(self) -> tuple[type[Redacted], tuple[bytes, int | None, str | None, str | None]]:
+        return type(self), (self.key, self.time_ms, self.by, self.reason)
 
 
 class BlockNotFound(BlockDBError, LookupError):

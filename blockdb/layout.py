@@ -1,6 +1,7 @@
 """Which file is which: the names of everything in a database directory.
 
 LOCK                                    kernel lock of the writer, always empty
+scrub.toml                              what the scrubber did and found
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
@@ -8,6 +9,7 @@ collections/col_<uuid>/
     metadata.toml                       what the collection is: id, name, settings
     manifest.toml                       which tables count, and from where the log is replayed
     log.mark                            how far the log is good
+    redactions.toml                     how many redactions there were, and the one that is under way
     chain/<number>.chain                the records and seals, in commit order
     chain/<number>.chain.zst            the same, packed
     tables/<number>.sst                 key -> place in the chain
@@ -25,6 +27,8 @@ SEGMENT_SUFFIX = ".chain"
 ZSTD = ".zst"
 PACKED_SUFFIX = SEGMENT_SUFFIX + ZSTD
 TABLE_SUFFIX = ".sst"
+OLD_SUFFIX = ".old"
+"""A chain file whose place another one took, until its values are overwritten."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,11 @@ class DatabaseFiles:
         return self.root / "collections"
 
     @property
+    def scrub_state(self) -> Path:
+        """What the scrubber did and found."""
+        return self.root / "scrub.toml"
+
+    @property
     def quarantine(self) -> Path:
         """Where a repair puts what it replaces."""
         return self.root / "quarantine"
@@ -100,6 +109,11 @@ class CollectionFiles:
     def mark(self) -> Path:
         """How far the log is good."""
         return self.root / "log.mark"
+
+    @property
+    def redactions(self) -> Path:
+        """How many redactions there were, and the one that is under way."""
+        return self.root / "redactions.toml"
 
     @property
     def chain(self) -> Path:

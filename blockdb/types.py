@@ -3,10 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from blockdb.errors import InvalidData
 
-__all__ = ["AsOf", "Block", "Latency", "Problem", "Progress", "Record", "Report", "Statistics", "TableStatistics"]
+__all__ = [
+    "REDACTED",
+    "AsOf",
+    "Block",
+    "GoodBlock",
+    "Latency",
+    "Problem",
+    "Progress",
+    "Record",
+    "Redaction",
+    "Report",
+    "ScrubStatistics",
+    "Statistics",
+    "TableStatistics",
+]
+
+
+class _Redacted(bytes):
+    """Bytes of which there is one object alone, also after it was copied or pickled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "REDACTED"
+
+    def __reduce__(self) -> str:
+        return "REDACTED"
+
+
+REDACTED: Final = _Redacted()
+"""What stands for the value of a redacted record: no bytes, and `value is REDACTED` tells it from an empty value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +50,20 @@ class Record:
     time_ms: int
     """When it was written: Unix time in milliseconds, never earlier than that of the record before."""
     block: int | None
+    redacted: bool = False
+    """Whether the value was erased; it is `REDACTED` then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What became of a wish to redact."""
+
+    sequences: tuple[int, ...]
+    """The records whose values were erased, in commit order."""
+    files: int
+    """How many chain files were written anew for that."""
+    quarantined: bool
+    """Whether there are files in `quarantine/`, which earlier repairs set aside and which may still hold the values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +136,10 @@ class Problem:
     sequence: int | None
     key: bytes | None
     what: str
+    expected: str | None = None
+    """What should be there, as text (hashes and signatures in hexadecimal): what the chain vouches for,"""
+    found: str | None = None
+    """and what is there, or what its bytes were recomputed to."""
 
     def __str__(self) -> str:
         places = [self.path if self.offset is None else f"{self.path} at byte {self.offset}"]
@@ -100,7 +149,24 @@ class Problem:
             places.append(f"record {self.sequence}")
         if self.key is not None:
             places.append(f"key {self.key!r}")
-        return f"{', '.join(places)}: {self.what}"
+        compared = f" (expected {self.expected}, found {self.found})" if self.expected and self.found else ""
+        return f"{', '.join(places)}: {self.what}{compared}"
+
+
+@dataclass(frozen=True, slots=True)
+class GoodBlock:
+    """The last block of a collection before anything that is wrong with its chain: up to there it can be trusted."""
+
+    collection: str
+    number: int
+    size: int
+    """How many records there are up to the end of this block."""
+    root: bytes
+    hash: bytes
+    time_ms: int
+    """When its last record was written."""
+    recomputed: bool
+    """Whether root and signature were held against the records, or seals alone were looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +179,12 @@ class Report:
     problems: tuple[Problem, ...]
     elapsed_ms: float
     cancelled: bool
+    last_good: tuple[GoodBlock, ...] = ()
+    """For each collection with a block that holds, the last one before the damage, or the last of all."""
+    read_bytes: int = 0
+    """How many bytes of chain and tables were looked at."""
+    notes: tuple[str, ...] = ()
+    """What else there is to say of how the audit came to its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +206,27 @@ class Latency:
     p95_us: float = 0.0
     p99_us: float = 0.0
     max_us: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubStatistics:
+    """The scrubber: what audits the directory in the background, and what it found."""
+
+    rate_limit: int = 0
+    """Bytes a second that it may read; 0 where there is none."""
+    running: bool = False
+    """Whether a pass is under way."""
+    passes: int = 0
+    """How many were finished, since the database was made."""
+    records_done: int = 0
+    records_total: int = 0
+    """How far the pass is, or what the last one went through."""
+    last_started_ms: int | None = None
+    last_finished_ms: int | None = None
+    problems: tuple[str, ...] = ()
+    """What was found wrong. It is kept until the database is opened anew and a pass finds nothing."""
+    failure: str | None = None
+    """Why the last pass did not come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +307,8 @@ class Statistics:
     """How often it did not have it."""
     encrypted: bool = False
     """Whether what holds data is encrypted on the disk."""
+
+    scrub: ScrubStatistics = ScrubStatistics()
 
     @property
     def write_amplification(self) -> float:

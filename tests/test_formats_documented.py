@@ -21,6 +21,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from blockdb.types import REDACTED
 from tests.lsm.sources import DictChain
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +92,16 @@ def test_a_redactable_record(data: bytes) -> None:
     [line] = [line for line in PAGES["chain"].splitlines() if "the leaf ends here" in line]
     last_of_leaf = bytes_of(line)
     assert frame.leaf == data[4 : data.index(last_of_leaf) + len(last_of_leaf)]
+
+
+@decodes("redaction", "redacted")
+def test_a_redacted_record(data: bytes) -> None:
+    frame = record.decode(data, 0)
+    assert (frame.kind, frame.time_ms, frame.key) == (record.REDACTABLE, TIME_MS, KEY)
+    assert frame.value is REDACTED
+    assert frame.leaf == record.leaf_of(record.encode_redactable(TIME_MS, KEY, VALUE, bytes(range(16))))
+    assert len(data) == len(EXAMPLES["chain", "redactable"])
+    assert data[4:-24] == EXAMPLES["chain", "redactable"][4:-24]
 
 
 @decodes("chain", "batch")

@@ -66,6 +66,7 @@ ROOMS = [
     "masterkey",
     "process",
     "storage",
+    "tampering",
     "types",
 ]
 BROKEN_WALLS = {
@@ -75,6 +76,7 @@ BROKEN_WALLS = {
     "blockdb/storage/broken.py": "import blockdb.audit",
     "blockdb/audit/broken.py": "import blockdb.lsm",
     "blockdb/database/broken.py": "import blockdb.commands",
+    "blockdb/tampering/broken.py": "import blockdb.commands",
     "blockdb/commands/broken.py": "import blockdb_tui",
     "blockdb/errors/broken.py": "import blockdb.config",
     "blockdb_tui/broken.py": "import blockdb_repl",

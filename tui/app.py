@@ -23,6 +23,7 @@ from .keytext import visible
 from .offloop import in_background, off_loop
 from .origin import Origin, advice_for
 from .screens.view import View
+from .tampering import Laboratory
 from .theme import palettes, textual_theme
 from .verification import Verification
 
@@ -59,6 +60,12 @@ def _metrics() -> Screen[None]:
     return MetricsView()
 
 
+def _lab() -> Screen[None]:
+    from .screens.lab import LabView
+
+    return LabView()
+
+
 def _finder() -> type[Provider]:
     from .finder import Finder
 
@@ -75,6 +82,7 @@ class Explorer(App[int]):
         "records": _records,
         "blocks": _blocks,
         "metrics": _metrics,
+        "lab": _lab,
     }
     DEFAULT_MODE = "records"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_finder}
@@ -86,6 +94,7 @@ class Explorer(App[int]):
         Binding("1", "view('records')", "Records", show=False, id="view.records"),
         Binding("2", "view('blocks')", "Blocks", show=False, id="view.blocks"),
         Binding("3", "view('metrics')", "Metrics", show=False, id="view.metrics"),
+        Binding("4", "view('lab')", "Lab", show=False, id="view.lab"),
         Binding("v", "verify", "Verify", id="app.verify"),
         Binding("p", "problems", "Problems", show=False, id="app.problems"),
         Binding("t", "theme", "Theme", id="app.theme"),
@@ -103,6 +112,7 @@ class Explorer(App[int]):
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
         poll_s: float = POLL_S,
+        laboratory: Laboratory | None = None,
     ) -> None:
         """`clock` tells the time of day, `steady` never goes back, both in seconds; `poll_s` is between snapshots."""
         super().__init__()
@@ -110,6 +120,7 @@ class Explorer(App[int]):
         self._clock, self._steady, self._poll_s = clock, steady, poll_s
         self.history = History()
         self.verification = Verification(steady)
+        self.laboratory = laboratory or Laboratory()
         self.database: Database | None = None
         self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
         self._came_from: list[str] = []
@@ -159,11 +170,13 @@ class Explorer(App[int]):
     def _opened(self, database: Database) -> None:
         self.database = database
         self.history = History()
+        self.verification.forget()
         for view in self.views():
             view.connected(database)
 
     def _lost(self, error: Exception) -> None:
         self.database = None
+        in_background(self, off_loop, self.laboratory.close, group="lab")
         words = f"{type(error).__name__}: {error}" if isinstance(error, blockdb.BlockDBError) else str(error)
         self.trouble = ("The database cannot be read", words, advice_for(error), "error")
         for view in self.views():
@@ -211,7 +224,7 @@ class Explorer(App[int]):
         return next((screen for screen in self.screen_stack if isinstance(screen, View) and screen.is_mounted), None)
 
     async def action_view(self, mode: str) -> None:
-        """Shows one of the three views."""
+        """Shows one of the views."""
         self._came_from.clear()
         await self.switch_mode(mode)
 
@@ -274,6 +287,29 @@ class Explorer(App[int]):
     def _show_verification(self) -> None:
         if (view := self.view) is not None:
             view.show_verification()
+
+    def action_view_prove(self) -> None:
+        """Walks the proof of the record that the view is at."""
+        if self.view is not None and self.database is not None:
+            self.view.action_prove()
+
+    def prove(self, key: bytes) -> None:
+        """Walks the proof of a record."""
+        from .screens.proof import Proof
+
+        if self.database is not None:
+            self.push_screen(Proof(self.database, key))
+
+    def tamper(self) -> None:
+        """Goes to the lab and tries every way to tamper with a copy."""
+        in_background(self, self._tamper, group="visit", latest=True)
+
+    async def _tamper(self) -> None:
+        from .screens.lab import LabView
+
+        await self._visit("lab")
+        if isinstance(view := self.view, LabView):
+            view.action_all()
 
     def action_problems(self) -> None:
         """Lists what the last verification found."""

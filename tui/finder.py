@@ -53,6 +53,8 @@ class Finder(Provider):
         return [
             *views,
             ("Verify the chain", "Recompute every hash, link and signature", partial(explorer.run_action, "verify")),
+            ("Walk the proof of this record", "Each hash recomputed here", partial(explorer.run_action, "view_prove")),
+            ("Tamper with a copy", "Every way to tamper, and what finds it", explorer.tamper),
             ("Go to the open block", "The block that is filling now", partial(explorer.visit_block, None)),
             (
                 "Copy as a command",

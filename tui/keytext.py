@@ -6,7 +6,9 @@ import base64
 import re
 import shlex
 
-__all__ = ["command_line", "get_command", "key_of", "scan_command", "shell_word", "text_of", "visible"]
+__all__ = ["command_line", "get_command", "key_of", "proof_command", "scan_command", "shell_word", "text_of", "visible"]
+
+RECEIPT = "receipt.txt"
 
 _ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})|\\\\")
 
@@ -53,6 +55,14 @@ def get_command(path: str, key: bytes) -> str:
     if word is None or key.startswith(b"-"):
         return command_line(path, "get", "--key-base64", _base64(key))
     return command_line(path, "get", word)
+
+
+def proof_command(path: str, key: bytes, sequence: int, verifier_key: str) -> str:
+    """The commands that make the receipt of a record, and check it without the database."""
+    word = shell_word(key)
+    named = ["--records", str(sequence)] if word is None else ["--", word] if key.startswith(b"-") else [word]
+    prove = command_line(path, "prove", "-o", RECEIPT, *named)
+    return f"{prove} && blockdb check {RECEIPT} --key {shlex.quote(verifier_key)}"
 
 
 def scan_command(path: str, prefix: bytes) -> str:

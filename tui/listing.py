@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockRecords", "ByKey", "Fixed", "Listing", "NewestFirst", "Row"]
 
 PREVIEW_BYTES = 400
+REDACTED = "(redacted)"
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Row:
 
     In the order of keys only key and value are known: where a record stands in the chain is looked up for one at a
     time. `sequence` is -1 then. `time_ms` is Unix time; `block` is None while the record is in the open block.
-    `trouble` says why the record cannot be read; it is fit to be shown.
+    `trouble` says why the value cannot be shown; it is fit to be shown itself.
     """
 
     key: bytes
@@ -56,7 +57,16 @@ class Row:
     def of(cls, record: Record) -> Row:
         """The row of a record; a long value is not kept."""
         value = record.value
-        return cls(record.key, record.sequence, value[:PREVIEW_BYTES], len(value), record.time_ms, record.block)
+        trouble = REDACTED if record.redacted else ""
+        return cls(
+            record.key, record.sequence, value[:PREVIEW_BYTES], len(value), record.time_ms, record.block, trouble
+        )
+
+
+def _row(key: bytes, value: bytes) -> Row:
+    """The row of a record of which only key and value are known."""
+    trouble = REDACTED if value is blockdb.REDACTED else ""
+    return Row(key, preview=value[:PREVIEW_BYTES], size=len(value), trouble=trouble)
 
 
 def _rows(records: Iterable[Record]) -> list[Row]:
@@ -77,7 +87,7 @@ class ByKey:
         prefix = self.prefix or None
         try:
             items = self.database.scan(prefix=prefix, offset=first, limit=limit)
-            return [Row(key, preview=value[:PREVIEW_BYTES], size=len(value)) for key, value in items]
+            return [_row(key, value) for key, value in items]
         except blockdb.Corruption:  # somewhere among these: each is tried alone, so that the others are still seen
             return [self._row(key) for key in self.database.keys(prefix=prefix, offset=first, limit=limit)]
 
@@ -93,7 +103,7 @@ class ByKey:
             value = self.database.get(key) or b""
         except blockdb.BlockDBError as error:
             return Row(key, trouble=printable(f"{type(error).__name__}: {error}"))
-        return Row(key, preview=value[:PREVIEW_BYTES], size=len(value))
+        return _row(key, value)
 
 
 class NewestFirst:

@@ -107,6 +107,7 @@ def _run(origin: Origin, theme: str) -> int:
     try:
         explorer.run()
     finally:
+        explorer.laboratory.close()
         origin.close()
     if explorer.refused is not None:
         return _refuse(type(explorer.refused).__name__, str(explorer.refused), CANNOT_OPEN)

@@ -42,6 +42,11 @@ class Verification:
         self._started_s = self._steady()
         self._cancel.clear()
 
+    def forget(self) -> None:
+        """Forgets what was found: it is another database, or the same one anew."""
+        if not self.running:
+            self.progress, self.report = None, None
+
     def end(self, report: Report | None) -> None:
         """Keeps what came of it."""
         self.report = report
@@ -68,11 +73,12 @@ class Verification:
         return progress.records_done / progress.records_total if progress.records_total else 1.0
 
     @property
-    def blocks_done(self) -> int:
-        """How many blocks from the first on have been looked at."""
-        if self.report is not None:
-            return self.report.blocks
-        return self.progress.blocks_done if self.progress is not None else 0
+    def proven_to(self) -> int:
+        """How many blocks from the first on were recomputed here; those of them that failed are `bad_blocks`.
+
+        None while it runs, and none where it was cancelled: parts of the chain are looked at in any order.
+        """
+        return 0 if self.report is None or self.report.cancelled else self.report.blocks
 
     @property
     def bad_blocks(self) -> dict[int, Problem]:

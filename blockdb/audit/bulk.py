@@ -1,33 +1,37 @@
 """Auditing a collection's chain and tables in bulk, as fast as hashing allows, on all processors.
 
-It makes every check that `ChainAudit` and `TableAudit` make, and comes to one answer: all is as it should be, or there
-is a doubt, about which nothing is said. Then those two look closely. A thousand records in C code take a quarter of
-the time that they take one by one, and what need not name what is wrong can be done in any order, by many processes:
-the chain in stretches between seals, the tables in ranges of keys.
+It makes every check that `ChainAudit` and `TableAudit` make, and of each stretch comes to one answer: all is as it
+should be, or there is a doubt, about which nothing is said. Then those two look closely. A thousand records in C code
+take a quarter of the time that they take one by one, and what need not name what is wrong can be done in any order, by
+many processes: the chain in stretches between seals, the tables in ranges of keys.
 """
 
 from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from functools import partial
-from itertools import accumulate, takewhile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import pairwise
 from operator import add
 from struct import error as StructError
+from types import TracebackType
 from typing import Final
 
 from blockdb.audit.crew import Crew
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.helper import describe
+from blockdb.audit.order import KeyRange
+from blockdb.audit.seals import next_seal
 from blockdb.audit.stretch import Chain, Stretch, Whole
 from blockdb.audit.tables import TableAudit
 from blockdb.audit.work import Answer, Cut, Job, Workbench, memory_bytes
 from blockdb.format import segment
-from blockdb.format.block import TAG, Seal, decode_seal
-from blockdb.format.frame import CHECK_BYTES, BadFrame
-from blockdb.format.place import PLACE_MASK, place_of, split_place
+from blockdb.format.block import decode_seal
+from blockdb.format.buffer import Buffer
+from blockdb.format.frame import CHECK_BYTES, SEAL, BadFrame
+from blockdb.format.place import place_of, split_place
 from blockdb.format.walk import bodies
 from blockdb.layout import CollectionFiles
 
@@ -39,66 +43,62 @@ STRETCH_BYTES: Final = 2 * 1024 * 1024
 RANGE_RECORDS: Final = 16_000
 """How much a job is: some 25 ms of work, so that all processes end at nearly the same time."""
 
+RANGE_BYTES: Final = 12
+"""What the audit of a key's place in the order reads: a slot and a word."""
+
+NO_RECORD: Final = -1
+"""What a stretch begins with of which nothing is known."""
+
 LATE_BYTES: Final = STRETCH_BYTES
 """Where a seal stands farther than this behind the first record of the next block, the chain is not cut."""
 
-_TAG_OFFSET: Final = CHECK_BYTES + 5
-"""Where the tag of a block stands in the frame of its seal."""
-
 
 class BulkAudit:
-    """The audit of what a workbench has. `tell` hears how many records and blocks are done, every thousand records."""
+    """The audit of a chain and its tables, taking `whole` further; a context manager that ends its helpers.
 
-    intact: Final = True
-    """Of a chain that is not, it says nothing."""
+    `tell` hears how many records and blocks are done, every thousand records, and `read` how many bytes were looked
+    at after each job. All methods raise what the two raise, and Doubt.
+    """
 
     def __init__(
         self,
-        chain: Chain,
+        whole: Whole,
         tables: Sequence[TableAudit],
         files: CollectionFiles,
         tell: Callable[[int, int], None],
-        watched_sequence: int,
+        read: Callable[[int], None],
+        processes: int,
     ) -> None:
-        self._chain = chain
+        self._whole = whole
         self._tables = tables
-        self._files = files
-        self._watched_sequence = watched_sequence
         self._tell = tell
-        self._doing = 0
-        self.records = 0
-        self.blocks = 0
-        self.seals: dict[int, int] = {}
-        """How many records are sealed after the seal at each place."""
-        self.watched_places = (0, PLACE_MASK)
-        """Where the records before and at the watched sequence number are."""
-
-    def run(self, end: int) -> None:
-        """Audit the chain up to the place `end`, and the tables. Raises Doubt, and what `tell` raises."""
+        self._read = read
+        self._doing = self._records = self._blocks = 0
+        self._answers: dict[Cut, Stretch | None] = {}
+        """What came of the stretches that are not yet part of the whole; None stands for doubt."""
         covered = 0
-        for table in self._tables:
-            if table.header.first_sequence != covered or not table.header.records:
+        for table in tables:
+            if table.sequences.start < covered or not table.sequences:
                 raise Doubt
-            covered += table.header.records
-        cuts = _cuts(self._chain, end)
+            covered = table.sequences.stop
         with ExitStack() as stack:
-            memory = self._memory(stack)
-            bench = Workbench(self._chain, self._tables, self._watched_sequence, memory)
-            crew = stack.enter_context(Crew(self._chain))
+            memory = self._memory(stack) if processes > 1 else None
+            self._bench = Workbench(whole.chain, tables, whole.watched_sequence, memory)
+            self._crew = stack.enter_context(Crew(whole.chain))
             if memory is not None:
-                helpers, keys = min(os.cpu_count() or 1, MOST_PROCESSES) - 1, self._chain.keys
+                keys = whole.chain.keys
                 secret = b"" if keys is None else keys.encode()
-                crew.start(helpers, describe(bench, self._files, memory), memory, secret)
-            # What is in no table yet is for this process alone, which keeps the keys.
-            shared = len(list(takewhile(lambda following: following.sequence <= covered, cuts[1:])))
-            stretches = self._stretches(bench, crew, cuts[shared:], cuts[:shared])
-            self._check_order(bench, crew)
-        self._join([stretches[cut] for cut in cuts])
+                self._crew.start(processes - 1, describe(self._bench, files, memory), memory, secret)
+            self._stack = stack.pop_all()
+
+    @property
+    def keys_in_no_table(self) -> set[bytes]:
+        """The keys of the records so far that are in no table."""
+        return self._bench.tail.keys
 
     def _memory(self, stack: ExitStack) -> int | None:
         """The descriptor of memory to share with helpers; None where there are to be none."""
-        sizes = accumulate(map(len, self._chain.segments))
-        if all(size < WORTHWHILE_BYTES for size in sizes) or not hasattr(os, "memfd_create"):
+        if sum(map(len, self._whole.chain.segments)) < WORTHWHILE_BYTES or not hasattr(os, "memfd_create"):
             return None
         try:
             memory = os.memfd_create("blockdb-audit")
@@ -108,98 +108,149 @@ class BulkAudit:
             return None
         return memory
 
-    def _stretches(self, bench: Workbench, crew: Crew, own: list[Cut], shared: list[Cut]) -> dict[Cut, Stretch]:
-        stretches = {}
-        for job, answer in crew.share(own, shared, partial(self._do, bench), self._breathe):
-            assert isinstance(job, Cut)
-            assert isinstance(answer, Stretch)
-            stretches[job] = answer
-            self.records += answer.records
-            self.blocks += len(answer.seals)
-            self._doing = 0
-        return stretches
+    def advance(self, cuts: Sequence[Cut]) -> Sequence[Cut]:
+        """Audit these stretches, which are next, up to the first that leaves a doubt; returns that and all after it."""
+        self._do_stretches(cuts)
+        for done, cut in enumerate(cuts):
+            answer = self._answers.get(cut)
+            try:
+                if answer is None:
+                    return cuts[done:]
+                self._whole.add(answer)
+            except Doubt:
+                return cuts[done:]
+            del self._answers[cut]
+        return ()
 
-    def _check_order(self, bench: Workbench, crew: Crew) -> None:
+    def _do_stretches(self, cuts: Sequence[Cut]) -> None:
+        alone = {cuts[-1]} if cuts else set()
+        alone |= {cut for cut, after in pairwise(cuts) if not self._bench.has_all(cut.sequence, after.sequence)}
+        left = [cut for cut in cuts if cut not in self._answers]
+        own = deque[Job](cut for cut in left if cut in alone)
+        shared = deque[Job](cut for cut in left if cut not in alone)
+        # What is in no table is for this process alone, which keeps the keys.
+        for job, answer in self._crew.share(own, shared, self._do, self._breathe):
+            assert isinstance(job, Cut)
+            assert not isinstance(answer, list)
+            self._answers[job] = answer
+            self._doing = 0
+            self._read(job.stop - job.start)
+            if answer is None:
+                _keep_before(own, job)
+                _keep_before(shared, job)
+            else:
+                self._records += answer.records
+                self._blocks += len(answer.seals)
+
+    def forget(self, place: int) -> None:
+        """Have looked at nothing from this place on that is in no table: it will be looked at more closely."""
+        self._bench.tail.forget(place)
+        self._answers = {cut: a for cut, a in self._answers.items() if cut.start > place and self._has_all_of(a)}
+
+    def _has_all_of(self, answer: Stretch | None) -> bool:
+        return answer is not None and self._bench.has_all(answer.sequence, answer.sequence + answer.records)
+
+    def look_again(self, cuts: Iterable[Cut]) -> None:
+        """Ask the tables for what the stretches have that were audited elsewhere."""
+        for cut in cuts:
+            self._breathe()
+            self._bench.look_again(cut)
+
+    def check_distinct(self, place: int) -> None:
+        """No key is in two tables, as far as the chain was audited, namely up to a place."""
+        if len(self._tables) > 1:
+            self._bench.check_distinct(place)
+
+    def check_tables(self) -> None:
+        """All stretches are part of the whole: the tables name its seals, their order is that of the keys."""
+        places = sorted(self._whole.seals)
+        for table in self._tables:
+            first, stop = (bisect_left(places, place) for place in (table.header.first_place, table.header.end_place))
+            if table.seals != places[first:stop]:
+                raise Doubt
         used = [0] * len(self._tables)
-        for _, answer in crew.share([], bench.key_ranges(RANGE_RECORDS), partial(self._do, bench), self._breathe):
-            assert isinstance(answer, list)
+        ranges = deque[Job](self._bench.key_ranges(RANGE_RECORDS))
+        for job, answer in self._crew.share(deque(), ranges, self._do, self._breathe):
+            if not isinstance(answer, list) or not isinstance(job, KeyRange):
+                raise Doubt
             used = list(map(add, used, answer))
+            self._read(RANGE_BYTES * sum(stop - first for first, stop in job.positions))
         if used != [table.header.records for table in self._tables]:
             raise Doubt
 
-    def _do(self, bench: Workbench, job: Job) -> Answer:
+    def _do(self, job: Job) -> Answer | None:
         self._breathe()
-        return bench.do(job, self._heard)
+        try:
+            return self._bench.do(job, self._heard)
+        except Doubt:
+            return None
 
     def _breathe(self) -> None:
         self._heard(0)
 
     def _heard(self, records: int) -> None:
         self._doing += records
-        self._tell(self.records + self._doing, self.blocks)
+        self._tell(self._records + self._doing, self._blocks)
 
-    def _join(self, stretches: list[Stretch]) -> None:
-        whole = Whole(self._chain)
-        for stretch in stretches:
-            whole.add(stretch)
-        places = sorted(whole.seals)
-        for table in self._tables:
-            first, stop = (bisect_left(places, place) for place in (table.header.first_place, table.header.end_place))
-            if table.seals != places[first:stop]:
-                raise Doubt
-        watched = self._watched_sequence
-        self.watched_places = whole.watched.get(watched - 1, 0), whole.watched.get(watched, PLACE_MASK)
-        self.seals, self.records, self.blocks = whole.seals, whole.records, whole.block_count
-        self._heard(0)
+    def __enter__(self) -> BulkAudit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
 
-def _cuts(chain: Chain, end: int) -> list[Cut]:
-    """The stretches of the chain up to the place `end`, all of it. Raises Doubt.
+def _keep_before(waiting: deque[Job], doubtful: Cut) -> None:
+    """What is after it need not be done yet, and perhaps never."""
+    kept = [job for job in waiting if isinstance(job, Cut) and job.start < doubtful.start]
+    waiting.clear()
+    waiting.extend(kept)
+
+
+def cuts_of(chain: Chain, end: int | None) -> list[Cut]:
+    """The stretches of the chain up to the place `end`, or all of it.
 
     Where they begin, and with which record, is taken from single seals on trust: a wrong one shows when the stretches
-    are put together.
+    are put together. A chain file that is not what it should be is one stretch, which begins with no record.
     """
     cuts = []
-    try:
-        for number, buffer in enumerate(chain.segments):
+    for number, buffer in enumerate(chain.segments):
+        stop = split_place(end)[1] if end is not None and number == split_place(end)[0] else len(buffer)
+        base = place_of(number, 0)
+        try:
             header = segment.decode(buffer)
-            stop = split_place(end)[1] if number == split_place(end)[0] else len(buffer)
-            if header[:2] != (chain.collection, number) or stop > len(buffer):
-                raise Doubt
-            starts = [(segment.HEADER_BYTES, header.first_sequence), *_starts(chain, number, stop)]
-            ends = [offset for offset, _ in starts[1:]] + [stop]
-            base = place_of(number, 0)
-            cuts += [Cut(base + at, base + to, first) for (at, first), to in zip(starts, ends, strict=True)]
-    except (BadFrame, StructError, IndexError):
-        raise Doubt from None
+        except BadFrame:
+            header = None
+        if header is None or header[:2] != (chain.collection, number) or stop > len(buffer):
+            cuts.append(Cut(base + segment.HEADER_BYTES, base + stop, NO_RECORD))
+            continue
+        starts = [(segment.HEADER_BYTES, header.first_sequence), *_starts(chain, number, stop)]
+        ends = [offset for offset, _ in starts[1:]] + [stop]
+        cuts += [Cut(base + at, base + to, first) for (at, first), to in zip(starts, ends, strict=True)]
     return cuts
+
+
+def _end_of_seals(buffer: Buffer, at: int, stop: int) -> int:
+    """Where the seals end that follow each other from an offset on: behind the last, most often, a block begins."""
+    with suppress(BadFrame, IndexError):
+        while at < stop and buffer[at + CHECK_BYTES] == SEAL:
+            at += decode_seal(buffer, at)[1]
+    return at
 
 
 def _starts(chain: Chain, number: int, stop: int) -> Iterator[tuple[int, int]]:
     """Where stretches may begin within a chain file, namely after a seal, and the numbers of their first records."""
     buffer, at = chain.segments[number], segment.HEADER_BYTES
-    while (found := _next_seal(chain, number, at + STRETCH_BYTES)) is not None and found[0] < stop - STRETCH_BYTES:
-        at = found[0]
-        following = _next_seal(chain, number, at)
+    while (found := next_seal(chain, number, at + STRETCH_BYTES)) is not None and found[1] < stop - STRETCH_BYTES:
+        at = _end_of_seals(buffer, found[1], stop)
+        following = next_seal(chain, number, at)
         if following is None:
             return
         # Records of the next blocks may stand before this seal, which was made beside the writer.
-        seal = following[1]
+        seal = following[2]
         segment_of_first, first = split_place(seal.first_place)
         if segment_of_first == number and at - LATE_BYTES < first:
-            before = bodies(buffer, first, at)[0] if first < at else []
-            yield at, seal.header.first_sequence + len(before)
-
-
-def _next_seal(chain: Chain, number: int, offset: int) -> tuple[int, Seal] | None:
-    """The first seal after an offset of a chain file, and where its frame ends; found by what all seals have."""
-    buffer = chain.segments[number]
-    while (found := buffer.find(TAG, offset)) >= 0:
-        offset = found + 1
-        try:
-            seal, size = decode_seal(buffer, found - _TAG_OFFSET)
-        except BadFrame:
-            continue
-        if seal.header.collection == chain.collection:
-            return found - _TAG_OFFSET + size, seal
-    return None
+            with suppress(BadFrame, StructError, IndexError):  # of damage the stretch before tells
+                before = bodies(buffer, first, at)[0] if first < at else []
+                yield at, seal.header.first_sequence + len(before)

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from subprocess import Popen
 from types import TracebackType
 from typing import Final
 
-from blockdb.audit.doubt import Doubt
 from blockdb.audit.messages import decode_answer, encode_job
 from blockdb.audit.stretch import Chain
 from blockdb.audit.work import Answer, Job
@@ -78,14 +77,13 @@ class Crew:
                 self._selector.register(helper.stdout, EVENT_READ, helper)
 
     def share(
-        self, own: Iterable[Job], shared: Iterable[Job], do: Callable[[Job], Answer], breathe: Callable[[], None]
-    ) -> Iterator[tuple[Job, Answer]]:
-        """Give each job with its answer, in any order: the `own` ones are done here by `do`, the others by anybody.
+        self, mine: deque[Job], waiting: deque[Job], do: Callable[[Job], Answer | None], breathe: Callable[[], None]
+    ) -> Iterator[tuple[Job, Answer | None]]:
+        """Give each job with its answer, in any order: the first ones are done here by `do`, the others by anybody.
 
-        `breathe` is called now and then while there is nothing to do here. Raises what the two raise, and Doubt where
-        a helper has it.
+        None stands for doubt. Jobs that the caller takes out of the two queues are not done. `breathe` is called now
+        and then while there is nothing to do here. Raises what the two raise.
         """
-        mine, waiting = deque(own), deque(shared)
         while mine or waiting or any(helper.jobs for helper in self._helpers):
             for helper in list(self._helpers):
                 while waiting and len(helper.jobs) < JOBS_AHEAD and helper in self._helpers:
@@ -105,7 +103,7 @@ class Crew:
         else:
             waiting.popleft()
 
-    def _answers(self, waiting: deque[Job], timeout_s: float) -> Iterator[tuple[Job, Answer]]:
+    def _answers(self, waiting: deque[Job], timeout_s: float) -> Iterator[tuple[Job, Answer | None]]:
         for key, _ in self._selector.select(timeout_s) if self._helpers else ():
             helper: _Helper = key.data
             try:
@@ -114,17 +112,14 @@ class Crew:
                 self._lose(helper, waiting)
                 continue
             for line in lines:
-                answer = decode_answer(line, self._chain)
-                if answer is None:
-                    raise Doubt
-                yield helper.jobs.popleft(), answer
+                yield helper.jobs.popleft(), decode_answer(line, self._chain)
 
     def _lose(self, helper: _Helper, waiting: deque[Job]) -> None:
         """It is gone, and its jobs are to be done by others."""
         self._helpers.remove(helper)
         self._selector.unregister(helper.stdout)
         helper.end()
-        waiting.extend(helper.jobs)
+        waiting.extendleft(reversed(helper.jobs))
 
     def close(self) -> None:
         """End all processes."""

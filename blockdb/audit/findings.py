@@ -15,7 +15,7 @@ class Findings:
     """Problems, each with its file named relative to the database directory."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self.problems: list[Problem] = []
 
     def add(
@@ -27,8 +27,10 @@ class Findings:
         block: int | None = None,
         sequence: int | None = None,
         key: bytes | None = None,
+        expected: str | None = None,
+        found: str | None = None,
     ) -> None:
         """Note a problem."""
         if len(self.problems) < MOST_PROBLEMS:
-            name = path.relative_to(self._root).as_posix()
-            self.problems.append(Problem(name, offset, block, sequence, key, what))
+            name = path.relative_to(self.root).as_posix()
+            self.problems.append(Problem(name, offset, block, sequence, key, what, expected, found))

@@ -132,7 +132,7 @@ def _take_decoded(portion: Portion, buffer: Buffer, at: int) -> None:
     portion.offsets.append(at)
     portion.hashed.append(frame.leaf)
     portion.keys.append(frame.key)
-    portion.sizes.append(len(frame.key) + len(frame.value))
+    portion.sizes.append(frame.data_bytes)
 
 
 def _count_alike(run: bytes, size: int) -> int:

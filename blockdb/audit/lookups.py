@@ -71,19 +71,27 @@ class Tail:
     def __init__(self, tables: Sequence[TableAudit], segments: Sequence[Buffer]) -> None:
         self._tables = tables
         self._segments = segments
-        self._keys: set[bytes] = set()
+        self.keys: set[bytes] = set()
+        self._taken: dict[int, list[Sequence[bytes]]] = {}
+        """The same by the places where their stretches begin."""
 
-    def take(self, keys: Sequence[bytes], places: Sequence[int]) -> None:
-        """See the next records. O(n · tables). Raises Doubt."""
-        known = len(self._keys)
-        self._keys.update(keys)
-        if len(self._keys) != known + len(keys):
+    def take(self, stretch: int, keys: Sequence[bytes], places: Sequence[int]) -> None:
+        """See the next records, of the stretch that begins at a place. O(n · tables). Raises Doubt."""
+        fresh = set(keys)
+        if len(fresh) != len(keys) or not fresh.isdisjoint(self.keys):
             raise Doubt
+        self.keys |= fresh
+        self._taken.setdefault(stretch, []).append(keys)
         hashes = list(map(xxh3_64_intdigest, keys))
         for table in self._tables:
             for key, place in compress(zip(keys, places, strict=True), map(table.bloom.__contains__, hashes)):
                 if table.earlier(key, place, lambda place: keys_at(self._segments, [place])[0]):
                     raise Doubt
+
+    def forget(self, place: int) -> None:
+        """Have seen no records from this place on, where a stretch begins."""
+        for stretch in [stretch for stretch in self._taken if stretch >= place]:
+            self.keys.difference_update(*self._taken.pop(stretch))
 
 
 def keys_at(segments: Sequence[Buffer], places: Sequence[int]) -> list[bytes]:

@@ -68,12 +68,19 @@ def _to_pending(values: list[Any]) -> Pending:
 
 def _of_blocks(blocks: Blocks) -> list[Any]:
     head, frontier = blocks.head, blocks.frontier
-    return [head.next_number, head.previous_hash.hex(), frontier.size, b"".join(frontier.hashes).hex()]
+    return [
+        head.next_number,
+        head.previous_hash.hex(),
+        frontier.size,
+        *(b"".join(found).hex() for found in (frontier.hashes, blocks.chunks)),
+    ]
 
 
 def _to_blocks(values: list[Any], chain: Chain) -> Blocks:
-    number, previous_hash, size, hashes = values
-    return Blocks(chain, Head(number, bytes.fromhex(previous_hash)), Frontier(size, _hashes(hashes)))
+    number, previous_hash, size, hashes, chunks = values
+    blocks = Blocks(chain, Head(number, bytes.fromhex(previous_hash)), Frontier(size, _hashes(hashes)))
+    blocks.chunks = _hashes(chunks)
+    return blocks
 
 
 def _hashes(text: str) -> list[bytes]:

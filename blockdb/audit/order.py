@@ -17,12 +17,16 @@ from itertools import accumulate, chain, compress, islice, pairwise, takewhile
 from mmap import mmap
 from operator import ge, itemgetter, lt
 from struct import Struct
+from typing import Final
 
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.lookups import keys_at
 from blockdb.audit.tables import TableAudit
 from blockdb.format.buffer import Buffer
 from blockdb.format.place import PLACE_MASK
+
+DISTINCT_SLOTS: Final = 8_000_000
+"""So many slots are compared at a time where there is no order to go by: some 700 MB of memory."""
 
 _eight = Struct("8s").pack
 
@@ -175,3 +179,25 @@ def _check_distinct(orders: Sequence[Order], slots: Sequence[Sequence[int]], mar
         keys += order.keys([slot for slot, mark in zip(slots[number], marks[number], strict=True) if count[mark] > 1])
     if len(set(keys)) != len(keys):
         raise Doubt
+
+
+def check_distinct(
+    orders: Sequence[Order], beginnings: Beginnings, words: Sequence[memoryview[int]], place: int
+) -> None:
+    """No key is in two tables, of those records before a place whose beginnings were noted. O(slots). Raises Doubt.
+
+    For a chain of which only a part can be read, so that nothing can be said of the order.
+    """
+    parts = sum(map(len, words)) // DISTINCT_SLOTS + 1
+    for part in range(parts):
+        used = [
+            [
+                slot
+                for slot, (found, mark) in enumerate(zip(column, noted, strict=True))
+                if found and found & PLACE_MASK < place and mark % parts == part
+            ]
+            for column, noted in zip(words, beginnings.columns, strict=True)
+        ]
+        marks = [list(map(noted.__getitem__, slots)) for noted, slots in zip(beginnings.columns, used, strict=True)]
+        if len(set().union(*marks)) != sum(map(len, marks)):
+            _check_distinct(orders, used, marks)

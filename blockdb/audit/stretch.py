@@ -19,7 +19,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.keyring import DataKeys
-from blockdb.format.place import place_of, split_place
+from blockdb.format.place import PLACE_MASK, place_of, split_place
 from blockdb.format.record import HEADER_BYTES
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import Frontier
@@ -57,6 +57,10 @@ class Pending:
     def __len__(self) -> int:
         return len(self.leaves)
 
+    def copy(self) -> Pending:
+        """The same records, to be taken elsewhere."""
+        return Pending(list(self.leaves), list(self.sizes), list(self.places))
+
     def extend(self, other: Pending) -> None:
         """Append other records."""
         self.leaves += other.leaves
@@ -78,6 +82,8 @@ class Blocks:
         self._chain = chain
         self.head = head
         self.frontier = frontier
+        self.chunks: list[bytes] = []
+        """The roots of the chunks that were completed here."""
 
     @classmethod
     def before(cls, chain: Chain, seal: Seal) -> Blocks:
@@ -88,6 +94,10 @@ class Blocks:
             raise Doubt from None
         return cls(chain, Head(seal.header.number, seal.header.previous_hash), frontier)
 
+    def copy(self) -> Blocks:
+        """Another one that stands at the same place."""
+        return Blocks(self._chain, self.head, self.frontier.copy())
+
     def close(self, seal: Seal, pending: Pending) -> None:
         """Recompute the block of a seal from the first pending records. Raises Doubt."""
         header = seal.header
@@ -96,7 +106,7 @@ class Blocks:
         if header.first_sequence != self.frontier.size or not 0 < header.records <= len(pending):
             raise Doubt
         records, frontier_before = pending.take(header.records), self.frontier.hashes
-        self.frontier.extend(records.leaves)
+        self.chunks += self.frontier.extend(records.leaves)
         told = (header.data_bytes, header.first_time_ms, header.last_time_ms, seal.first_place, seal.frontier)
         found = (
             sum(records.sizes),
@@ -148,6 +158,8 @@ Look = Callable[[int, Portion, list[int]], None]
 def audit_stretch(chain: Chain, start: int, stop: int, sequence: int, wanted: Sequence[int], look: Look) -> Stretch:
     """Audit the part of one chain file between two places, where a commit begins and one ends. Raises Doubt."""
     number, offset = split_place(start)
+    if sequence < 0:
+        raise Doubt
     base = place_of(number, 0)
     pending = Pending()
     stretch = Stretch(sequence, pending, [])
@@ -186,35 +198,54 @@ def _take_seal(chain: Chain, stretch: Stretch, place: int, seal: Seal) -> None:
 
 
 class Whole:
-    """The chain from its beginning, put together from its stretches."""
+    """The chain from its beginning on, as far as it was audited: where it stands, and what was seen of it."""
 
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
-        self._blocks = Blocks(chain, Head(), Frontier())
-        self._pending = Pending()
+    def __init__(self, chain: Chain, watched_sequence: int) -> None:
+        self.chain = chain
+        self.watched_sequence = watched_sequence
+        self.blocks = Blocks(chain, Head(), Frontier())
+        self.pending = Pending()
+        """The records after the last block."""
         self.records = 0
         self.seals: dict[int, int] = {}
+        """How many records are sealed after the seal at each place."""
         self.watched: dict[int, int] = {}
+        self.chunks: list[bytes] = []
+        """The roots of all chunks of the tree that are complete."""
 
     @property
     def block_count(self) -> int:
         """How many blocks there are."""
-        return self._blocks.head.next_number
+        return self.blocks.head.next_number
+
+    @property
+    def wanted(self) -> tuple[int, int]:
+        """The records whose places are to be known: the manifest says where the second is."""
+        return self.watched_sequence - 1, self.watched_sequence
+
+    @property
+    def watched_places(self) -> tuple[int, int]:
+        """Where the records before and at the watched sequence number are."""
+        before, at = self.wanted
+        return self.watched.get(before, 0), self.watched.get(at, PLACE_MASK)
 
     def add(self, stretch: Stretch) -> None:
-        """Append the next stretch. Raises Doubt where it does not follow from those before."""
+        """Append the next stretch. Raises Doubt, and changes nothing, where it does not follow from those before."""
         if stretch.sequence != self.records:
             raise Doubt
-        self._pending.extend(stretch.leading)
+        blocks, pending = self.blocks.copy(), self.pending.copy()
+        pending.extend(stretch.leading)
         for place in stretch.leading_seals:
-            self._blocks.close(self._chain.seal_at(place), self._pending)
-        if stretch.anchor is not None and not self._blocks.is_at(
-            Blocks.before(self._chain, self._chain.seal_at(stretch.anchor))
+            blocks.close(self.chain.seal_at(place), pending)
+        if stretch.anchor is not None and not blocks.is_at(
+            Blocks.before(self.chain, self.chain.seal_at(stretch.anchor))
         ):
             raise Doubt
+        self.chunks += blocks.chunks
         if stretch.blocks is not None:
-            self._blocks = stretch.blocks
-            self._pending = stretch.trailing
+            blocks, pending = stretch.blocks, stretch.trailing
+            self.chunks += blocks.chunks
+        self.blocks, self.pending = blocks, pending
         self.records += stretch.records
         self.seals |= stretch.seals
         self.watched |= stretch.watched

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import index as same_number
 from pathlib import Path
 
@@ -22,33 +22,50 @@ class TableAudit:
     def __init__(self, path: Path, buffer: Buffer, header: TableHeader, findings: Findings) -> None:
         self.path = path
         self.header = header
+        self.sequences = range(header.first_sequence, header.first_sequence + header.records)
+        """The numbers of its records."""
         self._findings = findings
         view = memoryview(buffer)
         self.words = view[HEADER_BYTES : header.order_offset].cast("Q")
         self.order = view[header.order_offset : header.order_offset + header.records * 4].cast("I")
         self.seals = view[header.seals_offset : header.filter_offset].cast("Q").tolist()
         self.bloom = Bloom.load_bytes(buffer[header.filter_offset : header.checks_offset], same_number)
-        self._seals_seen: list[int] = []
 
     def covers(self, sequence: int) -> bool:
         """Whether the record with this sequence number is one of the table's."""
-        return sequence < self.header.first_sequence + self.header.records
+        return sequence in self.sequences
 
-    def see_record(self, key: bytes, place: int, sequence: int, block: int) -> None:
+    def leads_to(self, key: bytes, place: int) -> bool:
+        """Whether a lookup of the key comes to this place."""
+        hashed = xxh3_64_intdigest(key)
+        return self._slot_of(hashed, word(hashed, place)) is not None
+
+    def _slot_of(self, hashed: int, wanted: int) -> int | None:
+        slot = home_slot(hashed, self.header.home_slots)
+        while (found := self.words[slot]) != wanted:
+            if not found:
+                return None
+            slot += 1
+        return slot
+
+    def see_record(self, key: bytes, place: int, sequence: int, block_of: Callable[[int, int], int]) -> None:
         """The chain has this record at this place: a lookup must come to it, and to none before it."""
         hashed = xxh3_64_intdigest(key)
-        wanted = word(hashed, place)
-        slot = home_slot(hashed, self.header.home_slots)
-        words = self.words
-        while words[slot] != wanted:
-            if not words[slot]:
-                self._findings.add(
-                    self.path, "the table does not lead to the record", block=block, sequence=sequence, key=key
-                )
-                return
-            slot += 1
-        if hashed not in self.bloom:
-            self._findings.add(self.path, "the Bloom filter denies the record", block=block, sequence=sequence, key=key)
+        if self._slot_of(hashed, word(hashed, place)) is None:
+            what, expected, found = "the table does not lead to the record", f"place {place}", self._places_of(hashed)
+        elif hashed not in self.bloom:
+            what, expected, found = "the Bloom filter denies the record", None, None
+        else:
+            return
+        self._findings.add(
+            self.path,
+            what,
+            block=block_of(sequence, place),
+            sequence=sequence,
+            key=key,
+            expected=expected,
+            found=found,
+        )
 
     def earlier(self, key: bytes, place: int, key_at: Callable[[int], bytes]) -> bool:
         """Whether the table has the key at an earlier place than this one."""
@@ -64,16 +81,26 @@ class TableAudit:
             slot += 1
         return False
 
-    def see_seal(self, place: int) -> None:
-        """The chain has a seal at this place."""
-        self._seals_seen.append(place)
+    def _places_of(self, hashed: int) -> str:
+        """Where a lookup comes to."""
+        slot, places = home_slot(hashed, self.header.home_slots), []
+        while found := self.words[slot]:
+            if found == word(hashed, found & PLACE_MASK):
+                places.append(f"place {found & PLACE_MASK}")
+            slot += 1
+        return ", ".join(places) or "an empty slot"
 
-    def finish(self, key_at: Callable[[int], bytes]) -> None:
-        """Every record was seen: now nothing else may be in the table, and its order must be that of the keys."""
+    def finish(self, key_at: Callable[[int], bytes], seals: Sequence[int]) -> None:
+        """Every record was seen: now nothing else may be in the table, and its order must be that of the keys.
+
+        `seals` are the places of the chain's seals in its part of the chain.
+        """
         words = self.words.tolist()
-        if len(words) - words.count(0) != self.header.records:
-            self._findings.add(self.path, "the table leads to records that the chain does not have")
-        if self.seals != self._seals_seen:
+        used = len(words) - words.count(0)
+        if used != self.header.records:
+            what = "the table leads to records that the chain does not have"
+            self._findings.add(self.path, what, expected=f"{self.header.records} records", found=f"{used} records")
+        if self.seals != seals:
             self._findings.add(self.path, "the table does not name the seals that the chain has")
         previous = b""
         for slot in self.order:
@@ -82,9 +109,19 @@ class TableAudit:
                 return
             key = key_at(words[slot] & PLACE_MASK)
             if key <= previous:
-                self._findings.add(self.path, "the key order is wrong", key=key)
+                what = "the key order is wrong"
+                self._findings.add(self.path, what, key=key, expected=f"a key above {previous!r}", found=repr(key))
                 return
             previous = key
+
+
+def seal_places(buffer: Buffer) -> list[int]:
+    """Where a table says that seals are, of which nothing is checked but the header; none where that is damaged."""
+    try:
+        header = decode_header(buffer)
+    except BadFrame:
+        return []
+    return memoryview(buffer)[header.seals_offset : header.filter_offset].cast("Q").tolist()
 
 
 def open_table(path: Path, buffer: Buffer, collection: bytes, findings: Findings) -> TableAudit | None:

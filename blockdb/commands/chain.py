@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from blockdb import Block, Problem, Report
     from blockdb.config import DatabaseConfig
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "problem_object"]
 
 VERIFIED = "✓ Blockchain integrity verified successfully"
 FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
@@ -51,7 +51,7 @@ def _repair(context: Context, config: DatabaseConfig) -> Result:
     if done.quarantine is not None:
         context.announce(f"Repair: what was replaced stands in {done.quarantine}")
     repaired = {
-        "found": [_problem(problem) for problem in done.before.problems],
+        "found": [problem_object(problem) for problem in done.before.problems],
         "actions": done.actions,
         "quarantine": None if done.quarantine is None else str(done.quarantine),
         "salvaged": done.salvaged,
@@ -65,7 +65,7 @@ def _result(report: Report, more_data: Mapping[str, Any] | None = None) -> Resul
         "blocks": report.blocks,
         "records": report.records,
         "elapsed_ms": round(report.elapsed_ms, 3),
-        "problems": [_problem(problem) for problem in report.problems],
+        "problems": [problem_object(problem) for problem in report.problems],
         **(more_data or {}),
     }
     if not report.valid:
@@ -90,9 +90,11 @@ def _report(context: Context) -> Report:
         return verify_it(lambda progress: advance_to(progress.records_done))
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def problem_object(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON has it."""
     place = {"path": problem.path, "offset": problem.offset, "block": problem.block, "sequence": problem.sequence}
-    return {**place, **({} if problem.key is None else record_object(problem.key, None)), "what": problem.what}
+    compared = {"what": problem.what, "expected": problem.expected, "found": problem.found}
+    return {**place, **({} if problem.key is None else record_object(problem.key, None)), **compared}
 
 
 def blocks(context: Context, arguments: Namespace) -> Result:

@@ -80,7 +80,10 @@ class Argument:
         word = f"{self.names[-1]} {self.metavar}".strip() if self.is_flag else self.metavar
         if self.options.get("action") == "append":
             return f"[{word}]..."
-        return f"[{word}]" if self.is_flag or self.options.get("nargs") in ("?", "*") else word
+        if self.options.get("nargs") == "+":
+            return f"{word}..."
+        is_optional = self.options.get("nargs") in ("?", "*") or (self.is_flag and not self.options.get("required"))
+        return f"[{word}]" if is_optional else word
 
 
 @dataclass(frozen=True, eq=False)

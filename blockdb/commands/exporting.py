@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,20 +25,29 @@ __all__ = ["COMMANDS", "replaced"]
 
 def export(context: Context, arguments: Namespace) -> Result:
     """Write all records, or those of a prefix."""
-    items = _items(context, None if arguments.prefix is None else to_bytes(arguments.prefix))
+    left_out: Counter[str] = Counter()
+    items = _items(context, None if arguments.prefix is None else to_bytes(arguments.prefix), left_out)
     if arguments.output is None:
         return Records(items)
     shape = getattr(arguments, "format", None) or ("csv" if arguments.output.endswith(".csv") else "jsonl")
     with replaced(Path(arguments.output).expanduser()) as file:
         written = _write(file, record_lines(items, shape)) - (shape == "csv")
-    return Words(f"Exported {plural(written, 'record')} to {arguments.output}", role="success")
+    without = f", without {plural(left_out['redacted'], 'redacted one')}" if left_out else ""
+    return Words(f"Exported {plural(written, 'record')} to {arguments.output}{without}", role="success")
 
 
-def _items(context: Context, prefix: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:
-    """Records in commit order: an import of them makes the same chain. Those that come meanwhile are left out."""
+def _items(context: Context, prefix: bytes | None, left_out: Counter[str]) -> Iterator[tuple[bytes, bytes | None]]:
+    """Records in commit order: an import of them makes the same chain. Those that come meanwhile are left out.
+
+    So are those that were redacted, which `left_out` counts.
+    """
     database = context.database
     for record in database.records(0, database.stats().records):
-        if prefix is None or record.key.startswith(prefix):
+        if prefix is not None and not record.key.startswith(prefix):
+            continue
+        if record.redacted:
+            left_out["redacted"] += 1
+        else:
             yield record.key, record.value
 
 
@@ -96,6 +106,7 @@ COMMANDS = (
             ),
         ),
         details="Records come in the order they were written, so that an import makes the same chain of records. "
+        "Those whose values were redacted are left out, and an export to a file says how many. "
         "What is not UTF-8 goes as base64 and says so. The format is jsonl unless --format or the name of the file "
         "says csv.",
         examples=(

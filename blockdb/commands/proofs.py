@@ -6,6 +6,8 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blockdb.types import REDACTED
+
 from .command import Argument, Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_count, human_time, plural
@@ -91,6 +93,7 @@ def _facts(verified: Verified) -> list[tuple[str, str]]:
         facts.append(("In it", f"{plural(len(verified.records), 'record')}, and no other"))
     for record in verified.records[:_SHOWN]:
         key, value = (data.decode(errors="backslashreplace") for data in (record.key, record.value))
+        value = "(redacted)" if record.value is REDACTED else value
         facts.append((f"Record {record.index}" if record.index is not None else "Record", f"{key} = {value}"))
         facts.append(("Written", human_time(record.time_ms)))
     if len(verified.records) > _SHOWN:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from blockdb.types import REDACTED
+
 from .display import human_bytes, human_count, human_time, printable
 from .output import Output
 from .results import Column, Document, Facts, Nothing, Records, Result, Table, Value, Words
@@ -128,7 +130,10 @@ def _csv_records(result: Records, output: Output) -> None:
 def _records_table(result: Records, output: Output) -> None:
     columns = [Column("key", "KEY", role="key"), Column("value", "VALUE")][: 1 if result.keys_only else 2]
     encode = encode_base64 if result.base64 else printable
-    rows = ([encode(cell) for cell in item if cell is not None] for item in result.items)
+    rows = (
+        ["(redacted)" if cell is REDACTED else encode(cell) for cell in item if cell is not None]
+        for item in result.items
+    )
     _write_table(columns, rows, output, result.more)
 
 

@@ -2,6 +2,7 @@
 
 A record is an object with `key` and `value`, both text; if either is not UTF-8, both are base64 and the field
 `encoding` says so. The same shape stands in JSON lines, in CSV (whose third column is `encoding`), and on the wire.
+Where the value was erased, there is `redacted` instead; no import takes that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from blockdb.errors import InvalidData
+from blockdb.types import REDACTED
 
 from .display import HIDDEN
 
@@ -69,8 +71,10 @@ def _json_escape(match: re.Match[str]) -> str:
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
-def record_object(key: bytes, value: bytes | None, base64: bool = False) -> dict[str, str]:
-    """The record as an object of JSON; `value` None leaves the field out."""
+def record_object(key: bytes, value: bytes | None, base64: bool = False) -> dict[str, Any]:
+    """The record as an object of JSON; `value` None leaves the field out. A redacted one says so, and is no import."""
+    if value is REDACTED:
+        return {**record_object(key, None, base64), "redacted": True}
     fields = {"key": key} if value is None else {"key": key, "value": value}
     if not base64:
         try:
@@ -92,6 +96,8 @@ def record_csv(key: bytes, value: bytes | None, base64: bool = False) -> str:
     """The record as a line of CSV (without its newline); what CSV readers are known to change goes as base64."""
     awkward = any(control in data for data in (key, value or b"") for control in (b"\r", b"\0"))
     record = record_object(key, value, base64 or awkward)
+    if value is REDACTED:
+        record = {"key": record["key"], "encoding": f"{record.get('encoding', '')} redacted".strip()}
     columns = CSV_HEADER if value is not None else ("key", "encoding")
     return csv_line([record.get(column, "") for column in columns])
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import chain, encryption, exporting, frontends, importing, keys, proofs, records, upkeep
+from . import (
+    audit,
+    chain,
+    encryption,
+    exporting,
+    frontends,
+    importing,
+    keys,
+    proofs,
+    records,
+    redaction,
+    tamper_lab,
+    upkeep,
+)
 from .command import Command, Where
 from .failures import UsageError
 
@@ -15,10 +28,13 @@ COMMANDS: tuple[Command, ...] = (
     *chain.COMMANDS,
     *proofs.COMMANDS,
     *keys.COMMANDS,
+    *audit.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
+    *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *encryption.COMMANDS,
+    *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .command import Command, Need
 from .context import Context
-from .display import human_bytes, human_count, human_duration, plural
+from .display import human_bytes, human_count, human_duration, human_time, plural
 from .results import Facts, Result, Words
 
 if TYPE_CHECKING:
-    from blockdb import Latency, Statistics
+    from blockdb import Latency, ScrubStatistics, Statistics
 
 __all__ = ["COMMANDS"]
 
@@ -55,7 +55,23 @@ def _contents(found: Statistics) -> tuple[tuple[str, str], ...]:
         ("Compression", "on" if found.compression_enabled else "off"),
         ("Encryption", "on" if found.encrypted else "off"),
         ("Disk", f"{human_bytes(found.disk_bytes)} ({_parts(found)})"),
+        ("Scrubber", scrubbing(found.scrub)),
+        *(("Scrubber found", problem) for problem in found.scrub.problems),
     )
+
+
+def scrubbing(found: ScrubStatistics) -> str:
+    """What the scrubber does, in words."""
+    if not found.rate_limit and not found.passes:
+        return "off"
+    share = found.records_done / max(found.records_total, 1)
+    doing = f"{share:.0%} of a pass, at {human_bytes(found.rate_limit)}/s" if found.running else "waiting"
+    last = "no pass finished yet"
+    if found.last_finished_ms is not None:
+        wrong = plural(len(found.problems), "problem") if found.problems else "no problem"
+        last = f"the last of {human_count(found.passes)} ended {human_time(found.last_finished_ms)}, with {wrong}"
+    failed = f"; failed: {found.failure}" if found.failure else ""
+    return f"{doing if found.rate_limit else 'off'}; {last}{failed}"
 
 
 def _parts(found: Statistics) -> str:

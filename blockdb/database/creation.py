@@ -36,7 +36,8 @@ def create(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: Mas
             door.make_directory(directory)
         door = encryption.prepared(door, files, config, source)
         keys.create(door, files)
-        create_collection(door, files, {}, DEFAULT_COLLECTION, config.blockchain_batch_size)
+        size, redactable = config.blockchain_batch_size, config.redactable
+        create_collection(door, files, {}, DEFAULT_COLLECTION, size, redactable)
     return door
 
 
@@ -77,14 +78,19 @@ def refuse_foreign(files: DatabaseFiles) -> None:
 
 
 def create_collection(
-    door: Door, files: DatabaseFiles, registry: Mapping[str, str], name: str, block_records: int
+    door: Door,
+    files: DatabaseFiles,
+    registry: Mapping[str, str],
+    name: str,
+    block_records: int,
+    redactable: bool = False,
 ) -> str:
     """Make a collection and enter it in the registry, which has these already. Returns its id."""
     collection_id = PREFIX + str(uuid4())
     collection = files.collection(collection_id)
     for directory in (collection.root, collection.chain, collection.tables):
         door.make_directory(directory)
-    metadata = Metadata(collection_id, name, int(time()), block_records, encrypted=door.is_sealing)
+    metadata = Metadata(collection_id, name, int(time()), block_records, redactable, encrypted=door.is_sealing)
     save_metadata(door, collection.metadata, metadata)
     door.replace(collection.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
     end = segment.HEADER_BYTES

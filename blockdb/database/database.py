@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from sys import byteorder
 from types import TracebackType
 from typing import NoReturn
 
 from blockdb.audit.auditor import audit
+from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, encryption, keys
 from blockdb.database.notary import Notary, open_collection
 from blockdb.database.proving import ProvingDatabase
 from blockdb.database.ranges import range_of
-from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, UnsupportedFormat
+from blockdb.database.redaction import explained, login_name, record_event
+from blockdb.database.scrubber import Scrubber, ScrubFile
+from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, Redacted, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
@@ -24,9 +28,10 @@ from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import load_registry
+from blockdb.storage.redaction import Event
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import AsOf, Block, Progress, Record, Report, Statistics
+from blockdb.types import AsOf, Block, Progress, Record, Redaction, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -59,11 +64,19 @@ class Database(ProvingDatabase):
         self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
         self._source = source or MasterKeySource(config.master_key_file)
         self._locks: list[int] = []
+        self._scrubber: Scrubber | None = None
+        self._scrubbed = ScrubFile(self._files.scrub_state)
         with guarded(f"opening {self.path}"):
             signer = None if read_only else self._take_over(create)
             self._reader = self._open_default(signer)
             self._store = self._reader if isinstance(self._reader, Store) else None
             self._notary = Notary(self._door, self._files, config, self._reader, signer)
+            self._finish_redaction()
+        if config.scrub_rate_limit and not read_only:
+            scrub_state = self._files.scrub_state
+            self._scrubber = Scrubber(
+                self.path, scrub_state, config.scrub_rate_limit, config.scrub_interval, secret=self._door.secret
+            )
         _handles.add(self)
 
     def _open_default(self, signer: Signer | None) -> Store | Attachment:
@@ -140,25 +153,69 @@ class Database(ProvingDatabase):
     def _refuse(self) -> NoReturn:
         raise ReadOnly(f"{self.path} is open for reading only; open it without read_only=True to write.")
 
+    def redact(self, key: bytes, *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the value of a key for good: see `redact_many`."""
+        return self.redact_many([key], reason=reason, by=by)
+
+    def redact_many(self, keys: Iterable[bytes], *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the values of keys for good, from every file of the database and from memory; hashes and proofs stay.
+
+        For databases made with the setting `redactable`. `reason` and `by` (the user's login name, unless it is given)
+        are kept in the journal. What is under way when a process is killed is finished by the next one that writes.
+        O(bytes of the chain files that hold the records), 10,000 keys at most. Raises InvalidData, KeyNotFound,
+        Redacted for a key that was redacted before, ReadOnly, StorageError.
+        """
+        store = self._store
+        if store is None:
+            self._refuse()
+        author = login_name() if by is None else by
+        try:
+            sequences, files = store.redact(list(keys), reason, author, self._record_event)
+        except Redacted as error:
+            raise self._explained(error) from None
+        quarantined = any(path.is_file() for path in self._files.quarantine.rglob("*"))
+        return Redaction(tuple(sequences), files, quarantined)
+
+    def _finish_redaction(self) -> None:
+        """Finish a redaction that an earlier process left unfinished."""
+        if self._store is not None:
+            try:
+                self._store.finish_redaction(self._record_event)
+            except BaseException:
+                self.close()
+                raise
+
+    def _explained(self, error: Redacted) -> Redacted:
+        """The error with what the journal says of it."""
+        return explained(self._notary.journal(), self._reader.metadata.id, error)
+
+    def _record_event(self, event: Event) -> None:
+        journal = self._notary.journal()
+        assert journal is not None, "a writer has one"
+        record_event(journal, event)
+
     # Reading in key order.
 
     def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
-        """The value of a key, or None. O(tables). Raises InvalidData.
+        """The value of a key, or None. O(tables). Raises InvalidData, and Redacted where the value was erased.
 
         `as_of` goes back to a block, a record or a time: what was stored later is not found. O(log blocks + records
         in a block) more. Raises BlockNotFound, and InvalidData for a record that does not exist yet.
         """
         if type(key) is not bytes:
             check_key(key)
-        if as_of is not None:
-            return self._refreshed().get_as_of(key, as_of)
-        store = self._store
-        if store is None or store.closed:
-            return self._refreshed().get(key)
-        return store.get(key)
+        try:
+            if as_of is not None:
+                return self._refreshed().get_as_of(key, as_of)
+            store = self._store
+            if store is None or store.closed:
+                return self._refreshed().get(key)
+            return store.get(key)
+        except Redacted as error:
+            raise self._explained(error) from None
 
     def exists(self, key: bytes) -> bool:
-        """Whether a key is stored. O(tables). Raises InvalidData."""
+        """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
         if type(key) is not bytes:
             check_key(key)
         store = self._store
@@ -187,8 +244,9 @@ class Database(ProvingDatabase):
         """Keys and values in key order (or against it): a consistent snapshot of the moment of the call.
 
         Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most; with `as_of`,
-        those that were stored by then (see `get`). O(log n) to begin, whatever the offset, but O(log n + offset) with
-        `as_of`. Raises InvalidData, BlockNotFound.
+        those that were stored by then (see `get`). The value of a redacted record is `blockdb.REDACTED`: no bytes, and
+        `value is blockdb.REDACTED` tells it from an empty value. O(log n) to begin, whatever the offset, but O(log n +
+        offset) with `as_of`. Raises InvalidData, BlockNotFound.
         """
         _check_counts(limit, offset)
         return self._refreshed().scan(range_of(prefix, start, end), offset, limit, reverse, as_of)
@@ -251,7 +309,8 @@ class Database(ProvingDatabase):
 
     def stats(self) -> Statistics:
         """An immutable snapshot; cheap enough to be asked for ten times a second."""
-        return summarize(self._refreshed(), self._config, self.read_only)
+        found = summarize(self._refreshed(), self._config, self.read_only)
+        return replace(found, scrub=self._scrubbed.state() if self._scrubber is None else self._scrubber.state)
 
     def verify(
         self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
@@ -262,10 +321,13 @@ class Database(ProvingDatabase):
         thousand records, and `cancel` asked as often. O(all bytes).
         """
         reader = self._refreshed()
-        return reader.check_memory(audit(self.path, progress, cancel, self._door.keys))
+        return reader.check_memory(audit(self.path, progress, cancel, Options(data_keys=self._door.keys)))
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""
+        scrubber, self._scrubber = self._scrubber, None
+        if scrubber is not None:
+            scrubber.close()
         with guarded(f"closing {self.path}"):
             try:
                 self._notary.close()
@@ -287,6 +349,7 @@ class Database(ProvingDatabase):
 
     def _disown(self) -> None:
         """In a forked child: the handle is the parent's, and two writers would tear the log apart."""
+        self._scrubber = None
         self._notary.disown()
         self._reader.disown()
         while self._locks:

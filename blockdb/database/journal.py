@@ -45,6 +45,11 @@ class Journal:
         with self._appending:
             return self.reader.put(b"%020d" % self.reader.next_sequence, encode_event(event), sync=True)
 
+    def force(self) -> None:
+        """Have all events on the disk, also those that an earlier process wrote. Raises StorageError."""
+        assert isinstance(self.reader, Store), "only a writer has a journal to write to"
+        self.reader.flush()
+
     def events(self, kind: str | None = None, *, newest_first: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
         """The events, or those of one kind, with their numbers. Raises Corruption."""
         self.reader.refresh()

@@ -22,7 +22,7 @@ from blockdb.ledger.receipt_parts import Body
 from blockdb.ledger.signature import Signer
 from blockdb.ledger.state import CollectionState
 from blockdb.storage.attachment import Attachment
-from blockdb.storage.door import Door
+from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import load_metadata, load_registry
 from blockdb.storage.store import Store
@@ -91,7 +91,8 @@ class Notary:
         O(n log n) when the first one is asked for after a write, O(records + log n) after that. A handle that only
         reads proves what was at the last state that commits to the keys. Raises ReadOnly where there is none.
         """
-        if start is not None and end is not None and end < start:
+        start = start or None  # every key comes after the empty one
+        if end is not None and (not end or end < (start or b"")):
             raise InvalidData("The range should not end before it starts.")
         with self._opening:
             journal, number = self._state_of_keys()
@@ -188,6 +189,8 @@ class Notary:
         history = self._reader.history()
         records = history.records_count
         root = self.prover.trusted_root(history, records)
+        with guarded("forcing the log to disk"):
+            self._reader.force()  # what the journal says of it will be on the disk
         uuid = str(UUID(bytes=self._reader.metadata.uuid))
         return {uuid: CollectionState(self._reader.metadata.name, records, root, keys_root)}
 

@@ -16,10 +16,10 @@ from blockdb.ledger.note import BadNote, Note, NoteSigner
 from blockdb.ledger.proof import (
     BadProof,
     NodeAt,
+    check_consistency,
     check_inclusion,
     consistency_proof,
     inclusion_proof,
-    root_at,
     run_proof,
 )
 from blockdb.ledger.receipt import Receipt, RunReceipt
@@ -58,7 +58,7 @@ class Prover:
 
     def checkpoint(self) -> str:
         """The signed checkpoint of all that is stored now. O(log n), and a force of the log. Raises Corruption."""
-        history = self._reader.history()
+        history = self._history()
         return self._signed(history, history.records_count)
 
     def prove(self, key: bytes) -> Receipt:
@@ -66,7 +66,7 @@ class Prover:
         found = self._reader.view.find(key)
         if found is None:
             raise KeyNotFound(key)
-        history = self._reader.history()
+        history = self._history()
         index = history.sequence_at(found[0])
         note, checkpoint = self._covering(history, index)
         body = Body.of(self._reader.chain.record_at(found[0]))
@@ -80,7 +80,7 @@ class Prover:
 
     def prove_run(self, first: int, count: int) -> RunReceipt:
         """The receipt for records that stand one after the other. O(count + log n). Raises InvalidData, Corruption."""
-        history = self._reader.history()
+        history = self._history()
         if not 0 <= first < first + count <= history.records_count:
             raise InvalidData(
                 f"There are no records {first} to {first + count - 1}: there are {history.records_count}."
@@ -97,20 +97,24 @@ class Prover:
         return self._sound(history, receipt)
 
     def consistency_proof(self, old_size: int, size: int) -> tuple[bytes, ...]:
-        """That the tree of `size` records extends that of `old_size`. O(log n). Raises InvalidData."""
+        """That the tree of `size` records extends that of `old_size`. O(log n + records in a block).
+
+        Raises InvalidData, Corruption.
+        """
         history = self._reader.history()
         self._check_sizes(history, old_size, size)
-        return tuple(consistency_proof(old_size, size, self._node_at(history)))
+        old_root, root = (self.trusted_root(history, records) for records in (old_size, size))
+        return self._consistent(history, old_size, size, old_root, root)
 
     def root_at(self, size: int) -> bytes:
-        """The root of the tree of the first `size` records. O(log n). Raises InvalidData."""
+        """The root of the tree of the first `size` records. O(records in a block). Raises InvalidData, Corruption."""
         history = self._reader.history()
         self._check_sizes(history, 0, size)
-        return root_at(size, self._node_at(history))
+        return self.trusted_root(history, size)
 
     def last(self) -> Checkpoint | None:
         """The last checkpoint that was signed, if there is one. Raises Corruption."""
-        if self._note is None:
+        if self._note is None or self._read_only:  # a writer may have signed another one meanwhile
             try:
                 note = self._door.read(self._reader.files.checkpoint).decode()
             except FileNotFoundError:
@@ -133,6 +137,29 @@ class Prover:
             raise Corruption(path, None, f"the checkpoint is of {checkpoint.origin}")
         return checkpoint
 
+    def _history(self) -> History:
+        """The records, which have to reach as far as the last checkpoint. Raises Corruption."""
+        last, history = self.last(), self._reader.history()
+        if last is not None and last.size > history.records_count:
+            self._reader.refresh(wait=True)  # its writer may have stored and signed more since
+            history = self._reader.history()
+            if last.size > history.records_count:
+                what = f"there are {history.records_count} records, but a checkpoint of {last.size} was signed"
+                raise Corruption(str(self._reader.files.checkpoint), None, what)
+        return history
+
+    def _consistent(
+        self, history: History, old_size: int, size: int, old_root: bytes, root: bytes
+    ) -> tuple[bytes, ...]:
+        """The proof that one tree extends another, held against both roots. Raises Corruption."""
+
+        def proof(node_at: NodeAt) -> tuple[bytes, ...]:
+            hashes = tuple(consistency_proof(old_size, size, node_at))
+            check_consistency(old_size, size, old_root, root, hashes)
+            return hashes
+
+        return self._sound(history, proof)
+
     def _covering(self, history: History, index: int) -> tuple[str, Checkpoint]:
         """A checkpoint that covers a record: the last one, or one up to the last block, or one of everything."""
         last = self.last()
@@ -145,12 +172,13 @@ class Prover:
     def _signed(self, history: History, size: int) -> str:
         with self._signing:
             last = self.last()
-            if last is not None and last.size >= size and self._note is not None:
+            if last is not None and last.size > size and self._note is not None:
                 return self._note
             root = self.trusted_root(history, size)
-            if last is not None and root_at(last.size, self._node_at(history)) != last.root:
-                what = f"the records do not extend the checkpoint of {last.size} records that was signed"
-                raise Corruption(str(self._reader.files.checkpoint), None, what)
+            if last is not None:
+                self._consistent(history, last.size, size, last.root, root)
+                if last.size == size and self._note is not None:
+                    return self._note
             with guarded("forcing the log to disk"):
                 self._reader.force()
             note = self._signer().sign(Checkpoint(self.origin, size, root).text)
@@ -172,6 +200,8 @@ class Prover:
             seal = history.seal(min(history.block_of(size - 1), history.blocks - 1))
             self._check_signature(seal)
             header = seal.header
+            if header.collection != self._reader.metadata.uuid:
+                raise self._corruption(f"block {header.number} belongs to another collection")
             if header.first_sequence + header.records == size:
                 return header.root
             leaves = history.leaves(header.first_sequence, header.records)

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from blockdb.audit.auditor import audit
+from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
 from blockdb.database.encryption import opened_for_repair
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment
-from blockdb.format.frame import BadFrame
+from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
 from blockdb.format.segment import SegmentHeader
@@ -33,6 +35,7 @@ from blockdb.ledger.note import Note
 from blockdb.lsm.memtable import Memtable
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import manifest as manifests
+from blockdb.storage import redaction
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.maintenance import Frozen, Tables
@@ -40,12 +43,13 @@ from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_metadata, save_registry
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import Recovered
-from blockdb.types import Progress, Report
+from blockdb.storage.redaction import Redactions
+from blockdb.types import REDACTED, Progress, Report
 
 TABLE_RECORDS: Final = 200_000
 """How many records a rebuilt table has: memory stays bounded however long the chain is."""
 
-_RECORD_START: Final = bytes((0x00, record.PLAIN))
+_RECORD_START: Final = re.compile(bytes((RECORD, *b"[", record.PLAIN, record.REDACTABLE, *b"]")))
 
 
 @dataclass
@@ -78,11 +82,12 @@ def repair(
         try:
             locks.extend(map(door.lock, (files.lock, path)))
             plain, door = door, opened_for_repair(door, files, source or MasterKeySource())
-            before = audit(path, progress, keys=door.keys)
+            options = Options(data_keys=door.keys)
+            before = audit(path, progress, options=options)
             result = Repair(before, before)
             if not before.valid:
                 _Workshop(door, plain, files, result).rebuild()
-                result.after = audit(path, progress, keys=door.keys)
+                result.after = audit(path, progress, options=options)
             return result
         finally:
             for descriptor in locks:
@@ -144,7 +149,11 @@ class _Workshop:
 
     def _rebuild_collection(self, files: CollectionFiles, name: str, collection_id: str) -> None:
         metadata = self._metadata(files, name, collection_id)
-        end = self._cut(files, metadata)
+        redactions = self._redactions(files, collection_id)
+        end = self._cut(files, metadata, frozenset(redactions.keys))
+        if redactions.event:  # whoever opens it for writing finishes what is left of it
+            places = tuple(place for place in redactions.places if place < end)
+            redaction.save(self._door, files, replace(redactions, places=places))
         for path in (files.manifest, files.mark, files.nodes, *sorted(files.tables.iterdir())):
             self._set_aside(path)
         self._door.make_directory(files.tables)
@@ -169,6 +178,16 @@ class _Workshop:
                 f"the last checkpoint of collection {name} covers {size} records: whoever keeps it will find the loss"
             )
 
+    def _redactions(self, files: CollectionFiles, collection_id: str) -> Redactions:
+        try:
+            return redaction.load(self._door, files, collection_id)
+        except BlockDBError:
+            self._set_aside(files.redactions)
+            redactions = Redactions(collection_id)
+            redaction.save(self._door, files, redactions)
+            self._note("lost what redaction was under way, if one was: see in the journal, and make it again")
+            return redactions
+
     def _metadata(self, files: CollectionFiles, name: str, collection_id: str) -> Metadata:
         try:
             metadata = load_metadata(self._door, files.metadata)
@@ -182,8 +201,11 @@ class _Workshop:
         self._note(f"derived the metadata of collection {name}: blocks of {metadata.blockchain_batch_size} records")
         return metadata
 
-    def _cut(self, files: CollectionFiles, metadata: Metadata) -> int:
-        """Keep the chain up to the first damage, and return its end; save what is intact after it."""
+    def _cut(self, files: CollectionFiles, metadata: Metadata, redacted: Set[bytes]) -> int:
+        """Keep the chain up to the first damage, and return its end; save what is intact after it.
+
+        Not the values of the keys that were being redacted.
+        """
         numbers = _segment_numbers(files)
         self._unpack_damaged(files, numbers)
         records = 0
@@ -194,7 +216,8 @@ class _Workshop:
                 continue
             if number == 0 and damage == 0:
                 raise Corruption(str(files.segment(0)), 0, "the header of the first chain file is damaged")
-            self._salvage([buffer[damage:], *(_content(self._door, files, other) for other in numbers[position + 1 :])])
+            following = [_content(self._door, files, other) for other in numbers[position + 1 :]]
+            self._salvage([buffer[damage:], *following], redacted)
             for other in reversed(numbers[position:]):
                 self._set_aside(files.packed(other))
                 self._set_aside(files.segment(other), copy=other == number and damage > 0)
@@ -233,8 +256,11 @@ class _Workshop:
                 if path.exists() and _bytes_of(self._door, path) != unpacked:
                     self._set_aside(path)
 
-    def _salvage(self, stretches: list[bytes]) -> None:
-        records = [item for stretch in stretches for item in _intact_records(stretch)]
+    def _salvage(self, stretches: list[bytes], redacted: Set[bytes]) -> None:
+        found = [item for stretch in stretches for item in _intact_records(stretch)]
+        records = [(key, value) for key, value in found if value is not REDACTED and key not in redacted]
+        if len(records) < len(found):
+            self._note(f"left {len(found) - len(records)} redacted records out: they have nothing to be imported again")
         if not records:
             return
         lines = [
@@ -315,16 +341,16 @@ def _first_damage(buffer: bytes, expected: SegmentHeader, number: int) -> tuple[
 
 def _intact_records(stretch: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Every record in these bytes whose check still matches, wherever it begins."""
-    at = stretch.find(_RECORD_START)
-    while at >= 0:
-        start = at - 4
+    found = _RECORD_START.search(stretch)
+    while found is not None:
+        start = found.start() - CHECK_BYTES
         try:
             frame = record.decode(stretch, start) if start >= 0 else None
         except BadFrame:
             frame = None
         if frame is not None:
             yield frame.key, frame.value
-        at = stretch.find(_RECORD_START, at + 1 if frame is None else start + frame.size)
+        found = _RECORD_START.search(stretch, found.start() + 1 if frame is None else start + frame.size)
 
 
 def _derive_metadata(door: Door, files: CollectionFiles, name: str, collection_id: str) -> Metadata:

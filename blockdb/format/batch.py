@@ -33,7 +33,12 @@ class BatchHeader(NamedTuple):
 def encode(bodies: list[bytes]) -> bytes:
     """The frames of a whole batch: its header, then a record frame around each of `bodies`."""
     together = frames(bodies)
-    return with_check(_BODY.pack(BATCH, len(bodies), len(together))) + together
+    return encode_header(BatchHeader(len(bodies), len(together))) + together
+
+
+def encode_header(header: BatchHeader) -> bytes:
+    """The frame that stands before the records of a batch."""
+    return with_check(_BODY.pack(BATCH, *header))
 
 
 def frames(bodies: list[bytes]) -> bytes:

@@ -4,7 +4,8 @@
 
 All integers are little-endian; the time is stored as its upper 16 bits, then its lower 32. The content of a plain
 record is the value. That of a redactable record is `SHA-256(salt | value) (32) | salt (16) | value`, and its leaf
-covers the record only up to that digest: salt and value can be erased while the leaf stays what it was.
+covers the record only up to that digest: salt and value can be erased while the leaf stays what it was. Zeros of the
+same length stand for them then, and `REDACTED` for the value.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from xxhash import xxh3_64_digest
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
+from blockdb.types import REDACTED
 
 PLAIN: Final = 1
 REDACTABLE: Final = 2
@@ -54,6 +56,16 @@ class RecordFrame(NamedTuple):
     def leaf(self) -> bytes:
         """The bytes whose SHA-256 is the leaf hash: 0x00, then the leaf data of RFC 6962."""
         return leaf_of(self.body)
+
+    @property
+    def data_bytes(self) -> int:
+        """The bytes of key and value, as many as there were before the value was erased."""
+        return data_bytes_of([self.body])
+
+    @property
+    def is_redacted(self) -> bool:
+        """Whether the value was erased."""
+        return self.value is REDACTED
 
 
 def encode(time_ms: int, key: bytes, value: bytes) -> bytes:
@@ -137,10 +149,19 @@ def decode(buffer: Buffer, offset: int) -> RecordFrame:
     key, value = body[BODY_HEADER_BYTES:split], body[split:]
     if kind == PLAIN:
         return RecordFrame(kind, time_ms, key, value, body, end - offset)
-    digest, salt, value = value[:DIGEST_BYTES], value[DIGEST_BYTES:SEALED_CONTENT_BYTES], value[SEALED_CONTENT_BYTES:]
-    if sha256(salt + value).digest() != digest:
+    digest, sealed = value[:DIGEST_BYTES], value[DIGEST_BYTES:]
+    if sha256(sealed).digest() == digest:
+        value = sealed[SALT_BYTES:]
+    elif not sealed.strip(b"\0"):
+        value = REDACTED
+    else:
         raise BadFrame("the value of the redactable record does not match its digest")
     return RecordFrame(kind, time_ms, key, value, body, end - offset)
+
+
+def redacted(body: bytes) -> bytes:
+    """The body of a redactable record without its salt and its value: as long as it was, with the same leaf."""
+    return leaf_of(body).ljust(len(body), b"\0")
 
 
 def _header(buffer: Buffer, offset: int) -> tuple[bytes, int, int, int, int]:

@@ -52,4 +52,5 @@ def seen_by(text: str, signatures: Iterable[Signature], witnesses: Iterable[Veri
             time_s, signed = _DATA.unpack(signature.data)
             if witness.is_signed(cosigned_text(time_s, text), signed):
                 found.append(Seen(witness, time_s))
+                break
     return found

@@ -154,7 +154,8 @@ class Note:
                     continue
                 if not key.is_signed(self.text.encode(), signature.data):
                     raise BadNote(f"the signature by {key.name} does not match the text")
-                good.append(key)
+                if key not in good:
+                    good.append(key)
         if not good:
             raise BadNote("none of the keys that were given signed this")
         return good

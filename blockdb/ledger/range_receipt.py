@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Final
 
+from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.ledger.keytree import key_leaf
 from blockdb.ledger.merkle import EMPTY_ROOT
 from blockdb.ledger.note import VerifierKey, encode_base64
@@ -46,8 +47,8 @@ class Neighbour:
             return None
         key, _, leaf = words.partition(" ")
         found = cls(bytes_of(key), bytes_of(leaf))
-        if len(found.record_leaf) != 32:
-            raise BadProof("a neighbour's hash is no hash")
+        if len(found.record_leaf) != 32 or not 0 < len(found.key) <= MAX_KEY_BYTES:
+            raise BadProof("a neighbour is no key with a hash")
         return found
 
 
@@ -96,6 +97,8 @@ class RangeReceipt:
         """Read a receipt. Raises BadProof."""
         lines = Lines(text, cls.title)
         start, end, index = lines.data("start"), lines.data("end"), lines.number("index")
+        if start == b"" or end == b"":
+            raise BadProof("a bound of the range is empty")
         before = Neighbour.parse(lines.word("before"))
         bodies = tuple(map(Body, lines.all("record")))
         after = Neighbour.parse(lines.word("after"))
@@ -145,14 +148,20 @@ class RangeReceipt:
         if root != state.keys_root or (self.hashes and not leaves):
             raise BadProof("the keys do not lead to the root over all keys")
         verified = checked.verified("range", [body.proven(None) for body in self.bodies])
-        name = checked.origin.removesuffix(JOURNAL)
         return replace(
-            verified, origin=origin_of(name, self.proof.collection), size=state.records, start=self.start, end=self.end
+            verified,
+            origin=origin_of(checked.origin.removesuffix(JOURNAL), self.proof.collection),
+            size=state.records,
+            start=self.start,
+            end=self.end,
+            as_of_ms=self.proof.body.frame.time_ms,
         )
 
     def _check_order(self, keys: Sequence[bytes], size: int) -> None:
         """The keys ascend inside the range, and what stands beside them is outside of it, or there is nothing."""
         start, end = self.start or b"", self.end
+        if end is not None and end < start:
+            raise BadProof("the range ends before it starts")
         if any(key < start or (end is not None and key >= end) for key in keys):
             raise BadProof("a record is outside of the range")
         if any(key >= other for key, other in pairwise(keys)):

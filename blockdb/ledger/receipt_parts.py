@@ -23,6 +23,7 @@ class ProvenRecord:
     """Its place in commit order; None in a receipt for a range, which proves where it stands among the keys."""
     key: bytes
     value: bytes
+    """`REDACTED` (see blockdb.types) where it was erased: what is proven then is that there was one."""
     time_ms: int
 
 
@@ -44,6 +45,8 @@ class Verified:
     start: bytes | None = None
     end: bytes | None = None
     """Of a range: these are all records with keys from `start` on and before `end`; there is no other."""
+    as_of_ms: int | None = None
+    """Of a range: when the database had `size` records, by its own clock. It may have more at the checkpoint."""
 
 
 class Body:

@@ -49,9 +49,10 @@ def decode_event(value: bytes) -> dict[str, Any]:
     """The event in a record of the journal. Raises BadState."""
     try:
         event = json.loads(value)
+        is_canonical = encode_event(event) == value  # or a member that is there twice would be read in two ways
     except (ValueError, RecursionError):
-        event = None
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        is_canonical = False
+    if not is_canonical or not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise BadState("the record of the journal is no event")
     return event
 

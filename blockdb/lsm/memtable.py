@@ -10,6 +10,8 @@ from typing import Final
 
 from sortedcontainers import SortedList
 
+from blockdb.types import REDACTED
+
 RECORD_OVERHEAD_BYTES: Final = 200
 """What a record costs in memory beside its bytes: two objects, a dictionary entry, two list entries."""
 
@@ -58,6 +60,12 @@ class Memtable:
         self.places.extend(places)
         self.size_bytes += sum(map(len, keys)) + sum(map(len, values)) + len(keys) * RECORD_OVERHEAD_BYTES
         self.index.update(zip(keys, range(first, first + len(keys)), strict=True))
+
+    def redact(self, key: bytes) -> None:
+        """Forget the value of a key, if it is here; what it took of memory is counted on. O(1)."""
+        ordinal = self.index.get(key)
+        if ordinal is not None:
+            self.values[ordinal] = REDACTED
 
     def keys(self) -> list[bytes]:
         """The keys in commit order. O(n)."""

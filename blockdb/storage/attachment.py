@@ -19,6 +19,7 @@ from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
+from blockdb.storage.redaction import Watch
 from blockdb.storage.view import View
 
 FILES_CHECK_S: Final = 0.2
@@ -41,6 +42,7 @@ class Attachment(Reader):
         self._mark: mmap | None = None
         self._identity: object = None
         self._checked_at = 0.0
+        self._redactions = Watch(door, files.redactions)
         self._attach()
 
     @property
@@ -69,11 +71,14 @@ class Attachment(Reader):
         pending = self._state.pending_bytes
         return len(pending), sum(pending)
 
-    def refresh(self) -> None:
+    def refresh(self, wait: bool = False) -> None:
         """Take in what was written since the last call. Raises Corruption."""
-        if not self._refreshing.acquire(blocking=False):
+        is_redactable = self.metadata.redactable
+        if not self._refreshing.acquire(blocking=wait or is_redactable):
             return
         try:
+            if is_redactable and self._redactions.has_changed:
+                self._forget()
             self._follow_mark()
             now = monotonic()
             if now - self._checked_at > FILES_CHECK_S:
@@ -107,6 +112,14 @@ class Attachment(Reader):
         state.end = written
         self.next_sequence = state.next_sequence
 
+    def _forget(self) -> None:
+        """A value was redacted: from here on nothing is served that was read before."""
+        now = self._redactions.look()
+        self.chain.renew_all()
+        self.cache.clear()
+        self._attach()
+        self._redactions.seen = now
+
     def _attach(self) -> None:
         """Read everything anew; again where the writer replaced files meanwhile."""
         for _ in range(OPEN_ATTEMPTS):
@@ -114,7 +127,8 @@ class Attachment(Reader):
             try:
                 self._read_all(identity)
             except Corruption:
-                if self._look() == identity:
+                renewed = self.chain.renew_all()
+                if self._look() == identity and not renewed:
                     raise
             else:
                 return

@@ -14,7 +14,7 @@ from blockdb.errors import Corruption
 from blockdb.format import record, segment
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
-from blockdb.format.place import OFFSET_MASK, place_of, split_place
+from blockdb.format.place import OFFSET_BITS, OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
 from blockdb.format.walk import DamagedChain, Run, Step, bodies, run_at, skip, walk, walk_part
 from blockdb.layout import CollectionFiles, segment_numbers
@@ -75,6 +75,8 @@ class Chain:
         self._maps: list[mmap | bytes] = []
         """Empty bytes stand for a segment that is packed: nothing is found in them, and `_packed` is looked at."""
         self._packed: dict[int, PackedFile] = {}
+        self._inodes: dict[int, int | None] = {}
+        """The files that are mapped: as long as they are, no other has the same number."""
         self._mapping = Lock()
 
     def segments(self) -> int:
@@ -112,6 +114,7 @@ class Chain:
             while len(self._maps) < number:
                 self._maps.append(self._checked(len(self._maps)))
             self._maps[number : number + 1] = [self._open_packed(number)]
+            self._inodes[number] = self._door.inode(self._files.packed(number))
         self._door.forget(self._files.segment(number))
 
     def follow_packing(self) -> None:
@@ -124,6 +127,22 @@ class Chain:
         for number in range(len(self._maps)):
             if number not in self._packed and self._files.segment(number).name not in names:
                 self.repacked(number)
+
+    def renew(self, number: int) -> bool:
+        """Map a chain file anew if another one took its place, as where a value was redacted, and say whether.
+
+        Raises Corruption.
+        """
+        with self._mapping:
+            is_other = number < len(self._maps) and self._inode(number) != self._inodes[number]
+            if is_other:
+                self._maps[number] = self._checked(number)
+            return is_other
+
+    def renew_all(self) -> bool:
+        """The same for every chain file that is mapped. O(files)."""
+        renewed = list(map(self.renew, range(len(self._maps))))
+        return any(renewed)
 
     def first_sequence(self, number: int) -> int:
         """The sequence number of the first record of a chain file."""
@@ -155,6 +174,20 @@ class Chain:
 
     def walk(self, start: int, stop: int) -> Iterator[Located]:
         """All records and seals from one place to another, in commit order."""
+        at, tried_at = start, -1
+        while True:
+            try:
+                for located in self._walk(at, stop):
+                    at = located[1]
+                    yield located
+                return
+            except Corruption:
+                if tried_at == at:
+                    raise
+                tried_at = at
+                self.renew_all()
+
+    def _walk(self, start: int, stop: int) -> Iterator[Located]:
         for stretch in self.stretches(start, stop):
             try:
                 for offset, end, frame in stretch.walk():
@@ -177,6 +210,13 @@ class Chain:
 
         Unchecked. O(records). Raises Corruption where they cannot be taken apart.
         """
+        try:
+            return self._bodies_from(start, stop, skipped, count)
+        except Corruption:  # perhaps in a file whose place another one took
+            self.renew_all()
+            return self._bodies_from(start, stop, skipped, count)
+
+    def _bodies_from(self, start: int, stop: int, skipped: int, count: int) -> list[bytes]:
         found: list[bytes] = []
         with self._explained(start, stop):
             for stretch in self.stretches(start, stop):
@@ -235,7 +275,19 @@ class Chain:
                 self._maps[number] = self._checked(number)
             return self._maps[number]
 
+    def _inode(self, number: int) -> int | None:
+        with guarded("reading the chain"):
+            return self._door.inode(self._files.segment(number)) or self._door.inode(self._files.packed(number))
+
     def _checked(self, number: int) -> mmap | bytes:
+        while True:
+            inode = self._inode(number)
+            buffer = self._map(number)
+            if self._inode(number) == inode:
+                self._inodes[number] = inode
+                return buffer
+
+    def _map(self, number: int) -> mmap | bytes:
         path = self._files.segment(number)
         with guarded("reading the chain"):
             try:
@@ -269,6 +321,13 @@ class Chain:
             raise Corruption(str(path), 0, "the chain file belongs elsewhere")
 
     def _reading(self, decode: Callable[[mmap | bytes, int], T], place: int) -> T:
+        try:
+            return self._decoded(decode, place)
+        except Corruption:  # perhaps in a file whose place another one took
+            self.renew(place >> OFFSET_BITS)
+            return self._decoded(decode, place)
+
+    def _decoded(self, decode: Callable[[mmap | bytes, int], T], place: int) -> T:
         number, offset = split_place(place)
         try:
             try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from blockdb.errors import InvalidData
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.types import REDACTED
 
 
 def check_key(key: object) -> bytes:
@@ -25,6 +26,8 @@ def check_value(value: object) -> bytes:
         raise InvalidData(f"A value is bytes, not {type(value).__name__}; encode text first, as in 'text'.encode().")
     if len(value) > MAX_VALUE_BYTES:
         raise InvalidData(f"A value has at most {MAX_VALUE_BYTES} bytes; this one has {len(value)}. Store it in parts.")
+    if value is REDACTED:
+        raise InvalidData("The value of a redacted record is gone; what stands for it cannot be stored as one.")
     return value
 
 

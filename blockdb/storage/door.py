@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from mmap import ACCESS_READ, ACCESS_WRITE, mmap
 from pathlib import Path
@@ -67,6 +67,13 @@ class Door:
             return None
         return status.st_ino, status.st_mtime_ns
 
+    def inode(self, path: Path) -> int | None:
+        """What tells a file from one that took its place while it is open or mapped; None where there is none."""
+        try:
+            return path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
     def names(self, directory: Path) -> list[str]:
         """The names in a directory, sorted."""
         return sorted(os.listdir(directory))
@@ -116,6 +123,22 @@ class Door:
         """Rename a file in its directory, and force the directory."""
         os.replace(old, new)
         self.force_directory(new.parent)
+
+    def link(self, old: Path, new: Path) -> None:
+        """Give a file one more name, in the same directory, which is forced."""
+        os.link(old, new)
+        self.force_directory(new.parent)
+
+    def overwrite(self, path: Path, pieces: Iterable[tuple[int, bytes]]) -> None:
+        """Change bytes of a file where they stand on the disk, each piece at its offset, and force that."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            for offset, data in pieces:
+                os.lseek(descriptor, offset, os.SEEK_SET)
+                self.write_all(descriptor, data)
+            self.force(descriptor)
+        finally:
+            self.close(descriptor)
 
     def write_all(self, descriptor: int, data: bytes) -> None:
         """Write every byte, going on after a short write."""

@@ -203,4 +203,4 @@ class History:
 
 
 def _record(sequence: int, frame: RecordFrame, block: int | None) -> Record:
-    return Record(sequence, frame.key, frame.value, frame.time_ms, block)
+    return Record(sequence, frame.key, frame.value, frame.time_ms, block, frame.is_redacted)

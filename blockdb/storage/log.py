@@ -41,6 +41,7 @@ class Log:
         even more so.
         """
         self._door = door
+        self.secret = door.secret
         self._files = files
         self._collection = collection
         self.segment = split_place(end)[0]
@@ -67,7 +68,7 @@ class Log:
     @property
     def appended_bytes(self) -> int:
         """How many bytes were appended since the log was opened."""
-        return self._appended_before + split_place(self.end)[1]
+        return self._appended_before + split_place(self.end)[1] + self._door.sealing_bytes
 
     @property
     def is_begun(self) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from hashlib import sha256
 from itertools import islice
 
 from blockdb.format.block import Seal
 from blockdb.format.limits import BLOCK_MAX_BYTES
-from blockdb.format.record import data_bytes_of, leaves_of, time_of
+from blockdb.format.record import data_bytes_of, leaves_of, redacted, time_of
 from blockdb.ledger.chain import BlockRecords, Sealer
 
 
@@ -93,6 +93,12 @@ class OpenBlock:
         leaves = [sha256(leaf).digest() for leaf in leaves_of(bodies)]
         about = BlockRecords(data_bytes_of(bodies), time_of(bodies[0]), time_of(bodies[-1]), first_place)
         return self.sealer.seal(leaves, about)
+
+    def redact(self, places: Container[int]) -> None:
+        """Forget the values of the records at these places, if they are here. O(records)."""
+        for ordinal, place in enumerate(self._places):
+            if place in places:
+                self._bodies[ordinal] = redacted(self._bodies[ordinal])
 
     def drop(self, count: int) -> None:
         """Let go of the first records: a seal covers them."""

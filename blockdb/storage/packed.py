@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from os import getpid
 from pathlib import Path
 from typing import Final
@@ -23,13 +24,17 @@ WORTHWHILE_BYTES: Final = 4 * 1024 * 1024
 """Starting a process takes as long as packing a chain file of about this size."""
 
 
+_OPENINGS: Final = count()
+"""Chunks are cached by the opening of their file: another file may stand in its place one day, with other bytes."""
+
+
 class PackedFile:
     """The bytes of a chain file that was packed. Safe for threads. Methods raise Corruption."""
 
     def __init__(self, buffer: Slices, path: Path, collection: bytes, number: int, cache: Cache) -> None:
         self._buffer = buffer
         self._path = path
-        self._number = number
+        self._opening = next(_OPENINGS)
         self._cache = cache
         try:
             self._index = packed.decode(buffer)
@@ -60,14 +65,15 @@ class PackedFile:
             yield start, self._chunk(number), max(first - start, 0), min(last, stop) - start
 
     def _chunk(self, number: int) -> bytes:
-        name = self._number, number
+        name = self._opening, number
+        epoch = self._cache.epoch
         data = self._cache.get(name)
         if data is None:
             try:
                 data = packed.chunk(self._buffer, self._index, number)
             except BadFrame as error:
                 raise Corruption(str(self._path), self._index.offsets[number], str(error)) from None
-            self._cache.put(name, data)
+            self._cache.put(name, data, epoch)
         return data
 
 

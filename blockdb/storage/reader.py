@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import monotonic, perf_counter_ns
 from typing import Final
 
-from blockdb.errors import Corruption, DatabaseClosed
+from blockdb.errors import Corruption, DatabaseClosed, Redacted
 from blockdb.format.place import split_place
 from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
@@ -24,7 +24,7 @@ from blockdb.storage.recovery import Recovered
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.tree import Tree
 from blockdb.storage.view import Range, View
-from blockdb.types import AsOf, Problem, Record, Report, TableStatistics
+from blockdb.types import REDACTED, AsOf, Problem, Record, Report, TableStatistics
 
 SAMPLE_MASK: Final = 63
 """One operation in 64 is timed: the clock costs a tenth of a read."""
@@ -86,11 +86,14 @@ class Reader:
         """Let go of the files. Idempotent."""
         raise NotImplementedError
 
-    def refresh(self) -> None:
-        """See what was written, and sealed, since."""
+    def refresh(self, wait: bool = False) -> None:
+        """See what was written, and sealed, since; where another thread is looking, perhaps a moment later.
+
+        With `wait`, that thread is waited for.
+        """
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key, or None. O(memtables + tables)."""
+        """The value of a key, or None. O(memtables + tables). Raises Redacted."""
         self.gets += 1  # an update lost between threads is rare and harmless
         if self.gets & SAMPLE_MASK:
             return self._get(key)
@@ -104,7 +107,8 @@ class Reader:
         for memtable in view.memtables:
             ordinal = memtable.index.get(key)
             if ordinal is not None:
-                return memtable.values[ordinal]
+                return _served(key, memtable.values[ordinal])
+        epoch = self.cache.epoch
         value = self.cache.get(key)
         if value is None:
             found = view.find_in_tables(key)
@@ -112,8 +116,8 @@ class Reader:
                 self.misses += 1
                 return None
             value = found[1]
-            self.cache.put(key, value)
-        return value
+            self.cache.put(key, value, epoch)
+        return _served(key, value)
 
     def exists(self, key: bytes) -> bool:
         """Whether a key is stored. O(memtables + tables), and from memory alone for most keys that are not."""
@@ -128,7 +132,7 @@ class Reader:
         self.gets += 1
         horizon = self.history().horizon(as_of)
         found = self.view.find(key)
-        return found[1] if found is not None and found[0] < horizon.place else None
+        return _served(key, found[1]) if found is not None and found[0] < horizon.place else None
 
     def record(self, key: bytes) -> Record | None:
         """A record with its sequence number, time and block. O(log blocks + block)."""
@@ -203,6 +207,8 @@ class Reader:
     def _differences(self, memtable: Memtable) -> Iterator[Problem]:
         for ordinal, key in enumerate(memtable.keys()):
             value, place = memtable.values[ordinal], memtable.places[ordinal]
+            if value is REDACTED:
+                continue  # in the chain it may stand a moment longer
             try:
                 same = self.chain.item_at(place) == (key, value)
             except Corruption:
@@ -247,3 +253,9 @@ class Reader:
         """Raises DatabaseClosed."""
         if self.closed:
             raise DatabaseClosed("The database was closed; open it again.")
+
+
+def _served(key: bytes, value: bytes) -> bytes:
+    if value is REDACTED:
+        raise Redacted(key)
+    return value

@@ -117,9 +117,10 @@ class Recovered:
             if frame.key in self.memtable.index or self._first_in_tables([frame.key]) is not None:
                 raise self.chain.corruption(place, f"the key {frame.key!r} is stored twice")
             self.memtable.append(frame.key, frame.value, place)
+            self.memtable.size_bytes += frame.data_bytes - len(frame.key) - len(frame.value)  # of what was redacted
             self.records += 1
         self.pending_places.append(place)
-        self.pending_bytes.append(len(frame.key) + len(frame.value))
+        self.pending_bytes.append(frame.data_bytes)
         self.next_sequence += 1
         self.last_time_ms = frame.time_ms
 

@@ -24,17 +24,10 @@ from blockdb.storage.sealed_log import Nonces, SealedLog, not_opened
 
 T = TypeVar("T")
 _UNCHANGED = (
-    "boot_id",
-    "force",
-    "force_directory",
-    "identity",
-    "lock",
-    "make_directory",
-    "map_write",
-    "names",
-    "unlock",
+    *("boot_id", "force", "force_directory", "force_file", "identity", "inode", "link", "lock", "make_directory"),
+    *("map_write", "names", "overwrite", "unlock"),
 )
-"""What concerns no contents of sealed files."""
+"""What concerns no contents of sealed files, or their bytes on the disk."""
 
 
 class SealedDoor(Door):

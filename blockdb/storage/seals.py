@@ -44,14 +44,11 @@ class Seals:
         state: Recovered,
         written: Callable[[int], None],
         note: Callable[[Chunks], None],
-        secret: bytes = b"",
     ) -> None:
         """Go on from a recovered state.
 
-        `written` is told the place of each seal in the log, `note` the roots of the chunks that are complete. `secret`
-        is that of the door, for a process that helps.
+        `written` is told the place of each seal in the log, `note` the roots of the chunks that are complete.
         """
-        self._secret = secret
         self._files = files
         self._collection = collection
         self.signer = signer
@@ -141,7 +138,7 @@ class Seals:
         start = self.block.first_place or self._log.end
         try:
             self._process = SealingProcess(
-                self._files, self._collection, self.block, start, self._accept, self._go_on_alone, self._secret
+                self._files, self._collection, self.block, start, self._accept, self._go_on_alone, self._log.secret
             )
         except OSError:
             self._process = None  # the system has no room for one: we go on as before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import urandom
 from threading import Condition, Lock
@@ -14,6 +14,7 @@ from blockdb.errors import BlockDBError, DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES, MAX_SEGMENTS, MAX_VALUE_BYTES
+from blockdb.format.place import OFFSET_BITS
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
@@ -27,6 +28,7 @@ from blockdb.storage.metadata import Metadata
 from blockdb.storage.packed import Packer
 from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
+from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.upkeep import MAX_FROZEN, Upkeep
@@ -49,7 +51,10 @@ class Store(Reader):
         config: DatabaseConfig,
         signer: Signer,
     ) -> None:
-        """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
+        """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
+
+        A redaction that was under way is left to `finish_redaction`.
+        """
         super().__init__(door, files, metadata, config.cache_size_limit)
         self.config = config
         self.duplicates = 0
@@ -57,6 +62,7 @@ class Store(Reader):
         self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self._writing = Lock()
         self._room = Condition(self._writing)
+        self._redactor = Redactor(self, self._close_file_of, self._forget_values)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
         packer = Packer(door, files, metadata.uuid, config.compression_enabled)
@@ -100,7 +106,6 @@ class Store(Reader):
             state,
             self._on_seal,
             self.tree.note,
-            self.door.secret,
         )
         self._open_block = self._seals.block
 
@@ -139,15 +144,14 @@ class Store(Reader):
     @property
     def bytes_written(self) -> int:
         """How many bytes were written to log, tables and packed chain files since it was opened."""
-        written = self._log.appended_bytes + self._tables.written_bytes + self._packer.written_bytes
-        return written + self.door.sealing_bytes
+        return self._log.appended_bytes + self._tables.written_bytes + self._packer.written_bytes
 
     @property
     def force_latency(self) -> Histogram:
         """How long forces took."""
         return self._log.latency
 
-    def refresh(self) -> None:
+    def refresh(self, wait: bool = False) -> None:
         """Have every block sealed that is full: whoever looks does not see that sealing may lag behind."""
         if not self._seals.is_settled:
             with self._writing:
@@ -317,6 +321,36 @@ class Store(Reader):
         with self._writing:
             self._seals.signer = signer
 
+    # Redacting.
+
+    def redact(self, keys: Sequence[bytes], reason: str, by: str, record_event: Recording) -> tuple[list[int], int]:
+        """Erase the values of keys for good: see `Redactor.redact`."""
+        with self.upkeep.compacting:
+            self.check_open()
+            return self._redactor.redact(keys, reason, by, record_event)
+
+    def finish_redaction(self, record_event: Recording) -> None:
+        """Finish what an earlier process left unfinished. Raises Corruption, StorageError."""
+        with self.upkeep.compacting:
+            self._redactor.finish(record_event)
+
+    def _close_file_of(self, place: int) -> None:
+        """Have the record at a place sealed, as far as blocks are full, in a file that takes no more commits."""
+        with self._writing:
+            self._attend()
+            self._seals.settle()
+            self.check_open()  # waiting gives the lock away
+            if place >> OFFSET_BITS == self._log.segment:
+                self._roll()
+
+    def _forget_values(self, keys: Mapping[int, bytes]) -> None:
+        """Forget the values of keys, by the places of their records, as far as they are in memory."""
+        with self._writing:
+            for memtable in self.view.memtables:
+                for key in keys.values():
+                    memtable.redact(key)
+            self._open_block.redact(keys)
+
     # Ahead of time, and at the end.
 
     def force(self) -> None:
@@ -355,7 +389,8 @@ class Store(Reader):
         try:
             self.upkeep.stop()
         finally:
-            self._log.close()
+            with self.upkeep.compacting:  # a redaction in another thread comes to its end
+                self._log.close()
 
     def disown(self) -> None:
         """In a forked child: refuse everything; the locks may be held by threads that are the parent's."""

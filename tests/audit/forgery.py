@@ -2,57 +2,13 @@
 
 from array import array
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-from blockdb.format import checked_toml, record
 from blockdb.format import table as table_format
-from blockdb.format.block import Seal, encode_seal
-from blockdb.format.frame import with_check
-from blockdb.format.record import RecordFrame
-from blockdb.format.segment import HEADER_BYTES
-from blockdb.format.walk import walk
-from tests.storage.doors import change_mark, collection_of
+from blockdb.tampering import forger
 
 
-class Forger:
-    """Works on the first chain file, on tables and on TOML files of a database that is closed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.files = collection_of(path)
-        self.chain = self.files.segment(0)
-
-    def frames(self) -> list[tuple[int, int, RecordFrame | Seal]]:
-        """The records and seals of the chain file."""
-        content = self.chain.read_bytes()
-        return list(walk(content, HEADER_BYTES, len(content)))
-
-    def change_record(self, number: int, change: Callable[[RecordFrame], bytes]) -> None:
-        """Put another body of the same size in the place of a record's."""
-        at, end, frame = [step for step in self.frames() if isinstance(step[2], RecordFrame)][number]
-        assert isinstance(frame, RecordFrame)
-        self._put(at, end, with_check(change(frame)))
-
-    def change_seal(self, number: int, change: Callable[[Seal], Seal]) -> None:
-        """Put another seal of the same size in the place of a block's."""
-        at, end, frame = [step for step in self.frames() if isinstance(step[2], Seal)][number]
-        assert isinstance(frame, Seal)
-        self._put(at, end, encode_seal(change(frame)))
-
-    def append(self, key: bytes, value: bytes) -> None:
-        """Write one more record at the end, as the writer would."""
-        [*_, time_ms] = [frame.time_ms for _, _, frame in self.frames() if isinstance(frame, RecordFrame)]
-        with self.chain.open("ab") as file:
-            file.write(with_check(record.encode(time_ms, key, value)))
-        end = self.chain.stat().st_size
-        change_mark(self.path, written=end, forced=end)
-
-    def change_toml(self, path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-        """Change the values of a checked TOML file in place."""
-        values = checked_toml.decode(path.read_bytes())
-        change(values)
-        path.write_bytes(checked_toml.encode(values))
+class Forger(forger.Forger):
+    """The forger of the tamper lab, who knows tables too."""
 
     def change_table(self, change: Callable[["TableParts"], object], number: int = 0) -> None:
         """Change the parts of the first table, or of a later one."""
@@ -60,11 +16,6 @@ class Forger:
         parts = TableParts(path.read_bytes())
         change(parts)
         path.write_bytes(parts.encode())
-
-    def _put(self, at: int, end: int, frame: bytes) -> None:
-        assert len(frame) == end - at
-        content = self.chain.read_bytes()
-        self.chain.write_bytes(content[:at] + frame + content[end:])
 
 
 class TableParts:

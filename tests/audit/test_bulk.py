@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import blockdb
 import blockdb.storage.log as log_module
-from blockdb.audit import auditor, bulk, crew
+from blockdb.audit import bulk, crew
 from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.doubt import Doubt
@@ -78,7 +78,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def no_exact_audit(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(self: ChainAudit, *_: object) -> None:
+    def run(self: ChainAudit, *_: object, **__: object) -> None:
         pytest.fail("the audit in bulk left a doubt")
 
     monkeypatch.setattr(ChainAudit, "run", run)
@@ -129,12 +129,12 @@ def test_redactable_records_leave_no_doubt(tmp_path: Path) -> None:
 
 
 def findings(path: Path, *, exact: bool) -> tuple[object, ...]:
-    def doubt(self: BulkAudit, end: int) -> None:
+    def doubt(self: BulkAudit, cuts: object) -> None:
         raise Doubt
 
     with pytest.MonkeyPatch.context() as patch:
         if exact:
-            patch.setattr(BulkAudit, "run", doubt)
+            patch.setattr(BulkAudit, "advance", doubt)
         report = blockdb.verify(path)
     return report.valid, report.records, report.blocks, report.problems
 
@@ -328,10 +328,10 @@ def test_slots_and_words_are_computed_as_the_format_says(rows: list[tuple[int, i
 def test_the_audit_in_bulk_comes_first(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it leaves in doubt without reason is told by the exact one: nothing is wrong."""
 
-    def doubt(self: BulkAudit, end: int) -> None:
+    def doubt(self: BulkAudit, cuts: object) -> None:
         raise Doubt
 
-    monkeypatch.setattr(auditor.BulkAudit, "run", doubt)
+    monkeypatch.setattr(BulkAudit, "advance", doubt)
     report = blockdb.verify(whole)
     assert (report.valid, report.records) == (True, RECORDS)
 

@@ -17,6 +17,8 @@ LIMITS = {
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
     "cache_size_limit": (0, 64 * 1024**3),
+    "scrub_rate_limit": (0, 64 * 1024**3),
+    "scrub_interval": (1, 31_536_000),
 }
 
 
@@ -39,6 +41,9 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "compression_enabled": False,
         "encryption_enabled": None,
         "master_key_file": "",
+        "redactable": False,
+        "scrub_rate_limit": 0,
+        "scrub_interval": 600,
         "key_file": "",
     }
 
@@ -52,7 +57,7 @@ def test_flags_stand_over_the_environment_over_the_file_over_the_defaults(file: 
 
 def test_every_key_can_be_set_in_every_way(file: Path) -> None:
     values: dict[str, Any] = {"data_dir": "elsewhere", **{key: low for key, (low, _) in LIMITS.items()}}
-    values |= {"compression_enabled": True, "encryption_enabled": True, "master_key_file": "a file"}
+    values |= {"compression_enabled": True, "encryption_enabled": True, "redactable": True, "master_key_file": "a file"}
     values["key_file"] = "signing.toml"
     assert values.keys() == {field.name for field in fields(DatabaseConfig)}
     expected = DatabaseConfig(**values)

@@ -223,6 +223,7 @@ CALLS: dict[str, Callable[[blockdb.Database], object]] = {
     "put_many of nothing": lambda db: db.put_many([]),
     "flush": lambda db: db.flush(),
     "compact": lambda db: db.compact(),
+    "redact": lambda db: db.redact(b"key", reason="asked for"),
     "get": lambda db: db.get(b"key"),
     "exists": lambda db: db.exists(b"key"),
     "in": lambda db: b"key" in db,
@@ -238,7 +239,7 @@ CALLS: dict[str, Callable[[blockdb.Database], object]] = {
     "stats": lambda db: db.stats(),
     "verify": lambda db: db.verify(),
 }
-WRITES = {"put", "put_many", "put_many of nothing", "flush", "compact"}
+WRITES = {"put", "put_many", "put_many of nothing", "flush", "compact", "redact"}
 
 
 @pytest.mark.parametrize("read_only", [False, True], ids=["writer", "reader"])

@@ -73,6 +73,20 @@ def redactable(path: Path) -> None:
         db.put(b"secret:4", b"")
 
 
+def redacted(path: Path) -> None:
+    """Records whose values were erased, a long and an empty one among them; and the journal that tells of it."""
+    vars(packed_format)["CHUNK_BYTES"] = 200
+    with blockdb.open(path, **SETTINGS, redactable=True, compression_enabled=True) as db:
+        db.put_many([(b"secret:%d" % number, b"value %d" % number) for number in range(5)])
+        db.put(b"long", bytes(range(256)) * 2)
+        db.put(b"empty", b"")
+        db.compact()
+        db.put_many([(b"later:%d" % number, b"value %d" % number) for number in range(4)])
+        for keys in ([b"secret:1", b"long"], [b"later:2"], [b"empty"]):
+            db.redact_many(keys, reason="asked for by the person", by="the keeper")
+        db.put(b"last", b"in the live chain file")
+
+
 def packed(path: Path) -> None:
     """Packed chain files of several chunks, with a batch over chunks, a block over files, and the replay point in one.
 
@@ -92,7 +106,7 @@ def packed(path: Path) -> None:
 
 
 def proven(path: Path) -> None:
-    """A node file, checkpoints, a journal with states and a change of keys; `RECEIPTS` holds what was proven of it."""
+    """A node file, checkpoints, a journal with states and a change of keys; `RECEIPTS` has what was proven then."""
     with blockdb.open(path, **SETTINGS) as db:
         db.put_many([(b"key:%03d" % number, b"v%d" % number) for number in range(259)])
         db.flush()
@@ -137,13 +151,14 @@ DATABASES: dict[str, Callable[[Path], None]] = {
     "killed": killed,
     "redactable": redactable,
     "packed": packed,
+    "redacted": redacted,
     "proven": proven,
     "encrypted": encrypted,
 }
 
 
 def collection_of(path: Path) -> CollectionFiles:
-    """The files of the one collection of a database."""
+    """The files of the one collection of a database that has no journal yet."""
     [root] = DatabaseFiles(path).collections.iterdir()
     return CollectionFiles(root)
 
@@ -157,6 +172,7 @@ def describe(db: blockdb.Database) -> dict[str, object]:
         "blocks": [{"hash": block.hash.hex(), "root": block.root.hex(), "count": block.count} for block in db.blocks()],
         "records": [
             {"key": record.key.hex(), "value": record.value.hex(), "time_ms": record.time_ms, "block": record.block}
+            | ({"redacted": True} if record.redacted else {})
             for record in db.records()
         ],
     }

@@ -10,6 +10,7 @@ import blockdb
 from tests.database.independent import check_ledger
 from tests.golden.make import MASTER_KEY, SETTINGS, describe
 from tests.storage.doors import copy_of
+from tests.storage.redacting import answer, redactions_in
 
 HERE = Path(__file__).parent
 GOLDEN = sorted(path.with_suffix("") for path in HERE.glob("v*/*.json"))
@@ -32,8 +33,8 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[s
 
 
 def test_there_are_golden_databases_of_every_version() -> None:
-    names = ["v1/encrypted", "v1/killed", "v1/packed", "v1/plain", "v1/proven", "v1/redactable"]
-    assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == names
+    names = ["encrypted", "killed", "packed", "plain", "proven", "redactable", "redacted"]
+    assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == [f"v1/{name}" for name in names]
 
 
 def test_it_is_read(golden: tuple[Path, dict[str, Any]]) -> None:
@@ -41,7 +42,8 @@ def test_it_is_read(golden: tuple[Path, dict[str, Any]]) -> None:
     with blockdb.open(path, read_only=True) as db:
         assert describe(db) == expected
         for record in expected["records"]:
-            assert db.get(bytes.fromhex(record["key"])) == bytes.fromhex(record["value"])
+            expected_answer = blockdb.Redacted if record.get("redacted") else bytes.fromhex(record["value"])
+            assert answer(db.get, bytes.fromhex(record["key"])) == expected_answer
         assert list(db.keys()) == sorted(bytes.fromhex(record["key"]) for record in expected["records"])
 
 
@@ -54,6 +56,13 @@ def test_it_is_verified(golden: tuple[Path, dict[str, Any]]) -> None:
         len(expected["records"]) + journaled,
         len(expected["blocks"]) + journaled,
     )
+
+
+def test_what_was_redacted_is_explained(tmp_path: Path) -> None:
+    with blockdb.open(copy_of(HERE / "v1" / "redacted", tmp_path / "db")) as db:
+        assert [[entry["sequence"] for entry in event["records"]] for event in redactions_in(db)] == [[1, 5], [9], [6]]
+        with pytest.raises(blockdb.Redacted, match=r"by the keeper \(asked for by the person\)"):
+            db.get(b"long")
 
 
 def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:

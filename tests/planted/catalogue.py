@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.planted import other_rooms, pure_rooms, reading_room, sealing_room, storage_room
+from tests.planted import other_rooms, pure_rooms, reading_room, redaction_room, sealing_room, storage_room
 from tests.planted.planting import Bug
 
 COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
@@ -17,8 +17,10 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "writing": storage_room.WRITING,
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
+    "redaction": redaction_room.REDACTION,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
+    "tampering": other_rooms.TAMPERING,
     "config": other_rooms.CONFIG,
     "commands": other_rooms.COMMANDS,
 }

@@ -8,40 +8,41 @@ from tests.planted.planting import Bug
 
 FORGERY = "tests/audit/test_forgery.py"
 BULK = "tests/audit/test_bulk.py"
+NAMED = "tests/audit/test_audit.py"
 
 AUDIT: Final[dict[str, Bug]] = {
     "table-not-asked": Bug(
         "blockdb/audit/chain.py",
-        "table.see_record(key, place, self.records, self.blocks)",
+        "table.see_record(key, place, sequence, self._block_of)",
         "pass",
         (f"{FORGERY}::test_a_record_that_no_lookup_comes_to_is_named",),
         "No table is asked for the records that it should lead to.",
     ),
     "root-not-compared": Bug(
         "blockdb/audit/chain.py",
-        "self._astray = header.root != self._frontier.root()",
+        "self._astray = header.root != root",
         "self._astray = not header.root",
         (f"{FORGERY}::test_a_sealed_value_that_was_changed_is_found_in_its_block",),
         "A block's root is not held against the leaves of its records.",
     ),
     "link-not-compared": Bug(
         "blockdb/audit/chain.py",
-        "check_seal(seal, self._head,",
-        "check_seal(seal, Head(seal.header.number, seal.header.previous_hash),",
+        "head = whole.blocks.head\n",
+        "head = type(whole.blocks.head)(whole.blocks.head.next_number, seal.header.previous_hash)\n",
         (f"{FORGERY}::test_a_block_of_another_history_does_not_fit",),
         "A block is not held against the one before it.",
     ),
     "told-not-compared": Bug(
         "blockdb/audit/chain.py",
-        "return None if told == found else",
-        "return None if told else",
+        "if told == found:",
+        "if told:",
         (f"{FORGERY}::test_what_stands_beside_the_header_is_recomputed_too",),
         "Sizes, times and places in a seal are not held against its records.",
     ),
     "filter-not-asked": Bug(
         "blockdb/audit/tables.py",
-        "if hashed not in self.bloom:\n            self._findings",
-        "if not hashed:\n            self._findings",
+        "elif hashed not in self.bloom:",
+        "elif not hashed:",
         (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
         "A filter that denies a record passes.",
     ),
@@ -53,7 +54,7 @@ AUDIT: Final[dict[str, Bug]] = {
         "The key order of a table is not looked at.",
     ),
     "size-not-compared": Bug(
-        "blockdb/audit/auditor.py",
+        "blockdb/audit/collection.py",
         "if mark.clean and not at_end:",
         "if not mark:",
         ("tests/fault/test_bytes.py::test_extended",),
@@ -61,8 +62,8 @@ AUDIT: Final[dict[str, Bug]] = {
     ),
     "bulk-key-twice": Bug(
         "blockdb/audit/lookups.py",
-        "if len(self._keys) != known + len(keys):",
-        "if len(self._keys) < known:",
+        "if len(fresh) != len(keys) or not fresh.isdisjoint(self.keys):",
+        "if not fresh.isdisjoint(self.keys):",
         (f"{FORGERY}::test_a_key_that_is_in_no_table_twice_is_found",),
         "A key may stand twice among the records that no table has.",
     ),
@@ -89,8 +90,8 @@ AUDIT: Final[dict[str, Bug]] = {
     ),
     "bulk-stretches-not-joined": Bug(
         "blockdb/audit/stretch.py",
-        "if stretch.anchor is not None and not self._blocks.is_at(",
-        "if stretch.anchor == 0 and not self._blocks.is_at(",
+        "if stretch.anchor is not None and not blocks.is_at(",
+        "if stretch.anchor == 0 and not blocks.is_at(",
         (f"{FORGERY}::test_a_block_of_another_history_does_not_fit",),
         "What a stretch of the chain took for granted is not held against the one before it.",
     ),
@@ -165,7 +166,7 @@ AUDIT: Final[dict[str, Bug]] = {
         "The quick half of the audit does not count the records of batches.",
     ),
     "replay-point": Bug(
-        "blockdb/audit/auditor.py",
+        "blockdb/audit/collection.py",
         'if sealed != replay["sequence"] or not before < replay["place"] <= at:',
         'if sealed != replay["sequence"]:',
         ("tests/audit/test_forgery.py",),
@@ -184,6 +185,27 @@ AUDIT: Final[dict[str, Bug]] = {
         "data = packed.salvage(buffer)",
         ("tests/audit/test_bulk.py",),
         "The digest over the chunks of a packed chain file is not part of the audit.",
+    ),
+    "seal-frontier": Bug(
+        "blockdb/audit/seals.py",
+        "if root != self._root:",
+        "if not root:",
+        (f"{NAMED}::test_a_frontier_that_is_not_that_of_the_block_before_is_found_by_seals_alone",),
+        "An audit of the seals alone does not hold frontiers against roots.",
+    ),
+    "checkpoints-bisected": Bug(
+        "blockdb/audit/history.py",
+        "low = middle + 1",
+        "low = len(states)",
+        (f"{NAMED}::test_checkpoints_tell_between_which_of_them_the_history_was_rewritten",),
+        "One checkpoint that fits is taken for all of them.",
+    ),
+    "twice-before-damage": Bug(
+        "blockdb/audit/collection.py",
+        "bulk.check_distinct(exact.reached)",
+        "pass",
+        (f"{NAMED}::test_a_key_in_two_tables_is_told_although_the_chain_ends_in_damage",),
+        "Of keys in two tables nothing is said where the chain ends in damage.",
     ),
 }
 
@@ -276,6 +298,32 @@ CONFIG: Final[dict[str, Bug]] = {
         "if value > high:",
         ("tests/config/test_config.py",),
         "A number below its limit is taken.",
+    ),
+}
+
+LAB = "tests/tampering/test_lab.py"
+
+TAMPERING: Final[dict[str, Bug]] = {
+    "checkpoint-not-compared": Bug(
+        "blockdb/tampering/checks.py",
+        "if not missing and frontier.root() == checkpoint.root:",
+        "if not missing:",
+        (f"{LAB}::test_every_tampering_is_found_by_what_should_find_it",),
+        "The history is not held against the root that was kept outside.",
+    ),
+    "original-tampered-with": Bug(
+        "blockdb/tampering/lab.py",
+        "Site(Forger(copy),",
+        "Site(Forger(self.source),",
+        (f"{LAB}::test_every_tampering_is_found_by_what_should_find_it",),
+        "The lab works on the original.",
+    ),
+    "held-directory-removed": Bug(
+        "blockdb/tampering/copying.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_UN",
+        (f"{LAB}::test_what_a_killed_process_left_is_removed_by_the_next_lab",),
+        "One lab removes the copies of another that is at work.",
     ),
 }
 

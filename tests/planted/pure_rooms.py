@@ -30,8 +30,8 @@ FORMAT: Final[dict[str, Bug]] = {
     ),
     "redactable-digest": Bug(
         "blockdb/format/record.py",
-        "if sha256(salt + value).digest() != digest:",
-        "if not digest:",
+        '    elif not sealed.strip(b"\\0"):',
+        "    elif digest:",
         ("tests/format/test_record.py",),
         "The value of a redactable record is not held against the digest that its leaf covers.",
     ),

@@ -51,8 +51,8 @@ READING: Final[dict[str, Bug]] = {
     ),
     "chunk-of-another-file": Bug(
         "blockdb/storage/packed.py",
-        "name = self._number, number",
-        "name = number",
+        "name = self._opening, number",
+        "name = 0, number",
         ("tests/storage/test_packed.py::test_everything_reads_the_same",),
         "The cache takes a chunk of one packed chain file for that of another.",
     ),

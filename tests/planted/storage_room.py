@@ -115,8 +115,8 @@ LOG: Final[dict[str, Bug]] = {
 FILES: Final[dict[str, Bug]] = {
     "named-before-forced": Bug(
         "blockdb/storage/door.py",
-        "self.write_all(descriptor, data)\n            self.force(descriptor)",
-        "self.write_all(descriptor, data)",
+        "try:\n            self.write_all(descriptor, data)\n            self.force(descriptor)",
+        "try:\n            self.write_all(descriptor, data)",
         (f"{POWER_CUT}[unforced]",),
         "A file gets its name before its bytes are forced.",
     ),

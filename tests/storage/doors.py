@@ -11,11 +11,13 @@ from time import monotonic
 from typing import Any
 
 from blockdb.config import from_settings
+from blockdb.database.creation import DEFAULT_COLLECTION
 from blockdb.database.database import Database
 from blockdb.format import mark as mark_format
 from blockdb.format.mark import Mark
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.storage.door import Door
+from blockdb.storage.metadata import load_registry
 
 PATIENCE_S = 20
 
@@ -170,14 +172,20 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def collection_of(path: Path) -> CollectionFiles:
-    """The files of the one collection of a database."""
-    [root] = DatabaseFiles(path).collections.iterdir()
+    """The files of the one collection of a database, beside which there may be a journal."""
+    roots = list(DatabaseFiles(path).collections.iterdir())
+    if len(roots) > 1:
+        ours = load_registry(Door(), DatabaseFiles(path).registry)[DEFAULT_COLLECTION]
+        roots = [root for root in roots if root.name == ours]
+    [root] = roots
     return CollectionFiles(root)
 
 
 def copy_of(source: Path, target: Path) -> Path:
     """A copy of a database directory that nobody changes meanwhile."""
     shutil.copytree(source, target)
+    for collection in target.glob("collections/*"):
+        (collection / "tables").mkdir(exist_ok=True)  # git keeps no empty directories
     return target
 
 

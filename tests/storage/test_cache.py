@@ -45,7 +45,7 @@ def test_it_gives_what_was_put_in_and_keeps_to_its_limit(limit: int, steps: list
     for name, size in steps:
         value = stored.setdefault(name, value_of(name, size))
         if cache.get(name) is None:
-            cache.put(name, value)
+            cache.put(name, value, cache.epoch)
             kept = cache.get(name)
             assert kept in (value, None)
             assert is_kept(value, limit) in (kept is not None, None)
@@ -60,10 +60,10 @@ def test_it_gives_what_was_put_in_and_keeps_to_its_limit(limit: int, steps: list
 def test_what_is_used_stays_and_what_is_not_goes() -> None:
     size = 1_000
     cache = Cache(20 * (size + 20 + ENTRY_BYTES))
-    cache.put(b"used", value_of(b"used", size))
-    cache.put(b"not used", value_of(b"not used", size))
+    cache.put(b"used", value_of(b"used", size), cache.epoch)
+    cache.put(b"not used", value_of(b"not used", size), cache.epoch)
     for number in range(100):
-        cache.put((0, number), value_of((0, number), size))
+        cache.put((0, number), value_of((0, number), size), cache.epoch)
         assert cache.get(b"used") == value_of(b"used", size)
     assert cache.get(b"not used") is None
     assert cache.get((0, 99)) == value_of((0, 99), size)
@@ -72,19 +72,19 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
 
 def test_a_value_that_is_empty_is_a_value() -> None:
     cache = Cache(1_000)
-    cache.put(b"key", b"")
+    cache.put(b"key", b"", cache.epoch)
     assert cache.get(b"key") == b""
     assert (cache.hits, cache.misses) == (1, 0)
 
 
 def test_what_is_too_large_pushes_nothing_out() -> None:
     cache = Cache(1_000)
-    cache.put(b"small", b"1")
+    cache.put(b"small", b"1", cache.epoch)
     for size in (500 - ENTRY_BYTES, 1_000, 100_000):
-        cache.put(b"large", bytes(size))
+        cache.put(b"large", bytes(size), cache.epoch)
         assert cache.get(b"large") is None
     assert cache.get(b"small") == b"1"
-    cache.put(b"not half", bytes(400 - ENTRY_BYTES))
+    cache.put(b"not half", bytes(400 - ENTRY_BYTES), cache.epoch)
     assert cache.get(b"not half") == bytes(400 - ENTRY_BYTES)
 
 
@@ -102,7 +102,7 @@ def test_threads_keep_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             name, size = (0, number), number * 20
             found = cache.get((name, 0))
             if found is None:
-                cache.put((name, 0), value_of(name, size))
+                cache.put((name, 0), value_of(name, size), cache.epoch)
             elif found != value_of(name, size):
                 faults.append(f"a wrong value for {name}")
             if kept_bytes(cache) > limit * 1.5:
@@ -160,7 +160,7 @@ def memory_of(keys: int, key_bytes: int, limit: int) -> int:
         before = tracemalloc.get_traced_memory()[0]
         cache = Cache(limit)
         for number in range(keys):
-            cache.put(b"%d" % number + bytes(key_bytes), b"")
+            cache.put(b"%d" % number + bytes(key_bytes), b"", cache.epoch)
         assert cache.size_bytes <= limit
         return tracemalloc.get_traced_memory()[0] - before
     finally:

@@ -12,7 +12,9 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from blockdb_tui.app import Explorer
+from blockdb_tui.tampering import Laboratory
 from tests.tui.fake import NOW_MS, FakeDatabase, Given, sample
+from tests.tui.fake_lab import FakeLab
 
 WAIT_S = 20.0
 NEVER_S = 3600.0
@@ -23,7 +25,12 @@ def make_explorer(database: FakeDatabase | Given | None = None, **options: Any) 
     """An explorer whose clocks stand still and that polls once: `take` gives it further snapshots."""
     origin = database if isinstance(database, Given) else Given(database or FakeDatabase(sample()))
     ticks = iter(range(1_000_000))
-    defaults: dict[str, Any] = {"clock": lambda: NOW_MS / 1000, "steady": lambda: next(ticks) * 0.25, "poll_s": NEVER_S}
+    defaults: dict[str, Any] = {
+        "clock": lambda: NOW_MS / 1000,
+        "steady": lambda: next(ticks) * 0.25,
+        "poll_s": NEVER_S,
+        "laboratory": Laboratory(FakeLab),  # type: ignore[arg-type]
+    }
     return Explorer(origin, **{**defaults, **options})
 
 

@@ -13,9 +13,17 @@ from typing import Any
 
 import blockdb
 from blockdb import Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb.format import record
+from blockdb.ledger.checkpoint import Checkpoint
+from blockdb.ledger.merkle import root_of
+from blockdb.ledger.note import NoteSigner
+from blockdb.ledger.proof import inclusion_proof
+from blockdb.ledger.receipt import Receipt
+from blockdb.ledger.receipt_parts import Body
 
 NOW_MS = 1_750_000_000_000
 STEP_MS = 250
+SIGNER = NoteSigner("blockdb/fake", bytes(32))
 NO_LATENCY = Latency(0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -38,6 +46,7 @@ class FakeDatabase:
         self.may_verify = threading.Event()
         self.may_verify.set()
         self.closed = False
+        self.forged = False
         self.changes: dict[str, Any] = {}
         self._items = list(items)
         self._sort()
@@ -152,6 +161,27 @@ class FakeDatabase:
         self._called("block_leaves")
         self.block(number)
         return [digest("leaf", number, at) for at in range(self.batch)]
+
+    def prove(self, key: bytes) -> Receipt:
+        """A receipt that holds, unless it was asked to be forged."""
+        self._called("prove")
+        index = self.sequence_of(key)
+        if index is None:
+            raise blockdb.KeyNotFound(key)
+        bodies = [record.encode(self._record(at).time_ms, *self.item(at)) for at in range(self.size)]
+        leaves = [sha256(body).digest() for body in bodies]
+
+        def node_at(level: int, number: int) -> bytes:
+            return root_of(leaves[number << level : number + 1 << level])
+
+        hashes = inclusion_proof(index, self.size, node_at)
+        if self.forged:
+            hashes[0] = digest("forged")
+        note = SIGNER.sign(Checkpoint(SIGNER.key.name, self.size, root_of(leaves)).text)
+        return Receipt(index, Body(bodies[index][1:]), tuple(hashes), note)
+
+    def verifier_key(self) -> str:
+        return str(SIGNER.key)
 
     def verify(
         self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None

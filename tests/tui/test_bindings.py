@@ -6,25 +6,30 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.pilot import Pilot
 
+import blockdb
 import blockdb_tui
 from blockdb import Problem
 from blockdb_tui.app import Explorer
 from blockdb_tui.screens.blocks import BlocksView
 from blockdb_tui.screens.help import Help
+from blockdb_tui.screens.lab import LabView
 from blockdb_tui.screens.metrics import STEPS, MetricsView
 from blockdb_tui.screens.problems import Problems
+from blockdb_tui.screens.proof import Proof
 from blockdb_tui.screens.records import RecordsView
 from blockdb_tui.screens.small import TooSmall
 from blockdb_tui.screens.themes import ThemePicker
 from blockdb_tui.widgets.panel import Panel
 from tests.tui.drive import exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, sample
+from tests.tui.fake_lab import COPY, FakeLab
 
 covered: set[str] = set()
 
@@ -465,6 +470,142 @@ async def test_panels_are_gone_through() -> None:
             await press(pilot, key)
             assert view.focused is not None
             assert view.focused.id == panel
+
+
+# ── a proof ──
+
+
+@covers("records.prove", "proof.next", "proof.back", "proof.all", "proof.close", "proof.help")
+async def test_a_proof_is_walked_step_by_step() -> None:
+    async with exploring() as pilot:
+        await press(pilot, "J", *"user:0148", "enter", "P")
+        proof = shown(pilot, Proof)
+        assert proof.walk is not None
+        assert len(proof.walk.verdicts) == 1
+        assert "✓ holds: the record that the database serves" in screen_text(pilot)
+        await press(pilot, "right", "l", "j")
+        assert (len(proof.walk.verdicts), proof.stages.current) == (4, 3)
+        assert "01" in screen_text(pilot)
+        await press(pilot, "left", "k", "h")
+        assert (len(proof.walk.verdicts), proof.stages.current) == (4, 0)
+        await press(pilot, "a")
+        assert "✓ proven: each hash was recomputed here" in screen_text(pilot)
+        assert screen_text(pilot).count("not yet") == 0
+        await press(pilot, "question_mark")
+        assert "RFC 9162" in screen_text(pilot)
+        await press(pilot, "escape", "g", "escape", "3")
+        await pilot.app.run_action("view_prove")
+        await settled(pilot)
+        assert "Choose a record first" in said(pilot)[-1]
+
+
+@covers("blocks.prove", "proof.copy_receipt", "proof.copy_key", "proof.copy_command")
+async def test_a_receipt_is_taken_outside_with_all_that_checks_it() -> None:
+    database = FakeDatabase(sample())
+    async with exploring(database) as pilot:
+        await press(pilot, "2", "h", "r", "j", "P", "y")
+        receipt = pilot.app.clipboard
+        await press(pilot, "c")
+        assert pilot.app.clipboard == database.verifier_key()
+        [proven] = blockdb.verify_receipt(receipt, pilot.app.clipboard).records
+        assert proven.index == 49
+        await press(pilot, "Y")
+        key = proven.key.decode()
+        assert pilot.app.clipboard == (
+            f"blockdb -d /srv/records prove -o receipt.txt {key} && "
+            f"blockdb check receipt.txt --key {database.verifier_key()}"
+        )
+
+
+async def test_a_proof_that_does_not_hold_says_where() -> None:
+    database = FakeDatabase(sample())
+    database.forged = True
+    async with exploring(database) as pilot:
+        await press(pilot, "P", "a")
+        text = screen_text(pilot)
+        assert "✗ not proven: root fails" in text
+        assert "✗ fails" in text
+
+
+async def test_a_record_without_a_proof_says_why() -> None:
+    database = FakeDatabase(sample())
+    async with exploring(database) as pilot:
+        database.prove = no_proof  # type: ignore[method-assign]
+        await press(pilot, "P", "a", "y", "c", "Y", "j")
+        assert "✗ There is no proof. ReadOnly: the key cannot be read" in screen_text(pilot)
+
+
+def no_proof(key: bytes) -> NoReturn:
+    raise blockdb.ReadOnly("the key cannot be read")
+
+
+# ── lab ──
+
+
+@covers("view.lab", "lab.tamper", "lab.all")
+async def test_a_copy_is_tampered_with_in_one_way_or_in_all() -> None:
+    async with exploring() as pilot:
+        await press(pilot, "4", "j", "enter")
+        text = screen_text(pilot)
+        assert "Edit a value" in text
+        assert "chain/00000000.chain, byte 4,711, block 3, record 28, key 'user:0148'" in " ".join(text.split())
+        assert "✓ caught  Verification" in text
+        assert text.count(" of 5") == 1
+        await press(pilot, "a")
+        assert screen_text(pilot).count(" of 5") == 11
+
+
+@covers("lab.keep")
+async def test_a_copy_is_kept_where_it_is_told() -> None:
+    async with exploring(size=(160, 45)) as pilot:
+        await press(pilot, "4", "K")
+        assert "Nothing was tampered with yet" in said(pilot)[-1]
+        await press(pilot, "a", "K", *"-kept", "enter")
+        assert "blockdb-flip-byte-kept" in said(pilot)[-1]
+        text = screen_text(pilot)
+        assert "blockdb-flip-byte-kept verify" in text
+        assert "COPY" not in text, "it is kept, so its commands are exact"
+        await press(pilot, "j")
+        assert "run      blockdb -d COPY verify" in screen_text(pilot), "another one was tampered with since"
+        await press(pilot, "tab", "Y")
+        assert "tamper-lab edit-value" in said(pilot)[-1]
+        await press(pilot, "escape", "enter", "tab", "Y")
+        assert pilot.app.clipboard == "blockdb -d /tmp/blockdb-lab-1/copy stats"
+        await press(pilot, "escape", "K", "ctrl+u", *str(COPY), "enter")
+        assert "is there already" in said(pilot)[-1]
+
+
+@covers("lab.renew")
+async def test_a_new_copy_is_taken_and_one_that_works_is_left_alone() -> None:
+    async with exploring() as pilot:
+        closed = FakeLab.closed
+        await press(pilot, "4", "a", "n")
+        assert FakeLab.closed == closed + 1
+        assert " of 5" not in screen_text(pilot)
+        FakeLab.may_run.clear()
+        try:
+            view = shown(pilot, LabView)
+            view.action_all()
+            await until(pilot, lambda: "At work: Verification …" in screen_text(pilot))
+            view.action_all()
+            view.action_renew()
+            await until(pilot, lambda: said(pilot) == ["The lab is at work."] * 2)
+        finally:
+            FakeLab.may_run.set()
+        await settled(pilot)
+        assert screen_text(pilot).count(" of 5") == 11
+
+
+async def test_what_cannot_be_tampered_with_is_said_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLab, "refusing", "flip-byte")
+    async with exploring() as pilot:
+        app_of(pilot).tamper()
+        await until(pilot, lambda: isinstance(pilot.app.screen, LabView))
+        await settled(pilot)
+        text = screen_text(pilot)
+        assert "refused" in text
+        assert "InvalidData: The middle of the history has no record" in text
+        assert text.count(" of 5") == 10
 
 
 # ── all of them ──

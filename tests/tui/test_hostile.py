@@ -15,6 +15,7 @@ from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
 from tests.tui.drive import exploring, press, settled, until
 from tests.tui.fake import FakeDatabase, Given
+from tests.tui.fake_lab import FakeLab
 
 NASTY = [
     b"\x1b]52;c;aGFja2Vk\x07",
@@ -132,11 +133,31 @@ async def test_hostile_bytes_in_problems_errors_and_paths() -> None:
         assert_safe(pilot)
 
 
+async def test_hostile_bytes_in_a_proof() -> None:
+    items = [(b"".join(NASTY[:6]), b"".join(NASTY[6:11])), (b"".join(NASTY[6:11]), b"".join(NASTY[:6]))]
+    async with exploring(FakeDatabase(items), size=(80, 24)) as pilot:
+        for _ in items:
+            await press(pilot, "P")
+            assert_safe(pilot)
+            await press(pilot, "a", "Y")
+            assert_safe(pilot)
+            await press(pilot, "escape", "j")
+
+
+async def test_hostile_bytes_in_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLab, "key", b"".join(NASTY[:11]))
+    async with exploring(FakeDatabase(hostile_items(), batch=3)) as pilot:
+        await press(pilot, "4", "enter")
+        assert_safe(pilot)
+        await press(pilot, "tab", "j", "Y", "G")
+        assert_safe(pilot)
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_random_bytes_in_every_view(seed: int) -> None:
     chance = random.Random(seed)
     items = {chance.randbytes(chance.randint(1, 60)): chance.randbytes(chance.randint(0, 400)) for _ in range(40)}
     async with exploring(FakeDatabase(list(items.items()), batch=7), size=(chance.randint(60, 200), 30)) as pilot:
         for _ in range(60):
-            await press(pilot, chance.choice("jkGgmofbczy123hlr") if chance.random() < 0.9 else "escape")
+            await press(pilot, chance.choice("jkGgmofbczy1234hlr") if chance.random() < 0.9 else "escape")
             assert_safe(pilot)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockdb_tui.keytext import get_command, key_of, scan_command, shell_word, text_of
+from blockdb_tui.keytext import get_command, key_of, proof_command, scan_command, shell_word, text_of
 
 ODD = [
     b"a",
@@ -54,6 +54,13 @@ def test_a_key_that_no_shell_takes_is_given_in_base64() -> None:
     assert get_command("/data", b"a\0b") == "blockdb -d /data get --key-base64 YQBi"
     assert get_command("/data", b"-n") == "blockdb -d /data get --key-base64 LW4="
     assert scan_command("/data", b"-\0") == "blockdb -d /data scan --key-base64 --prefix LQA="
+
+
+def test_the_record_of_any_key_can_be_proven_outside() -> None:
+    check = " && blockdb check receipt.txt --key 'v k'"
+    assert proof_command("/data", b"a b", 7, "v k") == f"blockdb -d /data prove -o receipt.txt 'a b'{check}"
+    assert proof_command("/data", b"-n", 7, "v k") == f"blockdb -d /data prove -o receipt.txt -- -n{check}"
+    assert proof_command("/data", b"a\0b", 7, "v k") == f"blockdb -d /data prove -o receipt.txt --records 7{check}"
 
 
 def test_a_command_is_cut_as_the_shell_cuts_it() -> None:

@@ -168,6 +168,24 @@ def test_it_leaves_within_two_seconds_when_the_terminal_goes_away(database: Path
         assert time.monotonic() - gone < 2
 
 
+@pytest.mark.torture
+def test_the_copy_of_the_lab_goes_with_the_terminal(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    with on_terminal(str(database)) as terminal:
+        terminal.wait_for(b"key:3")
+        os.write(terminal.master, b"4")
+        terminal.wait_for(b"Swap two records")
+        os.write(terminal.master, b"\r")
+        terminal.wait_for(b"caught")
+        assert list((tmp_path / "temporary").iterdir())
+        os.close(terminal.master)
+        assert terminal.process.wait(WAIT_S) == 128 + signal.SIGHUP
+        assert not list((tmp_path / "temporary").iterdir())
+
+
 def test_it_leaves_when_it_is_told_to(database: Path) -> None:
     with on_terminal(str(database)) as terminal:
         terminal.wait_for(b"key:3")

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -154,3 +155,58 @@ def test_the_copied_commands_print_what_was_shown(directory: Path) -> None:
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), command
         assert words in done.stdout, command
+
+
+async def test_a_redacted_value_is_shown_as_such(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=2, redactable=True) as writer:
+        writer.put_many([(b"key:%d" % number, b"secret %d" % number) for number in range(3)])
+        writer.redact(b"key:0", reason="asked for")
+    async with attached(tmp_path / "db") as pilot:
+        await until(pilot, lambda: "The value was redacted" in screen_text(pilot))
+        text = screen_text(pilot)
+        assert "(redacted)" in text
+        assert "secret 1" in text
+        assert "secret 0" not in text
+
+
+async def copied_proof(directory: Path) -> str:
+    """What Y copies at a proof that was walked to its end."""
+    async with attached(directory) as pilot:
+        await press(pilot, "J", *"ne", "enter", "P", "a")
+        assert "✓ proven: each hash was recomputed here" in screen_text(pilot)
+        await press(pilot, "Y")
+        return str(pilot.app.clipboard)
+
+
+@pytest.mark.torture
+def test_a_proof_is_walked_here_and_checked_outside(directory: Path, tmp_path: Path) -> None:
+    with blockdb.open(directory) as database:
+        database.put(b"ne\x1bw $key", b"the value")
+    command = asyncio.run(copied_proof(directory))
+    script = command.replace("blockdb ", f"{sys.executable} -m blockdb.commands.main ")
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "✓ The receipt is valid" in done.stdout
+
+
+async def test_a_real_copy_is_tampered_with_and_gone_with_the_explorer(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    async with attached(directory) as pilot:
+        await press(pilot, "4", "G", "enter")
+        text = screen_text(pilot)
+        assert "1 of 5" in text
+        assert "· missed  Verification" in text
+        assert "from here on another history was written" in " ".join(text.split())
+        [copy] = temporary.iterdir()
+        await press(pilot, "n")
+        assert not copy.exists()
+        await press(pilot, "enter")
+        assert list(temporary.iterdir())
+        app = pilot.app
+        assert isinstance(app, Explorer)
+        app.laboratory.close()
+        assert not list(temporary.iterdir())

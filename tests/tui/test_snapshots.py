@@ -18,6 +18,7 @@ from tests.tui.drive import make_explorer, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, Given, sample
 
 SIZES = ((80, 24), (120, 40))
+FAR_APART = ((80, 24), (160, 45))
 TEXTS = Path(__file__).parent / "text"
 
 Steps = Callable[[Pilot[Any]], Awaitable[None]]
@@ -126,21 +127,34 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
     "metrics": (plain, busy),
     "metrics-attached": (plain, keys("3")),
     "help": (plain, keys("2", "question_mark")),
+    "proof": (plain, keys("J", *"user:0148", "enter", "P", *"llll")),
+    "lab": (plain, keys("4", "a", "j", "j")),
     "themes": (plain, keys("t", "j")),
     "palette": (plain, palette),
     "unreadable": (unreadable, keys()),
 }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("scene", SCENES)
+OTHER_SIZES = {"lab": FAR_APART, "proof": FAR_APART}
+"""Of scenes that look the same in the middle."""
+
+
+def sizes() -> list[tuple[str, tuple[int, int]]]:
+    return [(scene, size) for scene in SCENES for size in OTHER_SIZES.get(scene, SIZES)]
+
+
+def name_of(scene: str, size: tuple[int, int]) -> str:
+    return f"{scene}-{size[0]}x{size[1]}"
+
+
+@pytest.mark.parametrize(("scene", "size"), [pytest.param(*each, id=name_of(*each)) for each in sizes()])
 def test_scene(
     scene: str, size: tuple[int, int], snap_compare: Callable[..., bool], request: pytest.FixtureRequest
 ) -> None:
     make, steps = SCENES[scene]
     seen: list[str] = []
     same_picture = snap_compare(make_explorer(make()), terminal_size=size, run_before=_when_opened(steps, seen))
-    compare(seen[0], TEXTS / f"{scene}-{size[0]}x{size[1]}.txt", request)
+    compare(seen[0], TEXTS / f"{name_of(scene, size)}.txt", request)
     assert same_picture
 
 
@@ -155,7 +169,7 @@ def compare(text: str, path: Path, request: pytest.FixtureRequest) -> None:
 
 def test_no_text_is_kept_of_a_scene_that_is_gone() -> None:
     kept = {path.stem for path in TEXTS.glob("*.txt")}
-    assert kept == {f"{scene}-{width}x{height}" for scene in SCENES for width, height in SIZES}
+    assert kept == {name_of(*each) for each in sizes()}
 
 
 @pytest.mark.parametrize("theme", ["paper", "okabe", "fjord", "amber"])

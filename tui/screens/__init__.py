@@ -1,1 +1,1 @@
-"""One module a screen: the three views, and what comes over them."""
+"""One module a screen: the views, and what comes over them."""

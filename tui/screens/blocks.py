@@ -47,6 +47,7 @@ class BlocksView(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "records", "Records", id="blocks.records"),
         Binding("m", "tree", "Merkle tree", id="blocks.tree"),
+        Binding("P", "prove", "Proof", id="blocks.prove"),
         Binding("J,#", "jump", "Jump to block", key_display="J", id="blocks.jump"),
         Binding("c", "copy_hash", "Copy hash", id="blocks.copy_hash"),
     ]
@@ -120,8 +121,9 @@ class BlocksView(View):
     def _show_sealed(self, block: Block) -> None:
         belt, number = self.belt, block.number
         self.facts.entitle(Content(f"Block {human_count(number)} · sealed"))
-        problem = self.explorer.verification.bad_blocks.get(number)
-        self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), problem)
+        verification = self.explorer.verification
+        trust = verification.bad_blocks.get(number) or number < verification.proven_to
+        self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), trust)
         if self._list(number, block.first_sequence) or not self.merkle.levels:
             in_background(self, self._draw_tree, number, group="tree", latest=True)
 
@@ -193,7 +195,7 @@ class BlocksView(View):
     def show_verification(self) -> None:
         super().show_verification()
         verification = self.explorer.verification
-        self.belt.mark(verification.bad_blocks, verification.blocks_done)
+        self.belt.mark(verification.bad_blocks, verification.proven_to)
         block = self.belt.block(self.belt.selected)
         if block is not None:
             self._show_sealed(block)
@@ -221,6 +223,9 @@ class BlocksView(View):
             self.belt.focus()
         elif digits:
             self.explorer.say(f"The number of a block is needed, 0 to {human_count(self.belt.sealed)}.", "warning")
+
+    def chosen_key(self) -> bytes | None:
+        return None if self.table.row is None else self.table.row.key
 
     def action_copy_hash(self) -> None:
         """Copies the hash of the selected block."""

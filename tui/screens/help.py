@@ -18,7 +18,7 @@ from ..theme import palette
 
 __all__ = ["Help"]
 
-IN_GENERAL = """1, 2 and 3 switch between records, blocks and metrics. Tab goes from pane to pane, Esc back. Arrows \
+IN_GENERAL = """1 to 4 switch between records, blocks, metrics and lab. Tab goes from pane to pane, Esc back. Arrows \
 and the keys of vi move, and so does the mouse; a click on the line at the bottom does what the key does. Y copies \
 the command that prints what is shown."""
 

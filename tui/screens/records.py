@@ -14,7 +14,7 @@ import blockdb
 from blockdb.commands.display import human_bytes, human_count, human_time, printable
 
 from ..keytext import get_command, key_of, scan_command, text_of
-from ..listing import ByKey, NewestFirst, Row
+from ..listing import REDACTED, ByKey, NewestFirst, Row
 from ..offloop import in_background, off_loop
 from ..widgets.value_view import ValueView
 from ..widgets.virtual_table import Column, VirtualTable
@@ -40,8 +40,12 @@ def _block(row: Row) -> str:
     return "open" if row.block is None else human_count(row.block)
 
 
+def _role(row: Row) -> str:
+    return "muted" if row.trouble == REDACTED else "error" if row.trouble else "text"
+
+
 _KEY = Column("KEY", _key, share=1, role="key")
-_VALUE = Column("VALUE", _value, share=1, role=lambda row: "error" if row.trouble else "text", from_width=44)
+_VALUE = Column("VALUE", _value, share=1, role=_role, from_width=44)
 _SIZE: Column[Row] = Column(
     "SIZE", lambda row: human_bytes(row.size), width=8, role="number", right=True, from_width=30
 )
@@ -90,6 +94,7 @@ class RecordsView(View):
         Binding("o", "order", "Order", id="records.order"),
         Binding("f", "follow", "Follow", id="records.follow"),
         Binding("z", "zoom", "Zoom", id="records.zoom"),
+        Binding("P", "prove", "Proof", id="records.prove"),
         Binding("b", "to_block", "Its block", id="records.block"),
         Binding("c", "copy_key", "Copy key", id="records.copy_key"),
         Binding("y", "copy_value", "Copy value", id="records.copy_value"),
@@ -260,6 +265,9 @@ class RecordsView(View):
         record = self.value.record
         if row is not None and record is not None and record.key == row.key:
             self.explorer.visit_block(record.block, record.sequence)
+
+    def chosen_key(self) -> bytes | None:
+        return None if self.table.row is None else self.table.row.key
 
     def action_copy_key(self) -> None:
         """Copies the key under the cursor."""

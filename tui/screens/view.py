@@ -1,4 +1,4 @@
-"""What the three views share: header, body, prompt, keys, and words in place of the body while there is no database."""
+"""What the views share: header, body, prompt, keys, and words in place of the body while there is no database."""
 
 from __future__ import annotations
 
@@ -57,6 +57,10 @@ class View(Screen[None]):
     def shown_as_command(self) -> str:
         """The command that prints what is shown."""
         return command_line(self.explorer.origin.name, "stats")
+
+    def chosen_key(self) -> bytes | None:
+        """The key of the record under the cursor, if there is one."""
+        return None
 
     # ── what they share ──
 
@@ -130,6 +134,14 @@ class View(Screen[None]):
             self.explorer.verification.cancel()
         elif not self.step_back():
             self.explorer.go_back()
+
+    def action_prove(self) -> None:
+        """Walks the proof of the record under the cursor."""
+        key = self.chosen_key()
+        if key is None:
+            self.explorer.say("Choose a record first, among the records or in a block.", "warning")
+        else:
+            self.explorer.prove(key)
 
     def action_cancel_prompt(self) -> None:
         """Closes the line that asks."""

@@ -53,8 +53,10 @@ class Belt(Widget, can_focus=True):
     HELP_TITLE = "The chain"
     HELP = """The chain, the oldest block at the left. Between two blocks stands whether the later one names the hash \
 of the earlier one: ══ it does, ≠≠ it does not. The last one is the open block; it fills from the bottom, by records, \
-and is sealed when it is full. A block in which verification found something wrong is marked ✗, one that it found \
-whole ✓.
+and is sealed when it is full.
+
+On its lower edge each block wears its trust: ✓ proven, recomputed here by a verification (v) from its records; \
+· read, but not proven; ✗ failed, when a verification found something wrong in it.
 
 While the open block is selected, the belt stays with it as blocks are sealed."""
 
@@ -77,7 +79,7 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         super().__init__(id=id)
         self.selected = 0
         self._bad: frozenset[int] = frozenset()
-        self._verified_to = 0
+        self._proven_to = 0
         self._first = 0
         self._statistics: Statistics | None = None
         self._now_ms = 0
@@ -126,9 +128,9 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         """A sealed block, if it has come."""
         return self._pages.get(number) if 0 <= number < self.sealed else None
 
-    def mark(self, bad: Iterable[int], verified_to: int) -> None:
-        """Marks the blocks in which something is wrong, and those before `verified_to` in which nothing is."""
-        self._bad, self._verified_to = frozenset(bad), verified_to
+    def mark(self, bad: Iterable[int], proven_to: int) -> None:
+        """Marks the blocks in which something is wrong, and those before `proven_to` in which nothing is."""
+        self._bad, self._proven_to = frozenset(bad), proven_to
         self.refresh()
 
     def _wanted_pages(self) -> Iterable[int]:
@@ -250,9 +252,27 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         if y == 0:
             return [Segment(shape[0] + shape[1] * INSIDE + shape[2], edge)]
         if y == ROWS + 1:
-            return [Segment(shape[4] + shape[1] * INSIDE + shape[5], edge)]
+            return self._lower_edge(colours, number, shape, edge)
         inside = self._open_line(colours, y - 1) if is_open else self._sealed_line(colours, number, y - 1)
         return [Segment(shape[3], edge), *inside, Segment(shape[3], edge)]
+
+    def _trust(self, number: int) -> tuple[str, str, str]:
+        """What is known of a block here: a glyph, a word and the role that colours them."""
+        if number in self._bad:
+            return "✗", "failed", "error"
+        return ("✓", "proven", "success") if number < self._proven_to else ("·", "read", "muted")
+
+    def _lower_edge(self, colours: Palette, number: int, shape: str, edge: Style) -> list[Segment]:
+        if number == self.sealed or self.block(number) is None:
+            return [Segment(shape[4] + shape[1] * INSIDE + shape[5], edge)]
+        glyph, word, role = self._trust(number)
+        text = f" {glyph} {word} "
+        rest = INSIDE - 1 - len(text)
+        return [
+            Segment(shape[4] + shape[1], edge),
+            Segment(text, colours.style(role)),
+            Segment(shape[1] * rest + shape[5], edge),
+        ]
 
     def _edge_role(self, number: int) -> str:
         if number in self._bad:
@@ -267,10 +287,9 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         if block is None:
             text = f" {human_count(number)}" if row == 0 else " ···" if row == 2 else ""
             return [Segment(fit(text, INSIDE), colours.style("muted", ground))]
-        mark = "✗ " if number in self._bad else "✓ " if number < self._verified_to else ""
         text, role = (
             (
-                f" {mark}{human_count(number)}",
+                f" {self._trust(number)[0]} {human_count(number)}",
                 "error" if number in self._bad else "accent" if number == self.selected else "text",
             ),
             (f" {short_hash(block.hash, 12)}", "secondary"),

@@ -34,10 +34,14 @@ stands beside the hash, not in it. The links are compared here, with the neighbo
         self._problem: Problem | None = None
         self._lines: list[tuple[str, Pieces]] = []
 
-    def show_sealed(self, block: Block, before: Block | None, after: Block | None, problem: Problem | None) -> None:
-        """Shows a sealed block between its neighbours, as far as they are known."""
-        self._problem = problem
+    def show_sealed(self, block: Block, before: Block | None, after: Block | None, trust: Problem | bool) -> None:
+        """Shows a sealed block between its neighbours, as far as they are known.
+
+        `trust` is what verification found wrong with it, or whether it was proven to be what was written.
+        """
+        self._problem = None if isinstance(trust, bool) else trust
         self._facts = [
+            ("trust", _trust(block, trust)),
             ("hash", [(block.hash.hex(), "secondary")]),
             ("previous", [(block.previous_hash.hex(), "secondary")]),
             ("", _link_back(block, before)),
@@ -110,6 +114,12 @@ def _wrap(text: str, room: int) -> list[str]:
         size = -(-len(text) // parts)
         return [text[at : at + size] for at in range(0, len(text), size)] or [""]
     return textwrap.wrap(text, room) or [""]
+
+
+def _trust(block: Block, trust: Problem | bool) -> Pieces:
+    if not isinstance(trust, bool):
+        return [(f"✗ failed at block {human_count(block.number)}", "error")]
+    return [("✓ proven: recomputed here", "success")] if trust else [("· read, not proven; v verifies", "muted")]
 
 
 def _link_back(block: Block, before: Block | None) -> Pieces:

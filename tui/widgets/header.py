@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VIEWS", "Header"]
 
-VIEWS = {"records": "Records", "blocks": "Blocks", "metrics": "Metrics"}
+VIEWS = {"records": "Records", "blocks": "Blocks", "metrics": "Metrics", "lab": "Lab"}
 
 
 class Header(Widget):

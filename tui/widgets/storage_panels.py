@@ -14,9 +14,9 @@ from ..history import Moment
 from .panel import Panel, Pieces, gauge, packed
 
 if TYPE_CHECKING:
-    from blockdb import Statistics
+    from blockdb import ScrubStatistics, Statistics
 
-__all__ = ["MemoryPanel", "StoragePanel", "TablesPanel"]
+__all__ = ["MemoryPanel", "StoragePanel", "TablesPanel", "scrub_line"]
 
 
 class MemoryPanel(Panel):
@@ -24,7 +24,8 @@ class MemoryPanel(Panel):
 
     HELP = """New keys are kept in memory, in the memtable. When it is full it is frozen and flushed to a table on \
 disk, and a new one takes over. What was logged since the last flush is what opening would have to read again after a \
-crash. The hill shows how the memtable filled."""
+crash. The scrubber audits the directory in the background, at a limited rate. The hill shows how the memtable \
+filled."""
 
     def rows(self, now: Moment, width: int, height: int) -> list[Strip]:
         statistics = now.statistics
@@ -57,7 +58,24 @@ def _log(statistics: Statistics) -> list[Pieces]:
         log.append((f"  {statistics.frozen_memtables} frozen", "warning"))
     doing = [name for name, busy in (("flushing", statistics.flushing), ("compacting", statistics.compacting)) if busy]
     work = ("◐ " + " and ".join(doing), "warning") if doing else ("○ no flush or compaction under way", "muted")
-    return [log, [work]]
+    return [log, [work], scrub_line(statistics.scrub)]
+
+
+def scrub_line(found: ScrubStatistics) -> Pieces:
+    """How far the scrubber is, and what it found."""
+    if found.problems:
+        count = len(found.problems)
+        return [("scrub  ", "muted"), (f"✗ {count} {'problem' if count == 1 else 'problems'}: blockdb stats", "error")]
+    if found.failure is not None:
+        return [("scrub  ", "muted"), ("failed: blockdb stats", "warning")]
+    if not found.rate_limit:
+        return [("scrub  ", "muted"), ("off", "text")]
+    pace: Pieces = [("  at ", "muted"), (f"{human_bytes(found.rate_limit)}/s", "text")]
+    if found.running:
+        share = found.records_done / max(1, found.records_total)
+        return [("scrub  ", "muted"), (f"◐ {share:.0%}", "text"), (f" of pass {found.passes + 1}", "muted"), *pace]
+    passes = f"{human_count(found.passes)} {'pass' if found.passes == 1 else 'passes'}"
+    return [("scrub  ", "muted"), (f"✓ {passes}" if found.passes else "waiting", "text"), *pace]
 
 
 class TablesPanel(Panel):

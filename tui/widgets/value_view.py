@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ValueView"]
 
+REDACTED = "The value was redacted: it is gone for good. Its hash remains, and with it every proof."
+
 
 class ValueView(Lines):
     """A value in view, or words that stand in its place."""
@@ -77,7 +79,7 @@ and says so; in hex all of it is there, up to the last byte."""
     async def _set_out(self, record: Record, wished: Mode | None, width: int) -> None:
         def read() -> tuple[Mode, Document, Layout]:
             mode = wished or best_mode(record.value)
-            document = read_as(record.value, mode)
+            document = Prose([[("muted", REDACTED)]], "") if record.redacted else read_as(record.value, mode)
             return mode, document, document.layout(width)
 
         mode, document, layout = await off_loop(read)

@@ -6,7 +6,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from blockdb.commands.display import human_count, human_duration
+from blockdb.commands.display import human_count, human_duration, plural
 
 from ..drawing import bar, fitted_line
 from ..theme import palette
@@ -58,7 +58,9 @@ class VerifyBar(Widget):
         counts = f"{human_count(report.blocks)} blocks, {human_count(report.records)} records"
         seen = f"{counts} in {human_duration(report.elapsed_ms / 1000)}"
         if report.problems:
-            words = f" ✗ {human_count(len(report.problems))} {'problem' if len(report.problems) == 1 else 'problems'}"
+            first = min((problem.block for problem in report.problems if problem.block is not None), default=None)
+            words = f" ✗ {plural(len(report.problems), 'problem')}"
+            words += "" if first is None else f", the first at block {human_count(first)},"
             return [(words, "error"), (f" in {seen}", "text"), ("  p ", "accent"), ("lists them", "muted")]
         if report.cancelled:
             return [(" cancelled", "warning"), (f" after {seen}: nothing wrong so far", "text")]

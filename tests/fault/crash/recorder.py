@@ -197,6 +197,11 @@ class RecordingDoor(StillDoor):
             self._rename((new, self._number(old)), (old, None))
             super().rename(old, new)
 
+    def link(self, old: Path, new: Path) -> None:
+        with self.noting():
+            self._rename((new, self._number(old)))
+            super().link(old, new)
+
     def remove(self, path: Path) -> None:
         with self.noting():
             if path.exists():
@@ -247,10 +252,10 @@ class RecordingDoor(StillDoor):
                 self._rename((Path(path), DIRECTORY))
 
 
-MADE_OF_OTHERS = {"replace", "write_all"}
+MADE_OF_OTHERS = {"overwrite", "replace", "write_all"}
 CHANGES_NOTHING = {
-    *("boot_id", "close", "damage", "disk_bytes", "disk_size", "forget", "identity", "is_sealing", "keys", "map_read"),
-    *("names", "read", "sealing_bytes", "secret", "size", "slices", "unlock"),
+    *("boot_id", "close", "damage", "disk_bytes", "disk_size", "forget", "identity", "inode", "is_sealing", "keys"),
+    *("map_read", "names", "read", "sealing_bytes", "secret", "size", "slices", "unlock"),
 }
 
 

@@ -1,0 +1,282 @@
+"""What a forger may do to a database, from a flipped bit to a history that is wrong from end to end and signed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from os import urandom
+
+from blockdb.database.database import Database
+from blockdb.errors import InvalidData
+from blockdb.format import record
+from blockdb.format.block import Seal
+from blockdb.format.place import place_of
+from blockdb.format.record import RecordFrame
+from blockdb.ledger.signature import SEED_BYTES, Signer
+from blockdb.tampering.forger import Forger, Target, value_offset
+from blockdb.types import Problem
+
+FEWEST_BLOCKS = 2
+"""A history that can be rolled back to a block has one more."""
+SEARCHED_RECORDS = 100_000
+"""So many records are looked at for one that can be changed."""
+REWRITTEN_BLOCKS = 3
+"""So many blocks at the end of a fork are another history."""
+PORTION_RECORDS = 1_000
+FORGED_KEY = b"forged:entry"
+FORGED_VALUE = b"nobody wrote this"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The database to be tampered with, and where in its history that is to be."""
+
+    forger: Forger
+    records: int
+    blocks: int
+    first_sequence: int
+    """Of the block in the middle, in which single records are tampered with."""
+    open_database: Callable[[], Database]
+    """Opens it for writing."""
+
+
+@dataclass(frozen=True)
+class Tampering:
+    """One way to tamper. `apply` does it to the files, and returns what is no longer as it was written."""
+
+    name: str
+    title: str
+    does: str
+    """In a sentence."""
+    apply: Callable[[Site], tuple[Problem, ...]]
+
+
+def _victim(site: Site, wanted: Callable[[RecordFrame], bool] = lambda frame: bool(frame.value)) -> Target:
+    """A sealed record in the middle of the history that fits."""
+    first, last = site.first_sequence, site.first_sequence + SEARCHED_RECORDS
+
+    def found(sequence: int, frame: RecordFrame) -> bool:
+        return sequence > last or (sequence >= first and wanted(frame))
+
+    target = site.forger.record(found)
+    if target is None or target.sequence > last:
+        raise InvalidData("The middle of the history has no record with a value: there is nothing to change.")
+    return target
+
+
+def _record(forger: Forger, sequence: int) -> Target:
+    target = forger.record(lambda number, _: number == sequence)
+    assert target is not None
+    return target
+
+
+def _seals(forger: Forger, first: int, stop: int) -> list[Seal]:
+    return [seal for _, seal in islice(forger.seals(), first, stop)]
+
+
+def _change(site: Site, target: Target, what: str) -> Problem:
+    """What is said of a record; to be asked before the chain is damaged."""
+    seals = (seal.header for _, seal in site.forger.seals())
+    ends_after = (header.number for header in seals if target.sequence < header.first_sequence + header.records)
+    return _problem(site, target, next(ends_after, None), what)
+
+
+def _problem(site: Site, target: Target, block: int | None, what: str) -> Problem:
+    path = site.forger.files.segment(target.frame.number).relative_to(site.forger.path).as_posix()
+    return Problem(path, target.frame.at, block, target.sequence, target.record.key, what)
+
+
+# ── single records ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _flip_byte(site: Site) -> tuple[Problem, ...]:
+    target = _victim(site)
+    offset = value_offset(target)
+    old = target.record.value[0]
+    change = _change(site, target, f"the first byte of the value: {old:#04x} became {old ^ 1:#04x}")
+    site.forger.patch(target.frame.number, offset, bytes([old ^ 1]))
+    return (replace(change, offset=offset),)
+
+
+def _edit_value(site: Site) -> tuple[Problem, ...]:
+    target = _victim(site)
+    frame, value = target.record, target.record.value
+    edited = value[:-1] + bytes([value[-1] ^ 1])
+    if frame.kind == record.PLAIN:
+        body = record.encode(frame.time_ms, frame.key, edited)
+    else:
+        start = len(frame.body) - len(value) - record.SALT_BYTES
+        body = record.encode_redactable(frame.time_ms, frame.key, edited, frame.body[start : start + record.SALT_BYTES])
+    change = _change(site, target, "the value was edited, and the check of its record made to match")
+    site.forger.put_body(target, body)
+    return (change,)
+
+
+def _swap_records(site: Site) -> tuple[Problem, ...]:
+    forger = site.forger
+    before: list[RecordFrame] = []
+
+    def differs(sequence: int, frame: RecordFrame) -> bool:
+        fits = sequence > site.first_sequence and bool(before) and before[0].body != frame.body
+        before[:] = [frame]
+        return fits
+
+    second = forger.record(differs)
+    first = None if second is None else forger.record(lambda sequence, _: sequence == second.sequence - 1)
+    if first is None or second is None or first.frame.end != second.frame.at:
+        raise InvalidData("The middle of the history has no two records side by side: there is nothing to swap.")
+    content = forger.files.segment(first.frame.number).read_bytes()
+    one, other = content[first.frame.at : first.frame.end], content[second.frame.at : second.frame.end]
+    changes = (
+        _change(site, first, f"it stands where record {second.sequence} was"),
+        _change(site, second, f"it stands where record {first.sequence} was"),
+    )
+    forger.patch(first.frame.number, first.frame.at, other + one)
+    return changes
+
+
+def _insert_record(site: Site) -> tuple[Problem, ...]:
+    target = _victim(site, lambda _: True)
+    change = _change(site, target, f"a record was put before that of key {target.record.key!r}")
+    site.forger.insert(target, FORGED_KEY, FORGED_VALUE)
+    return (replace(change, key=FORGED_KEY),)
+
+
+def _delete_record(site: Site) -> tuple[Problem, ...]:
+    target = _victim(site, lambda _: True)
+    change = _change(site, target, "the record was taken out, and what follows moved up")
+    site.forger.remove(target)
+    return (change,)
+
+
+# ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _cut_tail(site: Site) -> tuple[Problem, ...]:
+    forger = site.forger
+    [last] = _seals(forger, site.blocks - 1, site.blocks)
+    first_lost = last.header.first_sequence + last.header.records // 2
+    target = _record(forger, first_lost)
+    gone = forger.cut(place_of(target.frame.number, target.frame.at))
+    return (_problem(site, target, site.blocks - 1, f"{gone} bytes were cut off"),)
+
+
+def _roll_back_to(site: Site, blocks: int) -> Problem:
+    """Make it the database that it was when so many blocks were sealed; all files are as they would be."""
+    from blockdb.database.repair import repair
+
+    forger = site.forger
+    [seal] = _seals(forger, blocks - 1, blocks)
+    records = seal.header.first_sequence + seal.header.records
+    target = _record(forger, records)
+    forger.end_with(blocks)
+    forger.files.manifest.unlink()  # tables and manifest are made anew from the chain
+    _forget_derived(forger)
+    repair(forger.path)
+    shutil.rmtree(forger.database.quarantine, ignore_errors=True)
+    gone = f"the history ends here: {site.records - records} records are gone"
+    return replace(_problem(site, target, blocks, gone), offset=None, key=None)
+
+
+def _forget_derived(forger: Forger) -> None:
+    """Remove what tells of another history and is made anew where it is missing."""
+    for path in (forger.files.nodes, forger.files.checkpoint):
+        path.unlink(missing_ok=True)
+
+
+def _roll_back(site: Site) -> tuple[Problem, ...]:
+    return (_roll_back_to(site, max(1, site.blocks * 2 // 3)),)
+
+
+def _fork(site: Site) -> tuple[Problem, ...]:
+    """Write the end of the history again, in the database's own way, with one value changed."""
+    kept = max(1, site.blocks - REWRITTEN_BLOCKS)
+    [seal] = _seals(site.forger, kept - 1, kept)
+    items = list(_items(site.forger, seal.header.first_sequence + seal.header.records))
+    change = _roll_back_to(site, kept)
+    key, value = items[0]
+    items[0] = (key, value[:-1] + bytes([value[-1] ^ 1]) if value else FORGED_VALUE)
+    with site.open_database() as database:
+        for at in range(0, len(items), PORTION_RECORDS):
+            database.put_many(items[at : at + PORTION_RECORDS])
+    what = f"from here on another history was written: {len(items)} records, the first with another value"
+    return (replace(change, key=key, what=what),)
+
+
+def _items(forger: Forger, first: int) -> Iterator[tuple[bytes, bytes]]:
+    frames = (frame.content for frame in forger.walk())
+    records = (frame for frame in frames if not isinstance(frame, Seal))
+    return ((frame.key, frame.value) for frame in islice(records, first, None))
+
+
+# ── the whole history ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _rechain(choose: Callable[[Forger], Signer], words: str) -> Callable[[Site], tuple[Problem, ...]]:
+    def apply(site: Site) -> tuple[Problem, ...]:
+        [edited] = _edit_value(site)
+        first = site.forger.rechain(choose(site.forger))
+        _forget_derived(site.forger)
+        path = site.forger.files.segment(0).parent.relative_to(site.forger.path).as_posix()
+        what = f"every block from {first} to {site.blocks - 1} was made anew, {words}"
+        return edited, Problem(path, None, first, None, None, what)
+
+    return apply
+
+
+TAMPERINGS: tuple[Tampering, ...] = (
+    Tampering("flip-byte", "Flip a byte", "One bit of a stored value is turned round on the disk.", _flip_byte),
+    Tampering(
+        "edit-value",
+        "Edit a value",
+        "A value is replaced by one of the same size, and the check of its record made to match.",
+        _edit_value,
+    ),
+    Tampering("swap-records", "Swap two records", "Two records, whole and intact, change places.", _swap_records),
+    Tampering(
+        "insert-record",
+        "Insert a record",
+        "A record that nobody wrote is put into the past, and the file's new size told to the mark.",
+        _insert_record,
+    ),
+    Tampering(
+        "delete-record",
+        "Delete a record",
+        "A record is taken out of the past, and the file's new size told to the mark.",
+        _delete_record,
+    ),
+    Tampering("cut-tail", "Cut the tail", "The chain is cut off in the middle of its last block.", _cut_tail),
+    Tampering(
+        "rechain-wrong-key",
+        "Re-chain, wrong key",
+        "A value is edited, and every hash from there on recomputed and signed with a key of the forger's.",
+        _rechain(lambda _: Signer(urandom(SEED_BYTES)), "signed with a key that is not listed"),
+    ),
+    Tampering(
+        "rechain-listed-key",
+        "Re-chain, own key listed",
+        "The same, and the forger's key is listed in the database as if it had been rotated.",
+        _rechain(lambda forger: forger.put_key(urandom(SEED_BYTES)), "signed with a key that was added to the list"),
+    ),
+    Tampering(
+        "rechain-stolen-key",
+        "Re-chain, stolen key",
+        "The same with the database's own key: every hash, link and signature holds.",
+        _rechain(lambda forger: forger.signer(), "signed with the database's own key"),
+    ),
+    Tampering(
+        "roll-back",
+        "Roll back",
+        "Last week's copy is put back: a history that was true, with nothing after it.",
+        _roll_back,
+    ),
+    Tampering(
+        "fork",
+        "Fork",
+        "The last blocks are written again with another value, through the engine and with its own key.",
+        _fork,
+    ),
+)
+"""All of them, from the plainest to those that leave no trace in the files."""
