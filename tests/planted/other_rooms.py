@@ -233,8 +233,8 @@ DATABASE: Final[dict[str, Bug]] = {
     ),
     "memory-left-out": Bug(
         "blockdb/database/database.py",
-        "return reader.check_memory(audit(self.path, progress, cancel, self._door.keys))",
-        "return audit(self.path, progress, cancel, self._door.keys)",
+        "return reader.check_memory(audit(self.path, progress, cancel, Options(data_keys=self._door.keys)))",
+        "return audit(self.path, progress, cancel, Options(data_keys=self._door.keys))",
         ("tests/storage/test_recovery.py::test_without_a_good_mark_it_opens_and_says_so",),
         "Verification leaves out what is in memory.",
     ),
