@@ -121,7 +121,7 @@ class _Run:
         problems = len(self.findings.problems)
         for attempt in range(ATTEMPTS):
             before = state_of(files)
-            check_state(collection_id, files, self.findings)
+            check_state(collection_id, files, self.findings, options.data_keys)
             audit_ = CollectionAudit(name, collection_id, files, public_keys, self.findings, self.watch, options)
             try:
                 audit_.run()

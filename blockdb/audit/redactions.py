@@ -38,10 +38,10 @@ def state_of(files: CollectionFiles) -> bytes | None:
         return None
 
 
-def check_state(collection_id: str, files: CollectionFiles, findings: Findings) -> None:
+def check_state(collection_id: str, files: CollectionFiles, findings: Findings, keys: DataKeys | None = None) -> None:
     """Check what is noted of redactions."""
     if files.redactions.exists():
-        values = read_values(files.redactions, "redactions", findings)
+        values = read_values(files.redactions, "redactions", findings, keys)
         if values is not None and values.get("collection") != collection_id:
             findings.add(files.redactions, "the redactions are those of another collection")
 

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from select import select
 from time import monotonic
@@ -65,7 +65,9 @@ def main(argument: str) -> None:
     except (BlockDBError, OSError) as error:
         _say({"failure": str(error)})
         return
-    _say({"records": report.records, "problems": [str(problem) for problem in report.problems]})
+    # What is found is kept on the disk: there keys of an encrypted database must not stand.
+    problems = [replace(problem, key=None) if secret else problem for problem in report.problems]
+    _say({"records": report.records, "problems": list(map(str, problems))})
 
 
 def _say(words: dict[str, Any]) -> None:

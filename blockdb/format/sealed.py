@@ -54,12 +54,14 @@ class Kind(IntEnum):
     SIGNING_KEY = 4
     SALVAGED = 5
     NODES = 6
+    REDACTIONS = 7
 
 
 GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES})
 """The kinds of files that grow: they consist of pieces, the others of pages."""
 
 _NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE}
+_OF_COLLECTIONS: Final = {"tree.nodes": Kind.NODES, "redactions.toml": Kind.REDACTIONS}
 _NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst)(\.\d+)?(\.tmp)?")
 
 
@@ -81,8 +83,8 @@ def binding_of(*path: str) -> Binding | None:
     if found is not None:
         return Binding(_NUMBERED[found[2]], _uuid(above), int(found[1]))
     name = name.removesuffix(".tmp")
-    if name == "tree.nodes":
-        return Binding(Kind.NODES, _uuid(directory))
+    if name in _OF_COLLECTIONS:
+        return Binding(_OF_COLLECTIONS[name], _uuid(directory))
     if name == "salvaged.jsonl":
         return Binding(Kind.SALVAGED)
     return Binding(Kind.SIGNING_KEY) if (directory, name) == ("keys", "signing.toml") else None

@@ -19,7 +19,7 @@ import blockdb
 from blockdb.database import creation, encryption
 from blockdb.format import keyring, packed, sealed
 from blockdb.format.keyring import DataKeys
-from blockdb.layout import DatabaseFiles
+from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import log as log_module
@@ -328,6 +328,58 @@ def test_processes_help_with_encrypted_files_too(tmp_path: Path, monkeypatch: py
         db.compact()
         assert_whole(db)
     assert set(succeeded) == {"blockdb.storage.packed", "blockdb.storage.table_process"}
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_redacted_value_is_gone_from_what_files_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_packed: bool
+) -> None:
+    if not is_packed:
+        monkeypatch.setattr(Upkeep, "_pack", lambda _: None)
+    monkeypatch.setattr("blockdb.storage.attachment.FILES_CHECK_S", 0.0)
+    path, (key, value) = tmp_path / "db", secret_of(5)
+    with blockdb.open(path, redactable=True, **ENCRYPTED) as db:
+        fill(db)
+        db.compact()
+        with blockdb.open(path, read_only=True, master_key=MASTER) as reader:
+            assert reader.get(key) == value
+            db.redact(key, reason="a test", by="tester")
+            with pytest.raises(blockdb.Redacted):
+                reader.get(key)
+            assert reader.get(secret_of(6)[0]) == secret_of(6)[1]
+        with pytest.raises(blockdb.Redacted):
+            db.get(key)
+        report = db.verify()
+        assert report.valid, report.problems
+    for file in collection_of_default(path).chain.iterdir():
+        held = contents_of(path, file)
+        held = packed.unpack(held) if file.suffix == ".zst" else held
+        assert value not in held
+    everything = b"".join(file.read_bytes() for file in path.rglob("*") if file.is_file())
+    assert key not in everything
+    assert key.hex().encode() not in everything
+    with blockdb.open(path, master_key=MASTER) as db:
+        assert db.verify().valid
+
+
+def collection_of_default(path: Path) -> CollectionFiles:
+    with blockdb.open(path, read_only=True, master_key=MASTER) as db:
+        return DatabaseFiles(path).collection(db.stats().collection_id)
+
+
+def test_the_scrubber_reads_it_and_notes_no_keys(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blockdb.database.scrubber.FIRST_AFTER_S", 0.0)
+    with blockdb.open(path, master_key=MASTER, scrub_rate_limit=1 << 30) as db:
+        until(lambda: db.stats().scrub.passes)
+        assert db.stats().scrub.failure is None
+        assert db.stats().scrub.problems == ()
+
+
+def test_no_one_tampers_with_it_in_the_lab(path: Path) -> None:
+    from blockdb.tampering.lab import Lab
+
+    with pytest.raises(blockdb.InvalidData, match="is encrypted"):
+        Lab(path)
 
 
 # ── keys that change ─────────────────────────────────────────────────────────────────────────────────────────────

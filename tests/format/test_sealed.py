@@ -183,6 +183,7 @@ NAMES = {
     "tables/00000003.sst": TABLE,
     "tables/00000003.sst.77.tmp": TABLE,
     "tree.nodes": Binding(Kind.NODES, COLLECTION),
+    "redactions.toml.tmp": Binding(Kind.REDACTIONS, COLLECTION),
     "keys/signing.toml": Binding(Kind.SIGNING_KEY),
     "keys/signing.toml.tmp": Binding(Kind.SIGNING_KEY),
     "secrets/signing.toml": None,
