@@ -29,7 +29,7 @@ class Derived:
         self._id = collection_id
         self._files = files
         self._findings = findings
-        self._nodes = map_file(files.nodes, findings, keys) if _has_bytes(files.nodes) else None
+        self._nodes = (map_file(files.nodes, findings, keys) or None) if _has_bytes(files.nodes) else None
         self._note: bytes | None = None
         try:
             self._note = files.checkpoint.read_bytes()
