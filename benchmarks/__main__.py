@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import integrity, reads, space, writes
+from . import integrity, proofs, reads, space, writes
 from .data import Data, make_data
 from .lines import OURS, Line, Session, rest
 from .report import save, table
 from .stores import Skipped
 
-SESSIONS: Final = (*writes.SESSIONS, *reads.SESSIONS, *integrity.SESSIONS, *space.SESSIONS)
+SESSIONS: Final = (*writes.SESSIONS, *reads.SESSIONS, *integrity.SESSIONS, *proofs.SESSIONS, *space.SESSIONS)
 RESULTS: Final = Path(__file__).parent / "results"
 
 

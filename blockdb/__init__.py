@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockdb.errors import (
+    AnchorFailed,
     AppendOnly,
     BlockDBError,
     BlockNotFound,
@@ -26,6 +27,7 @@ from blockdb.errors import (
     DatabaseLocked,
     DatabaseNotFound,
     DuplicateKey,
+    HistoryConflict,
     InvalidData,
     InvalidProof,
     KeyNotFound,
@@ -39,12 +41,14 @@ from blockdb.errors import (
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.types import (
     REDACTED,
+    Anchor,
     AsOf,
     Block,
     GoodBlock,
     Latency,
     Problem,
     Progress,
+    Publication,
     Record,
     Redaction,
     Report,
@@ -69,6 +73,8 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "REDACTED",
+    "Anchor",
+    "AnchorFailed",
     "AppendOnly",
     "AsOf",
     "Block",
@@ -82,6 +88,7 @@ __all__ = [
     "DatabaseNotFound",
     "DuplicateKey",
     "GoodBlock",
+    "HistoryConflict",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
@@ -89,6 +96,7 @@ __all__ = [
     "MasterKeyError",
     "Problem",
     "Progress",
+    "Publication",
     "RangeReceipt",
     "ReadOnly",
     "Receipt",
@@ -153,6 +161,7 @@ def verify(
     checkpoints: Sequence[str | Path] = (),
     keys: Sequence[str] = (),
     hashes_only: bool = False,
+    anchors: Sequence[Anchor] = (),
     **secrets: Any,
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
@@ -160,15 +169,18 @@ def verify(
     `path` may also be that of a static export (C2SP tlog-tiles), or its http or https address. With `first` it ends
     at the first bad block, and reads no more than it takes to find that. `checkpoints` are files of signed
     checkpoints that were kept elsewhere: the history has to have them all. `keys` are verifier keys; then nobody
-    else may have signed. `hashes_only` is for an export without its records. `secrets` are those of `open`:
-    `master_key_file`, `master_key`, `passphrase`, `ask_passphrase`. Raises DatabaseNotFound, MasterKeyError of an
-    encrypted database, InvalidData for what is no checkpoint or key, and StorageError where something cannot be read;
-    whatever else is wrong stands in the report.
+    else may have signed. `hashes_only` is for an export without its records. A directory is then held against its
+    anchors, and further ones in `anchors`. `secrets` are those of `open`: `master_key_file`, `master_key`,
+    `passphrase`, `ask_passphrase`. Raises DatabaseNotFound, MasterKeyError of an encrypted database, InvalidData for
+    what is no checkpoint, key or anchor, and StorageError where something cannot be read; whatever else is wrong
+    stands in the report.
     """
     from blockdb.audit.door import audit_location
     from blockdb.database.encryption import keys_for_audit
+    from blockdb.layout import DatabaseFiles
 
-    return audit_location(
+    source = _source(**secrets)
+    report = audit_location(
         str(path),
         progress,
         cancel,
@@ -176,8 +188,13 @@ def verify(
         checkpoints=checkpoints,
         keys=keys,
         hashes_only=hashes_only,
-        data_keys=keys_for_audit(Path(path), _source(**secrets)),
+        data_keys=keys_for_audit(Path(path), source),
     )
+    if report.cancelled or not (anchors or DatabaseFiles(Path(path)).anchors.exists()):
+        return report
+    from blockdb.database.outside import held_against_anchors
+
+    return held_against_anchors(report, Path(path), anchors, source)
 
 
 def repair(path: str | Path, progress: Callable[[Progress], None] | None = None, **secrets: Any) -> Repair:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 __all__ = [
+    "AnchorFailed",
     "AppendOnly",
     "BlockDBError",
     "BlockNotFound",
@@ -18,6 +19,7 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateKey",
+    "HistoryConflict",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
@@ -151,6 +153,24 @@ class Corruption(BlockDBError):
 
     def __reduce__(self) -> tuple[type[Corruption], tuple[str, int | None, str]]:
         return type(self), (self.path, self.offset, self.what)
+
+
+class AnchorFailed(BlockDBError):
+    """An anchor or a witness could not be asked, or did not do its work: nothing is known from it."""
+
+
+class HistoryConflict(BlockDBError):
+    """An anchor or a witness has seen another history than this one: it was rewritten, cut, rolled back or forked.
+
+    `size` is how many entries a witness has seen; None where more is known than that.
+    """
+
+    def __init__(self, what: str, size: int | None = None) -> None:
+        self.size = size
+        super().__init__(what)
+
+    def __reduce__(self) -> tuple[type[HistoryConflict], tuple[str, int | None]]:
+        return type(self), (str(self), self.size)
 
 
 class UnsupportedFormat(BlockDBError):

@@ -5,6 +5,7 @@ scrub.toml                              what the scrubber did and found
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
+global_metadata/anchors.toml            the files and witnesses elsewhere that are given each checkpoint
 collections/col_<uuid>/
     metadata.toml                       what the collection is: id, name, settings
     manifest.toml                       which tables count, and from where the log is replayed
@@ -15,6 +16,13 @@ collections/col_<uuid>/
     tables/<number>.sst                 key -> place in the chain
     tree.nodes                          upper nodes of the Merkle tree, for proofs
     checkpoint                          the last checkpoint that was signed
+
+A witness has a directory of its own:
+
+LOCK                                    kernel lock of the witness that serves, always empty
+witness.toml                            its name and its secret key
+logs/<hash of origin>.toml              a log that it trusts: origin and keys
+checkpoints/<hash of origin>            the last checkpoint of that log which it cosigned
 """
 
 from __future__ import annotations
@@ -68,6 +76,11 @@ class DatabaseFiles:
     def registry(self) -> Path:
         """The registry of collections; its existence is what makes a directory a database."""
         return self.root / "global_metadata" / "collections.toml"
+
+    @property
+    def anchors(self) -> Path:
+        """The list of anchors."""
+        return self.root / "global_metadata" / "anchors.toml"
 
     @property
     def collections(self) -> Path:
@@ -146,6 +159,41 @@ class CollectionFiles:
     def table(self, number: int) -> Path:
         """A table."""
         return self.tables / f"{number:08d}{TABLE_SUFFIX}"
+
+
+@dataclass(frozen=True)
+class WitnessFiles:
+    """The files of a witness; a log goes by the hash of its origin."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """The file whose kernel lock the witness holds while it serves."""
+        return self.root / "LOCK"
+
+    @property
+    def witness(self) -> Path:
+        """The name and the secret key; its existence is what makes a directory a witness's."""
+        return self.root / "witness.toml"
+
+    @property
+    def logs(self) -> Path:
+        """The directory of trusted logs."""
+        return self.root / "logs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The directory of the last checkpoints."""
+        return self.root / "checkpoints"
+
+    def log(self, log_id: str) -> Path:
+        """A trusted log."""
+        return self.logs / f"{log_id}.toml"
+
+    def checkpoint(self, log_id: str) -> Path:
+        """The last checkpoint of a log."""
+        return self.checkpoints / log_id
 
 
 def segment_numbers(names: Iterable[str]) -> list[int]:

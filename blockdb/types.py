@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -185,6 +186,24 @@ class Report:
     """How many bytes of chain and tables were looked at."""
     notes: tuple[str, ...] = ()
     """What else there is to say of how the audit came to its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Something outside the database that remembers its checkpoints."""
+
+    where: str
+    """The path of a file to which each is appended, or the URL of a witness."""
+    key: str | None = None
+    """The verifier key of the witness; None for a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A checkpoint that was given to the anchors: its note, with what witnesses added, and what failed, by anchor."""
+
+    note: str
+    failures: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,20 @@ from uuid import UUID
 
 import pytest
 
-from blockdb.format import batch, block, checked_toml, keyring, mark, nodes, packed, record, sealed, segment, table
+from blockdb.format import (
+    batch,
+    block,
+    checked_toml,
+    keyring,
+    mark,
+    nodes,
+    note_file,
+    packed,
+    record,
+    sealed,
+    segment,
+    table,
+)
 from blockdb.format.block import GENESIS, BlockHeader
 from blockdb.format.frame import RECORD
 from blockdb.format.keyring import DataKeys
@@ -17,6 +30,7 @@ from blockdb.format.sealed import Binding, Kind, Pieces
 from blockdb.format.segment import SegmentHeader
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import node_hash
+from blockdb.ledger.note import Note
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
@@ -201,6 +215,17 @@ def test_a_registry(data: bytes) -> None:
     values = {"kind": "registry", "format": 1, "collections": {"default": f"col_{UUID(bytes=COLLECTION)}"}}
     assert checked_toml.decode(data) == values
     assert checked_toml.encode(values) == data
+
+
+@decodes("note-file", "notes")
+def test_a_file_of_notes(data: bytes) -> None:
+    found = note_file.decode(data)
+    assert [note.partition("\n")[0] for note in found.notes] == ["one", "two"]
+    assert all(Note.parse(note).encode() == note for note in found.notes)
+    whole = b""
+    for note in found.notes:
+        whole += note_file.encode_next(note, len(whole))
+    assert whole == data[: found.good_bytes]
 
 
 def test_every_example_is_decoded() -> None:

@@ -68,6 +68,7 @@ ROOMS = [
     "storage",
     "tampering",
     "types",
+    "witness",
 ]
 BROKEN_WALLS = {
     "blockdb/format/broken.py": "import blockdb.ledger",
@@ -75,6 +76,7 @@ BROKEN_WALLS = {
     "blockdb/lsm/broken.py": "def late():\n    from time import monotonic",
     "blockdb/storage/broken.py": "import blockdb.audit",
     "blockdb/audit/broken.py": "import blockdb.lsm",
+    "blockdb/witness/broken.py": "import blockdb.database",
     "blockdb/database/broken.py": "import blockdb.commands",
     "blockdb/tampering/broken.py": "import blockdb.commands",
     "blockdb/commands/broken.py": "import blockdb_tui",

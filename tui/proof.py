@@ -88,7 +88,7 @@ class Walk:
             place = f"record {human_count(receipt.index)} of {human_count(receipt.size)}"
             return [
                 ("key", printable(quoted(self._key))),
-                ("value", human_bytes(len(self._value))),
+                ("value", "redacted" if self._value is blockdb.REDACTED else human_bytes(len(self._value))),
                 ("place", place),
                 ("bytes", _hex(data)),
             ]

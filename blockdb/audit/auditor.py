@@ -6,23 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Final
 
 from blockdb.audit.chain import Cancelled
 from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
 from blockdb.audit.findings import Findings
-from blockdb.audit.history import Trusted, is_of
+from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
 from blockdb.audit.redactions import check_redactions, check_state, state_of
+from blockdb.audit.states import Audited, check_states, uuid_of
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound, MasterKeyError
 from blockdb.format.keyring import KEYRING
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer, key_id_of
 from blockdb.types import GoodBlock, Report
-
-ATTEMPTS: Final = 5
-"""Values may be redacted while a collection is looked at; then it is looked at again."""
 
 
 def audit(
@@ -72,6 +69,8 @@ class _Run:
         self.blocks = 0
         self.last_good: list[GoodBlock] = []
         self.notes: list[str] = []
+        self._known: dict[bytes, bytes] = {}
+        self._audited: dict[str, Audited] = {}
 
     def database(self) -> None:
         """Audit what belongs to the database, then each collection."""
@@ -80,17 +79,19 @@ class _Run:
             findings.add(files.lock, "the lock file should be empty", offset=0)
         if not self._can_open():
             return
-        public_keys = self._public_keys()
+        self._known = self._public_keys(findings)
         registry = read_values(files.registry, "registry", findings)
         named: dict[str, str] = (registry or {}).get("collections", {})
-        for name, collection_id in sorted(named.items(), key=lambda item: item[1]):
+        # The journal first: what it says of the others is older than what is read of them.
+        for name, collection_id in sorted(named.items(), key=lambda item: (item[0] != JOURNAL_COLLECTION, item[1])):
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
-            self._collection(name, collection_id, public_keys, trusted)
+            self._collection(name, collection_id, trusted)
+        check_redactions(files, named, findings, self._options.data_keys)
+        self._check_journal(named.get(JOURNAL_COLLECTION))
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
                 what = f"there is no collection whose checkpoint that in {state.name} could be"
                 findings.add(files.registry, what, expected=state.origin, found=", ".join(named.values()) or "none")
-        check_redactions(files, named, findings, self._options.data_keys)
 
     def _can_open(self) -> bool:
         """Whether there are the keys that it takes. A damaged keyring is noted. Raises MasterKeyError."""
@@ -102,8 +103,14 @@ class _Run:
             raise MasterKeyError(f"The database at {files.root} is encrypted: to audit it, give its master key.")
         return keys is not None
 
-    def _public_keys(self) -> dict[bytes, bytes]:
-        files, findings = self._files, self.findings
+    def _check_journal(self, collection_id: str | None) -> None:
+        others = dict(self._audited)
+        journal = others.pop(uuid_of(collection_id), None) if collection_id is not None else None
+        if journal is not None:
+            self.notes += check_states(journal, others, self.findings)
+
+    def _public_keys(self, findings: Findings) -> dict[bytes, bytes]:
+        files = self._files
         public = read_values(files.public_keys, "list of public keys", findings) or {"keys": []}
         keys = [bytes.fromhex(text) for text in public["keys"]]
         secret = None
@@ -113,29 +120,30 @@ class _Run:
             findings.add(files.signing_key, "its public key is not among the public keys")
         return {key_id_of(key): key for key in self._options.public_keys or keys}
 
-    def _collection(
-        self, name: str, collection_id: str, public_keys: dict[bytes, bytes], trusted: Sequence[Trusted]
-    ) -> None:
+    def _keys_now(self) -> dict[bytes, bytes]:
+        return {**self._known, **self._public_keys(Findings(self._files.root))}
+
+    def _collection(self, name: str, collection_id: str, trusted: Sequence[Trusted]) -> None:
         options = replace(self._options, trusted=tuple(trusted))
         files = self._files.collection(collection_id)
-        problems = len(self.findings.problems)
-        for attempt in range(ATTEMPTS):
-            before = state_of(files)
-            check_state(collection_id, files, self.findings, options.data_keys)
-            audit_ = CollectionAudit(name, collection_id, files, public_keys, self.findings, self.watch, options)
-            try:
-                audit_.run()
-            except Cancelled:
-                self._count(audit_)
-                raise
-            if len(self.findings.problems) == problems or state_of(files) == before or attempt == ATTEMPTS - 1:
-                break
-            # values were erased meanwhile, also from the files that were being read: look at those in their place
-            del self.findings.problems[problems:]
-        self._count(audit_)
 
-    def _count(self, audit_: CollectionAudit) -> None:
-        self.records, self.blocks = self.records + audit_.records, self.blocks + audit_.blocks
-        self.watch.begin_with(self.records, self.blocks)
-        self.last_good += [] if audit_.last_good is None else [audit_.last_good]
-        self.notes += audit_.notes
+        def new() -> CollectionAudit:
+            check_state(collection_id, files, self.findings, options.data_keys)
+            return CollectionAudit(name, collection_id, files, self._keys_now, self.findings, self.watch, options)
+
+        problems, before = len(self.findings.problems), state_of(files)
+        audit_ = new()
+        try:
+            audit_.run()
+            if len(self.findings.problems) > problems and state_of(files) != before:
+                # values were erased meanwhile, also from the files that were being read: look at those in their place
+                del self.findings.problems[problems:]
+                audit_ = new()
+                audit_.run()
+        finally:
+            self.records, self.blocks = self.records + audit_.records, self.blocks + audit_.blocks
+            self.watch.begin_with(self.records, self.blocks)
+            self.last_good += [] if audit_.last_good is None else [audit_.last_good]
+            self.notes += audit_.notes
+            if audit_.audited is not None:
+                self._audited[uuid_of(collection_id)] = audit_.audited

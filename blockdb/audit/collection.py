@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ from blockdb.audit.files import buffers_of, chain_files, map_file, read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.history import Trusted, first_unfit
 from blockdb.audit.seals import Placed, SealAudit
+from blockdb.audit.states import Audited
 from blockdb.audit.stretch import Chain, Whole
 from blockdb.audit.tables import TableAudit, open_table, seal_places
 from blockdb.audit.watch import Watch
@@ -63,7 +64,7 @@ class CollectionAudit:
         name: str,
         collection_id: str,
         files: CollectionFiles,
-        public_keys: dict[bytes, bytes],
+        public_keys: Callable[[], dict[bytes, bytes]],
         findings: Findings,
         watch: Watch,
         options: Options,
@@ -72,7 +73,8 @@ class CollectionAudit:
         self._id = collection_id
         self._collection = UUID(collection_id.removeprefix("col_")).bytes
         self._files = files
-        self._public_keys = public_keys
+        self._read_keys = public_keys
+        self._public_keys: dict[bytes, bytes] = {}
         self._findings = findings
         self._watch = watch
         self._options = options
@@ -80,7 +82,10 @@ class CollectionAudit:
         self._whole: Whole | None = None
         self._exact: ChainAudit | None = None
         self._good_seal: Placed | None = None
+        self._rewritten = False
         self.notes: list[str] = []
+        self.audited: Audited | None = None
+        """What others may be held against: a chain in which nothing is wrong."""
 
     @property
     def records(self) -> int:
@@ -96,9 +101,9 @@ class CollectionAudit:
     def last_good(self) -> GoodBlock | None:
         """The last block before anything in the chain that is wrong."""
         whole = self._whole
-        if whole is None:
+        if whole is None or self._rewritten:
             seal = self._good_seal
-            return None if seal is None else good_block(self._id, seal, recomputed=False)
+            return None if seal is None else good_block(self._id, seal, recomputed=whole is not None)
         place = self._exact.last_good if self._exact is not None else None
         if place is None:
             place = next(reversed(whole.seals), 0)
@@ -126,6 +131,7 @@ class CollectionAudit:
         mark, segments = self._mark(), self._segments()
         if segments is None:
             return
+        self._public_keys = self._read_keys()  # now: a writer may have changed its key
         self._watch.total += (manifest or {}).get("flushed_sequence", 0)
         watched = (manifest or {"replay": {"sequence": 0}})["replay"]["sequence"]
         end, forced = self._end(mark, segments), self._forced(mark, manifest)
@@ -135,6 +141,7 @@ class CollectionAudit:
             self._check_manifest(manifest, tables)
             if self._whole is not None and self._exact is not None and self._exact.last_good is None:
                 derived.check(self._whole, end, manifest["flushed_sequence"])
+                self.audited = Audited(files.chain, self._whole, end)
 
     def _has_its_keys(self, is_encrypted: bool) -> bool:
         keyring = DatabaseFiles(self._files.root.parent.parent).keyring
@@ -155,6 +162,7 @@ class CollectionAudit:
         del self._findings.problems[self._found_before :]  # they are told when the rest is looked at
         if segments is None:
             return
+        self._public_keys = self._read_keys()
         chain, paths = self._chain_of(segments), [path for path, _ in segments]
         seals = SealAudit(chain, self._seal_places(), end)
         states = sorted(self._options.trusted, key=lambda state: state.size)
@@ -168,6 +176,7 @@ class CollectionAudit:
             self._findings.add(paths[number], what, offset=offset, block=block, expected=expected, found=found)
             self.notes.append("The seals alone were looked at; no record before that was recomputed.")
         elif unfit is not None:
+            self._rewritten = True
             good = [placed for placed in good if placed.size <= unfit.size_before]
             place = next((placed.place for placed in seals.good if placed.size > unfit.size_before), 0)
             path, block = paths[place >> OFFSET_BITS] if place else paths[-1], len(good)

@@ -59,13 +59,13 @@ def first_unfit(seals: SealAudit, states: Sequence[Trusted]) -> Unfit | None:
     low, high = 0, len(states)
     while low < high:
         middle = (low + high) // 2
-        if _root_at(seals, states[middle].size) == states[middle].root:
+        if root_at(seals, states[middle].size) == states[middle].root:
             low = middle + 1
         else:
             high = middle
     if low == len(states):
         return None
-    unfit, root = states[low], _root_at(seals, states[low].size)
+    unfit, root = states[low], root_at(seals, states[low].size)
     after = f"after that of {states[low - 1].size} records, which fits, " if low else ""
     found = f"only {seals.size} records in blocks" if root is None else f"root {root.hex()}"
     what = (
@@ -74,7 +74,8 @@ def first_unfit(seals: SealAudit, states: Sequence[Trusted]) -> Unfit | None:
     return Unfit(states[low - 1].size if low else 0, what, f"root {unfit.root.hex()}", found)
 
 
-def _root_at(seals: SealAudit, size: int) -> bytes | None:
+def root_at(seals: SealAudit, size: int) -> bytes | None:
+    """The root of the first so many records; None where there are fewer, or some cannot be read."""
     try:
         return seals.root_at(size)
     except DamagedChain:

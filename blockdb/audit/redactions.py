@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from blockdb.audit.files import map_segment, read_values
 from blockdb.audit.findings import Findings
+from blockdb.audit.history import JOURNAL_COLLECTION
 from blockdb.format import batch, record, segment
 from blockdb.format.block import decode_seal
 from blockdb.format.buffer import Buffer
@@ -22,9 +23,6 @@ from blockdb.format.keyring import DataKeys
 from blockdb.format.record import RecordFrame
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
-
-JOURNAL: Final = "_journal"
-"""What the registry calls the journal of a database."""
 
 REDACTION: Final = "redaction"
 _NO_SALT: Final = bytes(record.SALT_BYTES)
@@ -61,7 +59,11 @@ def check_redactions(
         found = list(_redacted_in(own, aside, keys)) if metadata.get("redactable") else []
         if found:
             erased[collection_id] = found
-    told = _told_in(files.collection(collections[JOURNAL]), aside, keys) if erased and JOURNAL in collections else {}
+    told = (
+        _told_in(files.collection(collections[JOURNAL_COLLECTION]), aside, keys)
+        if erased and JOURNAL_COLLECTION in collections
+        else {}
+    )
     for collection_id, found in erased.items():
         for path, offset, sequence, key in found:
             if (sequence, key) not in told.get(collection_id, ()):

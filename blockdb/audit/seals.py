@@ -8,6 +8,7 @@ have the roots that the seals name is for others to see.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -206,14 +207,19 @@ class SealAudit:
         """
         if not size:
             return EMPTY_ROOT
-        before = [placed for placed in self.good if placed.seal.header.first_sequence < size]
-        if not before:
+        after = bisect_left(self.good, size, key=lambda placed: placed.seal.header.first_sequence)
+        if not after:
             return self._root_from(Frontier(), place_of(0, segment.HEADER_BYTES), size)
-        last = before[-1]
+        last = self.good[after - 1]
         if last.size == size:
             return last.seal.header.root
         frontier = Frontier(last.seal.header.first_sequence, last.seal.frontier)
         return self._root_from(frontier, last.seal.first_place, size)
+
+    def records(self) -> Iterator[RecordFrame]:
+        """All records, in commit order. Raises DamagedChain."""
+        steps = self._steps(place_of(0, segment.HEADER_BYTES))
+        return (frame for _, _, frame in steps if isinstance(frame, RecordFrame))
 
     def _root_from(self, frontier: Frontier, place: int, size: int) -> bytes | None:
         wanted = size - frontier.size

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
+from time import monotonic
 from typing import Final, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -11,6 +13,9 @@ from blockdb.errors import InvalidData, StorageError
 
 TIMEOUT_S: Final = 20
 """How long to wait for a connection, and for each piece of an answer."""
+
+MOST_S: Final = 300
+"""How long a file may take, however steadily it drips."""
 
 _PIECE_BYTES: Final = 1 << 16
 
@@ -92,24 +97,26 @@ class Web:
 
     def _read(self, path: str, limit: int) -> bytes:
         self._connection.request("GET", f"{self._path}/{path}", headers={"Accept-Encoding": "identity"})
-        response = self._connection.getresponse()
-        if response.status == 200:
-            data = _body(response, limit)
-            if len(data) > limit:
-                self._connection.close()
-            return _within(data, limit)
-        self._connection.close()
-        if response.status in (404, 410):
-            raise Missing(path)
-        where = f", which leads to {response.headers['Location']}" if "Location" in response.headers else ""
-        raise StorageError(
-            f"{self.name}/{path}: the server answers {response.status} {response.reason}{where}. Check the address."
-        )
+        with closing(self._connection.getresponse()) as response:
+            if response.status == 200:
+                data = _body(response, limit)
+                if len(data) > limit:
+                    self._connection.close()
+                return _within(data, limit)
+            self._connection.close()
+            if response.status in (404, 410):
+                raise Missing(path)
+            where = f", which leads to {response.headers['Location']}" if "Location" in response.headers else ""
+            answer = f"the server answers {response.status} {response.reason}{where}"
+        raise StorageError(f"{self.name}/{path}: {answer}. Check the address.")
 
 
 def _body(response: HTTPResponse, limit: int) -> bytes:
     pieces, size = [], 0
-    while size <= limit and (piece := response.read(min(_PIECE_BYTES, limit + 1 - size))):
+    deadline = monotonic() + MOST_S
+    while size <= limit and (piece := response.read1(min(_PIECE_BYTES, limit + 1 - size))):
+        if monotonic() > deadline:
+            raise TimeoutError
         pieces.append(piece)
         size += len(piece)
     if size <= limit and response.length:
@@ -125,7 +132,7 @@ def _within(data: bytes, limit: int) -> bytes:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"there was no answer within {TIMEOUT_S} s"
+        return "there was no answer in time"
     if isinstance(error, OSError):
         return f"the server cannot be reached: {error.strerror or error}"
     return f"the server does not speak HTTP as it should: {type(error).__name__} {error}"

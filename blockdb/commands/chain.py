@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockdb.errors import Corruption
 
+from .anchors import ANCHOR, ANCHOR_KEY, named_anchors
 from .command import Command, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
@@ -20,7 +21,7 @@ from .results import Column, Facts, Records, Result, Table, Words
 from .shapes import record_object
 
 if TYPE_CHECKING:
-    from blockdb import Block, Problem, Report
+    from blockdb import Anchor, Block, Problem, Report
     from blockdb.config import DatabaseConfig
 
 __all__ = ["COMMANDS", "problem_object"]
@@ -31,10 +32,11 @@ FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
 
 def verify(context: Context, arguments: Namespace) -> Result:
     """Check every record, block and signature; with `--repair`, rebuild what can be rebuilt."""
+    anchors = named_anchors(arguments.anchors)
     if arguments.repair and context.config is not None:
         return _repair(context, context.config)
     context.announce("Verifying blockchain integrity...")
-    return _result(_report(context))
+    return _result(_report(context, anchors))
 
 
 def _repair(context: Context, config: DatabaseConfig) -> Result:
@@ -76,16 +78,17 @@ def _result(report: Report, more_data: Mapping[str, Any] | None = None) -> Resul
     return Words(VERIFIED, data, more, role="success")
 
 
-def _report(context: Context) -> Report:
+def _report(context: Context, anchors: list[Anchor]) -> Report:
     """The report of the open database, or, of one that is too damaged to be opened, of its files."""
     try:
-        verify_it, total = context.database.verify, context.database.stats().records
+        verify_it, total = partial(context.database.verify, anchors=anchors), context.database.stats().records
     except CannotOpen as error:
         if not isinstance(error.__cause__, Corruption) or context.config is None:
             raise
         from blockdb import verify as verify_files
 
-        verify_it, total = partial(verify_files, context.config.data_dir, **secrets(context.config)), None
+        verify_it = partial(verify_files, context.config.data_dir, **secrets(context.config))
+        total = None  # no anchor matters any more
     with context.progress("Verifying", total, "records") as advance_to:
         return verify_it(lambda progress: advance_to(progress.records_done))
 
@@ -168,13 +171,18 @@ COMMANDS = (
                 "--repair",
                 help="Rebuild from the chain what can be rebuilt, and set aside what cannot. Nobody may have it open.",
             ),
+            ANCHOR,
+            ANCHOR_KEY,
         ),
-        details="Reads the whole database and computes every hash again. What is wrong is named on standard error, "
-        "line by line, and the exit code is 1. A repair keeps everything that it replaces in the directory "
-        "quarantine/; records that had to leave the chain stand there in salvaged.jsonl, to be imported again.",
+        details="Reads the whole database and computes every hash again, and holds it against its anchors. What is "
+        "wrong is named on standard error, line by line, and the exit code is 1; so is an anchor that cannot be asked. "
+        "Name with --anchor those that you know of: whoever rewrites the database can shorten its own list. A repair "
+        "keeps everything that it replaces in the directory quarantine/; records that had to leave the chain stand "
+        "there in salvaged.jsonl, to be imported again.",
         examples=(
             ("verify", "Check the database"),
             ("verify --format json", "The report, for a program"),
+            ("verify --anchor /mnt/safe/checkpoints", "Also against what is kept elsewhere"),
             ("verify --repair", "Rebuild what is damaged"),
         ),
     ),

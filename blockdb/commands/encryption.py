@@ -1,16 +1,15 @@
-"""encryption: the keys of an encrypted database, and what one of its files holds."""
+"""encryption show, new-key, rewrap, new-data-key, open: the keys of an encrypted database, and what a file holds."""
 
 from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .command import Command, Completes, Need, Where, option, positional
 from .context import Context
-from .failures import IoError, UsageError
+from .failures import IoError
 from .opening import asker, secrets
 from .results import Facts, Result, Value, Words
 
@@ -22,12 +21,8 @@ __all__ = ["COMMANDS"]
 NEW = "BLOCKDB_NEW_"
 
 
-def encryption(context: Context, arguments: Namespace) -> Result:
-    """Do what the first argument says."""
-    return _ACTIONS[arguments.action](context, arguments)
-
-
-def _show(context: Context, _: Namespace) -> Result:
+def show(context: Context, _: Namespace) -> Result:
+    """Tell which keys there are, without opening any."""
     from blockdb.database.encryption import describe
 
     found = describe(_path(context))
@@ -40,8 +35,9 @@ def _show(context: Context, _: Namespace) -> Result:
     return Facts("Encryption:", facts, found)
 
 
-def _new_key(_: Context, arguments: Namespace) -> Result:
-    path = Path(_file(arguments))
+def new_key(_: Context, arguments: Namespace) -> Result:
+    """Make a master key."""
+    path = Path(arguments.file)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -54,7 +50,8 @@ def _new_key(_: Context, arguments: Namespace) -> Result:
     return Words(text, {"file": str(path)}, role="success")
 
 
-def _rewrap(context: Context, arguments: Namespace) -> Result:
+def change_master_key(context: Context, arguments: Namespace) -> Result:
+    """Wrap the data keys with another master key."""
     from blockdb.database.encryption import rewrap
     from blockdb.masterkey import FILE_VARIABLE, KEY_VARIABLE, PASSPHRASE_VARIABLE, MasterKeySource
 
@@ -66,27 +63,20 @@ def _rewrap(context: Context, arguments: Namespace) -> Result:
     return Words(text, {"master_id": master_id}, role="success")
 
 
-def _new_data_key(context: Context, _: Namespace) -> Result:
+def add_data_key(context: Context, _: Namespace) -> Result:
+    """Have new files sealed with a new data key."""
     from blockdb.database.encryption import new_data_key
 
     key_id = new_data_key(_path(context), _source(context))
     return Words(f"New files are sealed with data key {key_id} from now on", {"current": key_id}, role="success")
 
 
-def _open(context: Context, arguments: Namespace) -> Result:
+def write_out(context: Context, arguments: Namespace) -> Result:
+    """Give what a sealed file holds."""
     from blockdb.database.encryption import contents
 
-    path = Path(_file(arguments))
+    path = Path(arguments.file)
     return Value(os.fsencode(path), contents(_path(context), _source(context), path).removesuffix(b"\n"))
-
-
-_ACTIONS: dict[str, Callable[[Context, Namespace], Result]] = {
-    "show": _show,
-    "new-key": _new_key,
-    "rewrap": _rewrap,
-    "new-data-key": _new_data_key,
-    "open": _open,
-}
 
 
 def _path(context: Context) -> Path:
@@ -102,39 +92,58 @@ def _source(context: Context) -> MasterKeySource:
     return MasterKeySource(given["master_key_file"], ask=given["ask_passphrase"])
 
 
-def _file(arguments: Namespace) -> str:
-    if arguments.file is None:
-        raise UsageError(f"encryption {arguments.action} takes the name of a file")
-    return str(arguments.file)
-
+_NEEDS: dict[str, Any] = {"need": Need.NOTHING, "where": Where.COMMAND_LINE}
 
 COMMANDS = (
     Command(
-        "encryption",
-        "Look after the keys of an encrypted database.",
-        encryption,
+        "encryption show",
+        "Tell which keys an encrypted database has.",
+        show,
+        details="It takes no key: only their ids are told, and what they are wrapped with.",
+        examples=(("encryption show", "Which keys there are"),),
+        **_NEEDS,
+    ),
+    Command(
+        "encryption new-key",
+        "Make a master key in a file.",
+        new_key,
+        (positional("file", "The file to make; it must not be there yet.", Completes.FILE),),
+        details="Only its owner can read it. Keep a copy where the database is not: who loses it loses the database.",
+        examples=(("encryption new-key master.key", "Make a master key"),),
+        **_NEEDS,
+    ),
+    Command(
+        "encryption rewrap",
+        "Change the master key: wrap the data keys with another one.",
+        change_master_key,
         (
-            positional("action", "show, new-key, rewrap, new-data-key or open.", choices=tuple(_ACTIONS)),
-            positional("file", "The file that new-key makes, or that open opens.", Completes.FILE, nargs="?"),
             option(
                 "--new-master-key-file",
                 metavar="FILE",
                 completes=Completes.FILE,
-                help="For rewrap: the new master key; else BLOCKDB_NEW_MASTER_KEY, else a passphrase, from "
-                "BLOCKDB_NEW_PASSPHRASE or typed.",
+                help="The new master key; else BLOCKDB_NEW_MASTER_KEY, else a passphrase, from BLOCKDB_NEW_PASSPHRASE "
+                "or typed.",
             ),
         ),
-        details="show tells which keys there are, and needs none. new-key makes a master key in a file. rewrap wraps "
-        "the data keys with another master key: no other file changes, and whoever has an old copy of "
-        "keys/encryption.toml can still open it with the old one. new-data-key has the files that are written from "
-        "now on sealed with a new data key; the others keep theirs. open writes what a sealed file holds to standard "
-        "output. Nobody may be writing the database while its keys change.",
-        examples=(
-            ("encryption new-key master.key", "Make a master key"),
-            ("encryption rewrap --new-master-key-file new.key", "Change the master key"),
-            ("encryption show", "Which keys there are"),
-        ),
-        need=Need.NOTHING,
-        where=Where.COMMAND_LINE,
+        details="No file changes but keys/encryption.toml; who has an old copy of that can still open it with the old "
+        "master key. Nobody may be writing the database meanwhile.",
+        examples=(("encryption rewrap --new-master-key-file new.key", "Change the master key"),),
+        **_NEEDS,
+    ),
+    Command(
+        "encryption new-data-key",
+        "Have new files sealed with a new data key.",
+        add_data_key,
+        details="Files that exist keep theirs. Nobody may be writing the database meanwhile.",
+        examples=(("encryption new-data-key", "A new key for new files"),),
+        **_NEEDS,
+    ),
+    Command(
+        "encryption open",
+        "Write what a sealed file holds to standard output.",
+        write_out,
+        (positional("file", "A file of the database.", Completes.FILE),),
+        examples=(("encryption open db/quarantine/SALVAGE/salvaged.jsonl", "What a repair salvaged"),),
+        **_NEEDS,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from .command import Argument, Command, Completes, Need, flag, option, positiona
 from .context import Context
 from .display import human_count, human_time, plural
 from .exporting import replaced
-from .failures import UsageError
+from .failures import DONE, FAILED, UsageError
 from .line import to_bytes
 from .parsing import count
 from .records import read_file
@@ -58,7 +59,7 @@ def _receipt(context: Context, arguments: Namespace) -> Receipt | RunReceipt | R
     return database.prove_absent(key) if arguments.absent else database.prove(key)
 
 
-def written(text: str, data: dict[str, Any], output: str | None, what: str) -> Result:
+def written(text: str, data: dict[str, Any], output: str | None, what: str) -> Document | Words:
     """A text as the answer, or in a file."""
     if output is None:
         return Document(text, data)
@@ -124,12 +125,17 @@ def _data(verified: Verified) -> dict[str, Any]:
 
 
 def checkpoint(context: Context, arguments: Namespace) -> Result:
-    """Sign what is stored."""
-    note = context.database.checkpoint(arguments.collection)
+    """Sign what is stored; of the whole database, give it to the anchors."""
+    if arguments.collection is None:
+        published = context.database.publish()
+        note, failures = published.note, dict(published.failures)
+    else:
+        note, failures = context.database.checkpoint(arguments.collection), {}
     origin, size, root = note.split("\n")[:3]
-    return written(
-        note, {"origin": origin, "size": int(size), "root": root, "note": note}, arguments.output, "Checkpoint"
-    )
+    data = {"origin": origin, "size": int(size), "root": root, "note": note, "failures": failures}
+    result = written(note, data, arguments.output, "Checkpoint")
+    told = tuple(f"Error: Anchor: {where}: {what}" for where, what in failures.items())
+    return replace(result, failures=told, exit_code=FAILED if told else DONE)
 
 
 def export_tiles(context: Context, arguments: Namespace) -> Result:
@@ -204,7 +210,8 @@ COMMANDS = (
         (positional("collection", "A collection; without it, the whole database.", nargs="?"), OUTPUT),
         details="A checkpoint (C2SP signed note) that is kept elsewhere shows later whether anything was changed or "
         "taken away. That of the whole database commits to all collections, and needs a database that nobody "
-        "else has open.",
+        "else has open. It is given to every anchor (see `anchor add`), and printed with what witnesses added; what "
+        "fails at one is told on standard error, the exit code is 1, and the others have it all the same.",
         examples=(
             ("checkpoint", "Of the whole database"),
             ("checkpoint default -o today.checkpoint", "Of a collection"),

@@ -68,6 +68,8 @@ def _document(document: Document, output: Output, format: str) -> None:
     else:
         shown = printable(document.text, keep_newlines=True) if output.on_terminal else document.text
         output.data(shown.encode())
+    for failure in document.failures:
+        output.error(failure)
 
 
 def _json(output: Output, data: Any) -> None:

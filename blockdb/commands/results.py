@@ -40,10 +40,14 @@ class Words:
 
 @dataclass(frozen=True)
 class Document:
-    """A text that is the answer, such as a receipt; it ends with a newline. `data` is the same for programs."""
+    """A text that is the answer, such as a receipt; it ends with a newline. `data` is the same for programs.
+
+    `failures` are lines for standard error.
+    """
 
     text: str
     data: Mapping[str, Any]
+    failures: tuple[str, ...] = ()
     exit_code: int = 0
 
 

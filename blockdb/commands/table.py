@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    anchors,
     audit,
     chain,
     encryption,
@@ -17,6 +18,7 @@ from . import (
     redaction,
     tamper_lab,
     upkeep,
+    witness,
 )
 from .command import Command, Where
 from .failures import UsageError
@@ -34,6 +36,8 @@ COMMANDS: tuple[Command, ...] = (
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *encryption.COMMANDS,
+    *anchors.COMMANDS,
+    *witness.COMMANDS,
     *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )

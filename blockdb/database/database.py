@@ -15,8 +15,8 @@ from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, encryption, keys
+from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.notary import Notary, open_collection
-from blockdb.database.proving import ProvingDatabase
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name, record_event
 from blockdb.database.scrubber import Scrubber, ScrubFile
@@ -31,12 +31,12 @@ from blockdb.storage.metadata import load_registry
 from blockdb.storage.redaction import Event
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import AsOf, Block, Progress, Record, Redaction, Report, Statistics
+from blockdb.types import Anchor, AsOf, Block, Progress, Record, Redaction, Report, Statistics
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database(ProvingDatabase):
+class Database(AnchoringDatabase):
     """An open database. Safe for threads; a context manager that closes itself.
 
     Every method raises DatabaseClosed after `close`, and Corruption where what it would have to serve is not what
@@ -105,7 +105,9 @@ class Database(ProvingDatabase):
                 self._door = creation.create(self._door, self._files, self._config, self._source)
             else:
                 self._door = encryption.opened(self._door, self._files, self._config, self._source)
-            return keys.load_own_signer(self._door, self._files)
+            signer = keys.load_own_signer(self._door, self._files)
+            keys.put_last(self._door, self._files, signer)
+            return signer
         except BaseException:
             self._unlock()
             raise
@@ -187,7 +189,7 @@ class Database(ProvingDatabase):
 
     def _explained(self, error: Redacted) -> Redacted:
         """The error with what the journal says of it."""
-        return explained(self._notary.journal(), self._reader.metadata.id, error)
+        return explained(self._notary.journal, self._reader.metadata.id, error)
 
     def _record_event(self, event: Event) -> None:
         journal = self._notary.journal()
@@ -313,15 +315,20 @@ class Database(ProvingDatabase):
         return replace(found, scrub=self._scrubbed.state() if self._scrubber is None else self._scrubber.state)
 
     def verify(
-        self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+        anchors: Iterable[Anchor] = (),
     ) -> Report:
         """Recompute every hash, check every signature, and hold tables, metadata and memory against the chain.
 
         Goes on beside readers and writers and covers what was stored when it began. `progress` is called every few
-        thousand records, and `cancel` asked as often. O(all bytes).
+        thousand records, and `cancel` asked as often. Then the database is held against its anchors and the further
+        ones in `anchors`: see `check_anchors`. O(all bytes). Raises InvalidData for what cannot be an anchor.
         """
         reader = self._refreshed()
-        return reader.check_memory(audit(self.path, progress, cancel, Options(data_keys=self._door.keys)))
+        report = audit(self.path, progress, cancel, Options(data_keys=self._door.keys))
+        return self.with_anchors(reader.check_memory(report), anchors)
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""

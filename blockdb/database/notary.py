@@ -10,7 +10,7 @@ from blockdb.config import DatabaseConfig
 from blockdb.database import creation, encryption, keys
 from blockdb.database.journal import JOURNAL_BLOCK_RECORDS, JOURNAL_COLLECTION, Journal
 from blockdb.database.prover import Prover
-from blockdb.errors import Corruption, InvalidData, KeyNotFound, ReadOnly, StorageError
+from blockdb.errors import ConfigError, Corruption, InvalidData, KeyNotFound, ReadOnly, StorageError
 from blockdb.format.record import key_of, leaf_of
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.keytree import KeyTree
@@ -142,6 +142,15 @@ class Notary:
                 store.use_signer(new)
         return self.verifier_key
 
+    def journal_prover(self) -> Prover | None:
+        """The prover of the journal, if there is one."""
+        journal = self.journal(make=False)
+        return None if journal is None else self._journal_prover(journal)
+
+    def provers(self) -> dict[str, Prover]:
+        """The provers of all collections, by the UUIDs that states name them by."""
+        return {str(UUID(bytes=self._reader.metadata.uuid)): self.prover}
+
     def journal(self, make: bool = True) -> Journal | None:
         """The journal; a writer makes it if there is none, unless `make` says no."""
         with self._opening:
@@ -180,8 +189,8 @@ class Notary:
         if self._signer is not None:
             return self._signer.notes(origin)
         try:
-            return keys.load_signer(self._door, self._files).notes(origin)
-        except (Corruption, StorageError, OSError) as error:
+            return keys.load_own_signer(self._door, self._files).notes(origin)
+        except (ConfigError, Corruption, StorageError, OSError) as error:
             what = "The last checkpoint does not cover this, and the signing key cannot be read here"
             raise ReadOnly(f"{what} ({error}); ask whoever writes the database.") from None
 

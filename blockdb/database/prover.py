@@ -54,6 +54,7 @@ class Prover:
         self._read_only = read_only
         self._signing = Lock()
         self._note: str | None = None
+        self._checked: tuple[str, Checkpoint] | None = None
         self.origin = origin
 
     def checkpoint(self) -> str:
@@ -112,6 +113,23 @@ class Prover:
         self._check_sizes(history, 0, size)
         return self.trusted_root(history, size)
 
+    @property
+    def size(self) -> int:
+        """How many records there are."""
+        return self._reader.history().records_count
+
+    def last_note(self) -> str | None:
+        """The last checkpoint that was signed, as a note, if there is one. Raises Corruption."""
+        return None if self.last() is None else self._note
+
+    def keep(self, note: str) -> None:
+        """Keep the last checkpoint with the signatures that others added to it. Raises StorageError, Corruption."""
+        with self._signing, guarded("keeping the checkpoint"):
+            self._note = None
+            if self._opened(note) == self.last():  # else a newer one was signed meanwhile
+                self._door.replace(self._reader.files.checkpoint, note.encode())
+                self._note = note
+
     def last(self) -> Checkpoint | None:
         """The last checkpoint that was signed, if there is one. Raises Corruption."""
         if self._note is None or self._read_only:  # a writer may have signed another one meanwhile
@@ -126,6 +144,9 @@ class Prover:
         return self._opened(self._note)
 
     def _opened(self, note: str) -> Checkpoint:
+        """What a note of ours says. Its signature is checked once. Raises Corruption."""
+        if self._checked is not None and self._checked[0] == note:
+            return self._checked[1]
         path = str(self._reader.files.checkpoint)
         try:
             parsed = Note.parse(note)
@@ -135,6 +156,7 @@ class Prover:
             raise Corruption(path, None, str(error)) from None
         if checkpoint.origin != self.origin:
             raise Corruption(path, None, f"the checkpoint is of {checkpoint.origin}")
+        self._checked = note, checkpoint
         return checkpoint
 
     def _history(self) -> History:

@@ -157,7 +157,7 @@ class _Workshop:
         for path in (files.manifest, files.mark, files.nodes, *sorted(files.tables.iterdir())):
             self._set_aside(path)
         self._door.make_directory(files.tables)
-        records = _rebuild_tables(self._door, files, metadata, end)
+        records = rebuild_tables(self._door, files, metadata, end)
         mark = Mark(metadata.uuid, self._door.boot_id(), end, end, clean=True)
         self._door.replace(files.mark, mark_format.encode(mark))
         self._note(f"rebuilt manifest, mark and tables of collection {name} from the {records} records of its chain")
@@ -367,7 +367,7 @@ def _derive_metadata(door: Door, files: CollectionFiles, name: str, collection_i
     return replace(metadata, created_at=created_ms // 1000, redactable=redactable)
 
 
-def _rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: int) -> int:
+def rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: int) -> int:
     """Write tables over the whole chain, and a manifest that counts them. Returns how many records there are."""
     reader = Reader(door, files, metadata)
     manifest = Manifest(metadata.id)

@@ -43,14 +43,18 @@ def erase(
             path = packed_path
         elif door.inode(packed_path) is not None:  # a writer was killed between packing and removing what it packed
             _destroy(door, packed_path, [(0, bytes(door.disk_size(packed_path)))])
-        old = path.with_name(path.name + OLD_SUFFIX)
         if rewrite(door, path, path.with_name(path.name + ".tmp"), offsets):
-            _keep_as(door, path, old)
+            _keep_as(door, path, _old(path))
             door.rename(path.with_name(path.name + ".tmp"), path)
         replaced(number)
-        if door.inode(old) is not None:
-            _destroy(door, old, _pieces(door, old, path, offsets))
-            door.force_directory(files.chain)
+        for form in (files.segment(number), packed_path):  # it may have been packed since a process was killed here
+            if door.inode(_old(form)) is not None:
+                _destroy(door, _old(form), _pieces(door, form, offsets))
+        door.force_directory(files.chain)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(path.name + OLD_SUFFIX)
 
 
 def _keep_as(door: Door, path: Path, old: Path) -> None:
@@ -125,11 +129,11 @@ def _erased(data: Buffer, offset: int, path: Path) -> bytes:
     return with_check(record.redacted(frame.body))
 
 
-def _pieces(door: Door, old: Path, path: Path, offsets: Sequence[int]) -> list[Piece]:
+def _pieces(door: Door, path: Path, offsets: Sequence[int]) -> list[Piece]:
     """What to overwrite in an old chain file; all of an encrypted one, which shows no records where they are."""
     if door.is_sealing:
-        return [(0, bytes(door.disk_size(old)))]
-    with door.map_read(old) as buffer:
+        return [(0, bytes(door.disk_size(_old(path))))]
+    with door.map_read(_old(path)) as buffer:
         return _pieces_of(buffer, path, offsets)
 
 

@@ -4,43 +4,46 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 
-from blockdb.audit.auditor import audit
+from blockdb.audit.door import audit_location
 from blockdb.config import DatabaseConfig
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption
-from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain
-from blockdb.ledger.merkle import Frontier
-from blockdb.ledger.signature import is_signed, key_id_of
-from blockdb.tampering.forger import Forger
-from blockdb.types import Problem
-
-PORTION_RECORDS = 10_000
-CHAIN = "chain"
-"""Names the history where no single file can be named."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """How many records a history had, and the root of the tree over them."""
-
-    size: int
-    root: bytes
+from blockdb.ledger.checkpoint import Checkpoint
+from blockdb.types import Problem, Report
 
 
 @dataclass(frozen=True)
 class Kept:
     """What somebody outside keeps, out of reach of whoever tampers: the public key and some checkpoints."""
 
-    public_key: bytes
+    verifier_key: str
+    """The public key as one gives it to others (C2SP)."""
     checkpoints: tuple[Checkpoint, ...]
-    """The oldest first."""
+    """The oldest first. Signed, they stand in the file beside the copy that `kept_beside` names."""
+
+
+def kept_beside(path: Path) -> Path:
+    """Where the signed checkpoints are that belong to the copy at a path."""
+    return path.with_name(f"{path.name}.checkpoints")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tampered copy, and what is known of it. What was changed is told to no check but for a key to read."""
+
+    path: Path
+    kept: Kept
+    changes: tuple[Problem, ...]
+    """What is no longer as it was written."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The key of a record that was changed, if it was one."""
+        return next((change.key for change in self.changes if change.key is not None), None)
 
 
 @dataclass(frozen=True)
@@ -55,29 +58,28 @@ class Answer:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: `ask` runs it on the copy at a path; `words` are its command, after `blockdb -d DIR`."""
+    """One check: `ask` makes it; `words` are the command that shows the same, after `blockdb -d DIR`."""
 
     name: str
     title: str
-    ask: Callable[[Path, Kept, Sequence[Problem]], Answer]
-    words: Callable[[Sequence[Problem], Answer], tuple[str, ...]]
+    ask: Callable[[Case], Answer]
+    words: Callable[[Case, Answer], tuple[str, ...]]
 
-
-def command_line(path: Path, words: Sequence[str]) -> str:
-    """A command as it is typed into a shell."""
-    return shlex.join(("blockdb", "-d", str(path), *words))
+    def command(self, case: Case, answer: Answer) -> str:
+        """The command as it is typed into a shell."""
+        return shlex.join(("blockdb", "-d", str(case.path), *self.words(case, answer)))
 
 
 def _open(path: Path) -> Database:
     return Database(DatabaseConfig(data_dir=str(path)), read_only=True, create=False)
 
 
-def _opening(path: Path, _: Kept, __: Sequence[Problem]) -> Answer:
+def _opening(case: Case) -> Answer:
     try:
-        with _open(path) as database:
+        with _open(case.path) as database:
             return Answer(False, f"it opens, with {database.stats().records} records")
     except BlockDBError as error:
-        return _refused(error, path)
+        return _refused(error, case.path)
 
 
 def _refused(error: BlockDBError, path: Path) -> Answer:
@@ -87,98 +89,61 @@ def _refused(error: BlockDBError, path: Path) -> Answer:
     return Answer(True, error.what, (Problem(name, error.offset, None, None, None, error.what),))
 
 
-def _reading(path: Path, _: Kept, changes: Sequence[Problem]) -> Answer:
-    key = _key_of(changes)
+def _reading(case: Case) -> Answer:
     try:
-        with _open(path) as database:
-            if key is None:
+        with _open(case.path) as database:
+            if case.key is None:
                 return Answer(False, f"it lists {database.count()} keys, and misses none")
-            value = database.get(key)
+            value = database.get(case.key)
     except BlockDBError as error:
-        return _refused(error, path)
+        return _refused(error, case.path)
     return Answer(False, "it finds no such key" if value is None else f"it serves a value of {len(value)} bytes")
 
 
-def _key_of(changes: Sequence[Problem]) -> bytes | None:
-    return next((change.key for change in changes if change.key is not None), None)
-
-
-def _get(changes: Sequence[Problem], _: Answer) -> tuple[str, ...]:
-    key = _key_of(changes)
-    if key is None:
+def _get(case: Case, _: Answer) -> tuple[str, ...]:
+    if case.key is None:
         return ("scan", "--keys-only")
-    text = key.decode("utf-8", "replace")
-    if text.encode() == key and text.isprintable() and not text.startswith("-"):
+    text = case.key.decode("utf-8", "replace")
+    if text.encode() == case.key and text.isprintable() and not text.startswith("-"):
         return ("get", text)
-    return ("get", "--key-base64", base64.b64encode(key).decode())
+    return ("get", "--key-base64", base64.b64encode(case.key).decode())
 
 
-def _block(_: Sequence[Problem], answer: Answer) -> tuple[str, ...]:
-    """Shows the key that signed the first block that is not as it should be, or the first one."""
-    return ("block", str(next((place.block for place in answer.places if place.block is not None), 0)))
+def _verifying(case: Case) -> Answer:
+    return _told(audit_location(str(case.path)), "every hash, link and signature holds")
 
 
-def _verifying(path: Path, _: Kept, __: Sequence[Problem]) -> Answer:
-    report = audit(path)
+def _knowing_the_key(case: Case) -> Answer:
+    """Whatever key the database lists, nobody but the one that is known may have signed."""
+    report = audit_location(str(case.path), first=True, keys=[case.kept.verifier_key])
+    return _told(report, "the key that is known signed every block")
+
+
+def _with_the_key(case: Case, _: Answer) -> tuple[str, ...]:
+    return ("audit", "--first", "--key", case.kept.verifier_key)
+
+
+def _knowing_checkpoints(case: Case) -> Answer:
+    """The history has to have every state that was noted outside."""
+    report = audit_location(str(case.path), first=True, checkpoints=[kept_beside(case.path)])
+    return _told(report, "the history has all states that were kept")
+
+
+def _with_checkpoints(case: Case, _: Answer) -> tuple[str, ...]:
+    return ("audit", "--first", "--checkpoint", str(kept_beside(case.path)))
+
+
+def _told(report: Report, good: str) -> Answer:
     if report.valid:
-        return Answer(False, f"{report.blocks} blocks and {report.records} records: every hash and signature holds")
+        return Answer(False, f"{report.blocks} blocks and {report.records} records: {good}")
     return Answer(True, report.problems[0].what, report.problems)
-
-
-def _known_key(path: Path, kept: Kept, _: Sequence[Problem]) -> Answer:
-    """Whether each block is signed with the key that is known from elsewhere, whatever the database lists."""
-    forger, blocks = Forger(path), 0
-    try:
-        for frame, seal in forger.seals():
-            hash_ = seal.header.hash()
-            if not is_signed(kept.public_key, hash_, seal.signature):
-                known = seal.key_id == key_id_of(kept.public_key)
-                what = "the signature is not over its hash" if known else f"it is signed with key {seal.key_id.hex()}"
-                name = forger.files.segment(frame.number).relative_to(path).as_posix()
-                place = Problem(name, frame.at, seal.header.number, None, None, what)
-                return Answer(True, f"block {seal.header.number} is not signed with the key that is known", (place,))
-            blocks += 1
-    except DamagedChain as error:
-        return Answer(True, f"{blocks} blocks are signed with it; then the chain cannot be read: {error}")
-    return Answer(False, f"all {blocks} blocks are signed with it")
-
-
-def _kept_checkpoint(path: Path, kept: Kept, _: Sequence[Problem]) -> Answer:
-    """Whether the history still leads to the checkpoints, and from which one on it does not."""
-    frontier, first = Frontier(), 0
-    frames = (frame.content for frame in Forger(path).walk())
-    leaves = (sha256(frame.leaf).digest() for frame in frames if isinstance(frame, RecordFrame))
-    for checkpoint in kept.checkpoints:
-        try:
-            missing = _extend(frontier, leaves, checkpoint.size)
-        except DamagedChain as error:
-            what = f"the chain cannot be read so far: {error}"
-        else:
-            what = f"{missing} of them are missing" if missing else "they have another root"
-            if not missing and frontier.root() == checkpoint.root:
-                first = checkpoint.size
-                continue
-        said = f"not what the checkpoint over {checkpoint.size} records says: {what}"
-        within = f"the first difference is among records {first} to {checkpoint.size - 1}"
-        return Answer(True, said, (Problem(CHAIN, None, None, first, None, within),))
-    return Answer(False, f"the history leads to all {len(kept.checkpoints)} of them")
-
-
-def _extend(frontier: Frontier, leaves: Iterator[bytes], size: int) -> int:
-    """Add leaves up to a size. Returns how many were missing."""
-    while frontier.size < size:
-        portion = list(islice(leaves, min(PORTION_RECORDS, size - frontier.size)))
-        if not portion:
-            return size - frontier.size
-        frontier.extend(portion)
-    return 0
 
 
 CHECKS: tuple[Check, ...] = (
     Check("open", "Opening it", _opening, lambda *_: ("stats",)),
     Check("read", "Reading the record", _reading, _get),
     Check("verify", "Verification", _verifying, lambda *_: ("verify",)),
-    Check("key", "The key that is known outside", _known_key, _block),
-    Check("checkpoint", "A checkpoint kept outside", _kept_checkpoint, lambda *_: ("verify",)),
+    Check("key", "An audit that knows the key", _knowing_the_key, _with_the_key),
+    Check("checkpoint", "An audit that knows checkpoints", _knowing_checkpoints, _with_checkpoints),
 )
 """All checks, from the one that everybody runs without knowing to the one that nothing deceives."""

@@ -97,14 +97,19 @@ def _check_room(source: Path, target: Path, most_bytes: int) -> None:
     size = sum(_size(path) for path in source.rglob("*"))
     if size > most_bytes:
         raise InvalidData(
-            f"The database takes {size} bytes; tampering works on copies of at most {most_bytes}. Export a part of it "
-            "into a smaller database, and tamper with that."
+            f"The database takes {_mib(size)}; tampering works on copies of at most {_mib(most_bytes)}. Export a part "
+            "of it into a smaller database, and tamper with that."
         )
     free = shutil.disk_usage(target.parent).free
     if free < COPIES * size:
         raise StorageError(
-            f"The copies need {COPIES * size} bytes, and {target.parent} has {free}. Set TMPDIR to a place with more."
+            f"The copies need {_mib(COPIES * size)}, and {target.parent} has {_mib(free)}. Set TMPDIR to a place with "
+            "more."
         )
+
+
+def _mib(size: int) -> str:
+    return f"{-(-size // (1 << 20)):,} MiB"
 
 
 def _size(path: Path) -> int:

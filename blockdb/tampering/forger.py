@@ -6,52 +6,60 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from struct import error as StructError
+from typing import Any, Final, NamedTuple
 
 from blockdb.database.creation import DEFAULT_COLLECTION
 from blockdb.format import batch, checked_toml, record
 from blockdb.format import mark as mark_format
-from blockdb.format.block import Seal, encode_seal
-from blockdb.format.frame import with_check
+from blockdb.format.block import TAG, Seal, decode_seal, encode_seal
+from blockdb.format.frame import CHECK_BYTES, BadFrame, TornFrame, with_check
 from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
 from blockdb.format.segment import HEADER_BYTES
-from blockdb.format.walk import walk
-from blockdb.layout import DatabaseFiles, segment_numbers
+from blockdb.format.walk import DamagedChain, bodies, skip, walk, walk_part
+from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.ledger.chain import BlockRecords, Head, Sealer, signed
 from blockdb.ledger.merkle import Frontier
 from blockdb.ledger.signature import Signer
 
+PORTION_RECORDS: Final = 1_000
+FIRST_PLACE: Final = place_of(0, HEADER_BYTES)
+_TAG_OFFSET: Final = CHECK_BYTES + 5
+"""Where in the frame of a seal the tag of its header stands."""
 
-class Frame(NamedTuple):
-    """A record or a seal, and the bytes of the chain file `number` that it takes."""
+
+class Span(NamedTuple):
+    """The bytes that a frame takes in the chain file `number`."""
 
     number: int
     at: int
     end: int
-    content: RecordFrame | Seal
 
 
 @dataclass(frozen=True)
 class Target:
-    """A record that was chosen, with what stands around it."""
+    """A record that was chosen, and where it stands."""
 
-    frame: Frame
+    span: Span
     record: RecordFrame
     sequence: int
-    batch_at: int | None
-    """Where the header of its batch begins; None where it was written alone."""
 
 
 class Forger:
-    """Works on the default collection of a database that nobody has open. Its chain files must not be packed."""
+    """Works on one collection of a database that nobody has open. Its chain files must not be packed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: CollectionFiles | None = None) -> None:
+        """`files` are those of the collection, if it is not the default one."""
         self.path = path
         self.database = DatabaseFiles(path)
+        self.files = files or self._default()
+
+    def _default(self) -> CollectionFiles:
         names = checked_toml.decode(self.database.registry.read_bytes())["collections"]
-        self.files = self.database.collection(names[DEFAULT_COLLECTION])
+        return self.database.collection(names[DEFAULT_COLLECTION])
 
     @property
     def chain(self) -> Path:
@@ -64,48 +72,82 @@ class Forger:
         """The numbers of the chain files."""
         return segment_numbers(path.name for path in self.files.chain.iterdir())
 
-    def walk(self) -> Iterator[Frame]:
-        """Every record and seal, in the order of the chain. Raises DamagedChain. O(bytes)."""
-        for number in self.numbers():
-            content = self.files.segment(number).read_bytes()
-            for at, end, frame in walk(content, HEADER_BYTES, len(content)):
-                yield Frame(number, at, end, frame)
+    def _mapped(self, number: int) -> mmap:
+        with self.files.segment(number).open("rb") as file:
+            return mmap(file.fileno(), 0, access=ACCESS_READ)
 
     def frames(self) -> list[tuple[int, int, RecordFrame | Seal]]:
-        """The records and seals of the first chain file."""
-        return [(frame.at, frame.end, frame.content) for frame in self.walk() if frame.number == 0]
+        """The records and seals of the first chain file. Raises DamagedChain. O(bytes)."""
+        buffer = self._mapped(0)
+        return list(walk(buffer, HEADER_BYTES, len(buffer)))
 
-    def seals(self) -> Iterator[tuple[Frame, Seal]]:
-        """Every seal. O(bytes)."""
-        for frame in self.walk():
-            if isinstance(frame.content, Seal):
-                yield frame, frame.content
+    def seals(self, first: int = 0) -> Iterator[tuple[Span, Seal]]:
+        """The seals of the blocks from number `first` on, found by what all seals have. O(bytes), quickly."""
+        wanted = first
+        for number in self.numbers():
+            buffer, at = self._mapped(number), HEADER_BYTES
+            while (found := buffer.find(TAG, at)) >= 0:
+                at = found + 1
+                try:
+                    seal, size = decode_seal(buffer, found - _TAG_OFFSET)
+                except BadFrame:
+                    continue
+                if seal.header.number == wanted:
+                    wanted += 1
+                    yield Span(number, found - _TAG_OFFSET, found - _TAG_OFFSET + size), seal
 
-    def record(self, wanted: Callable[[int, RecordFrame], bool]) -> Target | None:
-        """The first record of which `wanted` is true; it is asked with sequence number and record. O(bytes)."""
-        sequence, number, end = 0, -1, HEADER_BYTES
-        batch_at: int | None = None
-        batch_end = 0
-        for frame in self.walk():
-            if frame.number != number:
-                number, end, batch_end = frame.number, HEADER_BYTES, 0
-            if not isinstance(frame.content, RecordFrame):
-                end = frame.end
+    def seal(self, number: int) -> Seal:
+        """The seal of a block."""
+        [(_, seal)] = islice(self.seals(number), 1)
+        return seal
+
+    def records_of(self, seal: Seal) -> Iterator[Target]:
+        """The records from the first of a block on, to the end of its chain file. Raises DamagedChain."""
+        number, start = split_place(seal.first_place)
+        buffer, sequence = self._mapped(number), seal.header.first_sequence
+        for at, end, frame in walk_part(buffer, start, len(buffer)):
+            if isinstance(frame, RecordFrame):
+                yield Target(Span(number, at, end), frame, sequence)
+                sequence += 1
+
+    def bodies(self, place: int = FIRST_PLACE) -> Iterator[bytes]:
+        """The bodies of all records from a place on, unchecked. Raises DamagedChain where there is no frame."""
+        first, offset = split_place(place)
+        for number in self.numbers()[first:]:
+            buffer = self._mapped(number)
+            while True:
+                try:
+                    found, offsets = bodies(buffer, offset, len(buffer), PORTION_RECORDS)
+                except (BadFrame, StructError, IndexError):
+                    raise DamagedChain(offset, TornFrame("there is no frame where one should be")) from None
+                yield from found
+                if len(found) < PORTION_RECORDS:
+                    break
+                offset = offsets[-1] + CHECK_BYTES + len(found[-1])
+            offset = HEADER_BYTES
+
+    def _batch_around(self, span: Span) -> tuple[int, batch.BatchHeader] | None:
+        """Where the batch begins that a frame is part of, and its header; None where it stands alone."""
+        buffer, at = self._mapped(span.number), HEADER_BYTES
+        while at <= span.at:
+            try:
+                header = batch.decode(buffer, at)
+            except BadFrame:
+                at = self._behind(buffer, at)
                 continue
-            if frame.at != end:  # what walking leaves out is the header of a batch
-                batch_at, batch_end = end, end + self._batch_bytes(number, end)
-            if wanted(sequence, frame.content):
-                return Target(frame, frame.content, sequence, batch_at if frame.at < batch_end else None)
-            sequence, end = sequence + 1, frame.end
+            end = at + batch.HEADER_BYTES + header.size
+            if end > span.at:
+                return at, header
+            at = end
         return None
 
-    def _batch_bytes(self, number: int, at: int) -> int:
-        return batch.HEADER_BYTES + self._batch_header(number, at).size
-
-    def _batch_header(self, number: int, at: int) -> batch.BatchHeader:
-        with self.files.segment(number).open("rb") as file:
-            file.seek(at)
-            return batch.decode(file.read(batch.HEADER_BYTES), 0)
+    @staticmethod
+    def _behind(buffer: mmap, at: int) -> int:
+        """Where the record or the seal at a place ends."""
+        try:
+            return at + decode_seal(buffer, at)[1]
+        except BadFrame:
+            return record.end_of(buffer, at)
 
     # Changes that keep every place what it was.
 
@@ -116,58 +158,47 @@ class Forger:
             file.write(data)
 
     def change_record(self, number: int, change: Callable[[RecordFrame], bytes]) -> None:
-        """Put another body of the same size in the place of a record's."""
-        target = self.record(lambda sequence, _: sequence == number)
-        assert target is not None
-        self.put_body(target, change(target.record))
+        """Put another body of the same size in the place of that of a record of the first chain file."""
+        records = [(at, end, frame) for at, end, frame in self.frames() if isinstance(frame, RecordFrame)]
+        at, end, frame = records[number]
+        self.put_body(Target(Span(0, at, end), frame, number), change(frame))
 
     def put_body(self, target: Target, body: bytes) -> None:
         """Put another body of the same size in the place of a record's."""
         frame = with_check(body)
-        assert len(frame) == target.frame.end - target.frame.at
-        self.patch(target.frame.number, target.frame.at, frame)
+        assert len(frame) == target.span.end - target.span.at
+        self.patch(target.span.number, target.span.at, frame)
 
     def change_seal(self, number: int, change: Callable[[Seal], Seal]) -> None:
-        """Put another seal of the same size in the place of a block's."""
-        frame, seal = list(self.seals())[number]
+        """Put another seal of the same size in the place of a block's, in the first chain file."""
+        at, end, seal = [step for step in self.frames() if isinstance(step[2], Seal)][number]
+        assert isinstance(seal, Seal)
         data = encode_seal(change(seal))
-        assert len(data) == frame.end - frame.at
-        self.patch(frame.number, frame.at, data)
+        assert len(data) == end - at
+        self.patch(0, at, data)
 
-    def rechain(self, signer: Signer) -> int:
-        """Recompute every seal from the records, and sign those that are others now.
-
-        Returns the number of the first block that is. O(all bytes).
-        """
-        leaves: list[bytes] = []
-        patches: list[tuple[int, int, bytes]] = []
-        sealer: Sealer | None = None
-        first = 0
-        for frame in self.walk():
-            if isinstance(frame.content, RecordFrame):
-                leaves.append(sha256(frame.content.leaf).digest())
-                continue
-            seal, header = frame.content, frame.content.header
-            sealer = sealer or Sealer(header.collection, Head(), Frontier())
+    def rechain(self, first: int, signer: Signer) -> None:
+        """Recompute the seals from block `first` on from the records, and sign them. O(bytes from there on)."""
+        seals = list(self.seals(first))
+        header = seals[0][1].header
+        before = Frontier(header.first_sequence, seals[0][1].frontier)
+        sealer = Sealer(header.collection, Head(first, header.previous_hash), before)
+        leaves = (sha256(record.leaf_of(body)).digest() for body in self.bodies(seals[0][1].first_place))
+        for span, seal in seals:
+            header = seal.header
             about = BlockRecords(header.data_bytes, header.first_time_ms, header.last_time_ms, seal.first_place)
-            made = sealer.seal(leaves[: header.records], about)
-            del leaves[: header.records]
-            if made.header != header:
-                first = first if patches else header.number
-                patches.append((frame.number, frame.at, encode_seal(signed(made, signer))))
-        for patch in patches:
-            self.patch(*patch)
-        return first
+            made = sealer.seal(list(islice(leaves, header.records)), about)
+            self.patch(span.number, span.at, encode_seal(signed(made, signer)))
 
-    # Changes that move what follows.
+    # Changes that move what follows, or take it away.
 
     def insert(self, target: Target, key: bytes, value: bytes) -> None:
         """Put a new record before another one, as if it had been written then."""
-        self._splice(target, with_check(self.body_like(target.record, key, value)), cut=0)
+        self._splice(target.span, with_check(self.body_like(target.record, key, value)), cut=0)
 
     def remove(self, target: Target) -> None:
         """Take a record out."""
-        self._splice(target, b"", cut=target.frame.end - target.frame.at)
+        self._splice(target.span, b"", cut=target.span.end - target.span.at)
 
     @staticmethod
     def body_like(like: RecordFrame, key: bytes, value: bytes) -> bytes:
@@ -176,52 +207,61 @@ class Forger:
             return record.encode(like.time_ms, key, value)
         return record.encode_redactable(like.time_ms, key, value, bytes(record.SALT_BYTES))
 
-    def _splice(self, target: Target, data: bytes, *, cut: int) -> None:
-        """Put `data` in the place of `cut` bytes of the record's frame; its batch and the mark are told."""
-        number, at = target.frame.number, target.frame.at
-        content = self.files.segment(number).read_bytes()
-        head, tail = content[:at], content[at + cut :]
-        change = len(data) - cut
-        if target.batch_at is not None:
-            header = batch.decode(content, target.batch_at)
-            told = batch.BatchHeader(header.records + (1 if data else -1), header.size + change)
-            start = target.batch_at + batch.HEADER_BYTES
-            head = head[: target.batch_at] + (batch.encode_header(told) if told.records else b"") + head[start:]
-        self.files.segment(number).write_bytes(head + data + tail)
-        if number == self.numbers()[-1]:
+    def _splice(self, span: Span, data: bytes, *, cut: int) -> None:
+        """Put `data` in the place of `cut` bytes of a record's frame; its batch and the mark are told."""
+        around = self._batch_around(span)
+        with self.files.segment(span.number).open("r+b") as file:
+            file.seek(span.at + cut)
+            rest = file.read()
+            file.seek(span.at)
+            file.write(data + rest)
+            file.truncate()
+        if around is not None:
+            at, header = around
+            told = batch.BatchHeader(header.records + (1 if data else -1), header.size + len(data) - cut)
+            self.patch(span.number, at, batch.encode_header(told))
+        if span.number == self.numbers()[-1]:
             self.end_here()
 
     def append(self, key: bytes, value: bytes) -> None:
         """Write one more record at the end, as the writer would."""
-        times = [frame.content.time_ms for frame in self.walk() if isinstance(frame.content, RecordFrame)]
+        *_, last = self.bodies()
         with self.files.segment(self.numbers()[-1]).open("ab") as file:
-            file.write(with_check(record.encode(times[-1], key, value)))
+            file.write(with_check(record.encode(record.time_of(last), key, value)))
         self.end_here()
 
     def end_with(self, blocks: int) -> None:
-        """Leave a chain of so many blocks, each with its own seal right after its records, and nothing after them.
+        """Leave a chain of so many blocks and nothing after them: a history as it was, with its own signatures.
 
-        That is a history as it was: no hash and no signature covers where a seal stands. O(all bytes).
+        What was cut off of a batch, its header is told; seals that stood after the cut are written behind it.
         """
-        seals = [seal for _, seal in islice(self.seals(), blocks)]
-        ends = {seal.header.first_sequence + seal.header.records - 1: seal for seal in seals}
-        sequence, first_place = 0, 0
-        for number in self.numbers():
-            content = self.files.segment(number).read_bytes()
-            kept = bytearray(content[:HEADER_BYTES])
-            for at, end, frame in walk(content, HEADER_BYTES, len(content)):
-                if isinstance(frame, Seal) or sequence > max(ends):
-                    continue
-                first_place = first_place or place_of(number, len(kept))
-                kept += content[at:end]
-                if (seal := ends.get(sequence)) is not None:
-                    kept += encode_seal(seal._replace(first_place=first_place))
-                    first_place = 0
-                sequence += 1
-            self.files.segment(number).write_bytes(kept)
-            if len(kept) == HEADER_BYTES and number:
-                self.files.segment(number).unlink()
+        seals = list(islice(self.seals(), blocks))
+        header = seals[-1][1].header
+        last = self._last_of(seals[-1][1])
+        around = self._batch_around(last)
+        self.cut(place_of(last.number, last.end))
+        with self.files.segment(last.number).open("ab") as file:
+            for span, seal in seals:
+                if (span.number, span.at) >= (last.number, last.end):
+                    file.write(encode_seal(seal))
+        if around is not None:
+            at = around[0] + batch.HEADER_BYTES
+            kept, _ = skip(self._mapped(last.number), at, last.end)
+            self.patch(last.number, around[0], batch.encode_header(batch.BatchHeader(kept, last.end - at)))
+        assert header.number == blocks - 1
         self.end_here()
+
+    def _last_of(self, seal: Seal) -> Span:
+        """Where the last record of a block stands."""
+        number, start = split_place(seal.first_place)
+        left = seal.header.records
+        while True:
+            buffer = self._mapped(number)
+            found, offsets = bodies(buffer, start, len(buffer), left)
+            left -= len(found)
+            if not left:
+                return Span(number, offsets[-1], offsets[-1] + CHECK_BYTES + len(found[-1]))
+            number, start = number + 1, HEADER_BYTES
 
     def cut(self, place: int) -> int:
         """Cut the chain off at a place and say nothing to the mark. Returns how many bytes are gone."""
@@ -235,12 +275,13 @@ class Forger:
             file.truncate(offset)
         return gone
 
-    def end_here(self) -> None:
-        """Tell the mark that the chain ends where its last file does."""
+    def end_here(self) -> int:
+        """Tell the mark that the chain ends where its last file does, and return that place."""
         number = self.numbers()[-1]
         end = place_of(number, self.files.segment(number).stat().st_size)
         mark = mark_format.decode(self.files.mark.read_bytes())
         self.files.mark.write_bytes(mark_format.encode(mark._replace(written=end, forced=end)))
+        return end
 
     # Keys and other small files.
 
@@ -260,8 +301,3 @@ class Forger:
         self.change_toml(self.database.signing_key, lambda values: values.update(seed=seed.hex()))
         self.change_toml(self.database.public_keys, lambda values: values["keys"].append(signer.public_key.hex()))
         return signer
-
-
-def value_offset(target: Target) -> int:
-    """Where in its chain file the value of a record begins."""
-    return target.frame.end - len(target.record.value)

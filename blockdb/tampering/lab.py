@@ -11,12 +11,14 @@ from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption, InvalidData
+from blockdb.ledger.checkpoint import Checkpoint
+from blockdb.ledger.note import VerifierKey
 from blockdb.storage.door import guarded
-from blockdb.tampering.checks import CHECKS, Answer, Check, Checkpoint, Kept, command_line
+from blockdb.tampering.checks import CHECKS, Answer, Case, Check, Kept, kept_beside
 from blockdb.tampering.copying import MOST_BYTES, Workshop, copy_database
 from blockdb.tampering.forger import Forger
 from blockdb.tampering.tamperings import FEWEST_BLOCKS, Site, Tampering
-from blockdb.types import Problem
+from blockdb.types import Block, Problem
 
 MOST_CHECKPOINTS = 8
 """So many are kept outside, evenly spread over the history."""
@@ -34,13 +36,21 @@ class Finding:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done to the copy at `path`, and what each check made of it."""
+    """What was done to a copy, and what each check made of it."""
 
     tampering: Tampering
-    path: Path
-    changes: tuple[Problem, ...]
-    """What is no longer as it was written."""
+    case: Case
     findings: tuple[Finding, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where the copy is."""
+        return self.case.path
+
+    @property
+    def changes(self) -> tuple[Problem, ...]:
+        """What is no longer as it was written."""
+        return self.case.changes
 
     @property
     def caught_by(self) -> tuple[Finding, ...]:
@@ -49,11 +59,12 @@ class Outcome:
 
     def at(self, path: Path) -> Outcome:
         """The same of a copy that was moved."""
-        moved = (
-            replace(finding, command=_command(path, finding.check, self.changes, finding.answer))
-            for finding in self.findings
-        )
-        return replace(self, path=path, findings=tuple(moved))
+        case = replace(self.case, path=path)
+        return Outcome(self.tampering, case, tuple(_finding(each.check, case, each.answer) for each in self.findings))
+
+
+def _finding(check: Check, case: Case, answer: Answer) -> Finding:
+    return Finding(check, answer, check.command(case, answer))
 
 
 class Lab:
@@ -73,9 +84,10 @@ class Lab:
         self.source = source
         self._workshop = Workshop()
         try:
-            self._whole = self._workshop.path / "whole"
+            self._whole, self._copy = self._workshop.path / "whole", self._workshop.path / "copy"
             copy_database(source, self._whole, most_bytes, key_file)
             self._look_over()
+            self._read_along()
         except BaseException:
             self.close()
             raise
@@ -83,56 +95,72 @@ class Lab:
     def _look_over(self) -> None:
         """Settle the copy, see that it is whole, and note what somebody outside would have noted."""
         with _open_for_writing(self._whole) as database:
-            statistics, self.public_key = database.stats(), database.public_key
+            statistics, verifier_key = database.stats(), database.verifier_key()
             blocks = statistics.blocks
             if blocks < FEWEST_BLOCKS:
                 raise InvalidData(
-                    f"The database has {blocks} sealed blocks, and tampering needs {FEWEST_BLOCKS}: there must be a "
+                    f"Of sealed blocks the database has {blocks}, and tampering needs {FEWEST_BLOCKS}: there must be a "
                     f"past to change. A block is sealed after {statistics.blockchain_batch_size} records."
                 )
             numbers = sorted({(blocks - 1) * at // MOST_CHECKPOINTS for at in range(1, MOST_CHECKPOINTS + 1)})
             noted = [database.block(number) for number in numbers]
-            self._middle = database.block(blocks // 2).first_sequence
-        self.kept = Kept(self.public_key, tuple(Checkpoint(block.size, block.root) for block in noted))
+        self.kept = self._noted(VerifierKey.parse(verifier_key), noted)
         self._records, self._blocks = statistics.records, blocks
         report = audit(self._whole)
         if not report.valid:
             problem = report.problems[0]
             raise Corruption(problem.path, problem.offset, f"the database is damaged as it is: {problem.what}")
 
+    def _noted(self, key: VerifierKey, blocks: list[Block]) -> Kept:
+        """The key, and a signed checkpoint after each of these blocks, as somebody outside would have kept them."""
+        checkpoints = tuple(Checkpoint(key.name, block.size, block.root) for block in blocks)
+        signer = Forger(self._whole).signer().notes(key.name)
+        kept_beside(self._copy).write_text("\n".join(signer.sign(checkpoint.text) for checkpoint in checkpoints))
+        return Kept(str(key), checkpoints)
+
+    def _read_along(self) -> None:
+        """See that the files can be read frame by frame: a forger of encrypted ones would have to have the key."""
+        if sum(1 for _ in Forger(self._whole).seals()) != self._blocks:
+            raise InvalidData("The chain files do not show their blocks; the lab cannot forge encrypted ones.")
+
     def run(self, tampering: Tampering, tell: Callable[[str], None] = lambda _: None) -> Outcome:
         """Tamper with a fresh copy, and put it to every check; `tell` hears what is being done. O(all bytes).
 
         Raises InvalidData where there is nothing to tamper with in this way, StorageError.
         """
-        copy = self._workshop.path / "copy"
+        copy = self._copy
         with guarded("tampering with the copy"):
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(self._whole, copy)
             tell(tampering.title)
             changes = tampering.apply(self._site(copy))
+        case = Case(copy, self.kept, changes)
         findings = []
         for check in CHECKS:
             tell(check.title)
-            answer = self._ask(check, copy, changes)
-            findings.append(Finding(check, answer, _command(copy, check, changes, answer)))
-        return Outcome(tampering, copy, changes, tuple(findings))
+            findings.append(_finding(check, case, self._ask(check, case)))
+        return Outcome(tampering, case, tuple(findings))
 
     def _site(self, copy: Path) -> Site:
-        return Site(Forger(copy), self._records, self._blocks, self._middle, lambda: _open_for_writing(copy))
+        return Site(Forger(copy), self._records, self._blocks, lambda: _open_for_writing(copy))
 
-    def _ask(self, check: Check, copy: Path, changes: tuple[Problem, ...]) -> Answer:
+    @staticmethod
+    def _ask(check: Check, case: Case) -> Answer:
         try:
-            return check.ask(copy, self.kept, changes)
+            return check.ask(case)
         except BlockDBError as error:
             return Answer(True, str(error))
 
     def keep(self, outcome: Outcome, target: Path) -> Outcome:
-        """Leave the tampered copy in a new directory, for its commands to be run. Raises InvalidData, StorageError."""
+        """Leave the tampered copy in a new directory, and the checkpoints beside it, for the commands to be run.
+
+        Raises InvalidData, StorageError.
+        """
         if target.exists():
             raise InvalidData(f"{target} is there already; name a directory that is not.")
         with guarded(f"keeping the copy in {target}"):
             shutil.copytree(outcome.path, target)
+            shutil.copy(kept_beside(self._copy), kept_beside(target))
         return outcome.at(target)
 
     def close(self) -> None:
@@ -144,10 +172,6 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _command(path: Path, check: Check, changes: tuple[Problem, ...], answer: Answer) -> str:
-    return command_line(path, check.words(changes, answer))
 
 
 def _open_for_writing(path: Path) -> Database:

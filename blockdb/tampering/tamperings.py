@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from os import urandom
 
 from blockdb.database.database import Database
+from blockdb.database.repair import rebuild_tables
 from blockdb.errors import InvalidData
 from blockdb.format import record
-from blockdb.format.block import Seal
+from blockdb.format.frame import with_check
 from blockdb.format.place import place_of
-from blockdb.format.record import RecordFrame
 from blockdb.ledger.signature import SEED_BYTES, Signer
-from blockdb.tampering.forger import Forger, Target, value_offset
+from blockdb.storage.door import Door
+from blockdb.storage.metadata import load_metadata
+from blockdb.tampering.forger import Forger, Target
 from blockdb.types import Problem
 
 FEWEST_BLOCKS = 2
@@ -31,13 +32,11 @@ FORGED_VALUE = b"nobody wrote this"
 
 @dataclass(frozen=True)
 class Site:
-    """The database to be tampered with, and where in its history that is to be."""
+    """The database to be tampered with; single records are tampered with in the block in the middle."""
 
     forger: Forger
     records: int
     blocks: int
-    first_sequence: int
-    """Of the block in the middle, in which single records are tampered with."""
     open_database: Callable[[], Database]
     """Opens it for writing."""
 
@@ -53,39 +52,20 @@ class Tampering:
     apply: Callable[[Site], tuple[Problem, ...]]
 
 
-def _victim(site: Site, wanted: Callable[[RecordFrame], bool] = lambda frame: bool(frame.value)) -> Target:
-    """A sealed record in the middle of the history that fits."""
-    first, last = site.first_sequence, site.first_sequence + SEARCHED_RECORDS
-
-    def found(sequence: int, frame: RecordFrame) -> bool:
-        return sequence > last or (sequence >= first and wanted(frame))
-
-    target = site.forger.record(found)
-    if target is None or target.sequence > last:
-        raise InvalidData("The middle of the history has no record with a value: there is nothing to change.")
-    return target
-
-
-def _record(forger: Forger, sequence: int) -> Target:
-    target = forger.record(lambda number, _: number == sequence)
-    assert target is not None
-    return target
-
-
-def _seals(forger: Forger, first: int, stop: int) -> list[Seal]:
-    return [seal for _, seal in islice(forger.seals(), first, stop)]
+def _victim(site: Site) -> Target:
+    """A sealed record in the middle of the history that has a value."""
+    for target in islice(site.forger.records_of(site.forger.seal(site.blocks // 2)), SEARCHED_RECORDS):
+        if target.record.value:
+            return target
+    raise InvalidData("The middle of the history has no record with a value: there is nothing to change.")
 
 
 def _change(site: Site, target: Target, what: str) -> Problem:
     """What is said of a record; to be asked before the chain is damaged."""
     seals = (seal.header for _, seal in site.forger.seals())
     ends_after = (header.number for header in seals if target.sequence < header.first_sequence + header.records)
-    return _problem(site, target, next(ends_after, None), what)
-
-
-def _problem(site: Site, target: Target, block: int | None, what: str) -> Problem:
-    path = site.forger.files.segment(target.frame.number).relative_to(site.forger.path).as_posix()
-    return Problem(path, target.frame.at, block, target.sequence, target.record.key, what)
+    path = site.forger.files.segment(target.span.number).relative_to(site.forger.path).as_posix()
+    return Problem(path, target.span.at, next(ends_after, None), target.sequence, target.record.key, what)
 
 
 # ── single records ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,10 +73,10 @@ def _problem(site: Site, target: Target, block: int | None, what: str) -> Proble
 
 def _flip_byte(site: Site) -> tuple[Problem, ...]:
     target = _victim(site)
-    offset = value_offset(target)
+    offset = target.span.end - len(target.record.value)
     old = target.record.value[0]
     change = _change(site, target, f"the first byte of the value: {old:#04x} became {old ^ 1:#04x}")
-    site.forger.patch(target.frame.number, offset, bytes([old ^ 1]))
+    site.forger.patch(target.span.number, offset, bytes([old ^ 1]))
     return (replace(change, offset=offset),)
 
 
@@ -116,36 +96,30 @@ def _edit_value(site: Site) -> tuple[Problem, ...]:
 
 def _swap_records(site: Site) -> tuple[Problem, ...]:
     forger = site.forger
-    before: list[RecordFrame] = []
-
-    def differs(sequence: int, frame: RecordFrame) -> bool:
-        fits = sequence > site.first_sequence and bool(before) and before[0].body != frame.body
-        before[:] = [frame]
-        return fits
-
-    second = forger.record(differs)
-    first = None if second is None else forger.record(lambda sequence, _: sequence == second.sequence - 1)
-    if first is None or second is None or first.frame.end != second.frame.at:
+    records = islice(forger.records_of(forger.seal(site.blocks // 2)), SEARCHED_RECORDS)
+    for first, second in pairwise(records):
+        if first.span.end == second.span.at and first.record.body != second.record.body:
+            break
+    else:
         raise InvalidData("The middle of the history has no two records side by side: there is nothing to swap.")
-    content = forger.files.segment(first.frame.number).read_bytes()
-    one, other = content[first.frame.at : first.frame.end], content[second.frame.at : second.frame.end]
     changes = (
         _change(site, first, f"it stands where record {second.sequence} was"),
         _change(site, second, f"it stands where record {first.sequence} was"),
     )
-    forger.patch(first.frame.number, first.frame.at, other + one)
+    one, other = with_check(first.record.body), with_check(second.record.body)
+    forger.patch(first.span.number, first.span.at, other + one)
     return changes
 
 
 def _insert_record(site: Site) -> tuple[Problem, ...]:
-    target = _victim(site, lambda _: True)
+    target = _victim(site)
     change = _change(site, target, f"a record was put before that of key {target.record.key!r}")
     site.forger.insert(target, FORGED_KEY, FORGED_VALUE)
     return (replace(change, key=FORGED_KEY),)
 
 
 def _delete_record(site: Site) -> tuple[Problem, ...]:
-    target = _victim(site, lambda _: True)
+    target = _victim(site)
     change = _change(site, target, "the record was taken out, and what follows moved up")
     site.forger.remove(target)
     return (change,)
@@ -155,29 +129,36 @@ def _delete_record(site: Site) -> tuple[Problem, ...]:
 
 
 def _cut_tail(site: Site) -> tuple[Problem, ...]:
-    forger = site.forger
-    [last] = _seals(forger, site.blocks - 1, site.blocks)
-    first_lost = last.header.first_sequence + last.header.records // 2
-    target = _record(forger, first_lost)
-    gone = forger.cut(place_of(target.frame.number, target.frame.at))
-    return (_problem(site, target, site.blocks - 1, f"{gone} bytes were cut off"),)
+    last = site.forger.seal(site.blocks - 1)
+    [target] = islice(site.forger.records_of(last), last.header.records // 2, last.header.records // 2 + 1)
+    change = _change(site, target, "the chain ends here")
+    gone = site.forger.cut(place_of(target.span.number, target.span.at))
+    return (replace(change, what=f"{gone} bytes were cut off"),)
 
 
 def _roll_back_to(site: Site, blocks: int) -> Problem:
     """Make it the database that it was when so many blocks were sealed; all files are as they would be."""
-    from blockdb.database.repair import repair
-
     forger = site.forger
-    [seal] = _seals(forger, blocks - 1, blocks)
-    records = seal.header.first_sequence + seal.header.records
-    target = _record(forger, records)
     forger.end_with(blocks)
-    forger.files.manifest.unlink()  # tables and manifest are made anew from the chain
-    _forget_derived(forger)
-    repair(forger.path)
-    shutil.rmtree(forger.database.quarantine, ignore_errors=True)
+    _derive_anew(forger)
+    header = forger.seal(blocks - 1).header
+    records = header.first_sequence + header.records
     gone = f"the history ends here: {site.records - records} records are gone"
-    return replace(_problem(site, target, blocks, gone), offset=None, key=None)
+    return Problem(_relative(forger), None, blocks, records, None, gone)
+
+
+def _relative(forger: Forger) -> str:
+    """The directory of the chain files, as a report names it."""
+    return forger.files.chain.relative_to(forger.path).as_posix()
+
+
+def _derive_anew(forger: Forger) -> None:
+    """Make all files anew that follow from the chain."""
+    for path in (*forger.files.tables.iterdir(), forger.files.manifest):
+        path.unlink()
+    _forget_derived(forger)
+    door = Door()
+    rebuild_tables(door, forger.files, load_metadata(door, forger.files.metadata), forger.end_here())
 
 
 def _forget_derived(forger: Forger) -> None:
@@ -193,8 +174,7 @@ def _roll_back(site: Site) -> tuple[Problem, ...]:
 def _fork(site: Site) -> tuple[Problem, ...]:
     """Write the end of the history again, in the database's own way, with one value changed."""
     kept = max(1, site.blocks - REWRITTEN_BLOCKS)
-    [seal] = _seals(site.forger, kept - 1, kept)
-    items = list(_items(site.forger, seal.header.first_sequence + seal.header.records))
+    items = [_item(body) for body in site.forger.bodies(site.forger.seal(kept).first_place)]
     change = _roll_back_to(site, kept)
     key, value = items[0]
     items[0] = (key, value[:-1] + bytes([value[-1] ^ 1]) if value else FORGED_VALUE)
@@ -205,10 +185,9 @@ def _fork(site: Site) -> tuple[Problem, ...]:
     return (replace(change, key=key, what=what),)
 
 
-def _items(forger: Forger, first: int) -> Iterator[tuple[bytes, bytes]]:
-    frames = (frame.content for frame in forger.walk())
-    records = (frame for frame in frames if not isinstance(frame, Seal))
-    return ((frame.key, frame.value) for frame in islice(records, first, None))
+def _item(body: bytes) -> tuple[bytes, bytes]:
+    frame = record.decode(with_check(body), 0)
+    return frame.key, frame.value
 
 
 # ── the whole history ────────────────────────────────────────────────────────────────────────────────────────────
@@ -217,11 +196,11 @@ def _items(forger: Forger, first: int) -> Iterator[tuple[bytes, bytes]]:
 def _rechain(choose: Callable[[Forger], Signer], words: str) -> Callable[[Site], tuple[Problem, ...]]:
     def apply(site: Site) -> tuple[Problem, ...]:
         [edited] = _edit_value(site)
-        first = site.forger.rechain(choose(site.forger))
+        first = site.blocks // 2 if edited.block is None else edited.block
+        site.forger.rechain(first, choose(site.forger))
         _forget_derived(site.forger)
-        path = site.forger.files.segment(0).parent.relative_to(site.forger.path).as_posix()
         what = f"every block from {first} to {site.blocks - 1} was made anew, {words}"
-        return edited, Problem(path, None, first, None, None, what)
+        return edited, Problem(_relative(site.forger), None, first, None, None, what)
 
     return apply
 

@@ -115,7 +115,9 @@ def test_a_process_whose_database_is_gone_ends(path: Path) -> None:
     process.stdout.close()
 
 
-@pytest.mark.parametrize("module", ["blockdb.no_such_module", "blockdb.audit.scrub"])
+@pytest.mark.parametrize(
+    "module", ["blockdb.no_such_module", pytest.param("blockdb.audit.scrub", marks=pytest.mark.torture)]
+)
 def test_whatever_happens_to_a_pass_there_is_a_next_one(
     path: Path, scrubber: Callable[..., Scrubber], module: str
 ) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.planted import other_rooms, pure_rooms, reading_room, redaction_room, sealing_room, storage_room
+from tests.planted import (
+    other_rooms,
+    outside,
+    pure_rooms,
+    reading_room,
+    redaction_room,
+    sealing_room,
+    storage_room,
+)
 from tests.planted.planting import Bug
 
 COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
@@ -23,5 +31,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "tampering": other_rooms.TAMPERING,
     "config": other_rooms.CONFIG,
     "commands": other_rooms.COMMANDS,
+    "witness": outside.WITNESS,
+    "anchors": outside.ANCHORS,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blockdb import InvalidData, Problem
-from blockdb.tampering.checks import CHECKS, Answer, command_line
+from blockdb.tampering.checks import CHECKS, Answer, Case, Kept
 from blockdb.tampering.lab import Finding, Outcome
 from blockdb.tampering.tamperings import TAMPERINGS, Tampering
 
@@ -34,13 +34,14 @@ class FakeLab:
             raise InvalidData("The middle of the history has no record with a value: there is nothing to change.")
         number = TAMPERINGS.index(tampering)
         change = Problem(CHAIN, 4_711, 3, 28, self.key, "the first byte of the value: 0x7b became 0x7a")
+        case = Case(COPY, Kept("blockdb/fake+00000000+AAAA", ()), (change,))
         findings = []
         for at, check in enumerate(CHECKS):
             place = Problem(CHAIN, 4_690, 3, 28, None, "the check of the record does not match its bytes")
             caught = at >= number // 2 - 1 or check.name == "checkpoint"
             answer = Answer(True, place.what, (place,)) if caught else Answer(False, "it opens, with 60 records")
-            findings.append(Finding(check, answer, command_line(COPY, check.words((change,), answer))))
-        return Outcome(tampering, COPY, (change,), tuple(findings))
+            findings.append(Finding(check, answer, check.command(case, answer)))
+        return Outcome(tampering, case, tuple(findings))
 
     def keep(self, outcome: Outcome, target: Path) -> Outcome:
         if target == COPY:

@@ -1,0 +1,95 @@
+"""What checkpoints that were kept elsewhere say of a database, held against what it has now."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+
+from blockdb.database.journal import Journal
+from blockdb.database.prover import Prover
+from blockdb.errors import Corruption
+from blockdb.ledger.checkpoint import Checkpoint
+from blockdb.ledger.state import CollectionState
+
+
+class Trail:
+    """The journal and the collections of a database, as far as checkpoints of the past are checked against them.
+
+    Roots are taken from the seals and the records, never from the nodes that are kept to make proofs quickly.
+    """
+
+    def __init__(self, journal: Journal, prover: Prover, collections: Mapping[str, Prover]) -> None:
+        """`prover` is the journal's; `collections` are named as the states name them."""
+        self._prover = prover
+        self._collections = collections
+        self._earlier = journal.states()
+        self._states: list[tuple[int, dict[str, CollectionState]]] = []
+        """The newest first, as far back as anybody asked."""
+        self._faults: dict[Checkpoint, str | None] = {}
+
+    @property
+    def size(self) -> int:
+        """How many entries the journal has."""
+        return self._prover.size
+
+    def fault(self, checkpoint: Checkpoint) -> str | None:
+        """What contradicts a checkpoint of the journal: its tree, or a collection at that time. None: nothing.
+
+        O(records in a block + log states), and the first time O(states since then). Raises nothing for damage.
+        """
+        if checkpoint not in self._faults:
+            try:
+                self._faults[checkpoint] = self._fault(checkpoint)
+            except Corruption as error:
+                self._faults[checkpoint] = f"what it covers is damaged ({error.path}: {error.what})"
+        return self._faults[checkpoint]
+
+    def _fault(self, checkpoint: Checkpoint) -> str | None:
+        if checkpoint.size > self.size:
+            return (
+                f"it has the checkpoint of {checkpoint.size} entries of the journal, and here are {self.size}: the end "
+                "was cut off, or an older copy was put back"
+            )
+        if self._prover.root_at(checkpoint.size) != checkpoint.root:
+            return (
+                f"the checkpoint of {checkpoint.size} entries of the journal that it has (root "
+                f"{checkpoint.root.hex()}) is not one of this history: it was rewritten, or is a fork"
+            )
+        return next(filter(None, (self._lost(uuid, state) for uuid, state in self._state(checkpoint).items())), None)
+
+    def _lost(self, uuid: str, state: CollectionState) -> str | None:
+        """What a collection does not have any more of what a state says of it."""
+        prover = self._collections.get(uuid)
+        if prover is None:
+            return f"the collection {state.name} ({uuid}) is gone"
+        if state.records > prover.size:
+            return f"{state.name} had {state.records} records, and has {prover.size}: its end was cut off"
+        if prover.root_at(state.records) != state.root:
+            return f"the first {state.records} records of {state.name} are not those that they were: it was rewritten"
+        return None
+
+    def _state(self, checkpoint: Checkpoint) -> Mapping[str, CollectionState]:
+        """What the journal said last when it had the size of a checkpoint."""
+        while not self._states or self._states[-1][0] >= checkpoint.size:
+            state = next(self._earlier, None)
+            if state is None:
+                return {}
+            self._states.append(state)
+        return self._states[bisect_right(self._states, -checkpoint.size, key=lambda state: -state[0])][1]
+
+    def between(self, kept: Iterable[Checkpoint], bad_size: int) -> str:
+        """Between which two checkpoints the history changed, when that of `bad_size` entries is the first bad one."""
+        good = [one for one in kept if one.size <= bad_size and self.fault(one) is None]
+        if not good:
+            return "no earlier checkpoint is kept that still holds"
+        last = max(good, key=lambda one: one.size)
+        records = "".join(f", {state.name}: {state.records} records" for state in self._state(last).values())
+        return (
+            f"the history changed after the checkpoint of {last.size} entries (root {last.root.hex()}{records}), "
+            f"which still holds, and before that of {bad_size}"
+        )
+
+
+def first_fault(trail: Trail, kept: Sequence[Checkpoint]) -> Checkpoint | None:
+    """The first of the checkpoints, in the order of their sizes, that the database contradicts. O(checkpoints)."""
+    return next((one for one in sorted(kept, key=lambda one: one.size) if trail.fault(one) is not None), None)

@@ -1,0 +1,133 @@
+"""Randomly changed proofs are refused: twenty thousand here, a million in the long tier."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+from typing import Any
+
+import pytest
+
+from blockdb.ledger.proof import (
+    BadProof,
+    check_consistency,
+    check_inclusion,
+    run_root,
+)
+from tests.ledger import reference, stranger
+from tests.ledger.mutations import Truth, try_mutants
+
+QUICK = 16_000
+QUICK_RAW = 4_000
+TORTURE = 1_000_000
+
+
+@cache
+def truth() -> Truth:
+    return Truth()
+
+
+def test_changed_receipts_are_refused() -> None:
+    seen = try_mutants(truth(), QUICK, seed=1, script_every=20)
+    assert seen["asked the script"] > QUICK // 25
+
+
+@pytest.mark.torture
+def test_a_million_changed_receipts_are_refused() -> None:
+    print(dict(try_mutants(truth(), TORTURE, seed=2, script_every=5)))
+
+
+def changed_hashes(rng: Random, hashes: list[bytes]) -> list[bytes]:
+    changed, others = list(hashes), [*hashes, bytes(32), rng.randbytes(32)]
+    at, kind = rng.randrange(len(changed) + 1), rng.randrange(6)
+    if kind == 0 or at == len(changed):
+        changed.insert(at, rng.choice(others))
+    elif kind == 1:
+        del changed[at]
+    elif kind == 2:
+        changed[at] = rng.choice(others)
+    elif kind == 3:
+        to = rng.randrange(len(changed))
+        changed[at], changed[to] = changed[to], changed[at]
+    elif kind == 4:
+        place = rng.randrange(32)
+        changed[at] = (
+            changed[at][:place] + bytes((changed[at][place] ^ 1 << rng.randrange(8),)) + changed[at][place + 1 :]
+        )
+    else:
+        changed[at] = changed[at][: rng.randrange(32)] + changed[at][: rng.randrange(2, 33)]
+    return changed
+
+
+TREES = {size: [reference.leaf(b"%d %d" % (size, number)) for number in range(size)] for size in range(1, 34)}
+
+
+def changed_inclusion(rng: Random, leaves: list[bytes]) -> tuple[object, ...]:
+    """Arguments of `check_inclusion`, one of them, or two, other than they should be."""
+    size, index, root = len(leaves), rng.randrange(len(leaves)), reference.root(leaves)
+    good = (leaves[index], index, size, stranger.path(index, leaves), root)
+    wrong = (rng.choice([*leaves, root]), rng.randrange(-1, size + 2), size, changed_hashes(rng, good[3]), root)
+    return tuple(rng.choice(pair) for pair in zip(good, wrong, strict=True))
+
+
+def changed_consistency(rng: Random, leaves: list[bytes]) -> tuple[object, ...]:
+    size, old = len(leaves), rng.randrange(1, len(leaves) + 1)
+    roots = [reference.root(leaves[:old]), reference.root(leaves)]
+    good = (old, size, *roots, stranger.consistency(old, leaves))
+    wrong = (old, size, rng.choice([*leaves, roots[1]]), rng.choice([*leaves, roots[0]]), changed_hashes(rng, good[4]))
+    return tuple(rng.choice(pair) for pair in zip(good, wrong, strict=True))
+
+
+def changed_run(rng: Random, leaves: list[bytes]) -> tuple[object, ...]:
+    size, (first, stop) = len(leaves), sorted(rng.sample(range(len(leaves) + 1), 2))
+    good = (leaves[first:stop], first, size, stranger.beside(first, stop, leaves))
+    shown = changed_hashes(rng, good[0])
+    wrong = (shown, rng.randrange(-1, size + 2), size, changed_hashes(rng, good[3]))
+    return tuple(rng.choice(pair) for pair in zip(good, wrong, strict=True))
+
+
+def is_true(kind: int, given: tuple[Any, ...], leaves: list[bytes]) -> bool:
+    """Whether what is given is after all what it should be."""
+    if kind == 0:
+        leaf, index, size, proof, _ = given
+        return 0 <= index < size and leaf == leaves[index] and proof == stranger.path(index, leaves)
+    if kind == 1:
+        old, size, old_root, root, proof = given
+        if old == size:
+            return bool(old_root == root) and not proof
+        roots = [reference.root(leaves[:old]), reference.root(leaves)]
+        return [old_root, root] == roots and bool(proof == stranger.consistency(old, leaves))
+    shown, first, _, proof = given
+    stop = first + len(shown)
+    return bool(shown) and leaves[first:stop] == shown and bool(proof == stranger.beside(first, stop, leaves))
+
+
+def accepts(kind: int, given: tuple[Any, ...], leaves: list[bytes]) -> bool:
+    try:
+        if kind == 2:
+            return run_root(*given) == reference.root(leaves)
+        (check_inclusion, check_consistency)[kind](*given)
+    except BadProof:
+        return False
+    return True
+
+
+def try_raw(count: int, seed: int) -> None:
+    """Proofs of leaves, of runs and of consistency, over trees of all small sizes, are accepted if they are true."""
+    rng, refused = Random(seed), 0
+    makers = (changed_inclusion, changed_consistency, changed_run)
+    while refused < count:
+        kind, leaves = rng.randrange(3), TREES[rng.randrange(1, 34)]
+        given = makers[kind](rng, leaves)
+        accepted = accepts(kind, given, leaves)
+        assert accepted == is_true(kind, given, leaves), (kind, given)
+        refused += not accepted
+
+
+def test_changed_proofs_are_refused() -> None:
+    try_raw(QUICK_RAW, seed=3)
+
+
+@pytest.mark.torture
+def test_many_changed_proofs_are_refused() -> None:
+    try_raw(200_000, seed=4)
