@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
+from time import monotonic
 from typing import Final, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +13,9 @@ from blockdb.errors import InvalidData, StorageError
 
 TIMEOUT_S: Final = 20
 """How long to wait for a connection, and for each piece of an answer."""
+
+MOST_S: Final = 300
+"""How long a file may take, however steadily it drips."""
 
 _PIECE_BYTES: Final = 1 << 16
 
@@ -109,7 +113,10 @@ class Web:
 
 def _body(response: HTTPResponse, limit: int) -> bytes:
     pieces, size = [], 0
-    while size <= limit and (piece := response.read(min(_PIECE_BYTES, limit + 1 - size))):
+    deadline = monotonic() + MOST_S
+    while size <= limit and (piece := response.read1(min(_PIECE_BYTES, limit + 1 - size))):
+        if monotonic() > deadline:
+            raise TimeoutError
         pieces.append(piece)
         size += len(piece)
     if size <= limit and response.length:
@@ -125,7 +132,7 @@ def _within(data: bytes, limit: int) -> bytes:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"there was no answer within {TIMEOUT_S} s"
+        return "there was no answer in time"
     if isinstance(error, OSError):
         return f"the server cannot be reached: {error.strerror or error}"
     return f"the server does not speak HTTP as it should: {type(error).__name__} {error}"

@@ -34,12 +34,16 @@ ANCHOR: Argument = option(
     **_ANCHORS,
 )
 ANCHOR_KEY: Argument = option(
-    "--key", metavar="VKEY", help="Key of the witness that the --anchor before it names.", type=_part("key"), **_ANCHORS
+    "--anchor-key",
+    metavar="VKEY",
+    help="Key of the witness that the --anchor before it names.",
+    type=_part("key"),
+    **_ANCHORS,
 )
 
 
 def named_anchors(parts: Sequence[tuple[str, str]] | None) -> list[Anchor]:
-    """The anchors that the arguments `--anchor` and `--key` name. Raises `UsageError`."""
+    """The anchors that the arguments `--anchor` and `--anchor-key` name. Raises `UsageError`."""
     from blockdb import Anchor
 
     found: list[Anchor] = []
@@ -47,7 +51,7 @@ def named_anchors(parts: Sequence[tuple[str, str]] | None) -> list[Anchor]:
         if kind == "anchor":
             found.append(Anchor(text))
         elif not found or found[-1].key is not None:
-            raise UsageError("--key follows the --anchor of the witness whose key it is")
+            raise UsageError("--anchor-key follows the --anchor of the witness whose key it is")
         else:
             found[-1] = Anchor(found[-1].where, text)
     return found

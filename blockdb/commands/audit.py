@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from blockdb.errors import DatabaseNotFound
 
+from .anchors import ANCHOR, ANCHOR_KEY, named_anchors
 from .chain import problem_object
 from .command import Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_duration, human_time, plural
 from .failures import FAILED, CannotOpen
+from .opening import secrets
 from .results import Result, Words
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def audit(context: Context, arguments: Namespace) -> Result:
                 checkpoints=arguments.checkpoint,
                 keys=arguments.key,
                 hashes_only=arguments.hashes_only,
+                **(secrets(context.config) if context.config is not None else {}),
+                anchors=named_anchors(arguments.anchors),
             )
     except DatabaseNotFound as error:
         raise CannotOpen(str(error)) from error
@@ -112,12 +116,15 @@ COMMANDS = (
                 help="A public key, as a verifier key: nobody else may have signed blocks and checkpoints.",
             ),
             flag("--hashes-only", help="The export was made without its records: recompute the tree alone."),
+            ANCHOR,
+            ANCHOR_KEY,
         ),
         details="Opens nothing: it reads the files, beside a writer too, and of a database that cannot be opened any "
-        "more. For each problem it names file, byte, block, record and key, what was expected and what was "
-        "found, on standard error; the exit code is 1 if there is one. The last good block is the last before "
-        "the damage whose signature and root hold. Damage in a chain file ends the audit of its collection: "
-        "of what follows nobody can say where it belongs. With --first, seals are looked at before records, a "
+        "more. Anchors are asked after that (see `anchor add`), for which it is opened to read. For each problem "
+        "it names file, byte, block, record and key, what was expected and what was found, on standard "
+        "error; the exit code is 1 if there is one. The last good block is the last before the damage whose signature "
+        "and root hold. Damage in a chain file ends the audit of its collection: of what follows nobody can "
+        "say where it belongs. With --first, seals are looked at before records, a "
         "thousandth of the data; with --checkpoint it is told between which two of them the history was "
         "rewritten. JSON has the fields valid, blocks, records, read_bytes, elapsed_ms, problems (path, "
         "offset, block, sequence, key, what, expected, found), last_good (collection, number, size, root, "

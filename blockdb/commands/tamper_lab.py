@@ -157,8 +157,8 @@ COMMANDS = (
         ),
         details="Copies the database (at most 1 GiB of it) to a temporary directory, changes the files of the copy as "
         "a forger would, and makes the checks that anybody can make: opening it, reading the record, verifying it, "
-        "comparing the key that signed with the one that is known, and comparing the history with checkpoints that "
-        "are kept outside. The database itself is only read. It needs two sealed blocks.\n\n"
+        "auditing it with the key that is known, and auditing it with checkpoints that were kept outside. The database "
+        "itself is only read. It needs two sealed blocks.\n\n"
         "The ways are: flip-byte, edit-value, swap-records, insert-record, delete-record, cut-tail, rechain-wrong-key, "
         "rechain-listed-key, rechain-stolen-key, roll-back and fork.",
         examples=(

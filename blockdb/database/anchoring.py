@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -14,6 +15,7 @@ from blockdb.database.anchors import (
     FileAnchor,
     checked,
     client_of,
+    file_path,
     is_witness,
     load_anchors,
     save_anchors,
@@ -40,7 +42,6 @@ from blockdb.storage.door import Door, guarded
 from blockdb.types import Anchor, Problem, Publication, Report
 
 NO_JOURNAL: Final = "the database has no journal, so none of its checkpoints can be held against it"
-
 
 _one_at_a_time = Lock()
 """Whoever changes or uses anchors: a file anchor's lock tells processes apart, not threads."""
@@ -84,7 +85,9 @@ class AnchoringDatabase(ProvingDatabase):
     def remove_anchor(self, where: str | Path) -> Anchor:
         """Take an anchor off the list. What it keeps stays. Raises InvalidData where there is none, ReadOnly."""
         self._check_writable()
-        names = {str(where), str(where).rstrip("/"), str(Path(where).expanduser().resolve())}
+        names = {str(where), str(where).rstrip("/")}
+        with suppress(InvalidData):
+            names.add(str(file_path(str(where))))
         with _one_at_a_time:
             anchors = self.anchors()
             found = next((anchor for anchor in anchors if anchor.where in names), None)
@@ -137,7 +140,7 @@ class AnchoringDatabase(ProvingDatabase):
         except (Corruption, UnsupportedFormat, StorageError) as error:
             return (), (_problem(str(self._files.anchors.relative_to(self.path)), str(error)),)
 
-    def _with_anchors(self, report: Report, further: Iterable[Anchor]) -> Report:
+    def with_anchors(self, report: Report, further: Iterable[Anchor]) -> Report:
         """A report, with what the anchors contradict."""
         if report.cancelled:
             return report
@@ -244,7 +247,8 @@ class _Inquiry:
         if note is None:
             raise AnchorFailed("it does not show what it has seen, and no checkpoint was signed yet to ask it about")
         checkpoint = Checkpoint.parse(Note.parse(note).text)
-        client.submit(note, self._proof_to(checkpoint.size), before)
+        if checkpoint.size <= self._trail.size:  # else there is nothing that could be proven
+            client.submit(note, self._proof_to(checkpoint.size), before)
         return checkpoint
 
     def _proof_to(self, size: int) -> Callable[[int], Sequence[bytes]]:

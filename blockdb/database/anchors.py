@@ -52,11 +52,11 @@ def checked(anchor: Anchor, root: Path) -> Anchor:
     """The anchor as it is kept: the whole path of a file. Raises InvalidData for one that cannot be an anchor."""
     if is_witness(anchor):
         if anchor.key is None:
-            raise InvalidData(f"{anchor.where}: a witness needs its key, which `witness init` prints (--key VKEY).")
+            raise InvalidData(f"{anchor.where}: a witness needs its key, which `witness init` printed.")
         return Anchor(client_of(anchor).url, anchor.key)
     if anchor.key is not None:
         raise InvalidData(f"{anchor.where} is no URL, and only a witness has a key.")
-    path = _path(anchor.where)
+    path = file_path(anchor.where)
     if path.is_relative_to(root.resolve()):
         raise InvalidData(
             f"{path} lies inside the database directory, and whoever rewrites that would rewrite it as well. "
@@ -65,7 +65,8 @@ def checked(anchor: Anchor, root: Path) -> Anchor:
     return Anchor(str(path))
 
 
-def _path(where: str) -> Path:
+def file_path(where: str) -> Path:
+    """The whole path of a file that may be an anchor. Raises InvalidData."""
     try:
         path = Path(where).expanduser().resolve()
         str(path).encode()

@@ -60,13 +60,18 @@ def load_signer(door: Door, files: DatabaseFiles) -> Signer:
 def load_own_signer(door: Door, files: DatabaseFiles) -> Signer:
     """The key that signs, which has to be one of this database's. Raises as `load_signer`."""
     signer = load_signer(door, files)
-    known = load_public_keys(door, files)
-    if files.key_file is not None and signer.public_key not in known:
+    if signer.public_key not in load_public_keys(door, files):
+        if files.key_file is None:
+            raise Corruption(str(files.signing_key), None, "its public key is not among the public keys")
         raise ConfigError(f"key_file: the key in {files.key_file} is none of this database's; name the one that is.")
-    if signer.public_key != known[-1]:  # a rotation was cut short before the secret key was replaced
-        known = [*(key for key in known if key != signer.public_key), signer.public_key]
-        save_public_keys(door, files, known)
     return signer
+
+
+def put_last(door: Door, files: DatabaseFiles, signer: Signer) -> None:
+    """Have the key that signs stand last in the list, also where a rotation was cut short before it was replaced."""
+    known = load_public_keys(door, files)
+    if signer.public_key != known[-1]:
+        save_public_keys(door, files, [*(key for key in known if key != signer.public_key), signer.public_key])
 
 
 def load_public_keys(door: Door, files: DatabaseFiles) -> list[bytes]:

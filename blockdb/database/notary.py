@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from blockdb.config import DatabaseConfig
-from blockdb.database import creation, keys
+from blockdb.database import creation, encryption, keys
 from blockdb.database.journal import JOURNAL_BLOCK_RECORDS, JOURNAL_COLLECTION, Journal
 from blockdb.database.prover import Prover
 from blockdb.errors import ConfigError, Corruption, InvalidData, KeyNotFound, ReadOnly, StorageError
@@ -190,7 +190,7 @@ class Notary:
         if self._signer is not None:
             return self._signer.notes(origin)
         try:
-            return keys.load_signer(self._door, self._files).notes(origin)
+            return keys.load_own_signer(self._door, self._files).notes(origin)
         except (ConfigError, Corruption, StorageError, OSError) as error:
             what = "The last checkpoint does not cover this, and the signing key cannot be read here"
             raise ReadOnly(f"{what} ({error}); ask whoever writes the database.") from None
@@ -250,6 +250,7 @@ def open_collection(
     """Open a collection: for writing with a signer, else for reading. Raises Corruption, StorageError."""
     collection = files.collection(collection_id)
     metadata = load_metadata(door, collection.metadata)
+    encryption.check_is_whole(door, files, metadata.encrypted)
     if signer is None:
         return Attachment(door, collection, metadata, config.cache_size_limit)
     creation.force_names(door, files, collection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from getpass import getuser
 
@@ -35,10 +36,11 @@ def record_event(journal: Journal, event: Event) -> None:
     journal.append(event)
 
 
-def explained(journal: Journal | None, collection: str, error: Redacted) -> Redacted:
-    """The error with what the journal says of when, who and why. O(redactions)."""
+def explained(open_journal: Callable[[], Journal | None], collection: str, error: Redacted) -> Redacted:
+    """The error with what the journal says of when, who and why, as far as it can be read. O(redactions)."""
     key = error.key.hex()
-    with suppress(BlockDBError, KeyError):
+    with suppress(BlockDBError, OSError, KeyError):
+        journal = open_journal()
         for _, event in journal.events(REDACTION, newest_first=True) if journal is not None else ():
             if event["collection"] == collection and any(entry["key"] == key for entry in event["records"]):
                 return Redacted(error.key, event["time_ms"], event["by"], event["reason"])

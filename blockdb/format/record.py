@@ -60,7 +60,7 @@ class RecordFrame(NamedTuple):
     @property
     def data_bytes(self) -> int:
         """The bytes of key and value, as many as there were before the value was erased."""
-        return data_bytes_of([self.body])
+        return len(self.body) - BODY_HEADER_BYTES - (SEALED_CONTENT_BYTES if self.kind == REDACTABLE else 0)
 
     @property
     def is_redacted(self) -> bool:

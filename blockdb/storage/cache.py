@@ -39,9 +39,9 @@ class Cache:
 
     def get(self, key: Key) -> bytes | None:
         """What was put under `key`, unless it is forgotten. O(1)."""
-        epoch = self.epoch
         value = self._young.get(key)
         if value is None:
+            epoch = self.epoch
             value = self._old.get(key)
             if value is None:
                 self.misses += 1

@@ -107,17 +107,22 @@ class Reader:
         for memtable in view.memtables:
             ordinal = memtable.index.get(key)
             if ordinal is not None:
-                return _served(key, memtable.values[ordinal])
-        epoch = self.cache.epoch
-        value = self.cache.get(key)
-        if value is None:
+                value = memtable.values[ordinal]
+                if value is REDACTED:
+                    raise Redacted(key)
+                return value
+        cached = self.cache.get(key)
+        if cached is None:
+            epoch = self.cache.epoch
             found = view.find_in_tables(key)
             if found is None:
                 self.misses += 1
                 return None
-            value = found[1]
-            self.cache.put(key, value, epoch)
-        return _served(key, value)
+            cached = found[1]
+            self.cache.put(key, cached, epoch)
+        if cached is REDACTED:
+            raise Redacted(key)
+        return cached
 
     def exists(self, key: bytes) -> bool:
         """Whether a key is stored. O(memtables + tables), and from memory alone for most keys that are not."""
@@ -132,7 +137,11 @@ class Reader:
         self.gets += 1
         horizon = self.history().horizon(as_of)
         found = self.view.find(key)
-        return _served(key, found[1]) if found is not None and found[0] < horizon.place else None
+        if found is None or found[0] >= horizon.place:
+            return None
+        if found[1] is REDACTED:
+            raise Redacted(key)
+        return found[1]
 
     def record(self, key: bytes) -> Record | None:
         """A record with its sequence number, time and block. O(log blocks + block)."""
@@ -157,8 +166,11 @@ class Reader:
 
     def tables(self) -> tuple[TableStatistics, ...]:
         """The tables, oldest first."""
+        disk_bytes = self.door.disk_bytes
         return tuple(
-            TableStatistics(self.files.table(table.header.number).name, table.tier, len(table), len(table.buffer))
+            TableStatistics(
+                self.files.table(table.header.number).name, table.tier, len(table), disk_bytes(len(table.buffer))
+            )
             for table in self.view.tables
         )
 
@@ -170,7 +182,8 @@ class Reader:
     def chain_bytes(self) -> int:
         """What the chain files take on the disk."""
         last, offset = split_place(self.end)
-        return sum(map(self.chain.disk_size, range(last))) + offset
+        newest = self.chain.disk_size(last) if self.door.is_sealing else offset
+        return sum(map(self.chain.disk_size, range(last))) + newest
 
     def chain_data_bytes(self) -> int:
         """What the chain files had before they were packed."""
@@ -182,7 +195,7 @@ class Reader:
         size = 0
         for path in (self.files.manifest, self.files.mark, self.files.metadata, self.files.nodes):
             with suppress(FileNotFoundError):
-                size += self.door.size(path)
+                size += self.door.disk_size(path)
         return size
 
     def log_bytes(self) -> int:
@@ -249,9 +262,3 @@ class Reader:
         """Raises DatabaseClosed."""
         if self.closed:
             raise DatabaseClosed("The database was closed; open it again.")
-
-
-def _served(key: bytes, value: bytes) -> bytes:
-    if value is REDACTED:
-        raise Redacted(key)
-    return value

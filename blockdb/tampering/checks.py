@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 
-from blockdb.audit.auditor import audit
+from blockdb.audit.door import audit_location
 from blockdb.config import DatabaseConfig
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption
-from blockdb.format import record
-from blockdb.format.frame import BadFrame, with_check
-from blockdb.format.walk import DamagedChain
 from blockdb.ledger.checkpoint import Checkpoint
-from blockdb.ledger.merkle import Frontier
-from blockdb.ledger.signature import is_signed, key_id_of
-from blockdb.tampering.forger import Forger
-from blockdb.types import Problem
-
-PORTION_RECORDS = 10_000
-CHAIN = "chain"
-"""Names the history where no single file can be named."""
+from blockdb.types import Problem, Report
 
 
 @dataclass(frozen=True)
 class Kept:
     """What somebody outside keeps, out of reach of whoever tampers: the public key and some checkpoints."""
 
-    public_key: bytes
     verifier_key: str
-    """The same, as one gives it to others (C2SP)."""
+    """The public key as one gives it to others (C2SP)."""
     checkpoints: tuple[Checkpoint, ...]
     """The oldest first. Signed, they stand in the file beside the copy that `kept_beside` names."""
 
@@ -122,75 +109,41 @@ def _get(case: Case, _: Answer) -> tuple[str, ...]:
     return ("get", "--key-base64", base64.b64encode(case.key).decode())
 
 
-def _block(_: Case, answer: Answer) -> tuple[str, ...]:
-    """Shows the key that signed the first block that is not as it should be, or the first one."""
-    return ("block", str(next((place.block for place in answer.places if place.block is not None), 0)))
-
-
 def _verifying(case: Case) -> Answer:
-    report = audit(case.path)
+    return _told(audit_location(str(case.path)), "every hash, link and signature holds")
+
+
+def _knowing_the_key(case: Case) -> Answer:
+    """Whatever key the database lists, nobody but the one that is known may have signed."""
+    report = audit_location(str(case.path), first=True, keys=[case.kept.verifier_key])
+    return _told(report, "the key that is known signed every block")
+
+
+def _with_the_key(case: Case, _: Answer) -> tuple[str, ...]:
+    return ("audit", "--first", "--key", case.kept.verifier_key)
+
+
+def _knowing_checkpoints(case: Case) -> Answer:
+    """The history has to have every state that was noted outside."""
+    report = audit_location(str(case.path), first=True, checkpoints=[kept_beside(case.path)])
+    return _told(report, "the history has all states that were kept")
+
+
+def _with_checkpoints(case: Case, _: Answer) -> tuple[str, ...]:
+    return ("audit", "--first", "--checkpoint", str(kept_beside(case.path)))
+
+
+def _told(report: Report, good: str) -> Answer:
     if report.valid:
-        return Answer(False, f"{report.blocks} blocks and {report.records} records: every hash and signature holds")
+        return Answer(False, f"{report.blocks} blocks and {report.records} records: {good}")
     return Answer(True, report.problems[0].what, report.problems)
-
-
-def _known_key(case: Case) -> Answer:
-    """Whether each block is signed with the key that is known from elsewhere, whatever the database lists."""
-    forger, blocks, public_key = Forger(case.path), 0, case.kept.public_key
-    for span, seal in forger.seals():
-        number, hash_ = seal.header.number, seal.header.hash()
-        if not is_signed(public_key, hash_, seal.signature):
-            known = seal.key_id == key_id_of(public_key)
-            what = "the signature is not over its hash" if known else f"it is signed with key {seal.key_id.hex()}"
-            name = forger.files.segment(span.number).relative_to(case.path).as_posix()
-            place = Problem(name, span.at, number, None, None, what)
-            return Answer(True, f"block {number} is not signed with the key that is known", (place,))
-        blocks += 1
-    return Answer(False, f"all {blocks} blocks are signed with it")
-
-
-def _kept_checkpoint(case: Case) -> Answer:
-    """Whether the history still leads to the checkpoints, and from which one on it does not."""
-    frontier, first = Frontier(), 0
-    leaves = map(_leaf, Forger(case.path).bodies())
-    for checkpoint in case.kept.checkpoints:
-        try:
-            missing = _extend(frontier, leaves, checkpoint.size)
-        except (BadFrame, DamagedChain) as error:
-            what = f"the chain cannot be read so far: {error}"
-        else:
-            what = f"{missing} of them are missing" if missing else "they have another root"
-            if not missing and frontier.root() == checkpoint.root:
-                first = checkpoint.size
-                continue
-        said = f"not what the checkpoint over {checkpoint.size} records says: {what}"
-        within = f"the first difference is among records {first} to {checkpoint.size - 1}"
-        return Answer(True, said, (Problem(CHAIN, None, None, first, None, within),))
-    return Answer(False, f"the history leads to all {len(case.kept.checkpoints)} of them")
-
-
-def _leaf(body: bytes) -> bytes:
-    """The leaf hash of a record; that of a redactable one covers a digest, and so its value has to have that."""
-    if body[1] != record.PLAIN:
-        record.decode(with_check(body), 0)
-    return sha256(record.leaf_of(body)).digest()
-
-
-def _extend(frontier: Frontier, leaves: Iterator[bytes], size: int) -> int:
-    """Add leaves up to a size. Returns how many were missing."""
-    while frontier.size < size:
-        portion = list(islice(leaves, min(PORTION_RECORDS, size - frontier.size)))
-        if not portion:
-            return size - frontier.size
-        frontier.extend(portion)
-    return 0
 
 
 CHECKS: tuple[Check, ...] = (
     Check("open", "Opening it", _opening, lambda *_: ("stats",)),
     Check("read", "Reading the record", _reading, _get),
     Check("verify", "Verification", _verifying, lambda *_: ("verify",)),
-    Check("key", "The key that is known outside", _known_key, _block),
-    Check("checkpoint", "A checkpoint kept outside", _kept_checkpoint, lambda *_: ("verify",)),
+    Check("key", "An audit that knows the key", _knowing_the_key, _with_the_key),
+    Check("checkpoint", "An audit that knows checkpoints", _knowing_checkpoints, _with_checkpoints),
 )
 """All checks, from the one that everybody runs without knowing to the one that nothing deceives."""

@@ -116,7 +116,7 @@ class Lab:
         checkpoints = tuple(Checkpoint(key.name, block.size, block.root) for block in blocks)
         signer = Forger(self._whole).signer().notes(key.name)
         kept_beside(self._copy).write_text("\n".join(signer.sign(checkpoint.text) for checkpoint in checkpoints))
-        return Kept(key.public_key, str(key), checkpoints)
+        return Kept(str(key), checkpoints)
 
     def _read_along(self) -> None:
         """See that the files can be read frame by frame: a forger of encrypted ones would have to have the key."""

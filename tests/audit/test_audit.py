@@ -1,11 +1,13 @@
 """What an audit names: the place of each kind of damage, what was expected and found, and the last good block."""
 
 import json
+from array import array
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from xxhash import xxh3_64_intdigest
 
 import blockdb
 from blockdb.audit import bulk
@@ -18,6 +20,7 @@ from blockdb.format import nodes, record
 from blockdb.format.block import Seal
 from blockdb.format.frame import with_check
 from blockdb.format.record import RecordFrame
+from blockdb.format.table import word
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.chain import signed
 from blockdb.ledger.checkpoint import Checkpoint
@@ -25,7 +28,8 @@ from blockdb.ledger.merkle import Frontier, root_of
 from blockdb.ledger.note import NoteSigner, VerifierKey
 from blockdb.ledger.signature import Signer
 from blockdb.ledger.state import CollectionState, encode_state
-from tests.audit.forgery import Forger
+from blockdb.lsm.bloom import filter_of, save
+from tests.audit.forgery import Forger, TableParts
 from tests.commands.conftest import Run, here, run
 from tests.fault.support import copy_of
 from tests.storage.doors import change_mark, pairs
@@ -166,13 +170,19 @@ def test_whole_frames_in_another_order_are_found_in_their_block(
 def rechained(forger: Forger, block: int, signer: Signer) -> None:
     """Change a value and make all seals from there on fit again."""
     forger.change_record(block * BLOCK, lambda frame: record.encode(frame.time_ms, frame.key, b"V" + frame.value[1:]))
+    resealed(forger, block, signer)
+
+
+def resealed(forger: Forger, block: int, signer: Signer) -> None:
+    """Make all seals from a block on fit the records."""
     leaves = [frame for _, _, frame in forger.frames() if isinstance(frame, RecordFrame)]
     seals = seals_of(forger)
-    frontier = Frontier(block * BLOCK, seals[block].frontier)
+    frontier = Frontier(seals[block].header.first_sequence, seals[block].frontier)
     previous = seals[block].header.previous_hash
     for number in range(block, len(seals)):
         before = frontier.hashes
-        frontier.extend([sha256(frame.leaf).digest() for frame in leaves[number * BLOCK : (number + 1) * BLOCK]])
+        first, count = seals[number].header.first_sequence, seals[number].header.records
+        frontier.extend([sha256(frame.leaf).digest() for frame in leaves[first : first + count]])
         header = seals[number].header._replace(root=frontier.root(), previous_hash=previous)
         seal = signed(seals[number]._replace(header=header, frontier=before), signer)
         forger.change_seal(number, lambda _, seal=seal: seal)  # type: ignore[misc]
@@ -324,10 +334,22 @@ def test_a_table_that_is_damaged_sends_it_nowhere(forged: Forger, exact: list[in
 def test_a_key_in_two_tables_is_told_although_the_chain_ends_in_damage(forged: Forger) -> None:
     """What stands before the damage is told in full, as the audit record by record tells it."""
     forged.change_record(1450, lambda frame: record.encode(frame.time_ms, b"key0000003", frame.value))
-    at, _, _ = [step for step in forged.frames() if isinstance(step[2], RecordFrame)][2500]
-    flip(forged.chain, at + 60)
+    resealed(forged, 14, signer_of(forged))
+    found = [(at, frame.key) for at, _, frame in forged.frames() if isinstance(frame, RecordFrame)]
+    hashed = [(at, key, xxh3_64_intdigest(key)) for at, key in found[1400:2900]]
+
+    def lead_there(parts: TableParts) -> None:
+        parts.header = parts.header._replace(home_slots=1)
+        parts.words = array("Q", [*(word(number, at) for at, _, number in hashed), 0])
+        parts.order = array("I", sorted(range(len(hashed)), key=lambda slot: hashed[slot][1]))
+        parts.filter = save(filter_of([number for _, _, number in hashed], len(hashed)))
+
+    forged.change_table(lead_there, number=1)
+    forged.files.nodes.unlink(missing_ok=True)
+    assert [problem.what for problem in blockdb.verify(forged.path).problems] == ["the key is stored twice"]
+    flip(forged.chain, found[2500][0] + 60)
     problems = blockdb.verify(forged.path).problems
-    assert any("twice" in problem.what for problem in problems)
+    assert [problem.sequence for problem in problems] == [1450, 2500]
 
     def doubt(self: BulkAudit, cuts: object) -> None:
         raise Doubt
@@ -402,6 +424,7 @@ def test_checkpoints_tell_between_which_of_them_the_history_was_rewritten(
     assert "after that of 1541 records, which fits, the checkpoint of 1600 records" in problem.what
     assert (problem.sequence, problem.block, good(report)[:2]) == (1541, 30, (29, 1500))
     assert problem.expected != problem.found
+    assert good(blockdb.verify(other, checkpoints=[file]))[0] == 29, "and not the last block of the other history"
     assert report.records == 0
     assert report.read_bytes < 2500 * 128 / 4, "the seals alone, and the records of a few blocks"
 

@@ -62,7 +62,7 @@ def change(file: Path, at: int, to: bytes) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 255, 256, 511, 512, 599])
-@pytest.mark.parametrize("over_http", [False, True])
+@pytest.mark.parametrize("over_http", [False, pytest.param(True, marks=pytest.mark.torture)])
 def test_an_entry_that_was_changed_is_named(log: Path, number: int, over_http: bool) -> None:
     path = "tile/entries/" + ("002.p/88" if number >= 512 else f"00{number // 256}")
     at = sum(2 + len(each) for each in ENTRIES[number // 256 * 256 : number])

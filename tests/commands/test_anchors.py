@@ -54,8 +54,11 @@ def test_a_witness_from_first_to_last(run: Run, witness: tuple[str, str], here: 
     assert ran.code == 1
     assert f"Error: Corruption: {url}: it has the checkpoint of 3 entries of the journal, and here are 2" in ran.err
     assert run("-d", "copy", "anchor", "remove", url).code == 0
-    assert run("-d", "copy", "verify").code == 0
-    assert run("-d", "copy", "verify", "--anchor", url, "--key", key).code == 1
+    for command in ("verify", "audit"):
+        assert run("-d", "copy", command).code == 0
+        ran = run("-d", "copy", command, "--anchor", url, "--anchor-key", key)
+        assert ran.code == 1
+        assert "and here are 2" in ran.err
 
 
 def test_files(run: Run, data: Path, here: Path) -> None:
@@ -85,9 +88,9 @@ def test_files(run: Run, data: Path, here: Path) -> None:
         (("anchor", "add", "blockdb_data/kept"), "inside the database directory"),
         (("anchor", "add", "http://127.0.0.1:1"), "needs its key"),
         (("anchor", "remove", "kept"), "is no anchor of this database"),
-        (("verify", "--key", "x"), "--key follows the --anchor"),
-        (("verify", "--anchor", "x", "--key", "a", "--key", "b"), "--key follows the --anchor"),
-        (("verify", "--anchor", "x", "--key", "a"), "only a witness has a key"),
+        (("verify", "--anchor-key", "x"), "--anchor-key follows the --anchor"),
+        (("verify", "--anchor", "x", "--anchor-key", "a", "--anchor-key", "b"), "--anchor-key follows the --anchor"),
+        (("verify", "--anchor", "x", "--anchor-key", "a"), "only a witness has a key"),
         (("verify", "--anchor", "http://127.0.0.1:1"), "needs its key"),
         (("witness", "serve", "nowhere"), "witness init nowhere"),
         (("witness", "serve", "x", "--port", "70000"), "is not a port"),

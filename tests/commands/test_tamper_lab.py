@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def test_a_copy_is_kept_where_it_is_told_and_its_commands_work(past: Path, run: 
     [key] = [check["command"] for check in told["checks"] if check["check"] == "read"]
     assert key.startswith("blockdb -d other get --key-base64 ")
     assert run("verify").code == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each.name, marks=[] if each.name == "rechain-listed-key" else pytest.mark.torture)
+        for each in tamperings()
+    ],
+)
+def test_each_command_shows_what_the_lab_saw(past: Path, run: Run, name: str) -> None:
+    told = json.loads(run("tamper-lab", name, "--keep", "kept", "--format", "json").out)
+    for check in told["checks"]:
+        ran = run(*shlex.split(check["command"])[1:])
+        assert bool(ran.code) == check["caught"], check["command"]
+    assert sum(check["caught"] for check in told["checks"]) >= 1
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,23 @@ def test_verify_asks_the_anchors(life: Life, tmp_path: Path) -> None:
                 db.verify(anchors=[cannot])
 
 
+def test_an_audit_asks_the_anchors(life: Life, tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    shutil.copytree(forgery(life, forked), path)
+    assert blockdb.verify(path).valid
+    anchor = Anchor(str(life.file))
+    assert "is not one of this history" in blockdb.verify(path, anchors=[anchor]).problems[0].what
+    save_anchors(Door(), DatabaseFiles(path), [anchor])
+    [problem] = blockdb.verify(path).problems
+    assert problem.path == anchor.where
+    with pytest.raises(InvalidData):
+        blockdb.verify(path, anchors=[Anchor("http://127.0.0.1:1")])
+    DatabaseFiles(path).public_keys.write_bytes(b"")
+    for metadata in path.glob("collections/*/metadata.toml"):
+        metadata.unlink()
+    assert any("the anchors were not asked" in problem.what for problem in blockdb.verify(path).problems)
+
+
 def test_an_anchor_that_cannot_be_asked_is_a_problem(life: Life, tmp_path: Path) -> None:
     others = tmp_path / "others"
     with blockdb.open(tmp_path / "other") as other:
@@ -314,8 +331,9 @@ def test_the_list_of_anchors(db: blockdb.Database, tmp_path: Path, monkeypatch: 
     ):
         with pytest.raises(InvalidData, match=message):
             db.add_anchor(where, key)
-    with pytest.raises(InvalidData, match="anchor list"):
-        db.remove_anchor("anchor2")
+    for where in ("anchor2", "a\0b", "\udcff", ""):
+        with pytest.raises(InvalidData, match="anchor list"):
+            db.remove_anchor(where)
     with blockdb.open("db", read_only=True) as reader:
         assert reader.anchors() == (Anchor(str(tmp_path / "anchor")),)
         for change in (reader.add_anchor, reader.remove_anchor):

@@ -293,7 +293,19 @@ def test_everything_public_is_there_and_the_errors_are_one_family() -> None:
         assert getattr(blockdb, name) is not None
     errors = [value for name in blockdb.__all__ if isinstance(value := getattr(blockdb, name), type)]
     family = {error for error in errors if issubclass(error, Exception)}
-    assert len(family) == 19
+    assert len(family) == 20
     assert all(issubclass(error, blockdb.BlockDBError) and error.__doc__ for error in family)
     with pytest.raises(AttributeError):
         blockdb.nothing_of_the_kind  # noqa: B018
+
+
+def test_a_signing_key_that_somebody_else_put_there_is_refused(tmp_path: Path) -> None:
+    for name in ("ours", "theirs"):
+        with blockdb.open(tmp_path / name) as db:
+            db.put(b"a", b"1")
+    key = Path("keys") / "signing.toml"
+    (tmp_path / "ours" / key).write_bytes((tmp_path / "theirs" / key).read_bytes())
+    with pytest.raises(blockdb.Corruption, match="not among the public keys"):
+        blockdb.open(tmp_path / "ours")
+    with blockdb.open(tmp_path / "ours", read_only=True) as db, pytest.raises(blockdb.ReadOnly, match="not among"):
+        db.prove(b"a")

@@ -426,10 +426,26 @@ def test_both_forms_of_a_chain_file(db: blockdb.Database) -> None:
     data = bytes_below(db.path)[files.packed(0)]
     db.close()
     files.segment(0).write_bytes(data)
+    left = files.segment(0).with_name("00000000.chain.old")
+    left.write_bytes(data)
     save(Door(), files, Redactions(files.root.name, event=_event(1), places=(_place(data, 1),)))
     with blockdb.open(db.path) as db:
         assert answer(db.get, key_of(1)) is blockdb.Redacted
+    assert not left.exists()
     assert_gone(db.path, [secret(1)])
+
+
+def test_an_old_file_whose_successor_was_packed_meanwhile(db: blockdb.Database) -> None:
+    """A writer was killed before it overwrote the old file, and the next one packed the new one at once."""
+    files = collection_of(db.path)
+    data = bytes_below(db.path)[files.packed(0) if files.packed(0).exists() else files.segment(0)]
+    db.redact(key_of(1), reason=REASON)
+    db.close()
+    left = files.segment(0).with_name("00000000.chain.old")
+    left.write_bytes(data)
+    save(Door(), files, Redactions(files.root.name, event=_event(1), places=(_place(data, 1),)))
+    blockdb.open(db.path).close()
+    assert not left.exists()
 
 
 def _event(number: int) -> str:

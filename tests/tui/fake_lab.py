@@ -34,7 +34,7 @@ class FakeLab:
             raise InvalidData("The middle of the history has no record with a value: there is nothing to change.")
         number = TAMPERINGS.index(tampering)
         change = Problem(CHAIN, 4_711, 3, 28, self.key, "the first byte of the value: 0x7b became 0x7a")
-        case = Case(COPY, Kept(bytes(32), "blockdb/fake+00000000+AAAA", ()), (change,))
+        case = Case(COPY, Kept("blockdb/fake+00000000+AAAA", ()), (change,))
         findings = []
         for at, check in enumerate(CHECKS):
             place = Problem(CHAIN, 4_690, 3, 28, None, "the check of the record does not match its bytes")

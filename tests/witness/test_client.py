@@ -111,6 +111,19 @@ def test_a_slow_witness_is_not_waited_for(words: bytes) -> None:
     assert monotonic() - started < 10
 
 
+def test_a_slow_handshake_is_not_waited_for() -> None:
+    """A TLS record is announced, and comes byte by byte."""
+    started = monotonic()
+    with answering(b"\x16\x03\x03\x40\x00", drip=True) as url, pytest.raises(AnchorFailed, match="no answer within"):
+        submit(url.replace("http:", "https:"), 0.2)
+    assert monotonic() - started < 10
+
+
+def test_who_does_not_speak_tls_is_told() -> None:
+    with answering(answer(200, GOOD)) as url, pytest.raises(AnchorFailed, match=r"no answer: .*SSL"):
+        submit(url.replace("http:", "https:"))
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"

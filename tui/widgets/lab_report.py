@@ -33,9 +33,9 @@ class LabReport(Lines):
     """The report on one way to tamper."""
 
     HELP = """What was done to the copy, byte by byte, and what each check made of it. Opening and reading are what \
-every program does. Verification recomputes every hash, link and signature. The key that is known outside tells who \
-signed, whatever the database lists. A checkpoint kept outside, a size and a root, is what no forger can reach: only \
-it finds a history that was made anew with the right key, rolled back or forked.
+every program does. Verification recomputes every hash, link and signature. An audit that knows the key finds who \
+signed, whatever the database lists. Checkpoints that were kept outside, sizes and roots, no forger can reach: only \
+they find a history that was made anew with the right key, rolled back or forked.
 
 Each command shows the same to anybody, on the copy that the lab works on. K keeps the copy where you say."""
 
@@ -114,6 +114,8 @@ def _finding(finding: Finding) -> list[Line]:
     for at, place in enumerate(answer.places[:MOST_PLACES]):
         text = _place(place) if place.what == answer.said else f"{_place(place)}: {printable(place.what)}"
         lines.append(("where" if at == 0 else " ", text, "secondary"))
+        if at == 0 and place.expected is not None:
+            lines += [("expected", printable(place.expected), "muted"), ("found", printable(str(place.found)), "muted")]
     if len(answer.places) > MOST_PLACES:
         lines.append((" ", f"and {plural(len(answer.places) - MOST_PLACES, 'place')} more", "muted"))
     return [*lines, ("run", printable(finding.command), "key")]
