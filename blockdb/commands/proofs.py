@@ -92,6 +92,7 @@ def _facts(verified: Verified) -> list[tuple[str, str]]:
         said = " ".join(f"{word} {bound.decode(errors='backslashreplace')}" for word, bound in bounds if bound)
         facts.append(("Range", f"keys {said}" if said else "all keys"))
         facts.append(("In it", f"{plural(len(verified.records), 'record')}, and no other"))
+        facts.append(("As of", human_time(verified.as_of_ms or 0)))
     for record in verified.records[:_SHOWN]:
         key, value = (data.decode(errors="backslashreplace") for data in (record.key, record.value))
         value = "(redacted)" if record.value is REDACTED else value
@@ -117,6 +118,7 @@ def _data(verified: Verified) -> dict[str, Any]:
         "signed_by": list(verified.signed_by),
         "witnessed": [{"key": str(seen.witness), "time_s": seen.time_s} for seen in verified.witnessed],
         **{name: encode_base64(bound) for name, bound in bounds.items() if bound is not None},
+        **({} if verified.as_of_ms is None else {"as_of_ms": verified.as_of_ms}),
         "records": [
             {"index": record.index, "time_ms": record.time_ms, **record_object(record.key, record.value)}
             for record in verified.records
