@@ -249,6 +249,24 @@ def test_an_audit_asks_the_anchors(life: Life, tmp_path: Path) -> None:
     assert any("the anchors were not asked" in problem.what for problem in blockdb.verify(path).problems)
 
 
+def test_a_fork_that_went_on_in_the_same_file_is_found(life: Life, tmp_path: Path) -> None:
+    """By a program that does not look before it appends: the honest checkpoint is one among many of the fork."""
+    shutil.copytree(life.at(1), tmp_path / "db")
+    notes = life.file.read_text()
+    with blockdb.open(tmp_path / "db") as db:
+        gone_on_notes = [notes]
+        for number in range(12):
+            db.put(b"forged %d" % number, b"")
+            note = db.checkpoint()
+            if number:
+                gone_on_notes.append(note)
+        (tmp_path / "anchor").write_text("\n".join(gone_on_notes))
+        [problem] = db.check_anchors([Anchor(str(tmp_path / "anchor"))])
+        assert "after the checkpoint of 2 entries" in problem.what
+    [problem] = blockdb.verify(tmp_path / "db", checkpoints=[tmp_path / "anchor"]).problems
+    assert "the checkpoint of 3 records" in problem.what
+
+
 def test_an_anchor_that_cannot_be_asked_is_a_problem(life: Life, tmp_path: Path) -> None:
     others = tmp_path / "others"
     with blockdb.open(tmp_path / "other") as other:
