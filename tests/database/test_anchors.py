@@ -331,6 +331,24 @@ def test_keys_that_were_rotated_are_still_known(db: blockdb.Database, tmp_path: 
     assert db.check_anchors() == ()
 
 
+def test_what_was_redacted_is_still_what_was_anchored(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", redactable=True) as db:
+        db.put_many(records(0))
+        db.add_anchor(tmp_path / "anchor")
+        db.redact(b"0-7", reason="erasure")
+        assert not db.publish().failures
+        assert db.check_anchors() == ()
+
+
+def test_the_anchors_of_an_encrypted_database_can_be_read_by_all(tmp_path: Path) -> None:
+    secret = {"master_key": b"m" * 32}
+    with blockdb.open(tmp_path / "db", encryption_enabled=True, **secret) as db:
+        db.put(b"a", b"")
+        db.add_anchor(tmp_path / "anchor")
+        assert kept(tmp_path / "anchor") == [db.checkpoint()]
+    assert blockdb.verify(tmp_path / "db", **secret).valid
+
+
 def test_the_list_of_anchors(db: blockdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     db.add_anchor("anchor")
