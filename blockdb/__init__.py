@@ -31,6 +31,7 @@ from blockdb.errors import (
     InvalidData,
     InvalidProof,
     KeyNotFound,
+    MasterKeyError,
     ReadOnly,
     Redacted,
     StorageError,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
+    from blockdb.masterkey import MasterKeySource
 
 __version__ = "0.1.0"
 
@@ -91,6 +93,7 @@ __all__ = [
     "InvalidProof",
     "KeyNotFound",
     "Latency",
+    "MasterKeyError",
     "Problem",
     "Progress",
     "Publication",
@@ -118,23 +121,35 @@ __all__ = [
 
 
 def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.open
-    path: str | Path = "./blockdb_data", *, read_only: bool = False, create: bool = True, **settings: Any
+    path: str | Path = "./blockdb_data",
+    *,
+    read_only: bool = False,
+    create: bool = True,
+    master_key: bytes | None = None,
+    passphrase: str | None = None,
+    ask_passphrase: Callable[[str], str] | None = None,
+    **settings: Any,
 ) -> Database:
     """Open the database in a directory, making one where there is none (unless `create` is false).
 
     `settings` are the keys of `[database]` (see blockdb.config.DatabaseConfig): `memtable_size_limit` (bytes),
     `wal_sync_interval` (milliseconds; 0 forces each write to disk before it is acknowledged),
     `compaction_threshold` (tables), `blockchain_batch_size` (records in a block, fixed at creation), `redactable`
-    (whether values can be erased, fixed at creation).
+    (whether values can be erased, fixed at creation), `encryption_enabled` (fixed at creation), `master_key_file`.
+
+    The master key of an encrypted database is the first that is given: `master_key` (32 bytes), `master_key_file`,
+    BLOCKDB_MASTER_KEY; where it takes a passphrase, `passphrase`, BLOCKDB_PASSPHRASE, or the answer of
+    `ask_passphrase`, which is called with the words to ask with.
 
     One process at a time may write; with `read_only=True` any number attach beside it and see each new record.
-    Raises DatabaseLocked, DatabaseNotFound, ConfigError, Corruption, StorageError, UnsupportedFormat.
+    Raises DatabaseLocked, DatabaseNotFound, ConfigError, Corruption, MasterKeyError, StorageError, UnsupportedFormat.
     """
     from blockdb.config import from_settings
     from blockdb.database.database import Database
 
     config = from_settings({"data_dir": str(path), **settings})
-    return Database(config, read_only=read_only, create=create)
+    source = _source(config.master_key_file, master_key, passphrase, ask_passphrase)
+    return Database(config, read_only=read_only, create=create, source=source)
 
 
 def verify(
@@ -147,6 +162,7 @@ def verify(
     keys: Sequence[str] = (),
     hashes_only: bool = False,
     anchors: Sequence[Anchor] = (),
+    **secrets: Any,
 ) -> Report:
     """Audit a database directory without opening it, so also one that is too damaged to open. O(all bytes).
 
@@ -154,31 +170,53 @@ def verify(
     at the first bad block, and reads no more than it takes to find that. `checkpoints` are files of signed
     checkpoints that were kept elsewhere: the history has to have them all. `keys` are verifier keys; then nobody
     else may have signed. `hashes_only` is for an export without its records. A directory is then held against its
-    anchors, and further ones in `anchors`. Raises DatabaseNotFound, InvalidData for what is no checkpoint, key or
-    anchor, and StorageError where something cannot be read; whatever else is wrong stands in the report.
+    anchors, and further ones in `anchors`. `secrets` are those of `open`: `master_key_file`, `master_key`,
+    `passphrase`, `ask_passphrase`. Raises DatabaseNotFound, MasterKeyError of an encrypted database, InvalidData for
+    what is no checkpoint, key or anchor, and StorageError where something cannot be read; whatever else is wrong
+    stands in the report.
     """
     from blockdb.audit.door import audit_location
+    from blockdb.database.encryption import keys_for_audit
     from blockdb.layout import DatabaseFiles
 
+    source = _source(**secrets)
     report = audit_location(
-        str(path), progress, cancel, first=first, checkpoints=checkpoints, keys=keys, hashes_only=hashes_only
+        str(path),
+        progress,
+        cancel,
+        first=first,
+        checkpoints=checkpoints,
+        keys=keys,
+        hashes_only=hashes_only,
+        data_keys=keys_for_audit(Path(path), source),
     )
     if report.cancelled or not (anchors or DatabaseFiles(Path(path)).anchors.exists()):
         return report
     from blockdb.database.outside import held_against_anchors
 
-    return held_against_anchors(report, Path(path), anchors)
+    return held_against_anchors(report, Path(path), anchors, source)
 
 
-def repair(path: str | Path, progress: Callable[[Progress], None] | None = None) -> Repair:
+def repair(path: str | Path, progress: Callable[[Progress], None] | None = None, **secrets: Any) -> Repair:
     """Rebuild from the chain what can be derived, and set aside what cannot; nobody may be writing. O(all bytes).
 
-    Raises DatabaseNotFound, DatabaseLocked, StorageError; and Corruption where not even the beginning of the chain
-    can be read.
+    `secrets` are those of `open`. Raises DatabaseNotFound, DatabaseLocked, MasterKeyError, StorageError; and Corruption
+    where not even the beginning of the chain can be read.
     """
     from blockdb.database.repair import repair
 
-    return repair(Path(path), progress)
+    return repair(Path(path), progress, _source(**secrets))
+
+
+def _source(
+    master_key_file: str | Path | None = None,
+    master_key: bytes | None = None,
+    passphrase: str | None = None,
+    ask_passphrase: Callable[[str], str] | None = None,
+) -> MasterKeySource:
+    from blockdb.masterkey import MasterKeySource
+
+    return MasterKeySource(master_key_file, key=master_key, passphrase=passphrase, ask=ask_passphrase)
 
 
 def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:

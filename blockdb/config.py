@@ -15,7 +15,6 @@ __all__ = ["DatabaseConfig", "load"]
 
 DEFAULT_FILE: Final = Path("blockdb.toml")
 ENVIRONMENT_PREFIX: Final = "BLOCKDB_"
-_SWITCHES: Final = ("compression_enabled", "redactable")
 
 _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "cache_size_limit": (0, 64 * 1024**3),
@@ -26,6 +25,9 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "scrub_rate_limit": (0, 64 * 1024**3),
     "scrub_interval": (1, 31_536_000),
 }
+
+_SWITCHES: Final = ("compression_enabled", "encryption_enabled", "redactable")
+_PATHS: Final = ("data_dir", "key_file", "master_key_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,11 @@ class DatabaseConfig:
     """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
     compression_enabled: bool = False
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
+    encryption_enabled: bool | None = None
+    """Whether everything that holds data is encrypted on the disk. Fixed for a database when it is created: unless this
+    is given, a new one is not, and one that exists is what it is."""
+    master_key_file: str = ""
+    """The file with the master key of an encrypted database, 64 hexadecimal digits; empty: it is given otherwise."""
     redactable: bool = False
     """Whether values can be erased one day (`redact`), all proofs intact. Fixed for a collection when it is created."""
     scrub_rate_limit: int = 0
@@ -58,12 +65,14 @@ class DatabaseConfig:
         text: object = self.data_dir
         if not isinstance(text, str) or not text or "\0" in text:
             raise ConfigError("data_dir: it should be the path of a directory.")
-        key_file: object = self.key_file
-        if not isinstance(key_file, str) or "\0" in key_file:
-            raise ConfigError("key_file: it should be the path of a file.")
+        for key in ("key_file", "master_key_file"):
+            path: object = getattr(self, key)
+            if not isinstance(path, str) or "\0" in path:
+                raise ConfigError(f"{key}: it should be the path of a file.")
         for key in _SWITCHES:
-            if type(getattr(self, key)) is not bool:
-                raise ConfigError(f"{key}: it should be true or false, not {getattr(self, key)!r}.")
+            value = getattr(self, key)
+            if type(value) is not bool and (key != "encryption_enabled" or value is not None):
+                raise ConfigError(f"{key}: it should be true or false, not {value!r}.")
         for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)
             if type(value) is not int:
@@ -123,7 +132,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _value(key: str, text: str) -> object:
     """What a text in the environment says for a key."""
-    if key in ("data_dir", "key_file"):
+    if key in _PATHS:
         return text
     if key in _SWITCHES and text.lower() in ("true", "false"):
         return text.lower() == "true"

@@ -23,6 +23,7 @@ __all__ = [
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
+    "MasterKeyError",
     "ReadOnly",
     "Redacted",
     "StorageError",
@@ -111,6 +112,10 @@ class DatabaseNotFound(BlockDBError):
 
 class DatabaseLocked(BlockDBError):
     """Another writer has the directory; the message says which process."""
+
+
+class MasterKeyError(BlockDBError):
+    """The database is encrypted, and the master key is missing or another one; the message says how to give it."""
 
 
 class DatabaseClosed(BlockDBError):

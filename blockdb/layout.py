@@ -3,6 +3,7 @@
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
+keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
 global_metadata/anchors.toml            the files and witnesses elsewhere that are given each checkpoint
 collections/col_<uuid>/
@@ -65,6 +66,11 @@ class DatabaseFiles:
     def public_keys(self) -> Path:
         """The public keys."""
         return self.keys / "public.toml"
+
+    @property
+    def keyring(self) -> Path:
+        """The wrapped data keys; its existence is what makes a database an encrypted one."""
+        return self.keys / "encryption.toml"
 
     @property
     def registry(self) -> Path:

@@ -324,6 +324,8 @@ class Statistics:
     """How often a table was asked for a key that its filter did not rule out, and had it."""
     filter_false_positives: int = 0
     """How often it did not have it."""
+    encrypted: bool = False
+    """Whether what holds data is encrypted on the disk."""
 
     scrub: ScrubStatistics = ScrubStatistics()
 

@@ -8,10 +8,25 @@ from uuid import UUID
 
 import pytest
 
-from blockdb.format import batch, block, checked_toml, mark, nodes, note_file, packed, record, segment, table
+from blockdb.format import (
+    batch,
+    block,
+    checked_toml,
+    keyring,
+    mark,
+    nodes,
+    note_file,
+    packed,
+    record,
+    sealed,
+    segment,
+    table,
+)
 from blockdb.format.block import GENESIS, BlockHeader
 from blockdb.format.frame import RECORD
+from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
+from blockdb.format.sealed import Binding, Kind, Pieces
 from blockdb.format.segment import SegmentHeader
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import node_hash
@@ -166,6 +181,35 @@ def test_the_node_file(data: bytes) -> None:
     assert [nodes.node(data, *at) for at in ((0, 0), (0, 1), (1, 0))] == [left, right, node_hash(left, right)]
 
 
+DATA_KEYS = DataKeys([(bytes(range(1, 9)), bytes(range(32)))], bytes(range(1, 9)))
+
+
+@decodes("sealed", "pages")
+def test_a_sealed_file_that_was_written_once(data: bytes) -> None:
+    binding = Binding(Kind.SIGNING_KEY)
+    assert sealed.open_file(data, binding, DATA_KEYS) == b'kind = "signing key"\n'
+    assert sealed.seal(b'kind = "signing key"\n', binding, DATA_KEYS, bytes(range(16))) == data
+    assert len(data) == sealed.file_bytes(21)
+
+
+@decodes("sealed", "pieces")
+def test_a_sealed_file_that_grows(data: bytes) -> None:
+    binding = Binding(Kind.CHAIN, COLLECTION, 0)
+    parts = [EXAMPLES["chain", "header"], EXAMPLES["chain", "record"]]
+    assert list(Pieces(data, binding, DATA_KEYS).open(data)) == parts
+    assert sealed.open_file(data, binding, DATA_KEYS) == b"".join(parts)
+    assert len(data) == sealed.HEADER_BYTES + 2 * sealed.PIECE_EXTRA_BYTES + sum(map(len, parts))
+
+
+@decodes("keyring", "keyring")
+def test_a_keyring(data: bytes) -> None:
+    values, master = checked_toml.decode(data), bytes(range(32, 64))
+    assert keyring.wrapping_of(values) == (keyring.master_id(master), None)
+    assert keyring.unwrap(values, master) == DATA_KEYS
+    wrapped = keyring.wrap(DATA_KEYS, master, None, [bytes(range(24))])
+    assert checked_toml.encode({"kind": keyring.KEYRING, "format": 1, **wrapped}) == data
+
+
 @decodes("checked-toml", "registry")
 def test_a_registry(data: bytes) -> None:
     values = {"kind": "registry", "format": 1, "collections": {"default": f"col_{UUID(bytes=COLLECTION)}"}}
@@ -208,6 +252,7 @@ SIZES = {
     "table": [table.HEADER_BYTES],
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
+    "sealed": [sealed.HEADER_BYTES],
 }
 
 

@@ -63,6 +63,7 @@ ROOMS = [
     "ledger",
     "lsm",
     "machine",
+    "masterkey",
     "process",
     "storage",
     "tampering",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import blockdb
 import blockdb_themes
 from blockdb import config
 from blockdb.commands.colour import default_theme
 from blockdb.commands.display import printable
+from blockdb.commands.opening import secrets_beforehand
 
 if TYPE_CHECKING:
     from .origin import Origin
@@ -38,12 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.demo:
         return _run(_demo(asked.path), theme)
     try:
-        path = Path(asked.path or config.load().data_dir)
+        flags = {"data_dir": asked.path, "master_key_file": asked.master_key_file}
+        settings = config.load(flags={name: value for name, value in flags.items() if value})
+        path = Path(settings.data_dir)
     except blockdb.ConfigError as error:
         return _refuse("ConfigError", str(error), WRONG_USAGE)
     if (reason := _not_a_database(path)) is not None:
         return _refuse("DatabaseNotFound", reason, CANNOT_OPEN)
-    return _run(_attached(path), theme)
+    return _run(_attached(path, secrets_beforehand(settings)), theme)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("path", nargs="?", metavar="PATH", help=PATH_HELP)
     parser.add_argument("--demo", action="store_true", help="explore a demonstration database with a live writer")
     parser.add_argument("--theme", metavar="NAME", help=f"one of {themes}; else BLOCKDB_THEME names it")
+    parser.add_argument("--master-key-file", metavar="FILE", help="the master key of an encrypted database")
     parser.add_argument("--version", action="version", version=f"blockdb-tui {blockdb.__version__}")
     return parser
 
@@ -80,10 +84,10 @@ def _not_a_database(path: Path) -> str | None:
     return None
 
 
-def _attached(path: Path) -> Origin:
+def _attached(path: Path, secrets: Mapping[str, Any]) -> Origin:
     from .origin import Attached
 
-    return Attached(path)
+    return Attached(path, **secrets)
 
 
 def _demo(path: str | None) -> Origin:

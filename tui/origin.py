@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import blockdb
 
@@ -38,17 +38,19 @@ class Attached:
 
     writes_here = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **secrets: Any) -> None:
+        """`secrets` are what `blockdb.open` is told of the master key."""
         self.name = str(path)
         self._path = path
+        self._secrets = secrets
         self._database: Database | None = None
 
     def open(self) -> Database:
-        self._database = blockdb.open(self._path, read_only=True, create=False)
+        self._database = blockdb.open(self._path, read_only=True, create=False, **self._secrets)
         return self._database
 
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
-        return blockdb.verify(self._path, progress, cancel)
+        return blockdb.verify(self._path, progress, cancel, **self._secrets)
 
     def close(self) -> None:
         database, self._database = self._database, None

@@ -15,7 +15,8 @@ from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
 from blockdb.audit.redactions import check_redactions, check_state, state_of
 from blockdb.audit.states import Audited, check_states, uuid_of
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
-from blockdb.errors import DatabaseNotFound
+from blockdb.errors import DatabaseNotFound, MasterKeyError
+from blockdb.format.keyring import KEYRING
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer, key_id_of
 from blockdb.types import GoodBlock, Report
@@ -31,8 +32,8 @@ def audit(
     """Recompute everything in a database directory and hold it against what is stored. O(all bytes).
 
     Works beside a writer. `progress` is called every few thousand records; `cancel` is asked as often; `pace` hears
-    how many bytes were read each time, and may take its time. Raises DatabaseNotFound; whatever else is wrong stands
-    in the report.
+    how many bytes were read each time, and may take its time. Raises DatabaseNotFound, and MasterKeyError where the
+    keys of an encrypted database are missing; whatever else is wrong stands in the report.
     """
     start = perf_counter()
     files = DatabaseFiles(path)
@@ -76,6 +77,8 @@ class _Run:
         files, findings = self._files, self.findings
         if files.lock.exists() and files.lock.stat().st_size:
             findings.add(files.lock, "the lock file should be empty", offset=0)
+        if not self._can_open():
+            return
         self._known = self._public_keys(findings)
         registry = read_values(files.registry, "registry", findings)
         named: dict[str, str] = (registry or {}).get("collections", {})
@@ -83,12 +86,22 @@ class _Run:
         for name, collection_id in sorted(named.items(), key=lambda item: (item[0] != JOURNAL_COLLECTION, item[1])):
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
             self._collection(name, collection_id, trusted)
-        check_redactions(files, named, findings)
+        check_redactions(files, named, findings, self._options.data_keys)
         self._check_journal(named.get(JOURNAL_COLLECTION))
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
                 what = f"there is no collection whose checkpoint that in {state.name} could be"
                 findings.add(files.registry, what, expected=state.origin, found=", ".join(named.values()) or "none")
+
+    def _can_open(self) -> bool:
+        """Whether there are the keys that it takes. A damaged keyring is noted. Raises MasterKeyError."""
+        files, keys = self._files, self._options.data_keys
+        if not files.keyring.exists():
+            return True
+        is_intact = read_values(files.keyring, KEYRING, self.findings) is not None
+        if is_intact and keys is None:
+            raise MasterKeyError(f"The database at {files.root} is encrypted: to audit it, give its master key.")
+        return keys is not None
 
     def _check_journal(self, collection_id: str | None) -> None:
         others = dict(self._audited)
@@ -100,7 +113,9 @@ class _Run:
         files = self._files
         public = read_values(files.public_keys, "list of public keys", findings) or {"keys": []}
         keys = [bytes.fromhex(text) for text in public["keys"]]
-        secret = read_values(files.signing_key, "signing key", findings) if files.signing_key.exists() else None
+        secret = None
+        if files.signing_key.exists():
+            secret = read_values(files.signing_key, "signing key", findings, self._options.data_keys)
         if secret is not None and Signer(bytes.fromhex(secret["seed"])).public_key not in keys:
             findings.add(files.signing_key, "its public key is not among the public keys")
         return {key_id_of(key): key for key in self._options.public_keys or keys}
@@ -113,7 +128,7 @@ class _Run:
         files = self._files.collection(collection_id)
 
         def new() -> CollectionAudit:
-            check_state(collection_id, files, self.findings)
+            check_state(collection_id, files, self.findings, options.data_keys)
             return CollectionAudit(name, collection_id, files, self._keys_now, self.findings, self.watch, options)
 
         problems, before = len(self.findings.problems), state_of(files)

@@ -86,7 +86,9 @@ class BulkAudit:
             self._bench = Workbench(whole.chain, tables, whole.watched_sequence, memory)
             self._crew = stack.enter_context(Crew(whole.chain))
             if memory is not None:
-                self._crew.start(processes - 1, describe(self._bench, files, memory), memory)
+                keys = whole.chain.keys
+                secret = b"" if keys is None else keys.encode()
+                self._crew.start(processes - 1, describe(self._bench, files, memory), memory, secret)
             self._stack = stack.pop_all()
 
     @property

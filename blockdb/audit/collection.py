@@ -14,7 +14,7 @@ from blockdb.audit.bulk import MOST_PROCESSES, BulkAudit, cuts_of
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.derived import Derived
 from blockdb.audit.doubt import Doubt
-from blockdb.audit.files import map_file, map_segment, read_values
+from blockdb.audit.files import buffers_of, chain_files, map_file, read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.history import Trusted, first_unfit
 from blockdb.audit.seals import Placed, SealAudit
@@ -26,10 +26,11 @@ from blockdb.audit.work import Cut
 from blockdb.format import mark as mark_format
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
+from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
 from blockdb.format.place import OFFSET_BITS, place_of, split_place
 from blockdb.format.segment import HEADER_BYTES
-from blockdb.layout import CollectionFiles, segment_numbers
+from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.machine import boot_id
 from blockdb.types import GoodBlock
 
@@ -50,6 +51,8 @@ class Options:
     """States of the past that are known from elsewhere; those of a collection fit it or it was rewritten."""
     public_keys: tuple[bytes, ...] = ()
     """Who may have signed the blocks, where that is known from elsewhere; else the database says it."""
+    data_keys: DataKeys | None = None
+    """With which the files of an encrypted database are opened."""
     processes: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_PROCESSES))
 
 
@@ -113,11 +116,14 @@ class CollectionAudit:
         if metadata is not None and metadata.get("id") != self._id:
             what = "the metadata is that of another collection"
             findings.add(files.metadata, what, expected=self._id, found=str(metadata.get("id")))
+        if metadata is not None and not self._has_its_keys(bool(metadata.get("encrypted"))):
+            return
         if self._options.first or self._options.trusted:
             self._seals()
             if self._is_enough():
                 return
-        derived = Derived(name=self._name, collection_id=self._id, files=files, findings=findings)
+        keys = self._options.data_keys
+        derived = Derived(name=self._name, collection_id=self._id, files=files, findings=findings, keys=keys)
         manifest, tables = self._manifest_and_tables()
         if manifest is not None and manifest.get("collection") != self._id:
             what = "the manifest is that of another collection"
@@ -136,6 +142,14 @@ class CollectionAudit:
             if self._whole is not None and self._exact is not None and self._exact.last_good is None:
                 derived.check(self._whole, end, manifest["flushed_sequence"])
                 self.audited = Audited(files.chain, self._whole, end)
+
+    def _has_its_keys(self, is_encrypted: bool) -> bool:
+        keyring = DatabaseFiles(self._files.root.parent.parent).keyring
+        if is_encrypted and self._options.data_keys is None:
+            self._findings.add(keyring, "the file is missing, and there is an encrypted collection")
+        elif self._options.data_keys is not None and not is_encrypted:
+            self._findings.add(self._files.metadata, "the collection is not encrypted, and there are keys for it")
+        return is_encrypted == (self._options.data_keys is not None)
 
     def _is_enough(self) -> bool:
         return self._options.first and len(self._findings.problems) > self._found_before
@@ -231,7 +245,7 @@ class CollectionAudit:
         return True
 
     def _chain_of(self, segments: Segments) -> Chain:
-        return Chain(self._collection, self._public_keys, [buffer for _, buffer in segments])
+        return Chain(self._collection, self._public_keys, buffers_of(segments), self._options.data_keys)
 
     # What is around the chain.
 
@@ -239,7 +253,8 @@ class CollectionAudit:
         """Where the tables say that seals are, if they can be read at all."""
         unheard = Findings(self._findings.root)
         manifest = read_values(self._files.manifest, "manifest", unheard)
-        found = (map_file(self._files.table(number), unheard) for number in (manifest or {}).get("tables", []))
+        paths = map(self._files.table, (manifest or {}).get("tables", []))
+        found = (map_file(path, unheard, self._options.data_keys) for path in paths)
         return [place for buffer in found if buffer is not None for place in seal_places(buffer)]
 
     def _manifest_and_tables(self) -> tuple[dict[str, Any] | None, list[TableAudit]]:
@@ -297,19 +312,15 @@ class CollectionAudit:
         return not mark.clean and not mark.is_of(boot_id())
 
     def _segments(self) -> Segments | None:
-        files, segments = self._files, []
+        files = self._files
         names = [path.name for path in files.chain.iterdir()] if files.chain.is_dir() else []
-        for number in range(max(len(segment_numbers(names)), 1)):
-            found = map_segment(files, number, self._findings)
-            if found is None:
-                return None
-            segments.append(found)
-        return segments
+        return chain_files(files, max(len(segment_numbers(names)), 1), self._findings, self._options.data_keys)
 
     def _tables(self, manifest: dict[str, Any] | None) -> list[TableAudit]:
         numbers = (manifest or {}).get("tables", [])
         paths = [self._files.table(number) for number in numbers]
-        buffers = [map_file(path, self._findings) for path in paths]  # all of them, before a writer replaces one
+        keys = self._options.data_keys
+        buffers = [map_file(path, self._findings, keys) for path in paths]  # all of them, before a writer replaces one
         tables = []
         for number, path, buffer in zip(numbers, paths, buffers, strict=True):
             self._watch.read(0 if buffer is None else len(buffer))

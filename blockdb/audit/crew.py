@@ -65,11 +65,14 @@ class Crew:
         self._helpers: list[_Helper] = []
         self._selector = DefaultSelector()
 
-    def start(self, helpers: int, description: str, memory: int) -> None:
-        """Start so many processes, or as many as the system gives; they inherit the descriptor `memory`."""
+    def start(self, helpers: int, description: str, memory: int, secret: bytes) -> None:
+        """Start so many processes, or as many as the system gives; they inherit the descriptor `memory`.
+
+        `secret` is what they need to open files that are sealed.
+        """
         with suppress(OSError):
             for _ in range(helpers):
-                helper = _Helper(start_python("blockdb.audit.helper", description, inherited=[memory]))
+                helper = _Helper(start_python("blockdb.audit.helper", description, secret, [memory]))
                 self._helpers.append(helper)
                 self._selector.register(helper.stdout, EVENT_READ, helper)
 

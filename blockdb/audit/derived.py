@@ -13,6 +13,7 @@ from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.stretch import Whole
 from blockdb.format import nodes
 from blockdb.format.frame import BadFrame
+from blockdb.format.keyring import DataKeys
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.merkle import CHUNK, node_hash
 from blockdb.ledger.note import BadNote
@@ -21,12 +22,14 @@ from blockdb.ledger.note import BadNote
 class Derived:
     """Both as they are now, to be held against a chain that is read after them, so beside a writer too."""
 
-    def __init__(self, name: str, collection_id: str, files: CollectionFiles, findings: Findings) -> None:
+    def __init__(
+        self, name: str, collection_id: str, files: CollectionFiles, findings: Findings, keys: DataKeys | None = None
+    ) -> None:
         self._name = name
         self._id = collection_id
         self._files = files
         self._findings = findings
-        self._nodes = map_file(files.nodes, findings) if _has_bytes(files.nodes) else None
+        self._nodes = (map_file(files.nodes, findings, keys) or None) if _has_bytes(files.nodes) else None
         self._note: bytes | None = None
         try:
             self._note = files.checkpoint.read_bytes()

@@ -13,6 +13,7 @@ from blockdb.audit.history import Trusted, read_checkpoints
 from blockdb.audit.sources import is_address, source_of
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import InvalidData, StorageError
+from blockdb.format.keyring import DataKeys
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.note import BadNote, VerifierKey, keys_of
 from blockdb.types import Report
@@ -27,6 +28,7 @@ def audit_location(
     checkpoints: Sequence[str | Path] = (),
     keys: Sequence[str] = (),
     hashes_only: bool = False,
+    data_keys: DataKeys | None = None,
 ) -> Report:
     """Audit what is at a path or an address; see `blockdb.verify`, which documents this."""
     try:
@@ -40,7 +42,7 @@ def audit_location(
             return audit_export(source, verifiers, Watch(progress, cancel), first=first, hashes_only=hashes_only)
     trusted = [state for file in checkpoints for state in _states(Path(file), verifiers)]
     public_keys = tuple(key.public_key for key in verifiers)
-    return audit(Path(location), progress, cancel, Options(first, tuple(trusted), public_keys))
+    return audit(Path(location), progress, cancel, Options(first, tuple(trusted), public_keys, data_keys))
 
 
 def is_export(location: str) -> bool:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from blockdb.audit.doubt import Doubt
-from blockdb.audit.files import map_file, map_segment
+from blockdb.audit.files import buffers_of, chain_files, map_file
 from blockdb.audit.findings import Findings
 from blockdb.audit.messages import decode_job, encode_answer
 from blockdb.audit.stretch import Chain
 from blockdb.audit.tables import TableAudit
 from blockdb.audit.work import Answer, Job, Workbench
+from blockdb.format.keyring import DataKeys
 from blockdb.format.table import decode_header
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import key_id_of
+from blockdb.process import secret_of_helper
 
 
 def describe(bench: Workbench, files: CollectionFiles, memory: int) -> str:
@@ -36,7 +38,8 @@ def describe(bench: Workbench, files: CollectionFiles, memory: int) -> str:
 
 def main(argument: str) -> None:
     """What the process does: `argument` is the description, stdin brings jobs until it ends, stdout takes answers."""
-    bench = _set_up(json.loads(argument))
+    secret = secret_of_helper()
+    bench = _set_up(json.loads(argument), DataKeys.decode(secret) if secret else None)
     for line in sys.stdin:
         sys.stdout.write(encode_answer(_answer(bench, decode_job(line))) + "\n")
         sys.stdout.flush()
@@ -49,17 +52,16 @@ def _answer(bench: Workbench, job: Job) -> Answer | None:
         return None
 
 
-def _set_up(values: dict[str, Any]) -> Workbench:
+def _set_up(values: dict[str, Any], keys: DataKeys | None) -> Workbench:
     files = CollectionFiles(Path(values["root"]))
     findings = Findings(files.root)
-    mapped = [map_segment(files, number, findings) for number in range(values["segments"])]
-    buffers = [(files.table(number), map_file(files.table(number), findings)) for number in values["tables"]]
-    if findings.problems:
+    segments = chain_files(files, values["segments"], findings, keys)
+    buffers = [(files.table(number), map_file(files.table(number), findings, keys)) for number in values["tables"]]
+    if findings.problems or segments is None:
         raise SystemExit(1)  # whoever started this process does the work itself, and meets the reason
     tables = [
         TableAudit(path, buffer, decode_header(buffer), findings) for path, buffer in buffers if buffer is not None
     ]
     public_keys = {key_id_of(key): key for key in map(bytes.fromhex, values["public_keys"])}
-    segments = [found[1] for found in mapped if found is not None]
-    chain = Chain(bytes.fromhex(values["collection"]), public_keys, segments)
+    chain = Chain(bytes.fromhex(values["collection"]), public_keys, buffers_of(segments), keys)
     return Workbench(chain, tables, values["watched_sequence"], values["memory"])

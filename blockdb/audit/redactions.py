@@ -19,6 +19,7 @@ from blockdb.format import batch, record, segment
 from blockdb.format.block import decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BATCH, CHECK_BYTES, RECORD, BadFrame
+from blockdb.format.keyring import DataKeys
 from blockdb.format.record import RecordFrame
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
@@ -35,15 +36,17 @@ def state_of(files: CollectionFiles) -> bytes | None:
         return None
 
 
-def check_state(collection_id: str, files: CollectionFiles, findings: Findings) -> None:
+def check_state(collection_id: str, files: CollectionFiles, findings: Findings, keys: DataKeys | None = None) -> None:
     """Check what is noted of redactions."""
     if files.redactions.exists():
-        values = read_values(files.redactions, "redactions", findings)
+        values = read_values(files.redactions, "redactions", findings, keys)
         if values is not None and values.get("collection") != collection_id:
             findings.add(files.redactions, "the redactions are those of another collection")
 
 
-def check_redactions(files: DatabaseFiles, collections: Mapping[str, str], findings: Findings) -> None:
+def check_redactions(
+    files: DatabaseFiles, collections: Mapping[str, str], findings: Findings, keys: DataKeys | None = None
+) -> None:
     """Hold the redacted records of all collections against the journal. O(records that can be redacted).
 
     The journal is read last: an event stands there before the value is erased. What is damaged was named before.
@@ -53,11 +56,11 @@ def check_redactions(files: DatabaseFiles, collections: Mapping[str, str], findi
     for collection_id in collections.values():
         own = files.collection(collection_id)
         metadata = read_values(own.metadata, "collection", aside) or {}
-        found = list(_redacted_in(own, aside)) if metadata.get("redactable") else []
+        found = list(_redacted_in(own, aside, keys)) if metadata.get("redactable") else []
         if found:
             erased[collection_id] = found
     told = (
-        _told_in(files.collection(collections[JOURNAL_COLLECTION]), aside)
+        _told_in(files.collection(collections[JOURNAL_COLLECTION]), aside, keys)
         if erased and JOURNAL_COLLECTION in collections
         else {}
     )
@@ -68,16 +71,18 @@ def check_redactions(files: DatabaseFiles, collections: Mapping[str, str], findi
                 findings.add(path, what, offset=offset, sequence=sequence, key=key)
 
 
-def _segments(files: CollectionFiles, aside: Findings) -> Iterator[tuple[Path, Buffer]]:
+def _segments(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> Iterator[tuple[Path, Buffer]]:
     for number in segment_numbers(path.name for path in files.chain.iterdir()):
-        found = map_segment(files, number, aside)
+        found = map_segment(files, number, aside, keys)
         if found is not None:
             yield found
 
 
-def _redacted_in(files: CollectionFiles, aside: Findings) -> Iterator[tuple[Path, int, int, bytes]]:
+def _redacted_in(
+    files: CollectionFiles, aside: Findings, keys: DataKeys | None
+) -> Iterator[tuple[Path, int, int, bytes]]:
     """The redacted records of a collection: file, offset, sequence number, key."""
-    for path, buffer in _segments(files, aside):
+    for path, buffer in _segments(files, aside, keys):
         try:
             sequence = segment.decode(buffer).first_sequence
             for offset in _records_in(buffer):
@@ -112,10 +117,10 @@ def _has_no_salt(buffer: Buffer, offset: int) -> bool:
     return buffer[salt : salt + record.SALT_BYTES] == _NO_SALT
 
 
-def _told_in(files: CollectionFiles, aside: Findings) -> dict[str, set[tuple[int, bytes]]]:
+def _told_in(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> dict[str, set[tuple[int, bytes]]]:
     """What the journal tells of: sequence numbers and keys, by the id of their collection."""
     told: dict[str, set[tuple[int, bytes]]] = defaultdict(set)
-    for _, buffer in _segments(files, aside):
+    for _, buffer in _segments(files, aside, keys):
         try:
             for _, _, frame in walk(buffer, segment.HEADER_BYTES, len(buffer)):
                 event = _event_in(frame.value) if isinstance(frame, RecordFrame) else {}

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from select import select
 from time import monotonic
@@ -19,6 +19,8 @@ from typing import Any, Final
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.errors import BlockDBError
+from blockdb.format.keyring import DataKeys
+from blockdb.process import secret_of_helper
 from blockdb.types import Progress
 
 NICENESS: Final = 19
@@ -48,7 +50,8 @@ class Pace:
 
 def main(argument: str) -> None:
     """What the process does: `argument` is JSON with the directory and the bytes a second that it may read."""
-    job = json.loads(argument)
+    job, secret = json.loads(argument), secret_of_helper()
+    options = Options(processes=1, data_keys=DataKeys.decode(secret) if secret else None)
     os.nice(NICENESS)
     told = [monotonic()]
 
@@ -58,11 +61,13 @@ def main(argument: str) -> None:
             _say({"done": progress.records_done, "total": progress.records_total})
 
     try:
-        report = audit(Path(job["path"]), tell, None, Options(processes=1), Pace(job["rate_limit"], _wait))
+        report = audit(Path(job["path"]), tell, None, options, Pace(job["rate_limit"], _wait))
     except (BlockDBError, OSError) as error:
         _say({"failure": str(error)})
         return
-    _say({"records": report.records, "problems": [str(problem) for problem in report.problems]})
+    # What is found is kept on the disk: there keys of an encrypted database must not stand.
+    problems = [replace(problem, key=None) if secret else problem for problem in report.problems]
+    _say({"records": report.records, "problems": list(map(str, problems))})
 
 
 def _say(words: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from blockdb.format import record
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES
+from blockdb.format.keyring import DataKeys
 from blockdb.format.place import PLACE_MASK, place_of, split_place
 from blockdb.format.record import HEADER_BYTES
 from blockdb.ledger.chain import Head, check_seal
@@ -31,6 +32,8 @@ class Chain:
     collection: bytes
     public_keys: Mapping[bytes, bytes]
     segments: Sequence[Buffer]
+    keys: DataKeys | None = None
+    """With which the files were opened, where they are encrypted."""
 
     def seal_at(self, place: int) -> Seal:
         """The seal at a place where one was found."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from mmap import mmap
 from operator import index as same_number
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rbloom import Bloom
 from xxhash import xxh3_64_intdigest
 
 from blockdb.audit.findings import Findings
+from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
 from blockdb.format.place import PLACE_MASK
 from blockdb.format.table import HEADER_BYTES, PAGE_BYTES, TableHeader, bad_pages, decode_header, home_slot, word
@@ -19,7 +19,7 @@ from blockdb.format.table import HEADER_BYTES, PAGE_BYTES, TableHeader, bad_page
 class TableAudit:
     """One table, held against the chain record by record. The lookup is written anew here, on purpose."""
 
-    def __init__(self, path: Path, buffer: mmap, header: TableHeader, findings: Findings) -> None:
+    def __init__(self, path: Path, buffer: Buffer, header: TableHeader, findings: Findings) -> None:
         self.path = path
         self.header = header
         self.sequences = range(header.first_sequence, header.first_sequence + header.records)
@@ -117,7 +117,7 @@ class TableAudit:
             previous = key
 
 
-def seal_places(buffer: mmap) -> list[int]:
+def seal_places(buffer: Buffer) -> list[int]:
     """Where a table says that seals are, of which nothing is checked but the header; none where that is damaged."""
     try:
         header = decode_header(buffer)
@@ -126,7 +126,7 @@ def seal_places(buffer: mmap) -> list[int]:
     return memoryview(buffer)[header.seals_offset : header.filter_offset].cast("Q").tolist()
 
 
-def open_table(path: Path, buffer: mmap, collection: bytes, findings: Findings) -> TableAudit | None:
+def open_table(path: Path, buffer: Buffer, collection: bytes, findings: Findings) -> TableAudit | None:
     """A table whose bytes are intact, or None after noting what is damaged."""
     try:
         header = decode_header(buffer)

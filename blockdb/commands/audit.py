@@ -13,6 +13,7 @@ from .command import Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_duration, human_time, plural
 from .failures import FAILED, CannotOpen
+from .opening import secrets
 from .results import Result, Words
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def audit(context: Context, arguments: Namespace) -> Result:
                 checkpoints=arguments.checkpoint,
                 keys=arguments.key,
                 hashes_only=arguments.hashes_only,
+                **(secrets(context.config) if context.config is not None else {}),
                 anchors=named_anchors(arguments.anchors),
             )
     except DatabaseNotFound as error:

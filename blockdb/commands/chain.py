@@ -14,6 +14,7 @@ from .command import Command, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
 from .failures import FAILED, CannotOpen
+from .opening import secrets
 from .parsing import count
 from .records import ALL, LIMIT, screenful
 from .results import Column, Facts, Records, Result, Table, Words
@@ -21,6 +22,7 @@ from .shapes import record_object
 
 if TYPE_CHECKING:
     from blockdb import Anchor, Block, Problem, Report
+    from blockdb.config import DatabaseConfig
 
 __all__ = ["COMMANDS", "problem_object"]
 
@@ -32,18 +34,18 @@ def verify(context: Context, arguments: Namespace) -> Result:
     """Check every record, block and signature; with `--repair`, rebuild what can be rebuilt."""
     anchors = named_anchors(arguments.anchors)
     if arguments.repair and context.config is not None:
-        return _repair(context, context.config.data_dir)
+        return _repair(context, context.config)
     context.announce("Verifying blockchain integrity...")
     return _result(_report(context, anchors))
 
 
-def _repair(context: Context, path: str) -> Result:
+def _repair(context: Context, config: DatabaseConfig) -> Result:
     """Repair the files of a database that nobody has open, this process included."""
     from blockdb import repair
 
     context.announce("Verifying blockchain integrity, and repairing what can be repaired...")
     with context.progress("Verifying", None, "records") as advance_to:
-        done = repair(path, lambda progress: advance_to(progress.records_done))
+        done = repair(config.data_dir, lambda progress: advance_to(progress.records_done), **secrets(config))
     for problem in done.before.problems:
         context.announce(f"Found: {problem}")
     for action in done.actions:
@@ -85,7 +87,8 @@ def _report(context: Context, anchors: list[Anchor]) -> Report:
             raise
         from blockdb import verify as verify_files
 
-        verify_it, total = partial(verify_files, context.config.data_dir), None  # no anchor matters any more
+        verify_it = partial(verify_files, context.config.data_dir, **secrets(context.config))
+        total = None  # no anchor matters any more
     with context.progress("Verifying", total, "records") as advance_to:
         return verify_it(lambda progress: advance_to(progress.records_done))
 

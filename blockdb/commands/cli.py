@@ -91,7 +91,7 @@ def _run(words: Sequence[str], output: Output) -> int:
         output.flush()
         return DONE
     given = vars(arguments)
-    config = configuration(given.get("config"), given.get("data_dir"), given.get("key_file"))
+    config = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
     asked = given.get("format")
     with closing(Door(config, command.need)) as door:
         context = Context(

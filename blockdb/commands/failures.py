@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from blockdb.errors import BlockDBError, ConfigError
+from blockdb.errors import BlockDBError, ConfigError, MasterKeyError
 
 __all__ = [
     "CANNOT_OPEN",
@@ -51,7 +51,7 @@ def exit_code(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, (UsageError, ConfigError)):
         return USAGE
-    return CANNOT_OPEN if isinstance(error, CannotOpen) else FAILED
+    return CANNOT_OPEN if isinstance(error, (CannotOpen, MasterKeyError)) else FAILED
 
 
 def describe(error: BaseException) -> str:

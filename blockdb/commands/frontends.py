@@ -44,6 +44,8 @@ def tui(context: Context, arguments: Namespace) -> Result:
     words = ["--demo"] if arguments.demo else []
     if context.config is not None and not arguments.demo:
         words.append(context.config.data_dir)
+        if context.config.master_key_file:
+            words += ["--master-key-file", context.config.master_key_file]
     if arguments.theme is not None:
         words += ["--theme", arguments.theme]
     return Nothing(frontend("tui")(words))

@@ -2,31 +2,80 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blockdb.errors import BlockDBError, ConfigError, DatabaseLocked, DatabaseNotFound, StorageError
+from blockdb.errors import (
+    BlockDBError,
+    ConfigError,
+    DatabaseLocked,
+    DatabaseNotFound,
+    MasterKeyError,
+    StorageError,
+)
 
 from .command import Need
 from .failures import CannotOpen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from blockdb import Database
     from blockdb.config import DatabaseConfig
 
-__all__ = ["Door", "configuration", "open_database"]
+__all__ = ["Door", "asker", "configuration", "open_database", "secrets", "secrets_beforehand"]
 
 
-def configuration(file: str | None, data_dir: str | None, key_file: str | None = None) -> DatabaseConfig:
+def configuration(
+    file: str | None, data_dir: str | None, key_file: str | None = None, master_key_file: str | None = None
+) -> DatabaseConfig:
     """The settings: flags over environment over file over defaults. Raises `ConfigError`."""
     from blockdb import config
 
-    given = {"data_dir": data_dir, "key_file": key_file}
+    given = {"data_dir": data_dir, "key_file": key_file, "master_key_file": master_key_file}
     flags: Mapping[str, Any] = {key: value for key, value in given.items() if value is not None}
     return config.load(None if file is None else Path(file), flags=flags)
+
+
+def secrets(config: DatabaseConfig) -> dict[str, Any]:
+    """What `blockdb.open`, `verify` and `repair` are to be told of the master key, as keyword arguments."""
+    return {"master_key_file": config.master_key_file, "ask_passphrase": asker()}
+
+
+def secrets_beforehand(config: DatabaseConfig) -> dict[str, Any]:
+    """The same, a passphrase being asked for now: before something takes the whole screen."""
+    from blockdb.database.encryption import describe
+    from blockdb.masterkey import PASSPHRASE_VARIABLE
+
+    given = secrets(config)
+    ask = given.pop("ask_passphrase")
+    with suppress(BlockDBError):  # what is wrong is told when it is opened
+        is_wanted = ask is not None and PASSPHRASE_VARIABLE not in os.environ
+        if is_wanted and describe(Path(config.data_dir))["master"] == "passphrase":
+            given["passphrase"] = ask("Passphrase: ")
+    return given
+
+
+@cache
+def asker() -> Callable[[str], str] | None:
+    """Asks the person at the terminal for a passphrase, each question once; None where nobody is there to ask."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+
+    @cache
+    def ask(words: str) -> str:
+        try:
+            return getpass(words)
+        except EOFError:
+            raise MasterKeyError("No passphrase was typed. Try again.") from None
+
+    return ask
 
 
 def open_database(config: DatabaseConfig, need: Need) -> Database:
@@ -63,13 +112,8 @@ def _open_to_prove(config: DatabaseConfig) -> Database:
 def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> Database:
     import blockdb
 
-    return blockdb.open(config.data_dir, read_only=read_only, create=create, **_settings(config))
-
-
-def _settings(config: DatabaseConfig) -> dict[str, Any]:
-    settings = asdict(config)
-    del settings["data_dir"]
-    return settings
+    settings = asdict(config) | secrets(config)
+    return blockdb.open(settings.pop("data_dir"), read_only=read_only, create=create, **settings)
 
 
 class Door:

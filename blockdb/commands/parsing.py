@@ -57,6 +57,12 @@ GLOBAL_ARGUMENTS = (
         completes=Completes.FILE,
         help="Configuration file; else ./blockdb.toml if there is one.",
     ),
+    option(
+        "--master-key-file",
+        metavar="FILE",
+        completes=Completes.FILE,
+        help="File with the master key of an encrypted database; else BLOCKDB_MASTER_KEY_FILE, BLOCKDB_MASTER_KEY.",
+    ),
     FORMAT,
     HELP,
     flag("-V", "--version", help="Show the version and exit."),

@@ -53,6 +53,7 @@ def _contents(found: Statistics) -> tuple[tuple[str, str], ...]:
         ("Tables", f"{len(found.tables)} ({plural(tables, 'record')}, {human_bytes(found.table_bytes)})"),
         ("Log", f"{human_bytes(found.log_bytes)} since the last flush"),
         ("Compression", "on" if found.compression_enabled else "off"),
+        ("Encryption", "on" if found.encrypted else "off"),
         ("Disk", f"{human_bytes(found.disk_bytes)} ({_parts(found)})"),
         ("Scrubber", scrubbing(found.scrub)),
         *(("Scrubber found", problem) for problem in found.scrub.problems),

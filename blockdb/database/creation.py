@@ -8,12 +8,14 @@ from time import time
 from uuid import uuid4
 
 from blockdb.config import DatabaseConfig
-from blockdb.database import keys
+from blockdb.database import encryption, keys
 from blockdb.errors import Corruption, DatabaseNotFound
 from blockdb.format import mark, segment
 from blockdb.format.mark import Mark
+from blockdb.format.sealed import HEADER_BYTES, PIECE_EXTRA_BYTES
 from blockdb.format.segment import SegmentHeader
 from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.masterkey import MasterKeySource
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest
@@ -23,15 +25,20 @@ DEFAULT_COLLECTION = "default"
 """The collection of plain put and get."""
 
 
-def create(door: Door, files: DatabaseFiles, config: DatabaseConfig) -> None:
-    """Make what is missing of a database; the registry, which makes it one, comes last. Under the writer's lock."""
+def create(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: MasterKeySource) -> Door:
+    """Make what is missing of a database; the registry, which makes it one, comes last. Under the writer's lock.
+
+    Returns the door through which it is to be read and written.
+    """
     refuse_foreign(files)
     with guarded("creating the database"):
         for directory in (files.keys, files.registry.parent, files.collections):
             door.make_directory(directory)
+        door = encryption.prepared(door, files, config, source)
         keys.create(door, files)
         size, redactable = config.blockchain_batch_size, config.redactable
         create_collection(door, files, {}, DEFAULT_COLLECTION, size, redactable)
+    return door
 
 
 def make_root(door: Door, path: Path) -> None:
@@ -56,7 +63,10 @@ def refuse_foreign(files: DatabaseFiles) -> None:
     if not files.root.is_dir():
         return
     for chain in files.collections.glob("*/chain/*.chain*"):
-        if chain.stat().st_size > segment.HEADER_BYTES:
+        if chain.suffix == ".tmp":  # what a power cut left of it may be anything
+            continue
+        sealing_bytes = HEADER_BYTES + PIECE_EXTRA_BYTES if encryption.is_sealed(chain) else 0
+        if chain.stat().st_size > segment.HEADER_BYTES + sealing_bytes:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
     ours = (files.lock, files.keys, files.registry.parent, files.collections, files.quarantine)
     known = {path.name for path in ours}
@@ -80,7 +90,7 @@ def create_collection(
     collection = files.collection(collection_id)
     for directory in (collection.root, collection.chain, collection.tables):
         door.make_directory(directory)
-    metadata = Metadata(collection_id, name, int(time()), block_records, redactable)
+    metadata = Metadata(collection_id, name, int(time()), block_records, redactable, encrypted=door.is_sealing)
     save_metadata(door, collection.metadata, metadata)
     door.replace(collection.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
     end = segment.HEADER_BYTES

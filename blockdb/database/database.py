@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import NoReturn
 
 from blockdb.audit.auditor import audit
+from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
-from blockdb.database import creation, keys
+from blockdb.database import creation, encryption, keys
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.notary import Notary, open_collection
 from blockdb.database.ranges import range_of
@@ -22,6 +23,7 @@ from blockdb.database.scrubber import Scrubber, ScrubFile
 from blockdb.errors import AppendOnly, Corruption, DatabaseNotFound, InvalidData, ReadOnly, Redacted, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
+from blockdb.masterkey import MasterKeySource
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.door import Door, guarded
@@ -41,7 +43,15 @@ class Database(AnchoringDatabase):
     was written. Keys and values are bytes: 1 to 65,535 and 0 to 64 MiB of them.
     """
 
-    def __init__(self, config: DatabaseConfig, *, read_only: bool, create: bool, door: Door | None = None) -> None:
+    def __init__(
+        self,
+        config: DatabaseConfig,
+        *,
+        read_only: bool,
+        create: bool,
+        door: Door | None = None,
+        source: MasterKeySource | None = None,
+    ) -> None:
         """Use `blockdb.open`, which documents this."""
         if byteorder != "little":
             raise UnsupportedFormat(
@@ -52,6 +62,7 @@ class Database(AnchoringDatabase):
         self._config = config
         self._door = door or Door()
         self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
+        self._source = source or MasterKeySource(config.master_key_file)
         self._locks: list[int] = []
         self._scrubber: Scrubber | None = None
         self._scrubbed = ScrubFile(self._files.scrub_state)
@@ -63,7 +74,9 @@ class Database(AnchoringDatabase):
             self._finish_redaction()
         if config.scrub_rate_limit and not read_only:
             scrub_state = self._files.scrub_state
-            self._scrubber = Scrubber(self.path, scrub_state, config.scrub_rate_limit, config.scrub_interval)
+            self._scrubber = Scrubber(
+                self.path, scrub_state, config.scrub_rate_limit, config.scrub_interval, secret=self._door.secret
+            )
         _handles.add(self)
 
     def _open_default(self, signer: Signer | None) -> Store | Attachment:
@@ -71,6 +84,8 @@ class Database(AnchoringDatabase):
             if not self._files.registry.exists():
                 creation.refuse_foreign(self._files)
                 raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
+            if signer is None:
+                self._door = encryption.opened(self._door, self._files, self._config, self._source)
             return open_collection(self._door, self._files, self._default_id(), self._config, signer)
         except BaseException:
             self._unlock()
@@ -87,7 +102,9 @@ class Database(AnchoringDatabase):
             for path in (self._files.lock, self.path):  # the directory too: the file could be removed
                 self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
-                creation.create(self._door, self._files, self._config)
+                self._door = creation.create(self._door, self._files, self._config, self._source)
+            else:
+                self._door = encryption.opened(self._door, self._files, self._config, self._source)
             signer = keys.load_own_signer(self._door, self._files)
             keys.put_last(self._door, self._files, signer)
             return signer
@@ -310,7 +327,8 @@ class Database(AnchoringDatabase):
         ones in `anchors`: see `check_anchors`. O(all bytes). Raises InvalidData for what cannot be an anchor.
         """
         reader = self._refreshed()
-        return self.with_anchors(reader.check_memory(audit(self.path, progress, cancel)), anchors)
+        report = audit(self.path, progress, cancel, Options(data_keys=self._door.keys))
+        return self.with_anchors(reader.check_memory(report), anchors)
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""

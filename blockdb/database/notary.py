@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from blockdb.config import DatabaseConfig
-from blockdb.database import creation, keys
+from blockdb.database import creation, encryption, keys
 from blockdb.database.journal import JOURNAL_BLOCK_RECORDS, JOURNAL_COLLECTION, Journal
 from blockdb.database.prover import Prover
 from blockdb.errors import ConfigError, Corruption, InvalidData, KeyNotFound, ReadOnly, StorageError
@@ -249,6 +249,7 @@ def open_collection(
     """Open a collection: for writing with a signer, else for reading. Raises Corruption, StorageError."""
     collection = files.collection(collection_id)
     metadata = load_metadata(door, collection.metadata)
+    encryption.check_is_whole(door, files, metadata.encrypted)
     if signer is None:
         return Attachment(door, collection, metadata, config.cache_size_limit)
     creation.force_names(door, files, collection)

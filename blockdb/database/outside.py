@@ -10,16 +10,20 @@ from blockdb.config import from_settings
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, InvalidData
 from blockdb.layout import DatabaseFiles
+from blockdb.masterkey import MasterKeySource
 from blockdb.types import Anchor, Problem, Report
 
 
-def held_against_anchors(report: Report, path: Path, further: Iterable[Anchor]) -> Report:
+def held_against_anchors(
+    report: Report, path: Path, further: Iterable[Anchor], source: MasterKeySource | None = None
+) -> Report:
     """A report on a directory, with what its anchors and further ones contradict; it is opened to read.
 
-    Raises InvalidData for what cannot be an anchor.
+    `source` is where the master key of an encrypted one comes from. Raises InvalidData for what cannot be an anchor.
     """
     try:
-        with Database(from_settings({"data_dir": str(path)}), read_only=True, create=False) as database:
+        config = from_settings({"data_dir": str(path)})
+        with Database(config, read_only=True, create=False, source=source) as database:
             return database.with_anchors(report, further)
     except InvalidData:
         raise

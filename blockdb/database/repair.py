@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from blockdb.audit.auditor import audit
+from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
+from blockdb.database.encryption import opened_for_repair
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
-from blockdb.format import packed, record, segment
+from blockdb.format import packed, record, sealed, segment
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
@@ -31,6 +33,7 @@ from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.note import Note
 from blockdb.lsm.memtable import Memtable
+from blockdb.masterkey import MasterKeySource
 from blockdb.storage import manifest as manifests
 from blockdb.storage import redaction
 from blockdb.storage.chain import Chain
@@ -63,11 +66,13 @@ class Repair:
     """Records that had to leave the chain; they stand in `salvaged.jsonl` in the quarantine."""
 
 
-def repair(path: Path, progress: Callable[[Progress], None] | None = None) -> Repair:
+def repair(
+    path: Path, progress: Callable[[Progress], None] | None = None, source: MasterKeySource | None = None
+) -> Repair:
     """Repair a database that nobody is writing. O(all bytes).
 
-    Raises DatabaseNotFound, DatabaseLocked, StorageError; and Corruption where not even the beginning of the chain
-    can be read.
+    `source` is where the master key of an encrypted one comes from. Raises DatabaseNotFound, DatabaseLocked,
+    MasterKeyError, StorageError; and Corruption where not even the beginning of the chain can be read.
     """
     files, door = DatabaseFiles(path), Door()
     if not files.collections.is_dir():
@@ -76,11 +81,13 @@ def repair(path: Path, progress: Callable[[Progress], None] | None = None) -> Re
         locks: list[int] = []
         try:
             locks.extend(map(door.lock, (files.lock, path)))
-            before = audit(path, progress)
+            plain, door = door, opened_for_repair(door, files, source or MasterKeySource())
+            options = Options(data_keys=door.keys)
+            before = audit(path, progress, options=options)
             result = Repair(before, before)
             if not before.valid:
-                _Workshop(door, files, result).rebuild()
-                result.after = audit(path, progress)
+                _Workshop(door, plain, files, result).rebuild()
+                result.after = audit(path, progress, options=options)
             return result
         finally:
             for descriptor in locks:
@@ -88,8 +95,10 @@ def repair(path: Path, progress: Callable[[Progress], None] | None = None) -> Re
 
 
 class _Workshop:
-    def __init__(self, door: Door, files: DatabaseFiles, result: Repair) -> None:
+    def __init__(self, door: Door, plain: Door, files: DatabaseFiles, result: Repair) -> None:
+        """`plain` is the door that takes files as they are on the disk."""
         self._door = door
+        self._plain = plain
         self._files = files
         self._result = result
         self._quarantine = files.quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -201,13 +210,13 @@ class _Workshop:
         self._unpack_damaged(files, numbers)
         records = 0
         for position, number in enumerate(numbers):
-            buffer = _content(files, number)
+            buffer = _content(self._door, files, number)
             damage, records = _first_damage(buffer, SegmentHeader(metadata.uuid, position, records), number)
             if damage is None:
                 continue
             if number == 0 and damage == 0:
                 raise Corruption(str(files.segment(0)), 0, "the header of the first chain file is damaged")
-            following = [_content(files, other) for other in numbers[position + 1 :]]
+            following = [_content(self._door, files, other) for other in numbers[position + 1 :]]
             self._salvage([buffer[damage:], *following], redacted)
             for other in reversed(numbers[position:]):
                 self._set_aside(files.packed(other))
@@ -223,7 +232,7 @@ class _Workshop:
 
     def _end_in(self, files: CollectionFiles, number: int) -> int:
         """The place after the last commit, in the file to which the next one goes: it must not be packed."""
-        data = _content(files, number)
+        data = _content(self._door, files, number)
         if files.packed(number).exists():
             self._door.replace(files.segment(number), data)
             self._door.remove(files.packed(number))
@@ -235,7 +244,7 @@ class _Workshop:
             path, packed_path = files.segment(number), files.packed(number)
             if not packed_path.exists():
                 continue
-            data = packed_path.read_bytes()
+            data = _bytes_of(self._door, packed_path)
             try:
                 unpacked = packed.unpack(data)
             except BadFrame:
@@ -244,7 +253,7 @@ class _Workshop:
                     self._note(f"unpacked what can be had of {packed_path.name}")
                 self._set_aside(packed_path)
             else:
-                if path.exists() and path.read_bytes() != unpacked:
+                if path.exists() and _bytes_of(self._door, path) != unpacked:
                     self._set_aside(path)
 
     def _salvage(self, stretches: list[bytes], redacted: Set[bytes]) -> None:
@@ -263,6 +272,8 @@ class _Workshop:
         self._door.force_directory(self._quarantine)
         self._result.salvaged += len(records)
         self._note(f"wrote {len(records)} intact records from after the damage to salvaged.jsonl; import it again")
+        if self._door.is_sealing:
+            self._note("salvaged.jsonl is encrypted: `blockdb encryption open FILE | blockdb import -` imports it")
 
     def _truncate(self, path: Path, size: int) -> None:
         descriptor = self._door.open_append(path)
@@ -278,7 +289,7 @@ class _Workshop:
         target = self._quarantine / path.relative_to(self._files.root)
         creation.make_root(self._door, target.parent)
         if copy:
-            self._door.create(target, path.read_bytes())
+            self._plain.create(target, path.read_bytes())
             self._door.force_directory(target.parent)
         else:
             self._door.rename(path, target)
@@ -297,10 +308,17 @@ def _segment_numbers(files: CollectionFiles) -> list[int]:
     return numbers
 
 
-def _content(files: CollectionFiles, number: int) -> bytes:
+def _content(door: Door, files: CollectionFiles, number: int) -> bytes:
     """The bytes of a chain file, packed or not. Raises BadFrame where it is packed and damaged."""
     path = files.segment(number)
-    return path.read_bytes() if path.exists() else packed.unpack(files.packed(number).read_bytes())
+    return _bytes_of(door, path) if path.exists() else packed.unpack(_bytes_of(door, files.packed(number)))
+
+
+def _bytes_of(door: Door, path: Path) -> bytes:
+    """What a file holds, as far as it can be had where it is encrypted."""
+    data = path.read_bytes()
+    binding = None if door.keys is None else sealed.binding_of(*path.absolute().parts)
+    return data if door.keys is None or binding is None else sealed.salvage(data, binding, door.keys)
 
 
 def _first_damage(buffer: bytes, expected: SegmentHeader, number: int) -> tuple[int | None, int]:
@@ -337,15 +355,16 @@ def _intact_records(stretch: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _derive_metadata(door: Door, files: CollectionFiles, name: str, collection_id: str) -> Metadata:
     """What the chain tells of its collection. The size of blocks is that of the first one, if there is one."""
-    metadata = Metadata(collection_id, name, 0, DatabaseConfig().blockchain_batch_size)
+    metadata = Metadata(collection_id, name, 0, DatabaseConfig().blockchain_batch_size, encrypted=door.is_sealing)
     chain = Chain(door, files, metadata.uuid)
     created_ms, redactable = 0, False
     for _, _, frame in chain.walk(segment.HEADER_BYTES, place_of(0, chain.size(0))):
         if isinstance(frame, record.RecordFrame):
             created_ms, redactable = created_ms or frame.time_ms, frame.kind == record.REDACTABLE
         else:
-            return Metadata(collection_id, name, created_ms // 1000, frame.header.records, redactable)
-    return Metadata(collection_id, name, created_ms // 1000, metadata.blockchain_batch_size, redactable)
+            metadata = replace(metadata, blockchain_batch_size=frame.header.records)
+            break
+    return replace(metadata, created_at=created_ms // 1000, redactable=redactable)
 
 
 def rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: int) -> int:

@@ -36,7 +36,7 @@ MOST_PROBLEMS: Final = 100
 KIND: Final = "scrub state"
 _log = logging.getLogger("blockdb")
 
-Start = Callable[[str, str], Popen[bytes]]
+Start = Callable[[str, str, bytes], Popen[bytes]]
 
 
 class Scrubber:
@@ -50,9 +50,14 @@ class Scrubber:
         interval_s: float,
         *,
         first_after_s: float | None = None,
+        secret: bytes = b"",
         start: Start = start_python,
     ) -> None:
-        """`rate_limit` is in bytes a second; `interval_s` passes between the end of a pass and the next beginning."""
+        """`rate_limit` is in bytes a second; `interval_s` passes between the end of a pass and the next beginning.
+
+        `secret` is what it takes to open encrypted files.
+        """
+        self._secret = secret
         self._root = root
         self._file = state_file
         self._interval_s = interval_s
@@ -100,7 +105,7 @@ class Scrubber:
         with self._lock:
             if self._closing.is_set():
                 return
-            process = self._process = self._start("blockdb.audit.scrub", argument)
+            process = self._process = self._start("blockdb.audit.scrub", argument, self._secret)
         self._note(running=True, records_done=0, last_started_ms=_now_ms())
         self._save()
         ended = False

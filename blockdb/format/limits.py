@@ -26,6 +26,9 @@ SEGMENT_SOFT_BYTES: Final = 256 * 1024 * 1024
 PACKED_SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """The same where chain files are packed: that takes about a second then, and the whole fits in memory."""
 
+SEALED_SEGMENT_BYTES: Final = 16 * 1024 * 1024
+"""The same where they are encrypted: whoever opens the collection opens the newest one into memory."""
+
 SEGMENT_MAX_BYTES: Final = (1 << 32) - 1
 MAX_SEGMENTS: Final = 1 << 16
 """A place in the chain is 16 bits of segment and 32 bits of offset."""

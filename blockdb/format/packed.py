@@ -16,9 +16,9 @@ from struct import Struct
 from struct import error as StructError
 from typing import Final, NamedTuple
 
-from xxhash import xxh3_64_digest
+from xxhash import xxh3_64_digest, xxh64_intdigest
 
-from blockdb.format.buffer import Buffer
+from blockdb.format.buffer import Buffer, Slices
 from blockdb.format.frame import CHECK_BYTES, BadFrame, TornFrame, check_of
 
 MAGIC: Final = b"BlockDB packed 1"
@@ -34,6 +34,9 @@ HEADER_BYTES: Final = _SKIPPABLE.size + _HEADER.size + CHECK_BYTES
 _ENTRY: Final = Struct("<II")
 _FOOTER: Final = Struct("<IBI")
 _FOOTER_MAGIC: Final = 0x8F92EAB1
+_FRAME_MAGIC: Final = bytes.fromhex("28b52ffda4")
+_RAW_BLOCK_BYTES: Final = 128 * 1024
+"""How a frame of raw blocks begins, and the most that such a block may have."""
 
 
 class PackedHeader(NamedTuple):
@@ -69,11 +72,14 @@ class Index(NamedTuple):
         return bisect_right(self.starts, offset) - 1
 
 
-def encode(collection: bytes, number: int, data: Buffer, cuts: Sequence[int]) -> bytes:
-    """The packed file of the chain file `data`, whose chunks begin at `cuts` (the first one at 0). O(bytes)."""
+def encode(collection: bytes, number: int, data: Buffer, cuts: Sequence[int], *, compressed: bool = True) -> bytes:
+    """The packed file of the chain file `data`, whose chunks begin at `cuts` (the first one at 0). O(bytes).
+
+    Without `compressed`, the chunks are frames that hold their bytes as they are.
+    """
     from zstandard import ZstdCompressor
 
-    compress = ZstdCompressor(level=LEVEL, write_checksum=True).compress
+    compress = ZstdCompressor(level=LEVEL, write_checksum=True).compress if compressed else _stored
     starts = [*cuts, len(data)]
     chunks = [compress(data[start:stop]) for start, stop in pairwise(starts)]
     sizes = [stop - start for start, stop in pairwise(starts)]
@@ -85,7 +91,18 @@ def encode(collection: bytes, number: int, data: Buffer, cuts: Sequence[int]) ->
     return b"".join((head, check_of(head), body, table))
 
 
-def decode_header(buffer: Buffer) -> PackedHeader:
+def _stored(data: bytes) -> bytes:
+    """A Zstandard frame of raw blocks (RFC 8878, 3.1.1): single segment, content size in four bytes, checksum."""
+    blocks = []
+    for start in range(0, len(data), _RAW_BLOCK_BYTES):
+        block = data[start : start + _RAW_BLOCK_BYTES]
+        is_last = start + len(block) == len(data)
+        blocks.append((len(block) << 3 | is_last).to_bytes(3, "little") + block)
+    checksum = (xxh64_intdigest(data) & 0xFFFFFFFF).to_bytes(4, "little")
+    return b"".join((_FRAME_MAGIC, len(data).to_bytes(4, "little"), *blocks, checksum))
+
+
+def decode_header(buffer: Slices) -> PackedHeader:
     """The header of a packed file. Raises TornFrame or BadFrame."""
     if len(buffer) < HEADER_BYTES:
         raise TornFrame("the file is shorter than its header")
@@ -96,7 +113,7 @@ def decode_header(buffer: Buffer) -> PackedHeader:
     return PackedHeader(*fields)
 
 
-def decode(buffer: Buffer) -> Index:
+def decode(buffer: Slices) -> Index:
     """The header and the seek table of a packed file. Raises TornFrame or BadFrame. O(chunks)."""
     header = decode_header(buffer)
     index = _seek_table(buffer, header)
@@ -105,9 +122,9 @@ def decode(buffer: Buffer) -> Index:
     return index
 
 
-def _seek_table(buffer: Buffer, header: PackedHeader) -> Index:
+def _seek_table(buffer: Slices, header: PackedHeader) -> Index:
     try:
-        count, flags, magic = _FOOTER.unpack_from(buffer, len(buffer) - _FOOTER.size)
+        count, flags, magic = _FOOTER.unpack(buffer[max(len(buffer) - _FOOTER.size, 0) :])
     except StructError:
         raise TornFrame("the file is shorter than its seek table") from None
     end = len(buffer) - _FOOTER.size
@@ -121,7 +138,7 @@ def _seek_table(buffer: Buffer, header: PackedHeader) -> Index:
     return Index(header, list(accumulate((size for _, size in entries), initial=0)), offsets)
 
 
-def chunk(buffer: Buffer, index: Index, number: int) -> bytes:
+def chunk(buffer: Slices, index: Index, number: int) -> bytes:
     """The bytes of the chain file that a chunk holds. Raises BadFrame where they are not what was packed."""
     return _unpack(
         buffer[index.offsets[number] : index.offsets[number + 1]], index.starts[number + 1] - index.starts[number]
@@ -139,12 +156,12 @@ def _unpack(frame: bytes, size: int) -> bytes:
         raise BadFrame(f"a packed chunk is damaged ({error})") from None
 
 
-def are_chunks_intact(buffer: Buffer, index: Index) -> bool:
+def are_chunks_intact(buffer: Slices, index: Index) -> bool:
     """Whether every bit of the chunks is as it was written. O(bytes)."""
     return xxh3_64_digest(buffer[HEADER_BYTES : index.offsets[-1]]) == index.header.chunks_digest
 
 
-def unpack(buffer: Buffer) -> bytes:
+def unpack(buffer: Slices) -> bytes:
     """The whole chain file. Raises TornFrame or BadFrame. O(bytes)."""
     index = decode(buffer)
     if not are_chunks_intact(buffer, index):
@@ -152,7 +169,7 @@ def unpack(buffer: Buffer) -> bytes:
     return b"".join(chunk(buffer, index, number) for number in range(index.chunks))
 
 
-def salvage(buffer: Buffer) -> bytes:
+def salvage(buffer: Slices) -> bytes:
     """What can still be had of a damaged packed file: the chain file, with a few zeros in the place of a lost chunk.
 
     Without the seek table, everything up to the first damaged chunk.
@@ -168,7 +185,7 @@ def salvage(buffer: Buffer) -> bytes:
     return max(in_a_row, b"".join(_salvaged(buffer, index)), key=len)
 
 
-def _salvaged(buffer: Buffer, index: Index) -> Iterator[bytes]:
+def _salvaged(buffer: Slices, index: Index) -> Iterator[bytes]:
     for number in range(index.chunks):
         try:
             yield chunk(buffer, index, number)

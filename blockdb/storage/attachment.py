@@ -138,6 +138,7 @@ class Attachment(Reader):
         """Read the manifest, its tables, and the log after them."""
         manifest = load_manifest(self.door, self.files.manifest, self.metadata.id)
         tables = self.open_tables(manifest)
+        self.chain.follow_packing()
         mark = self._map_mark()
         state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
         if not hasattr(self, "recovered"):

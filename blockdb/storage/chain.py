@@ -104,9 +104,9 @@ class Chain:
         """How many bytes a chain file takes on the disk."""
         with guarded("reading the chain"):
             try:
-                return self._door.size(self._files.segment(number))
+                return self._door.disk_size(self._files.segment(number))
             except FileNotFoundError:  # it is packed, perhaps since a moment ago
-                return self._door.size(self._files.packed(number))
+                return self._door.disk_size(self._files.packed(number))
 
     def repacked(self, number: int) -> None:
         """Read a chain file from its packed form from now on. Raises Corruption where there is none."""
@@ -115,6 +115,18 @@ class Chain:
                 self._maps.append(self._checked(len(self._maps)))
             self._maps[number : number + 1] = [self._open_packed(number)]
             self._inodes[number] = self._door.inode(self._files.packed(number))
+        self._door.forget(self._files.segment(number))
+
+    def follow_packing(self) -> None:
+        """Read from its packed form what another process has packed: so what was mapped is given back.
+
+        Raises Corruption where there is none.
+        """
+        with guarded("reading the chain"):
+            names = set(self._door.names(self._files.chain))
+        for number in range(len(self._maps)):
+            if number not in self._packed and self._files.segment(number).name not in names:
+                self.repacked(number)
 
     def renew(self, number: int) -> bool:
         """Map a chain file anew if another one took its place, as where a value was redacted, and say whether.
@@ -251,7 +263,8 @@ class Chain:
         number, offset = split_place(place)
         if number in self._packed:
             return Corruption(str(self._files.packed(number)), None, f"{what}, at byte {offset} of what it holds")
-        return Corruption(str(self._files.segment(number)), offset, what)
+        path = self._files.segment(number)
+        return Corruption(str(path), offset, self._door.damage(path, offset) or what)
 
     def segment(self, number: int, size: int) -> mmap | bytes:
         """A chain file, mapped at least up to `size` where it has so many bytes; no bytes where it is packed."""
@@ -289,7 +302,7 @@ class Chain:
     def _open_packed(self, number: int) -> bytes:
         path = self._files.packed(number)
         try:
-            buffer = self._door.map_read(path)
+            buffer = self._door.slices(path)
         except FileNotFoundError:
             raise Corruption(str(self._files.segment(number)), None, "the chain file is missing") from None
         except ValueError:

@@ -15,12 +15,23 @@ from pathlib import Path
 
 from blockdb import machine
 from blockdb.errors import DatabaseLocked, StorageError
+from blockdb.format.buffer import Slices
+from blockdb.format.keyring import DataKeys
 
 KERNEL_LOCKS = Path("/proc/locks")
 
 
 class Door:
     """The system calls that the engine makes. All paths are absolute or relative to the working directory."""
+
+    is_sealing = False
+    """Whether what goes through is encrypted on the disk (`sealed_door`)."""
+    keys: DataKeys | None = None
+    """The data keys with which it is."""
+    secret = b""
+    """What a process that helps needs to know to open the same files: see `helper_door`."""
+    sealing_bytes = 0
+    """How many bytes more were written than files hold."""
 
     write = staticmethod(os.write)
     force = staticmethod(getattr(os, "fdatasync", os.fsync))
@@ -39,6 +50,14 @@ class Door:
     def size(self, path: Path) -> int:
         """The size of a file in bytes."""
         return path.stat().st_size
+
+    def disk_size(self, path: Path) -> int:
+        """How many bytes a file takes on the disk: its size, unless it is encrypted."""
+        return self.size(path)
+
+    def disk_bytes(self, size: int) -> int:
+        """How many bytes a file that is written once takes there if it holds `size`."""
+        return size
 
     def identity(self, path: Path) -> tuple[int, int] | None:
         """What changes when a file is replaced: its inode and time of birth; None where it is not there."""
@@ -63,6 +82,17 @@ class Door:
         """A read-only mapping of a file that is not empty, as large as the file is now."""
         with path.open("rb") as file:
             return mmap(file.fileno(), 0, access=ACCESS_READ)
+
+    def slices(self, path: Path) -> Slices:
+        """The same where slices are all that is wanted: so it need not be in memory as a whole."""
+        return self.map_read(path)
+
+    def damage(self, path: Path, offset: int) -> str | None:
+        """What is known to be wrong with the bytes at a place of a file; None where nothing is."""
+        return None
+
+    def forget(self, path: Path) -> None:
+        """Let go of what is kept of a file: nobody reads it any more."""
 
     def map_write(self, path: Path) -> mmap:
         """A shared mapping of a file that is not empty: what is stored there survives a killed process."""
@@ -100,7 +130,7 @@ class Door:
         self.force_directory(new.parent)
 
     def overwrite(self, path: Path, pieces: Iterable[tuple[int, bytes]]) -> None:
-        """Change bytes of a file where they stand, each piece at its offset, and force that to disk."""
+        """Change bytes of a file where they stand on the disk, each piece at its offset, and force that."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             for offset, data in pieces:

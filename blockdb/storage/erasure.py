@@ -42,16 +42,14 @@ def erase(
         if door.inode(path) is None:
             path = packed_path
         elif door.inode(packed_path) is not None:  # a writer was killed between packing and removing what it packed
-            _destroy(door, packed_path, [(0, bytes(door.size(packed_path)))])
+            _destroy(door, packed_path, [(0, bytes(door.disk_size(packed_path)))])
         if rewrite(door, path, path.with_name(path.name + ".tmp"), offsets):
             _keep_as(door, path, _old(path))
             door.rename(path.with_name(path.name + ".tmp"), path)
         replaced(number)
         for form in (files.segment(number), packed_path):  # it may have been packed since a process was killed here
             if door.inode(_old(form)) is not None:
-                with door.map_read(_old(form)) as buffer:
-                    pieces = _pieces(buffer, form, offsets)
-                _destroy(door, _old(form), pieces)
+                _destroy(door, _old(form), _pieces(door, form, offsets))
         door.force_directory(files.chain)
 
 
@@ -131,7 +129,15 @@ def _erased(data: Buffer, offset: int, path: Path) -> bytes:
     return with_check(record.redacted(frame.body))
 
 
-def _pieces(old: Buffer, path: Path, offsets: Sequence[int]) -> list[Piece]:
+def _pieces(door: Door, path: Path, offsets: Sequence[int]) -> list[Piece]:
+    """What to overwrite in an old chain file; all of an encrypted one, which shows no records where they are."""
+    if door.is_sealing:
+        return [(0, bytes(door.disk_size(_old(path))))]
+    with door.map_read(_old(path)) as buffer:
+        return _pieces_of(buffer, path, offsets)
+
+
+def _pieces_of(old: Buffer, path: Path, offsets: Sequence[int]) -> list[Piece]:
     """What to overwrite in an old chain file; of a packed one, whole chunks. It may have been begun already."""
     if path.suffix != ZSTD:
         bodies = ((offset, old[offset + CHECK_BYTES : record.end_of(old, offset)]) for offset in offsets)

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from blockdb.errors import StorageError, WritesStopped
 from blockdb.format import mark as mark_format
 from blockdb.format import segment
-from blockdb.format.limits import MAX_SEGMENTS, PACKED_SEGMENT_BYTES, SEGMENT_SOFT_BYTES
+from blockdb.format.limits import MAX_SEGMENTS, PACKED_SEGMENT_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_SOFT_BYTES
 from blockdb.format.mark import FORCED_WORD, GUARD, STATE_OFFSET, WRITTEN_WORD, Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.segment import SegmentHeader
@@ -37,9 +37,11 @@ class Log:
     ) -> None:
         """Open the log at `end`, cutting off what a write that was cut short left behind. Raises StorageError.
 
-        `packed` says that chain files are packed when they are full: they are so earlier then.
+        `packed` says that chain files are packed when they are full: they are so earlier then, and encrypted ones
+        even more so.
         """
         self._door = door
+        self.secret = door.secret
         self._files = files
         self._collection = collection
         self.segment = split_place(end)[0]
@@ -49,6 +51,8 @@ class Log:
         self.forced = forced
         self.end = end
         self._segment_bytes = PACKED_SEGMENT_BYTES if packed else SEGMENT_SOFT_BYTES
+        if door.is_sealing:
+            self._segment_bytes = min(self._segment_bytes, SEALED_SEGMENT_BYTES)
         self.roll_at = place_of(self.segment, self._segment_bytes)
         """At or beyond this place, a new chain file is due."""
         self.latency = Histogram()
@@ -64,7 +68,7 @@ class Log:
     @property
     def appended_bytes(self) -> int:
         """How many bytes were appended since the log was opened."""
-        return self._appended_before + split_place(self.end)[1]
+        return self._appended_before + split_place(self.end)[1] + self._door.sealing_bytes
 
     @property
     def is_begun(self) -> bool:

@@ -122,11 +122,11 @@ class Tables:
         path = self._files.table(header.number)
         temporary = path.with_name(f"{path.name}.{getpid()}.tmp")
         with guarded("writing a table"):
-            if records < WORTHWHILE_RECORDS or not build_in_process(self._files, header, merged, temporary):
+            if records < WORTHWHILE_RECORDS or not build_in_process(self._door, self._files, header, merged, temporary):
                 self._door.create(temporary, build(header, *rows()))
             self._door.rename(temporary, path)
             table = self._open(header.number)
-        self.written_bytes += len(table.buffer)
+        self.written_bytes += self._door.disk_bytes(len(table.buffer))
         return table
 
     def _commit(self, change: Callable[[Sequence[int]], list[int]], **others: object) -> None:

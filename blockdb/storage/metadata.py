@@ -29,6 +29,8 @@ class Metadata:
     """Records in a block. Fixed, since the hashes of all blocks follow from it."""
     redactable: bool = False
     """Whether leaves commit to a salted hash of the value, so that the value can be erased."""
+    encrypted: bool = False
+    """Whether its files are sealed, see blockdb.format.sealed."""
     description: str = ""
     created_by: str = ""
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import count
-from mmap import mmap
 from os import getpid
 from pathlib import Path
 from typing import Final
 
 from blockdb.errors import Corruption
 from blockdb.format import packed, segment
+from blockdb.format.buffer import Slices
 from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.walk import DamagedChain, walk
 from blockdb.layout import ZSTD, CollectionFiles
-from blockdb.process import run_python
+from blockdb.process import run_python, secret_of_helper
 from blockdb.storage.cache import Cache
 from blockdb.storage.door import Door, guarded
+from blockdb.storage.helper_door import door_of
 
 WORTHWHILE_BYTES: Final = 4 * 1024 * 1024
 """Starting a process takes as long as packing a chain file of about this size."""
@@ -30,7 +31,7 @@ _OPENINGS: Final = count()
 class PackedFile:
     """The bytes of a chain file that was packed. Safe for threads. Methods raise Corruption."""
 
-    def __init__(self, buffer: mmap, path: Path, collection: bytes, number: int, cache: Cache) -> None:
+    def __init__(self, buffer: Slices, path: Path, collection: bytes, number: int, cache: Cache) -> None:
         self._buffer = buffer
         self._path = path
         self._opening = next(_OPENINGS)
@@ -79,10 +80,12 @@ class PackedFile:
 class Packer:
     """Packs chain files that are full. A chain file goes once its packed form is on the disk."""
 
-    def __init__(self, door: Door, files: CollectionFiles, collection: bytes) -> None:
+    def __init__(self, door: Door, files: CollectionFiles, collection: bytes, compressed: bool = True) -> None:
+        """Without `compressed`, chunks hold the bytes as they are: what is encrypted is to be opened in small parts."""
         self._door = door
         self._files = files
         self._collection = collection
+        self._compressed = compressed
         self.written_bytes = 0
         """How many bytes of packed files were written."""
 
@@ -129,17 +132,20 @@ class Packer:
         temporary = target.with_name(f"{target.name}.{getpid()}.tmp")
         is_large = self._door.size(self._files.segment(number)) >= WORTHWHILE_BYTES
         if not (is_large and self._pack_in_process(number, temporary)):
-            write_packed(self._door, self._files, self._collection, number, temporary)
+            write_packed(self._door, self._files, self._collection, number, temporary, self._compressed)
         self._door.rename(temporary, target)
-        self.written_bytes += self._door.size(target)
+        self.written_bytes += self._door.disk_size(target)
 
     def _pack_in_process(self, number: int, target: Path) -> bool:
         root, collection = str(self._files.root.absolute()), self._collection.hex()
         job = {"root": root, "collection": collection, "number": number, "target": str(target.absolute())}
-        return run_python("blockdb.storage.packed", json.dumps(job))
+        job["compressed"] = self._compressed
+        return run_python("blockdb.storage.packed", json.dumps(job), self._door.secret)
 
 
-def write_packed(door: Door, files: CollectionFiles, collection: bytes, number: int, target: Path) -> None:
+def write_packed(
+    door: Door, files: CollectionFiles, collection: bytes, number: int, target: Path, compressed: bool = True
+) -> None:
     """Write the packed form of a chain file, every frame of which is checked on the way. Raises Corruption."""
     path = files.segment(number)
     with door.map_read(path) as buffer:
@@ -150,11 +156,12 @@ def write_packed(door: Door, files: CollectionFiles, collection: bytes, number: 
                     cuts.append(end)
         except DamagedChain as error:
             raise Corruption(str(path), error.offset, str(error)) from None
-        door.create(target, packed.encode(collection, number, buffer, cuts))
+        door.create(target, packed.encode(collection, number, buffer, cuts, compressed=compressed))
 
 
 def main(argument: str) -> None:
     """What the process does: `argument` is the job as JSON."""
     job = json.loads(argument)
     files, collection = CollectionFiles(Path(job["root"])), bytes.fromhex(job["collection"])
-    write_packed(Door(), files, collection, job["number"], Path(job["target"]))
+    door, target = door_of(secret_of_helper()), Path(job["target"])
+    write_packed(door, files, collection, job["number"], target, job["compressed"])

@@ -166,8 +166,11 @@ class Reader:
 
     def tables(self) -> tuple[TableStatistics, ...]:
         """The tables, oldest first."""
+        disk_bytes = self.door.disk_bytes
         return tuple(
-            TableStatistics(self.files.table(table.header.number).name, table.tier, len(table), len(table.buffer))
+            TableStatistics(
+                self.files.table(table.header.number).name, table.tier, len(table), disk_bytes(len(table.buffer))
+            )
             for table in self.view.tables
         )
 
@@ -179,7 +182,8 @@ class Reader:
     def chain_bytes(self) -> int:
         """What the chain files take on the disk."""
         last, offset = split_place(self.end)
-        return sum(map(self.chain.disk_size, range(last))) + offset
+        newest = self.chain.disk_size(last) if self.door.is_sealing else offset
+        return sum(map(self.chain.disk_size, range(last))) + newest
 
     def chain_data_bytes(self) -> int:
         """What the chain files had before they were packed."""
@@ -191,7 +195,7 @@ class Reader:
         size = 0
         for path in (self.files.manifest, self.files.mark, self.files.metadata, self.files.nodes):
             with suppress(FileNotFoundError):
-                size += self.door.size(path)
+                size += self.door.disk_size(path)
         return size
 
     def log_bytes(self) -> int:

@@ -20,9 +20,9 @@ from blockdb.format.block import HASH_BYTES, Seal, decode_seal, encode_seal, sea
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Chunks, Head, Sealer
 from blockdb.ledger.merkle import Frontier
-from blockdb.process import start_python
+from blockdb.process import secret_of_helper, start_python
 from blockdb.storage.chain import Chain
-from blockdb.storage.door import Door
+from blockdb.storage.helper_door import door_of
 from blockdb.storage.open_block import OpenBlock
 
 _PLACE: Final = Struct("<Q")
@@ -53,10 +53,11 @@ class SealingProcess:
         start: int,
         accept: Callable[[Seal | Chunks | None], None],
         ended: Callable[[], None],
+        secret: bytes = b"",
     ) -> None:
         """Start it: it goes on from the writer's open block, whose first record is at the place `start`.
 
-        Raises OSError where the system gives no process.
+        `secret` is that of the writer's door. Raises OSError where the system gives no process.
         """
         sealer = block.sealer
         job = {
@@ -69,7 +70,7 @@ class SealingProcess:
             "start": start,
             "limit": block.records_limit,
         }
-        self._process = start_python("blockdb.storage.sealing_process", json.dumps(job))
+        self._process = start_python("blockdb.storage.sealing_process", json.dumps(job), secret)
         self.requested = 0
         self._accept = accept
         self._ended = ended
@@ -137,7 +138,7 @@ def main(argument: str) -> None:
     collection = bytes.fromhex(job["collection"])
     head = Head(job["number"], bytes.fromhex(job["previous"]))
     frontier = Frontier(job["size"], [bytes.fromhex(node) for node in job["frontier"]])
-    chain = Chain(Door(), CollectionFiles(Path(job["root"])), collection)
+    chain = Chain(door_of(secret_of_helper()), CollectionFiles(Path(job["root"])), collection)
     block = OpenBlock(Sealer(collection, head, frontier), job["limit"])
     at = job["start"]
     while len(request := sys.stdin.buffer.read(_PLACE.size)) == _PLACE.size and request != _STOP:

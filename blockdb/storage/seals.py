@@ -138,7 +138,7 @@ class Seals:
         start = self.block.first_place or self._log.end
         try:
             self._process = SealingProcess(
-                self._files, self._collection, self.block, start, self._accept, self._go_on_alone
+                self._files, self._collection, self.block, start, self._accept, self._go_on_alone, self._log.secret
             )
         except OSError:
             self._process = None  # the system has no room for one: we go on as before

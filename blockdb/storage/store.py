@@ -65,7 +65,7 @@ class Store(Reader):
         self._redactor = Redactor(self, self._close_file_of, self._forget_values)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
-        packer = Packer(door, files, metadata.uuid)
+        packer = Packer(door, files, metadata.uuid, config.compression_enabled)
         packer.remove_unused()
         self._tables, self._packer = tables, packer
         self._attention = False

@@ -61,6 +61,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         background_failure=str(writer.upkeep.failure) if writer and writer.upkeep.failure else None,
         stall_latency=(writer.upkeep.stall_latency if writer else Histogram()).snapshot(),
         compression_enabled=config.compression_enabled,
+        encrypted=reader.door.is_sealing,
         chain_data_bytes=reader.chain_data_bytes(),
         other_bytes=other_bytes,
         bytes_stored=data_bytes - writer.bytes_before if writer else 0,

@@ -20,9 +20,10 @@ from blockdb.layout import CollectionFiles
 from blockdb.lsm.builder import Run, build
 from blockdb.lsm.merge import LAST_WINDOW, PositionCursor, merge
 from blockdb.lsm.table import Table
-from blockdb.process import run_python
+from blockdb.process import run_python, secret_of_helper
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
+from blockdb.storage.helper_door import door_of
 
 WORTHWHILE_RECORDS: Final = 20_000
 """Starting a process takes as long as building a table of about so many records."""
@@ -78,7 +79,9 @@ def rows_of_tables(tables: Sequence[Table]) -> Rows:
     return columns, [seal for table in tables for seal in table.seals()]
 
 
-def build_in_process(files: CollectionFiles, header: TableHeader, tables: Sequence[int], target: Path) -> bool:
+def build_in_process(
+    door: Door, files: CollectionFiles, header: TableHeader, tables: Sequence[int], target: Path
+) -> bool:
     """Write the table that merging `tables` gives, or, without any, that of the header's stretch of the chain.
 
     Waits for it. Says whether `target` is written and forced to disk.
@@ -86,7 +89,7 @@ def build_in_process(files: CollectionFiles, header: TableHeader, tables: Sequen
     described = [field.hex() if isinstance(field, bytes) else field for field in header]
     root, output = str(files.root.absolute()), str(target.absolute())
     job = {"root": root, "header": described, "tables": list(tables), "target": output}
-    return run_python("blockdb.storage.table_process", json.dumps(job))
+    return run_python("blockdb.storage.table_process", json.dumps(job), door.secret)
 
 
 def main(argument: str) -> None:
@@ -94,7 +97,7 @@ def main(argument: str) -> None:
     job: dict[str, Any] = json.loads(argument)
     collection, *fields = job["header"]
     header = TableHeader(bytes.fromhex(collection), *fields)
-    files, door = CollectionFiles(Path(job["root"])), Door()
+    files, door = CollectionFiles(Path(job["root"])), door_of(secret_of_helper())
     chain = Chain(door, files, header.collection)
     if job["tables"]:
         os.nice(MERGE_NICENESS)

@@ -12,6 +12,7 @@ from itertools import islice
 from threading import Lock
 from typing import Final
 
+from blockdb.errors import Corruption
 from blockdb.format import nodes
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
@@ -87,7 +88,7 @@ class Tree:
         try:
             buffer = self._door.map_read(self._path)
             nodes.check_header(buffer, self._collection)
-        except (OSError, ValueError, BadFrame):
+        except (OSError, ValueError, BadFrame, Corruption):
             return  # it is missing or no such file: the records have all that it takes
         self._buffer, self._chunks = buffer, nodes.chunks_in(len(buffer))
 
@@ -126,6 +127,9 @@ class Tree:
             try:
                 size = self._door.size(self._path)
             except FileNotFoundError:
+                return
+            except Corruption:  # an encrypted one that is damaged: it is written anew
+                self._door.remove(self._path)
                 return
             self._map()
             chunks = min(self._chunks, records // CHUNK)

@@ -155,7 +155,7 @@ class Upkeep:
         self._tables.remove(tables)
 
     def _pack(self) -> None:
-        if self._config.compression_enabled:
+        if self._config.compression_enabled or self._reader.door.is_sealing:
             for number in self._packer.pack(self._log.segment):
                 self._reader.chain.repacked(number)
 

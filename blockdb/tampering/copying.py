@@ -70,12 +70,17 @@ def copy_database(source: Path, target: Path, most_bytes: int = MOST_BYTES, key_
     """Copy a database, also beside its writer; packed chain files are unpacked in the copy. O(all bytes).
 
     What is copied opens as it would after the writer was killed, and has its signing key with it. Raises
-    DatabaseNotFound, StorageError, and InvalidData where the database has more than `most_bytes`, or its key is kept
-    apart and is not at `key_file`.
+    DatabaseNotFound, StorageError, and InvalidData where the database is encrypted, has more than `most_bytes`, or its
+    key is kept apart and is not at `key_file`.
     """
     files = DatabaseFiles(source, key_file)
     if not files.registry.exists():
         raise DatabaseNotFound(f"There is no database at {source}. Check the path.")
+    if files.keyring.exists():
+        raise InvalidData(
+            f"The database at {source} is encrypted: who tampers with it without the key gets no further than changing "
+            "bytes, which `verify` finds. To see more, export a part of it into a database that is not."
+        )
     with guarded(f"copying {source}"):
         _check_room(source, target, most_bytes)
         for attempt in range(ATTEMPTS):

@@ -256,7 +256,7 @@ def test_helpers_that_die_are_done_without(whole: Path, started: list[subprocess
 @pytest.mark.parametrize("module", ["blockdb.no_such_module", "blockdb.types"])
 def test_helpers_that_fail_at_once_are_done_without(whole: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     start = crew.start_python
-    monkeypatch.setattr(crew, "start_python", lambda _, argument, inherited: start(module, argument, inherited))
+    monkeypatch.setattr(crew, "start_python", lambda _, *others: start(module, *others))
     assert blockdb.verify(whole).valid
 
 

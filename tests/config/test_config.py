@@ -39,6 +39,8 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "blockchain_batch_size": 1000,
         "cache_size_limit": 64 * 1024 * 1024,
         "compression_enabled": False,
+        "encryption_enabled": None,
+        "master_key_file": "",
         "redactable": False,
         "scrub_rate_limit": 0,
         "scrub_interval": 600,
@@ -55,7 +57,7 @@ def test_flags_stand_over_the_environment_over_the_file_over_the_defaults(file: 
 
 def test_every_key_can_be_set_in_every_way(file: Path) -> None:
     values: dict[str, Any] = {"data_dir": "elsewhere", **{key: low for key, (low, _) in LIMITS.items()}}
-    values["compression_enabled"] = values["redactable"] = True
+    values |= {"compression_enabled": True, "encryption_enabled": True, "redactable": True, "master_key_file": "a file"}
     values["key_file"] = "signing.toml"
     assert values.keys() == {field.name for field in fields(DatabaseConfig)}
     expected = DatabaseConfig(**values)

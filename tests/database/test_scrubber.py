@@ -94,7 +94,7 @@ def test_the_state_is_in_the_statistics_of_the_handle_and_of_those_that_attach(
 def test_it_stops_at_once_and_its_process_with_it(scrubber: Callable[..., Scrubber]) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(module: str, argument: str) -> subprocess.Popen[bytes]:
+    def start(module: str, argument: str, _: bytes) -> subprocess.Popen[bytes]:
         started.append(start_python(module, argument))
         return started[-1]
 
@@ -124,7 +124,7 @@ def test_whatever_happens_to_a_pass_there_is_a_next_one(
     failures: list[str | None] = []
     starts = [module, ""]
 
-    def start(usual: str, argument: str) -> subprocess.Popen[bytes]:
+    def start(usual: str, argument: str, _: bytes) -> subprocess.Popen[bytes]:
         failures.append(at_work[0].state.failure if at_work else None)
         given = starts.pop(0) if starts else usual
         if not given:

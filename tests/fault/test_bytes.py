@@ -19,6 +19,8 @@ import pytest
 import blockdb
 import blockdb.storage.log as log_module
 from blockdb.database.database import Database
+from blockdb.format import sealed
+from blockdb.masterkey import MasterKeySource, Secret
 from tests.fault.support import Truth, copy_of, files_of, open_database
 
 HARMLESS_WITHOUT = {"LOCK"}
@@ -34,14 +36,14 @@ FOUND_BY_OPENING = {"keys/signing.toml"}
 class Sample:
     """A small database with all kinds of files, how it looked earlier, and what it should say."""
 
-    def __init__(self, root: Path, clean: bool, packed: bool = False) -> None:
+    def __init__(self, root: Path, clean: bool, packed: bool = False, encrypted: bool | None = None) -> None:
         self.clean = clean
         self.packed = packed
         self.original = root / "original"
         self.older: list[Path] = []
         live = root / "live"
         settings = {"blockchain_batch_size": 4, "compaction_threshold": 2, "compression_enabled": packed}
-        db = open_database(live, wal_sync_interval=1000, **settings)
+        db = open_database(live, wal_sync_interval=1000, encryption_enabled=encrypted, **settings)
         for stage in range(5):
             db.put_many([(b"batch%d-%d" % (stage, n), b"value %d" % n) for n in range(5)])
             db.put(b"single%d" % stage, b"\0" * stage)
@@ -68,7 +70,10 @@ class Sample:
         return copy_of(self.original, to)
 
 
-@pytest.fixture(scope="module", params=["closed", "killed", pytest.param("packed", marks=pytest.mark.torture)])
+LONG = [pytest.param(kind, marks=pytest.mark.torture) for kind in ("packed", "encrypted", "encrypted, killed")]
+
+
+@pytest.fixture(scope="module", params=["closed", "killed", *LONG])
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     with sample_of(request.param, tmp_path_factory) as made:
         yield made
@@ -81,6 +86,12 @@ def packed_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def encrypted_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    with sample_of("encrypted, killed", tmp_path_factory) as made:
+        yield made
+
+
 @contextmanager
 def sample_of(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     """A sample with several chain files, or several packed ones of several chunks."""
@@ -88,7 +99,12 @@ def sample_of(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         assert log_module.SEGMENT_SOFT_BYTES
         patch.setattr(log_module, "SEGMENT_SOFT_BYTES", 1_000)
         patch.setattr("blockdb.format.packed.CHUNK_BYTES", 150)
-        made = Sample(tmp_path_factory.mktemp(kind), clean=kind != "killed", packed=kind == "packed")
+        encrypted = kind.startswith("encrypted") or None
+        if encrypted:
+            patch.setattr(MasterKeySource, "key", lambda _: Secret(bytes(32), "the test"))
+            patch.setattr(sealed, "PAGE_BYTES", 200)
+        clean, packed = "killed" not in kind, kind not in ("closed", "killed")
+        made = Sample(tmp_path_factory.mktemp("sample"), clean=clean, packed=packed, encrypted=encrypted)
         assert len([name for name in made.names if name.endswith(".zst" if made.packed else ".chain")]) > 2
         yield made
 
@@ -197,6 +213,13 @@ def test_every_byte(sample: Sample, tmp_path: Path) -> None:
 def test_bytes_of_packed_files(packed_sample: Sample, tmp_path: Path) -> None:
     path = packed_sample.copy(tmp_path / "db")
     tried, faults = change_bytes(packed_sample, path, stride=17, flips=1, read_every=2, seed=2)
+    print(f"{tried} bytes changed")
+    report(faults)
+
+
+def test_bytes_of_encrypted_files(encrypted_sample: Sample, tmp_path: Path) -> None:
+    path = encrypted_sample.copy(tmp_path / "db")
+    tried, faults = change_bytes(encrypted_sample, path, stride=101, flips=1, read_every=4, seed=6)
     print(f"{tried} bytes changed")
     report(faults)
 

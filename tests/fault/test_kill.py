@@ -222,7 +222,7 @@ def test_killed_at_each_call_while_it_packs(tmp_path: Path, monkeypatch: pytest.
 def start_packing_and_die(path: str) -> None:
     """Run as a program. Is killed as soon as the process that packs has started, which goes on alone."""
 
-    def start_and_die(module: str, argument: str) -> bool:
+    def start_and_die(module: str, argument: str, _: bytes) -> bool:
         program = f"import sys; from {module} import main; main(sys.argv[1])"
         subprocess.Popen([sys.executable, "-c", program, argument], cwd=ROOT, start_new_session=True)
         os.kill(os.getpid(), signal.SIGKILL)

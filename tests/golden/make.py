@@ -6,6 +6,7 @@ runs it.
 """
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import blockdb
+from blockdb.database.encryption import new_data_key
 from blockdb.format import mark as mark_format
 from blockdb.format import packed as packed_format
 from blockdb.layout import CollectionFiles, DatabaseFiles
+from blockdb.masterkey import MasterKeySource
 from blockdb.storage import log
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
@@ -119,6 +122,27 @@ def proven(path: Path) -> None:
         RECEIPTS["database"] = (new, db.checkpoint())
 
 
+def encrypted(path: Path) -> None:
+    """Sealed files of all kinds under two data keys: packed and plain chain files, tables, nodes, the signing key."""
+    vars(log)["SEALED_SEGMENT_BYTES"] = 1_000
+    vars(packed_format)["CHUNK_BYTES"] = 200
+    os.environ["BLOCKDB_MASTER_KEY"] = MASTER_KEY.hex()
+    with blockdb.open(path, **SETTINGS, encryption_enabled=True) as db:
+        db.put(b"empty", b"")
+        db.put(b"long", bytes(range(256)) * 2)
+        db.put_many([(b"batch:%03d" % number, b"value %d" % number) for number in range(256)])
+        db.compact()
+    new_data_key(path, MasterKeySource())
+    with blockdb.open(path) as db:
+        for number in range(30):
+            db.put(b"single:%d" % number, b"value " * number)
+        db.flush()
+        db.put_many([(b"log:%d" % number, b"value %d" % number) for number in range(3)])
+
+
+MASTER_KEY = bytes(range(32))
+"""Of the encrypted ones."""
+
 RECEIPTS: dict[str, tuple[str, str]] = {}
 """Verifier keys and receipts, and a checkpoint, by name; filled by `proven`."""
 
@@ -129,6 +153,7 @@ DATABASES: dict[str, Callable[[Path], None]] = {
     "packed": packed,
     "redacted": redacted,
     "proven": proven,
+    "encrypted": encrypted,
 }
 
 

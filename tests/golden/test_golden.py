@@ -8,7 +8,7 @@ import pytest
 
 import blockdb
 from tests.database.independent import check_ledger
-from tests.golden.make import SETTINGS, describe
+from tests.golden.make import MASTER_KEY, SETTINGS, describe
 from tests.storage.doors import copy_of
 from tests.storage.redacting import answer, redactions_in
 
@@ -20,6 +20,11 @@ EVENTS = 3
 BLOCK = SETTINGS["blockchain_batch_size"]
 
 
+@pytest.fixture(autouse=True)
+def _master_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCKDB_MASTER_KEY", MASTER_KEY.hex())
+
+
 @pytest.fixture(params=GOLDEN, ids=lambda path: f"{path.parent.name}/{path.name}")
 def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """A copy of a golden database, and what is in it."""
@@ -28,8 +33,8 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[s
 
 
 def test_there_are_golden_databases_of_every_version() -> None:
-    names = [f"v1/{name}" for name in ("killed", "packed", "plain", "proven", "redactable", "redacted")]
-    assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == names
+    names = ["encrypted", "killed", "packed", "plain", "proven", "redactable", "redacted"]
+    assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == [f"v1/{name}" for name in names]
 
 
 def test_it_is_read(golden: tuple[Path, dict[str, Any]]) -> None:
@@ -73,7 +78,7 @@ def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:
         assert (db.path / "collections" / db.stats().collection_id / "tree.nodes").stat().st_size == 64 + 32
 
 
-@pytest.mark.parametrize("name", ["killed", "packed", "plain"])
+@pytest.mark.parametrize("name", ["encrypted", "killed", "packed", "plain"])
 def test_its_ledger_is_the_one_that_is_documented(name: str, tmp_path: Path) -> None:
     with blockdb.open(copy_of(HERE / "v1" / name, tmp_path / "db"), read_only=True) as db:
         check_ledger(db, BLOCK)

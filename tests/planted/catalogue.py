@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.planted import other_rooms, outside, pure_rooms, reading_room, redaction_room, storage_room
+from tests.planted import (
+    other_rooms,
+    outside,
+    pure_rooms,
+    reading_room,
+    redaction_room,
+    sealing_room,
+    storage_room,
+)
 from tests.planted.planting import Bug
 
 COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
@@ -16,6 +24,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
     "reading": reading_room.READING,
+    "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,

@@ -247,8 +247,8 @@ DATABASE: Final[dict[str, Bug]] = {
     ),
     "memory-left-out": Bug(
         "blockdb/database/database.py",
-        "reader.check_memory(audit(self.path, progress, cancel))",
-        "audit(self.path, progress, cancel)",
+        "self.with_anchors(reader.check_memory(report), anchors)",
+        "self.with_anchors(report, anchors)",
         ("tests/storage/test_recovery.py::test_without_a_good_mark_it_opens_and_says_so",),
         "Verification leaves out what is in memory.",
     ),
@@ -344,8 +344,8 @@ TAMPERING: Final[dict[str, Bug]] = {
 COMMANDS: Final[dict[str, Bug]] = {
     "success-of-a-failure": Bug(
         "blockdb/commands/failures.py",
-        "return CANNOT_OPEN if isinstance(error, CannotOpen) else FAILED",
-        "return CANNOT_OPEN if isinstance(error, CannotOpen) else DONE",
+        "return CANNOT_OPEN if isinstance(error, (CannotOpen, MasterKeyError)) else FAILED",
+        "return CANNOT_OPEN if isinstance(error, (CannotOpen, MasterKeyError)) else DONE",
         ("tests/commands/test_process.py::test_a_full_disk_is_named",),
         "A command that failed exits with 0.",
     ),

@@ -249,9 +249,9 @@ def test_a_process_packs_as_this_one_does(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     run, asked = packing.run_python, []
 
-    def ask(module: str, argument: str) -> bool:
+    def ask(module: str, argument: str, secret: bytes) -> bool:
         asked.append(module)
-        return run(module, argument)
+        return run(module, argument, secret)
 
     monkeypatch.setattr(packing, "WORTHWHILE_BYTES", 0)
     monkeypatch.setattr(packing, "run_python", ask)
@@ -262,7 +262,7 @@ def test_a_process_packs_as_this_one_does(tmp_path: Path, monkeypatch: pytest.Mo
     with blockdb.open(tmp_path / "db", **PACKING) as db:
         db.compact()
     assert asked == ["blockdb.storage.packed"]
-    monkeypatch.setattr(packing, "run_python", lambda module, argument: False)
+    monkeypatch.setattr(packing, "run_python", lambda module, *_: False)
     with blockdb.open(copy, **PACKING) as db:
         db.compact()
     [ours], [theirs] = packed_files(copy), packed_files(tmp_path / "db")

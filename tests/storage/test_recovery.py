@@ -430,7 +430,7 @@ def test_a_table_that_the_manifest_leaves_out_is_missed(tmp_path: Path) -> None:
 def test_a_file_of_another_collection_is_refused(
     tmp_path: Path, packed: bool, read_only: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blockdb.storage.packed.run_python", lambda module, argument: False)
+    monkeypatch.setattr("blockdb.storage.packed.run_python", lambda module, *_: False)
     for name, first in (("one", 0), ("other", 100)):
         with blockdb.open(tmp_path / name, compression_enabled=packed) as db:
             db.put_many(pairs(range(first, first + 100)))

@@ -170,7 +170,7 @@ def _parts(statistics: Statistics) -> list[tuple[str, int, str]]:
 def _total(statistics: Statistics) -> Pieces:
     overhead = statistics.disk_bytes / statistics.data_bytes - 1 if statistics.data_bytes else 0.0
     return [
-        (f" {human_bytes(statistics.disk_bytes)}", "text"),
+        (f" {human_bytes(statistics.disk_bytes)}{', encrypted,' if statistics.encrypted else ''}", "text"),
         (f" for {human_bytes(statistics.data_bytes)} of data  ", "muted"),
         (f"{overhead:+,.0%}", "number"),
     ]

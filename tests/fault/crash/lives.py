@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import blockdb
+from blockdb.masterkey import MasterKeySource, Secret
 from blockdb.storage import log as log_module
 from tests.fault.crash.disk import Disk
 from tests.fault.crash.judge import NAME, boot_id_of
@@ -36,6 +37,7 @@ def small_files(segment_bytes: int) -> Iterator[None]:
         patch.object(log_module, "SEGMENT_SOFT_BYTES", segment_bytes),
         patch.object(log_module, "PACKED_SEGMENT_BYTES", segment_bytes),
         patch.object(subprocess, "Popen", _no_process),
+        patch.object(MasterKeySource, "key", lambda _: Secret(bytes(32), "the test")),
     ):
         yield
 
@@ -198,6 +200,23 @@ def packing(life: Life) -> None:
     life.close()
 
 
+def encrypted(life: Life) -> None:
+    """An encrypted database: some writes forced, chain files that end soon and are sealed in pages then."""
+    life.settings["encryption_enabled"] = True
+    life.open()
+    for number in range(3):
+        life.puts(3)
+        life.batch(4, sync=number == 1)
+    life.flush()
+    life.puts(2)
+    life.close()
+    life.open()
+    life.batch(3)
+    life.compact()
+    life.put()
+    life.close()
+
+
 LIVES: dict[str, tuple[Callable[[Life], None], int]] = {
     "everything": (everything, 1 << 20),
     "unforced": (unforced, 1 << 20),
@@ -205,6 +224,7 @@ LIVES: dict[str, tuple[Callable[[Life], None], int]] = {
     "now and then": (now_and_then, 500),
     "merging beside": (merging_beside, 600),
     "packing": (packing, 500),
+    "encrypted": (encrypted, 500),
 }
 """Scripts, and how large chain files grow with them."""
 
