@@ -194,13 +194,6 @@ def test_a_database_that_is_damaged_already_is_refused(source: Path) -> None:
         Lab(source)
 
 
-def test_an_encrypted_database_is_refused(source: Path) -> None:
-    forger = Forger(source)
-    forger.change_toml(forger.files.metadata, lambda values: values.update(encrypted=True))
-    with pytest.raises(blockdb.InvalidData, match="encrypted"):
-        Lab(source)
-
-
 def test_where_there_is_no_database_there_is_no_lab(tmp_path: Path, temporary: Path) -> None:
     with pytest.raises(blockdb.DatabaseNotFound):
         Lab(tmp_path / "nothing")
