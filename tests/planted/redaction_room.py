@@ -39,8 +39,9 @@ REDACTION: Final[dict[str, Bug]] = {
     ),
     "old-name-before-the-new-one": Bug(
         "blockdb/storage/erasure.py",
-        "            _keep_as(door, path, old)\n",
-        "            _keep_as(door, path, old)\n            _destroy(door, old, [(0, bytes(door.size(old)))])\n",
+        "            _keep_as(door, path, _old(path))\n",
+        "            _keep_as(door, path, _old(path))\n"
+        "            _destroy(door, _old(path), [(0, bytes(door.size(path)))])\n",
         (f"{REDACTION_TESTS}::test_what_failed_half_way_is_finished",),
         "The old file is overwritten while it is still the chain.",
     ),
