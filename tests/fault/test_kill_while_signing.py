@@ -118,7 +118,7 @@ def check(path: Path, vkey: str, note: str) -> None:
 
 
 def test_killed_while_it_signs(tmp_path: Path) -> None:
-    assert survive(tmp_path, first=100, step=90, apart=False) >= 1
+    assert survive(tmp_path, first=100, step=200, apart=False) >= 1
 
 
 @pytest.mark.torture

@@ -17,7 +17,7 @@ from blockdb.ledger.proof import (
 from tests.ledger import reference, stranger
 from tests.ledger.mutations import Truth, try_mutants
 
-QUICK = 8_000
+QUICK = 13_000
 QUICK_RAW = 8_000
 TORTURE = 1_000_000
 
