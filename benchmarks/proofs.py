@@ -30,7 +30,7 @@ LEAST_SHARE: Final = 0.001
 """What is less is lost in the noise."""
 
 PROVE: Final = Line("proof of a record", "ms", (Goal(1),))
-PROVE_P95: Final = Line("  p95", "ms")
+PROVE_P95: Final = Line("proof of a record, p95", "ms")
 CHECK: Final = Line("check of a receipt", "ms", (Goal(1),))
 FIRST_RANGE: Final = Line("proof of a range, the first", "ms")
 NEXT_RANGE: Final = Line("proof of a range, the next", "ms")

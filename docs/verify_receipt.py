@@ -50,9 +50,10 @@ def record_in(word):  # formats/chain.md: kind, time (upper 16 bits, lower 32), 
     kind, high, low, key_size, size = unpack("<BHIHI", data[:13].ljust(13, b"\0"))
     key, content, covered = data[13 : 13 + key_size], data[13 + key_size :], data
     require(kind in (1, 2) and 0 < key_size == len(key) and size == len(content), "no record")
-    if kind == 2:  # redactable: the leaf ends with SHA-256(salt of 16 bytes | value), both of which follow
-        require(size >= 48 and sha256(content[32:]).digest() == content[:32], "the value is not the one of the digest")
-        content, covered = content[48:], data[: 13 + key_size + 32]
+    if kind == 2:  # redactable: the leaf ends with SHA-256(salt of 16 bytes | value); these follow, or zeros: erased
+        is_there = sha256(content[32:]).digest() == content[:32]
+        require(size >= 48 and (is_there or not any(content[32:])), "the value is not the one of the digest")
+        content, covered = content[48:] if is_there else None, data[: 13 + key_size + 32]
     return Record(key, sha256(b"\x00" + covered).digest(), content, high << 32 | low)
 
 
@@ -74,8 +75,7 @@ def check_signature(text, lines, vkey, origin=""):  # c2sp.org/signed-note; by a
 def check(text, vkey, *witnesses):
     head, _, note = text.partition("\n\n")
     checkpoint = re.fullmatch(CHECKPOINT, note)
-    require(checkpoint, "there is no signed checkpoint")
-    signed, origin, size, root, lines = checkpoint.groups()
+    signed, origin, size, root, lines = checkpoint.groups() if checkpoint else require(checkpoint, "no checkpoint")
     check_signature(signed, lines, vkey, origin)
     for witness in witnesses:
         check_signature(signed, lines, witness)

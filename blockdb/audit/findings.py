@@ -18,6 +18,11 @@ class Findings:
         self.root = root
         self.problems: list[Problem] = []
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more is noted, so that nothing more need be found out of what is wrong."""
+        return len(self.problems) >= MOST_PROBLEMS
+
     def add(
         self,
         path: Path,
@@ -31,6 +36,6 @@ class Findings:
         found: str | None = None,
     ) -> None:
         """Note a problem."""
-        if len(self.problems) < MOST_PROBLEMS:
+        if not self.is_full:
             name = path.relative_to(self.root).as_posix()
             self.problems.append(Problem(name, offset, block, sequence, key, what, expected, found))

@@ -1,7 +1,7 @@
 """States of the past that somebody kept outside: whether a collection still has them in its history.
 
-A state is the root of a tree of so many records. A chain whose seals hold has one at each size, and has every earlier
-one too: so which of many states is the first that was never one of this history is found by bisection.
+A state is the root of a tree of so many records. A chain whose seals hold has one at each size, and each of the states
+has to be that. None is left out because a later one fits: who forks a history may go on to have its states kept.
 """
 
 from __future__ import annotations
@@ -54,16 +54,11 @@ def is_of(state: Trusted, collection_id: str, name: str) -> bool:
 def first_unfit(seals: SealAudit, states: Sequence[Trusted]) -> Unfit | None:
     """The first of some states, in the order of their sizes, that is none of a chain whose seals hold.
 
-    None where all are. O(log states · records in a block).
+    None where all are. O(states · records in a block).
     """
-    low, high = 0, len(states)
-    while low < high:
-        middle = (low + high) // 2
-        if root_at(seals, states[middle].size) == states[middle].root:
-            low = middle + 1
-        else:
-            high = middle
-    if low == len(states):
+    fits = (root_at(seals, state.size) == state.root for state in states)
+    low = next((number for number, is_fit in enumerate(fits) if not is_fit), None)
+    if low is None:
         return None
     unfit, root = states[low], root_at(seals, states[low].size)
     after = f"after that of {states[low - 1].size} records, which fits, " if low else ""

@@ -140,6 +140,7 @@ class Notary:
         for store in (self._reader, journal.reader):
             if isinstance(store, Store):
                 store.use_signer(new)
+        self.prover.forget_key()
         return self.verifier_key
 
     def journal_prover(self) -> Prover | None:

@@ -55,6 +55,8 @@ class Prover:
         self._signing = Lock()
         self._note: str | None = None
         self._checked: tuple[str, Checkpoint] | None = None
+        self._is_current = True
+        """Whether what was checked last is signed with the key that signs now."""
         self.origin = origin
 
     def checkpoint(self) -> str:
@@ -122,6 +124,10 @@ class Prover:
         """The last checkpoint that was signed, as a note, if there is one. Raises Corruption."""
         return None if self.last() is None else self._note
 
+    def forget_key(self) -> None:
+        """The key that signs was changed: the last checkpoint is signed anew when it is asked for."""
+        self._checked = None
+
     def keep(self, note: str) -> None:
         """Keep the last checkpoint with the signatures that others added to it. Raises StorageError, Corruption."""
         with self._signing, guarded("keeping the checkpoint"):
@@ -151,12 +157,13 @@ class Prover:
         try:
             parsed = Note.parse(note)
             checkpoint = Checkpoint.parse(parsed.text)
-            parsed.verified_by(keys.note_keys(self._door, self._files, self.origin))
+            known = keys.note_keys(self._door, self._files, self.origin)
+            is_current = known[-1] in parsed.verified_by(known)
         except BadNote as error:
             raise Corruption(path, None, str(error)) from None
         if checkpoint.origin != self.origin:
             raise Corruption(path, None, f"the checkpoint is of {checkpoint.origin}")
-        self._checked = note, checkpoint
+        self._checked, self._is_current = (note, checkpoint), is_current
         return checkpoint
 
     def _history(self) -> History:
@@ -185,7 +192,7 @@ class Prover:
     def _covering(self, history: History, index: int) -> tuple[str, Checkpoint]:
         """A checkpoint that covers a record: the last one, or one up to the last block, or one of everything."""
         last = self.last()
-        if last is not None and index < last.size and self._note is not None:
+        if last is not None and index < last.size and self._note is not None and (self._is_current or self._read_only):
             return self._note, last
         sealed = history.sealed_records
         note = self._signed(history, sealed if index < sealed else history.records_count)
@@ -194,12 +201,14 @@ class Prover:
     def _signed(self, history: History, size: int) -> str:
         with self._signing:
             last = self.last()
+            if last is not None and not self._is_current:
+                size = max(size, last.size)  # signed anew, with the key that is given to others now
             if last is not None and last.size > size and self._note is not None:
                 return self._note
             root = self.trusted_root(history, size)
             if last is not None:
                 self._consistent(history, last.size, size, last.root, root)
-                if last.size == size and self._note is not None:
+                if last.size == size and self._is_current and self._note is not None:
                     return self._note
             with guarded("forcing the log to disk"):
                 self._reader.force()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from os import urandom
 
 from blockdb.database.database import Database
+from blockdb.database.journal import JOURNAL_COLLECTION
 from blockdb.database.repair import rebuild_tables
 from blockdb.errors import InvalidData
 from blockdb.format import record
@@ -156,15 +158,20 @@ def _derive_anew(forger: Forger) -> None:
     """Make all files anew that follow from the chain."""
     for path in (*forger.files.tables.iterdir(), forger.files.manifest):
         path.unlink()
-    _forget_derived(forger)
+    _silence(forger)
     door = Door()
     rebuild_tables(door, forger.files, load_metadata(door, forger.files.metadata), forger.end_here())
 
 
-def _forget_derived(forger: Forger) -> None:
-    """Remove what tells of another history and is made anew where it is missing."""
+def _silence(forger: Forger) -> None:
+    """Remove what tells of another history and is made anew where it is missing: nodes, checkpoint, the journal."""
     for path in (forger.files.nodes, forger.files.checkpoint):
         path.unlink(missing_ok=True)
+    names: dict[str, str] = {}
+    forger.change_toml(forger.database.registry, lambda values: names.update(values["collections"]))
+    if (journal := names.pop(JOURNAL_COLLECTION, None)) is not None:
+        forger.change_toml(forger.database.registry, lambda values: values.update(collections=names))
+        shutil.rmtree(forger.database.collection(journal).root)
 
 
 def _roll_back(site: Site) -> tuple[Problem, ...]:
@@ -198,7 +205,7 @@ def _rechain(choose: Callable[[Forger], Signer], words: str) -> Callable[[Site],
         [edited] = _edit_value(site)
         first = site.blocks // 2 if edited.block is None else edited.block
         site.forger.rechain(first, choose(site.forger))
-        _forget_derived(site.forger)
+        _silence(site.forger)
         what = f"every block from {first} to {site.blocks - 1} was made anew, {words}"
         return edited, Problem(_relative(site.forger), None, first, None, None, what)
 
@@ -230,7 +237,8 @@ TAMPERINGS: tuple[Tampering, ...] = (
     Tampering(
         "rechain-wrong-key",
         "Re-chain, wrong key",
-        "A value is edited, and every hash from there on recomputed and signed with a key of the forger's.",
+        "A value is edited, every hash from there on recomputed and signed with a key of the forger's, and the journal "
+        "removed.",
         _rechain(lambda _: Signer(urandom(SEED_BYTES)), "signed with a key that is not listed"),
     ),
     Tampering(

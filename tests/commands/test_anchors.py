@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -13,6 +14,9 @@ import pytest
 
 import blockdb
 import blockdb.witness
+from blockdb.commands.command import Where
+from blockdb.commands.parsing import parse_arguments
+from blockdb.commands.table import take
 from tests.witness.family import end, start_witness
 
 from .conftest import Run
@@ -103,6 +107,15 @@ def test_what_cannot_be_is_told(run: Run, data: Path, words: tuple[str, ...], me
     assert ran.code in (1, 2)
     assert message in ran.err
     assert len(ran.err.splitlines()) == 1
+
+
+def test_the_lines_of_the_documentation_are_commands() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "WITNESS.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("blockdb ")]
+    assert len(lines) > 6
+    for line in lines:
+        command, words = take(shlex.split(line, comments=True)[1:], Where.COMMAND_LINE)
+        parse_arguments(command, words, globals=True)
 
 
 def test_a_missing_server_tells_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

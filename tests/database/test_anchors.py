@@ -249,6 +249,24 @@ def test_an_audit_asks_the_anchors(life: Life, tmp_path: Path) -> None:
     assert any("the anchors were not asked" in problem.what for problem in blockdb.verify(path).problems)
 
 
+def test_a_fork_that_went_on_in_the_same_file_is_found(life: Life, tmp_path: Path) -> None:
+    """By a program that does not look before it appends: the honest checkpoint is one among many of the fork."""
+    shutil.copytree(life.at(1), tmp_path / "db")
+    notes = life.file.read_text()
+    with blockdb.open(tmp_path / "db") as db:
+        gone_on_notes = [notes]
+        for number in range(12):
+            db.put(b"forged %d" % number, b"")
+            note = db.checkpoint()
+            if number:
+                gone_on_notes.append(note)
+        (tmp_path / "anchor").write_text("\n".join(gone_on_notes))
+        [problem] = db.check_anchors([Anchor(str(tmp_path / "anchor"))])
+        assert "after the checkpoint of 2 entries" in problem.what
+    [problem] = blockdb.verify(tmp_path / "db", checkpoints=[tmp_path / "anchor"]).problems
+    assert "the checkpoint of 3 records" in problem.what
+
+
 def test_an_anchor_that_cannot_be_asked_is_a_problem(life: Life, tmp_path: Path) -> None:
     others = tmp_path / "others"
     with blockdb.open(tmp_path / "other") as other:
@@ -311,6 +329,24 @@ def test_keys_that_were_rotated_are_still_known(db: blockdb.Database, tmp_path: 
     db.rotate_key()
     assert not db.publish().failures
     assert db.check_anchors() == ()
+
+
+def test_what_was_redacted_is_still_what_was_anchored(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", redactable=True) as db:
+        db.put_many(records(0))
+        db.add_anchor(tmp_path / "anchor")
+        db.redact(b"0-7", reason="erasure")
+        assert not db.publish().failures
+        assert db.check_anchors() == ()
+
+
+def test_the_anchors_of_an_encrypted_database_can_be_read_by_all(tmp_path: Path) -> None:
+    secret = {"master_key": b"m" * 32}
+    with blockdb.open(tmp_path / "db", encryption_enabled=True, **secret) as db:
+        db.put(b"a", b"")
+        db.add_anchor(tmp_path / "anchor")
+        assert kept(tmp_path / "anchor") == [db.checkpoint()]
+    assert blockdb.verify(tmp_path / "db", **secret).valid
 
 
 def test_the_list_of_anchors(db: blockdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

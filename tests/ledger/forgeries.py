@@ -196,6 +196,24 @@ forged("a line before the first", "receipt")(lambda w: "\ufeff" + w.record())
 forged("a line that no one knows", "index is missing")(lambda w: edit(w.record(), r"(index 3)\n", "note x\nindex 3"))
 forged("an index twice", "damaged|belong")(lambda w: edit(w.record(), r"(index 3)\n", "index 3\nindex 4"))
 
+
+def salted(w: World) -> tuple[list[bytes], str]:
+    """Five redactable records, and the receipt for the fourth."""
+    made = [stranger.redactable(b"key %d" % n, b"secret %d" % n, TIME + n, bytes([n + 1]) * 16) for n in range(5)]
+    return made, stranger.record_receipt(made, 3, w.note_of(made))
+
+
+forged("the salt of a redactable value edited", "digest")(
+    lambda w: edit(salted(w)[1], EXTRA, recode(lambda d: d.replace(bytes([4]) * 16, bytes([5]) * 16)))
+)
+forged("the digest of a redactable value edited with it", "does not lead")(
+    lambda w: edit(salted(w)[1], EXTRA, b64(stranger.redactable(b"key 3", b"edited 3", TIME + 3, bytes([4]) * 16)))
+)
+forged("a value half erased", "digest")(lambda w: edit(salted(w)[1], EXTRA, recode(lambda d: d[:-4] + bytes(4))))
+forged("a value blanked as if it had been erased", found=Found.SAYS_SO)(
+    lambda w: edit(salted(w)[1], EXTRA, recode(lambda d: d[:-24] + bytes(24)))
+)
+
 # ── a signature ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 forged("a receipt of another database, under the name of this one", "none of the keys")(

@@ -43,6 +43,7 @@ def test_a_forged_receipt_is_found(forgery: Forgery) -> None:
 FOUND_OTHERWISE: dict[str, Callable[[blockdb.Verified, World], bool]] = {
     "a receipt of another collection of this database": lambda v, w: v.origin.startswith(w.key.name + "/"),
     "an old receipt shown again": lambda v, w: v.size == len(w.old),
+    "a value blanked as if it had been erased": lambda v, w: v.records[0].value is blockdb.REDACTED,
     "a range by an old tree and its state, under the checkpoint of now": lambda v, w: (
         v.size == len(w.old) and v.as_of_ms == 1_700_000_000_100
     ),

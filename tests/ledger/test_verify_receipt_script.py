@@ -57,25 +57,19 @@ def test_it_is_short_and_stands_alone() -> None:
 
 def test_a_stranger_runs_it(tmp_path: Path) -> None:
     w, packages = world(), libraries(tmp_path / "packages", "nacl", "_cffi_backend", "cffi", "pycparser")
-    for text, shown in (
-        (w.record(), "key 15"),
-        (w.run(), "key 10"),
-        (w.range().text, "key 04"),
-        (w.absent().text, "11"),
-    ):
+    for text, shown in ((w.record(), "key 15"), (w.range().text, "key 04")):
         status, output, errors = run(tmp_path, text, w.key.vkey, packages=packages)
         assert (status, errors) == (0, "")
         assert shown in output
         assert w.key.name.removeprefix("blockdb/") in output
-    refused = [one for one in FORGERIES if one.found is Found.RECEIPT][::60]
+    refused = [one for one in FORGERIES if one.found is Found.RECEIPT][::90]
     for forgery in refused:
         status, output, errors = run(tmp_path, forgery.make(w), w.key.vkey, packages=packages)
         assert (status, output) == (1, "")
         assert errors.startswith("REFUSED: ")
         assert "Traceback" not in errors
-    for wrong in (b"", b"\xff"):
-        status, output, errors = run(tmp_path, wrong, w.key.vkey, packages=packages)
-        assert (status, output, errors[:9]) == (1, "", "REFUSED: ")
+    status, output, errors = run(tmp_path, b"\xff", w.key.vkey, packages=packages)
+    assert (status, output, errors[:9]) == (1, "", "REFUSED: ")
     status, output, errors = run(tmp_path, w.record(), packages=packages)
     assert (status, output) == (1, ""), "without a key nothing holds"
 

@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted import (
     other_rooms,
     outside,
+    proof_room,
     pure_rooms,
     reading_room,
     redaction_room,
@@ -31,6 +32,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "tampering": other_rooms.TAMPERING,
     "config": other_rooms.CONFIG,
     "commands": other_rooms.COMMANDS,
+    "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
 }

@@ -56,7 +56,7 @@ def fill(path: Path, *, batch: bool = False, redactable: bool = False, records: 
             for key, value in pairs(range(records)):
                 db.put(key, value)
         if redactable:
-            db.redact(b"key00012", reason="the law")
+            db.checkpoint()
     return path
 
 
@@ -81,7 +81,10 @@ def contents(path: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("how", ["alone", "batch", "redactable"])
 def test_every_tampering_is_found_by_what_should_find_it(tmp_path: Path, how: str) -> None:
-    """Records that were written alone, or in one batch with its seals after it, or so that values can be erased."""
+    """Records that were written alone, or in one batch with its seals after it, or so that values can be erased.
+
+    The last of them has a journal, which tells of the history too, and is removed by whoever makes that anew.
+    """
     source = fill(tmp_path / "db", batch=how == "batch", redactable=how == "redactable")
     before = contents(source)
     with Lab(source) as lab:
@@ -93,6 +96,17 @@ def test_every_tampering_is_found_by_what_should_find_it(tmp_path: Path, how: st
             assert tampering.name not in SERVED or not found & {"open", "read"}, (tampering.name, found)
             assert outcome.changes, tampering.name
     assert contents(source) == before, "the original was only read"
+
+
+def test_what_was_erased_is_passed_over(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", redactable=True)
+    with blockdb.open(path) as db:
+        db.redact(b"key00012", reason="the law")
+    with Lab(path) as lab:
+        outcome = lab.run(TAMPERINGS[0])
+        assert outcome.changes[0].sequence == 13
+        assert names(outcome) >= set(KNOWING)
+        assert "verify" in names(lab.run(TAMPERINGS[-1])), "the journal that told of the erasure is gone"
 
 
 def test_verification_names_the_place_of_an_edit(lab: Lab) -> None:
