@@ -53,6 +53,7 @@ class Notary:
         self._signer = signer
         self._opening = RLock()
         self._journal: Journal | None = None
+        self._journal_prover_kept: Prover | None = None
         self._key_tree: KeyTree | None = None
         self.name = NAME_PREFIX + str(UUID(bytes=reader.metadata.uuid))
         self.prover = self._prover(reader, self.name)
@@ -184,7 +185,12 @@ class Notary:
 
     def _journal_prover(self, journal: Journal) -> Prover:
         journal.reader.refresh()
-        return self._prover(journal.reader, self.name + JOURNAL)
+        with self._opening:
+            if (
+                self._journal_prover_kept is None
+            ):  # one alone: it sees to it that no older checkpoint follows a newer one
+                self._journal_prover_kept = self._prover(journal.reader, self.name + JOURNAL)
+            return self._journal_prover_kept
 
     def _note_signer(self, origin: str) -> NoteSigner:
         if self._signer is not None:

@@ -168,9 +168,9 @@ def check_consistency(old_size: int, size: int, old_root: bytes, root: bytes, pr
     if old_size in (0, size):
         if hashes:
             raise BadProof("the consistency proof should be empty")
-        expected = EMPTY_ROOT if not old_size else root
-        if old_root != expected:
-            raise BadProof("the two roots of the same size differ")
+        expected = root if old_size else EMPTY_ROOT
+        if old_root != expected or (not size and root != EMPTY_ROOT):
+            raise BadProof("the two roots are not those of trees of these sizes")
         return
     if old_size & (old_size - 1) == 0:
         hashes.insert(0, old_root)

@@ -162,6 +162,8 @@ def test_the_edges_of_consistency() -> None:
     with pytest.raises(BadProof):
         check_consistency(0, 3, bytes(32), root_of(LEAVES[:3]), [])
     with pytest.raises(BadProof):
+        check_consistency(0, 0, EMPTY_ROOT, bytes(32), [])
+    with pytest.raises(BadProof):
         check_consistency(2, 3, root_of(LEAVES[:2]), root_of(LEAVES[:3]), [])
     for index, size in ((3, 3), (-1, 3), (0, 0)):
         with pytest.raises(ValueError, match="there is no leaf"):
