@@ -10,7 +10,7 @@ from blockdb.config import DatabaseConfig
 from blockdb.database import creation, encryption, keys
 from blockdb.database.journal import JOURNAL_BLOCK_RECORDS, JOURNAL_COLLECTION, Journal
 from blockdb.database.prover import Prover
-from blockdb.errors import ConfigError, Corruption, InvalidData, KeyNotFound, ReadOnly, StorageError
+from blockdb.errors import ConfigError, Corruption, InvalidData, ReadOnly, StorageError
 from blockdb.format.record import key_of, leaf_of
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.keytree import KeyTree
@@ -101,12 +101,7 @@ class Notary:
             assert tree is not None
         first, stop = tree.position(start or b""), len(tree) if end is None else tree.position(end)
         shown_first, shown_stop = max(first - 1, 0), min(stop + 1, len(tree))
-        bodies = []
-        for key in tree.keys[first:stop]:
-            found = self._reader.view.find(key)
-            if found is None:
-                raise KeyNotFound(key)
-            bodies.append(Body.of(self._reader.chain.record_at(found[0])))
+        bodies = [self._body(tree, position) for position in range(first, stop)]
 
         def neighbour(position: int) -> Neighbour:
             return Neighbour(tree.keys[position], tree.record_leaf(position))
@@ -125,6 +120,15 @@ class Notary:
             StateProof(str(UUID(bytes=self._reader.metadata.uuid)), number, state.body, state.hashes),
             state.note,
         )
+
+    def _body(self, tree: KeyTree, position: int) -> Body:
+        """The record with a position in key order, which has to be the one that its leaf is of. Raises Corruption."""
+        found = self._reader.view.find(tree.keys[position])
+        body = None if found is None else Body.of(self._reader.chain.record_at(found[0]))
+        if body is None or body.leaf_hash != tree.record_leaf(position):
+            what = f"the record of key {tree.keys[position]!r} is not the one that was signed"
+            raise Corruption(str(self._reader.files.chain), None, what)
+        return body
 
     def rotate(self) -> VerifierKey:
         """Sign with a new key from now on; what the old one signed stays good. Raises ReadOnly, StorageError."""

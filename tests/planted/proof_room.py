@@ -87,4 +87,11 @@ PROVING: Final[dict[str, Bug]] = {
         ("tests/database/test_forged_databases.py::test_a_collection_that_was_rolled_back_signs_nothing",),
         "A collection that lost its end goes on as if nothing had been signed.",
     ),
+    "range-of-other-records": Bug(
+        "blockdb/database/notary.py",
+        "if body is None or body.leaf_hash != tree.record_leaf(position):",
+        "if body is None:",
+        ("tests/database/test_forged_databases.py::test_a_record_that_is_changed_under_an_open_handle_is_in_no_proof",),
+        "A range is given away with a record that was changed since its tree was made.",
+    ),
 }
