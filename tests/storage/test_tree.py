@@ -86,7 +86,7 @@ class Model:
             file.write_bytes(data[: self.rng.randrange(len(data) + 1)])
         elif kind == 2:
             file.write_bytes(b"x" + data[1:])
-        else:
+        elif nodes.chunks_in(len(data)) >= self.flushed // CHUNK:  # else these would be wrong nodes, for proofs to find
             file.write_bytes(data + bytes(self.rng.randrange(200)))
         self.open()
 
