@@ -6,7 +6,8 @@ VENV ?= .venv
 ARGS ?=
 
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -q -n 2
+# three on two cores: tests wait for processes and for the disk as often as they compute
+PYTEST := $(BIN)/python -m pytest -q -n 3
 SETUP := pyproject.toml constraints.txt
 # mypy cannot see through the import hook of an editable install; these links have the installed names (see pyproject.toml)
 LINKS := .make/packages

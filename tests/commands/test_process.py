@@ -17,6 +17,7 @@ from blockdb.commands import cli
 from blockdb.commands.command import Command, Where
 from blockdb.commands.failures import CannotOpen, describe, exit_code
 from blockdb.commands.table import find
+from tests.tiers import tiers
 
 from .conftest import Run
 
@@ -117,7 +118,7 @@ def test_a_full_disk_is_named(start: Start, many: None, words: list[str]) -> Non
     assert err == "Error: IoError: cannot write standard output: No space left on device\n"
 
 
-@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("redirection", tiers([">&-", ">&- 2>&- <&-"], ["2>&-", "<&-"]))
 def test_closed_streams(start: Start, redirection: str) -> None:
     shell = ["sh", "-c", f'"$0" "$@" {redirection}', *PROGRAM]
     assert ended(start("put", "a", "1", program=shell))[0] == 0

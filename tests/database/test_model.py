@@ -269,7 +269,7 @@ class PackedDatabaseAgainstModel(DatabaseAgainstModel):
 
 
 TestDatabaseAgainstModel = DatabaseAgainstModel.TestCase
-TestDatabaseAgainstModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestDatabaseAgainstModel.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
 
 
 class TestPackedDatabaseAgainstModel(PackedDatabaseAgainstModel.TestCase):

@@ -22,6 +22,7 @@ from blockdb.database.database import Database
 from blockdb.format import sealed
 from blockdb.masterkey import MasterKeySource, Secret
 from tests.fault.support import Truth, copy_of, files_of, open_database
+from tests.tiers import tiers
 
 HARMLESS_WITHOUT = {"LOCK"}
 """Always empty, and made anew whenever it is wanted."""
@@ -70,10 +71,7 @@ class Sample:
         return copy_of(self.original, to)
 
 
-LONG = [pytest.param(kind, marks=pytest.mark.torture) for kind in ("packed", "encrypted", "encrypted, killed")]
-
-
-@pytest.fixture(scope="module", params=["closed", "killed", *LONG])
+@pytest.fixture(scope="module", params=tiers(["closed"], ["killed", "packed", "encrypted", "encrypted, killed"]))
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     with sample_of(request.param, tmp_path_factory) as made:
         yield made

@@ -20,6 +20,7 @@ from tests.fault.crash.states import Effort, crashes
 from tests.fault.test_power_cut import NAMES
 from tests.fault.test_power_cut import work as work
 from tests.storage.doors import StillDoor, collection_of, open_through
+from tests.tiers import tiers
 
 FIRST = Effort(cuts=3, outcomes=6)
 
@@ -49,9 +50,7 @@ def test_many_crashes_in_recoveries(work: Path, name: str) -> None:
     assert try_recoveries(work, name, *MANY, going_on=1) >= MANY_STATES
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "forced" else pytest.param(name, marks=pytest.mark.torture) for name in LIVES]
-)
+@pytest.mark.parametrize("name", tiers(["now and then"], [name for name in LIVES if name != "now and then"]))
 def test_a_power_cut_after_names_that_a_killed_process_did_not_force(work: Path, name: str) -> None:
     """The process was killed between a rename and forcing its directory; the next one builds on the name it finds.
 

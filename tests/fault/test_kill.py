@@ -26,7 +26,7 @@ from tests.fault.family import ROOT, Child, Family, family
 from tests.fault.support import assert_prefix, assert_whole, copy_of, items, one, open_database
 from tests.storage.doors import until
 
-QUICK_KILLS = 32
+QUICK_KILLS = 16
 TORTURE_KILLS = 300
 KILLS_IN_ONE_DIRECTORY = 8
 MOMENTS = ("opening", "opened", "stored", "stored", "stored", "batch", "closing", "closed")

@@ -55,7 +55,7 @@ def try_life(work: Path, name: str, level: Level, going_on: float) -> int:
     return judge.distinct
 
 
-DAILY = {"everything", "forced", "unforced", "packing"}
+DAILY = {"everything", "packing"}
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def faults_of(calls: dict[str, int], kind: str, most: int, seed: int) -> Iterato
     yield from every if len(every) <= most else Random(seed).sample(every, most)
 
 
-QUICK_FAULTS = 6
+QUICK_FAULTS = 3
 TORTURE_FAULTS = 100
 
 

@@ -15,6 +15,7 @@ import blockdb
 import blockdb.storage.log as log_module
 from tests.fault.doors import FaultyDoor
 from tests.fault.support import assert_prefix, key_of, open_database, value_of
+from tests.tiers import tiers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -81,7 +82,7 @@ def test_one_winner_for_each_key(tmp_path: Path, wal_sync_interval: int) -> None
         assert db.verify().valid
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", tiers(range(2), range(2, 6)))
 def test_close_during_put(tmp_path: Path, seed: int) -> None:
     """Each write is acknowledged and there, or refused as closed and not there."""
     rng = Random(seed)
@@ -122,7 +123,7 @@ def test_close_during_put(tmp_path: Path, seed: int) -> None:
         assert again.verify().valid
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", tiers(range(2), range(2, 4)))
 def test_flush_and_close_at_the_same_time(tmp_path: Path, seed: int) -> None:
     db = open_database(tmp_path / "db", blockchain_batch_size=2)
     for number in range(200):

@@ -13,6 +13,7 @@ from blockdb import Corruption, Problem
 from blockdb_tui.app import Explorer
 from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
+from tests.tiers import tiers
 from tests.tui.drive import exploring, press, settled, until
 from tests.tui.fake import FakeDatabase, Given
 from tests.tui.fake_lab import FakeLab
@@ -61,7 +62,10 @@ async def walk_everything(pilot: Pilot[Any], rows: int, *keys: str) -> None:
             assert_safe(pilot)
 
 
-@pytest.mark.parametrize(("size", "keys"), [((80, 24), ("m", "m", "m", "c", "Y")), ((170, 50), ("y",))])
+@pytest.mark.parametrize(
+    ("size", "keys"),
+    [((80, 24), ("m", "m", "m", "c", "Y")), pytest.param((170, 50), ("y",), marks=pytest.mark.torture)],
+)
 async def test_no_view_lets_hostile_bytes_through(size: tuple[int, int], keys: tuple[str, ...]) -> None:
     items = hostile_items()
     async with exploring(FakeDatabase(items, batch=3), size=size) as pilot:
@@ -153,7 +157,7 @@ async def test_hostile_bytes_in_the_lab(monkeypatch: pytest.MonkeyPatch) -> None
         assert_safe(pilot)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", tiers([0], [1, 2]))
 async def test_random_bytes_in_every_view(seed: int) -> None:
     chance = random.Random(seed)
     items = {chance.randbytes(chance.randint(1, 60)): chance.randbytes(chance.randint(0, 400)) for _ in range(40)}

@@ -147,7 +147,17 @@ def name_of(scene: str, size: tuple[int, int]) -> str:
     return f"{scene}-{size[0]}x{size[1]}"
 
 
-@pytest.mark.parametrize(("scene", "size"), [pytest.param(*each, id=name_of(*each)) for each in sizes()])
+WIDE = {"records", "blocks-tree", "metrics", "proof", "lab"}
+"""Whose wide pictures are compared with every change; those of the other scenes are in the long tier."""
+
+
+def tier_of(scene: str, size: tuple[int, int]) -> list[pytest.MarkDecorator]:
+    return [] if size[0] <= 80 or scene in WIDE else [pytest.mark.torture]
+
+
+@pytest.mark.parametrize(
+    ("scene", "size"), [pytest.param(*each, id=name_of(*each), marks=tier_of(*each)) for each in sizes()]
+)
 def test_scene(
     scene: str, size: tuple[int, int], snap_compare: Callable[..., bool], request: pytest.FixtureRequest
 ) -> None:
