@@ -27,6 +27,8 @@ from blockdb.witness.protocol import SIZE_TYPE, Submission, log_id, read_checkpo
 
 WITNESS: Final = "witness"
 LOG: Final = "trusted log"
+DEEPEST: Final = 4
+"""How many names an origin may have below the one that is trusted, itself included."""
 TEXT_TYPE: Final = "text/plain; charset=utf-8"
 SEED_BYTES: Final = 32
 
@@ -102,7 +104,8 @@ class Witness:
     def trust(self, verifier_key: str, origin: str | None = None) -> str:
         """Accept checkpoints of an origin (by itself, the key's name) that this key signed; gives the origin.
 
-        Further keys of an origin are added to those that it has. Raises InvalidData, StorageError.
+        Origins below it (`name/...`) are accepted with it: a database's key speaks for all that it signs. Further keys
+        of an origin are added to those that it has. Raises InvalidData, StorageError.
         """
         try:
             key = VerifierKey.parse(verifier_key)
@@ -114,13 +117,22 @@ class Witness:
         if not origin or not origin.isprintable():
             raise InvalidData("An origin is a line of text, the first of a checkpoint.")
         with guarded(f"writing to {self._files.logs}"):
-            keys = dict.fromkeys((*map(str, self._keys(origin) or ()), str(key)))
+            keys = dict.fromkeys((*map(str, self._keys_of(origin) or ()), str(key)))
             values = {"origin": origin, "keys": list(keys)}
             save_checked(self._door, self._files.log(log_id(origin)), LOG, values)
         return origin
 
     def _keys(self, origin: str) -> list[VerifierKey] | None:
-        """The keys that are trusted for an origin; None where there are none."""
+        """The keys that are trusted for an origin, or for what it lies below; None where there are none."""
+        for _ in range(DEEPEST):
+            keys = self._keys_of(origin)
+            if keys is not None:
+                return keys
+            origin, _, _ = origin.rpartition("/")
+        return None
+
+    def _keys_of(self, origin: str) -> list[VerifierKey] | None:
+        """The keys that are trusted for this very origin; None where there are none."""
         path = self._files.log(log_id(origin))
         if not path.exists():
             return None

@@ -86,6 +86,19 @@ def test_what_does_not_is_refused(root: Path, body: Callable[[], bytes], status:
     assert witness.last_note(log_id(ORIGIN)) == before
 
 
+def test_a_key_that_is_trusted_speaks_for_what_is_below_its_name(root: Path) -> None:
+    """As that of a database does, which signs for its journal and each of its collections."""
+    witness = opened(root)
+    below, beside = f"{ORIGIN}/journal", f"{ORIGIN}book"
+    signer = NoteSigner(below, b"l" * 32)
+    assert witness.add(Log(signer=signer, origin=below).body(0, 3)).status == 200
+    assert witness.add(LOG.body(0, 4)).status == 200  # the two histories are not mixed up
+    assert witness.add(Log(signer=NoteSigner(below, b"m" * 32), origin=below).body(3, 4)).status == 403
+    assert witness.add(Log(signer=NoteSigner(beside, b"l" * 32), origin=beside).body(0, 3)).status == 404
+    deep = f"{ORIGIN}/a/b/c/d"
+    assert witness.add(Log(signer=NoteSigner(deep, b"l" * 32), origin=deep).body(0, 3)).status == 404
+
+
 def test_the_empty_tree_has_one_root(root: Path) -> None:
     witness = opened(root)
     odd = SIGNER.sign(Checkpoint(ORIGIN, 0, b"x" * 32).text)
