@@ -11,6 +11,7 @@ from blockdb.audit.chain import Cancelled
 from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
 from blockdb.audit.findings import Findings
+from blockdb.audit.handovers import strangers
 from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
 from blockdb.audit.redactions import check_redactions, check_state, state_of
 from blockdb.audit.states import Audited, check_states, uuid_of
@@ -108,6 +109,8 @@ class _Run:
         journal = others.pop(uuid_of(collection_id), None) if collection_id is not None else None
         if journal is not None:
             self.notes += check_states(journal, others, self.findings)
+        if not self._options.public_keys:
+            self.notes += strangers(list(self._known.values()), journal.records() if journal is not None else ())
 
     def _public_keys(self, findings: Findings) -> dict[bytes, bytes]:
         files = self._files

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import blockdb
+from blockdb.database import keys
 from blockdb.database.journal import JOURNAL_COLLECTION
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.ledger.state import CollectionState, encode_state
@@ -89,3 +90,19 @@ def test_a_record_of_the_journal_that_is_no_event_is_named(path: Path) -> None:
         journal.append({"event": "state", "collections": {"x": {"records": -1}}})
     [problem] = blockdb.verify(path).problems
     assert "state is malformed" in problem.what
+
+
+def test_a_key_that_none_before_it_handed_over_to_is_told(path: Path) -> None:
+    with blockdb.open(path) as db:
+        db.rotate_key()
+        db.rotate_key()
+        db.put(b"signed", b"1")
+    assert blockdb.verify(path).notes == ()
+    door, files = Door(), DatabaseFiles(path)
+    slipped_in = keys.new_signer().public_key
+    known = keys.load_public_keys(door, files)
+    keys.save_public_keys(door, files, [known[0], slipped_in, *known[1:]])
+    report = blockdb.verify(path)
+    [note] = report.notes
+    assert slipped_in.hex() in note
+    assert report.valid  # the key has signed nothing yet
