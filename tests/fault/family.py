@@ -27,7 +27,18 @@ class Child:
         self._pending = b""
         self._waiting: deque[bytes] = deque()
         self.said: list[list[str]] = []
-        self.pid = int(self.wait_for("pid")[1])
+        self.pid = self._hear_pid()
+
+    def _hear_pid(self) -> int:
+        """The server tells the pid; a child that is quick may speak before it, and is heard afterwards."""
+        early: list[bytes] = []
+        for line in self._lines(monotonic() + PATIENCE_S):
+            if line[0] == "pid":
+                self.said = [line]
+                self._waiting.extendleft(reversed(early))
+                return int(line[1])
+            early.append(" ".join(line).encode())
+        raise AssertionError("the server did not tell the pid of the child")
 
     def wait_for(self, word: str, times: int = 1) -> list[str]:
         """The line that begins with `word`, once it comes up; the last one of so many."""
