@@ -6,8 +6,7 @@ VENV ?= .venv
 ARGS ?=
 
 BIN := $(VENV)/bin
-# three on two cores: tests wait for processes and for the disk as often as they compute
-PYTEST := $(BIN)/python -m pytest -q -n 3
+PYTEST := $(BIN)/python -m pytest -q -n 2
 SETUP := pyproject.toml constraints.txt
 # mypy cannot see through the import hook of an editable install; these links have the installed names (see pyproject.toml)
 LINKS := .make/packages

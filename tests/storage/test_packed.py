@@ -173,6 +173,7 @@ def test_it_is_written_on_with_and_without_packing(tmp_path: Path) -> None:
     stored = []
     for generation, is_packed in enumerate((True, False, True, False)):
         with blockdb.open(path, **SETTINGS, compression_enabled=is_packed) as db:
+            before = packed_files(path)
             batch = pairs(range(generation * 100, generation * 100 + 100))
             for key, value in batch[:50]:
                 db.put(key, value)
@@ -181,7 +182,6 @@ def test_it_is_written_on_with_and_without_packing(tmp_path: Path) -> None:
                 with pytest.raises(blockdb.DuplicateKey):
                     db.put(key, b"")
             stored += batch
-            before = packed_files(path)
             db.compact()
             assert (len(packed_files(path)) > len(before)) == is_packed
             assert set(before) <= set(packed_files(path)), "what is packed stays so"
