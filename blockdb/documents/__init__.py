@@ -1,0 +1,1 @@
+"""Documents: JSON values, paths into them, and schemas that say what is expected of them. Pure."""
