@@ -26,6 +26,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import load_registry
 from blockdb.storage.redaction import Event
@@ -60,6 +61,7 @@ class Database(AnchoringDatabase):
         self.path = Path(config.data_dir)
         self.read_only = read_only
         self._config = config
+        self._commons = Commons(config)
         self._door = door or Door()
         self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
         self._source = source or MasterKeySource(config.master_key_file)
@@ -70,7 +72,7 @@ class Database(AnchoringDatabase):
             signer = None if read_only else self._take_over(create)
             self._reader = self._open_default(signer)
             self._store = self._reader if isinstance(self._reader, Store) else None
-            self._notary = Notary(self._door, self._files, config, self._reader, signer)
+            self._notary = Notary(self._door, self._files, config, self._reader, signer, self._commons)
             self._finish_redaction()
         if config.scrub_rate_limit and not read_only:
             scrub_state = self._files.scrub_state
@@ -86,7 +88,7 @@ class Database(AnchoringDatabase):
                 raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
             if signer is None:
                 self._door = encryption.opened(self._door, self._files, self._config, self._source)
-            return open_collection(self._door, self._files, self._default_id(), self._config, signer)
+            return open_collection(self._door, self._files, self._default_id(), self._config, signer, self._commons)
         except BaseException:
             self._unlock()
             raise

@@ -22,6 +22,7 @@ from blockdb.ledger.receipt_parts import Body
 from blockdb.ledger.signature import Signer
 from blockdb.ledger.state import CollectionState
 from blockdb.storage.attachment import Attachment
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import load_metadata, load_registry
@@ -44,6 +45,7 @@ class Notary:
         config: DatabaseConfig,
         reader: Store | Attachment,
         signer: Signer | None,
+        commons: Commons,
     ) -> None:
         """`signer` is the writer's; a handle that only reads has none."""
         self._door = door
@@ -51,6 +53,7 @@ class Notary:
         self._config = config
         self._reader = reader
         self._signer = signer
+        self._commons = commons
         self._opening = RLock()
         self._journal: Journal | None = None
         self._journal_prover_kept: Prover | None = None
@@ -182,7 +185,7 @@ class Notary:
             if not make:
                 return None
             collection_id = creation.create_collection(door, files, registry, JOURNAL_COLLECTION, JOURNAL_BLOCK_RECORDS)
-        return Journal(open_collection(door, files, collection_id, self._config, self._signer))
+        return Journal(open_collection(door, files, collection_id, self._config, self._signer, self._commons))
 
     def _prover(self, reader: Store | Attachment, origin: str) -> Prover:
         return Prover(self._door, self._files, reader, origin, lambda: self._note_signer(origin), self._signer is None)
@@ -255,14 +258,22 @@ class Notary:
 
 
 def open_collection(
-    door: Door, files: DatabaseFiles, collection_id: str, config: DatabaseConfig, signer: Signer | None
+    door: Door,
+    files: DatabaseFiles,
+    collection_id: str,
+    config: DatabaseConfig,
+    signer: Signer | None,
+    commons: Commons,
 ) -> Store | Attachment:
-    """Open a collection: for writing with a signer, else for reading. Raises Corruption, StorageError."""
+    """Open a collection: for writing with a signer, else for reading. Raises Corruption, StorageError.
+
+    `commons` is what all collections of the database share.
+    """
     collection = files.collection(collection_id)
     metadata = load_metadata(door, collection.metadata)
     encryption.check_is_whole(door, files, metadata.encrypted)
     if signer is None:
-        return Attachment(door, collection, metadata, config.cache_size_limit)
+        return Attachment(door, collection, metadata, commons)
     creation.force_names(door, files, collection)
     manifest = load_manifest(door, collection.manifest, metadata.id)
-    return Store(door, collection, metadata, manifest, config, signer)
+    return Store(door, collection, metadata, manifest, config, signer, commons)

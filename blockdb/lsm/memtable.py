@@ -34,6 +34,8 @@ class Memtable:
         self.seals = array("Q")
         self.size_bytes = 0
         """About what the memtable takes of memory."""
+        self.allowed_bytes = 0
+        """How far it may grow before its writer asks for more."""
         self._ordered: SortedList[bytes] = SortedList()
         self._ordering = Lock()
 

@@ -75,6 +75,11 @@ class Log:
         """Whether the newest chain file has more than its header."""
         return split_place(self.end)[1] > segment.HEADER_BYTES
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether the disk has everything."""
+        return self.forced >= self.end
+
     def append(self, frames: bytes) -> int:
         """Write one commit and return its place. It survives a killed process once this returns.
 

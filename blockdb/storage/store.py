@@ -20,6 +20,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
@@ -31,7 +32,7 @@ from blockdb.storage.recovery import recover
 from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
-from blockdb.storage.upkeep import MAX_FROZEN, Upkeep
+from blockdb.storage.upkeep import Upkeep
 from blockdb.storage.view import View
 from blockdb.storage.write_group import Write, WriteGroup
 
@@ -50,16 +51,19 @@ class Store(Reader):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        commons: Commons | None = None,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
+        `commons` is what it shares with the other collections of its database.
+
         A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, config.cache_size_limit)
+        commons = commons or Commons(config)
+        super().__init__(door, files, metadata, commons.cache_room)
         self.config = config
         self.duplicates = 0
         self.put_latency = Histogram()
-        self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self._writing = Lock()
         self._room = Condition(self._writing)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values)
@@ -68,7 +72,7 @@ class Store(Reader):
         packer = Packer(door, files, metadata.uuid, config.compression_enabled)
         packer.remove_unused()
         self._tables, self._packer = tables, packer
-        self._attention = False
+        self._attention = True
         """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer)
@@ -76,7 +80,9 @@ class Store(Reader):
         self.bytes_before = self.data_bytes()
         """Keys and values that were there when it was opened."""
         self._group = WriteGroup(self._put_group)
-        self.upkeep = Upkeep(self, self._log, tables, packer, config, self._room)
+        self.upkeep = Upkeep(
+            self, self._log, tables, packer, config, self._room, commons, self._freeze, self._have_attended
+        )
 
     def _recover(self, manifest: Manifest, signer: Signer) -> None:
         tables = self.open_tables(manifest)
@@ -193,7 +199,7 @@ class Store(Reader):
         self.next_sequence = sequence + 1
         if self._open_block.add(body, place):
             self._seals.seal()
-        if active.size_bytes >= self._full_bytes:
+        if active.size_bytes >= active.allowed_bytes:
             self._make_room()
         return sequence
 
@@ -258,7 +264,7 @@ class Store(Reader):
         self.next_sequence = first + len(keys)
         if self._open_block.add_many(bodies, places):
             self._seals.seal()
-        if self._active.size_bytes >= self._full_bytes:
+        if self._active.size_bytes >= self._active.allowed_bytes:
             self._make_room()
         return range(first, first + len(keys))
 
@@ -276,7 +282,11 @@ class Store(Reader):
         self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
             self._roll()
+        self.upkeep.note_write()
         self._attention = self.upkeep.is_failing
+
+    def _have_attended(self) -> None:
+        self._attention = True
 
     def _roll(self) -> None:
         self._log.roll(self.next_sequence)
@@ -300,11 +310,14 @@ class Store(Reader):
         self._active.seals.append(place)
 
     def _make_room(self) -> None:
-        """Freeze the full memtable, once there are not too many frozen ones."""
-        if self.upkeep.wait_for_room():
-            self._freeze()
-        else:  # what was written stands, and the next write tries again
+        """Let the memtable grow, or else freeze it, once there are not too many frozen ones."""
+        active = self._active
+        if self.upkeep.may_grow():
+            return
+        if not self.upkeep.wait_for_room():  # what was written stands, and the next write tries again
             self._attention = True
+        elif self._active is active:  # else it was frozen by somebody else meanwhile
+            self._freeze()
 
     def _freeze(self) -> None:
         if self._seals.is_waiting or not len(self._active):
@@ -389,6 +402,7 @@ class Store(Reader):
         try:
             self.upkeep.stop()
         finally:
+            self.cache.clear()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
 
