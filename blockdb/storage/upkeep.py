@@ -122,7 +122,8 @@ class Upkeep:
 
     def note_write(self) -> None:
         """Something is about to be written: force it before long. Raises StorageError where no thread can be had."""
-        self._forcer.wake(self._force_s)
+        if self._forcer.due is None:
+            self._forcer.wake(self._force_s)
 
     def may_grow(self) -> bool:
         """Whether the memtable that is being filled may take more before it is frozen."""
