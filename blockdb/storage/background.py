@@ -87,8 +87,6 @@ class Crew:
                 task = self._next()
                 if task is None:
                     continue
-                task.due, task.is_running = None, True
-                self._busy += 1
                 self._changed.release()
                 try:
                     task.do()
@@ -101,7 +99,7 @@ class Crew:
                 self._changed.notify_all()
 
     def _next(self) -> Task | None:
-        """The task that is due, or None after waiting for something to happen."""
+        """The task that is due, which is running from now on, or None after waiting for something to happen."""
         if not self._due:
             self._changed.wait()
             return None
@@ -110,7 +108,11 @@ class Crew:
             self._changed.wait(at - now)
             return None
         heappop(self._due)
-        return task if task.due == at and not task.is_running else None
+        if task.due != at or task.is_running:
+            return None
+        task.due, task.is_running = None, True
+        self._busy += 1
+        return task
 
 
 class Task:

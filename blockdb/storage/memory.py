@@ -8,11 +8,12 @@ from typing import Final, Protocol
 
 from blockdb.lsm.memtable import Memtable
 
-STEPS: Final = 1024
-"""A memtable of less than this part of the limit waits for nobody: so the limit is passed by little, whoever fails."""
+PARTS: Final = 4
+"""Once less than one of so many parts is free, or about to be, the largest memtables are written to tables.
 
-LOW_PARTS: Final = 4
-"""Once less than one of so many parts is free, or about to be, the largest memtables are written to tables."""
+As much is shared out among all collections, half of it for memtables that are being written, so that each has a little,
+however much others keep that cannot be flushed: the limit is passed by that part at most.
+"""
 
 
 class Tenant(Protocol):
@@ -43,7 +44,6 @@ class MemtableBudget:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._step_bytes = max(limit_bytes // STEPS, 1)
         self._tenants: set[Tenant] = set()
         self._changing = Lock()
 
@@ -62,12 +62,12 @@ class MemtableBudget:
             self._tenants.add(tenant)
             memtable = tenant.active
             size = memtable.size_bytes
-            wanted = min(max(size, self._step_bytes), self._limit_bytes // 2 - size)
+            wanted = min(max(size, self._least_bytes), self._limit_bytes // 2 - size)
             free = self._free_bytes()
             if free < wanted:
                 self._take_back()
                 free = self._free_bytes()
-            granted = max(min(wanted, free), self._step_bytes - size, 0)
+            granted = max(min(wanted, free), self._least_bytes - size, 0)
             memtable.allowed_bytes = size + granted
             self._relieve(free - granted)
 
@@ -75,6 +75,11 @@ class MemtableBudget:
         """Forget a tenant, whose memtables go."""
         with self._changing:
             self._tenants.discard(tenant)
+
+    @property
+    def _least_bytes(self) -> int:
+        """What every memtable may take."""
+        return self._limit_bytes // (2 * PARTS * max(len(self._tenants), 1))
 
     def _free_bytes(self) -> int:
         return self._limit_bytes - sum(map(_held_bytes, self._tenants))
@@ -87,10 +92,10 @@ class MemtableBudget:
 
     def _relieve(self, free: int) -> None:
         healthy = [tenant for tenant in self._tenants if not tenant.is_failing]
-        missing = self._limit_bytes // LOW_PARTS - free - sum(tenant.frozen_bytes for tenant in healthy)
+        missing = self._limit_bytes // PARTS - free - sum(tenant.frozen_bytes for tenant in healthy)
         idle = [(tenant.active.size_bytes, tenant) for tenant in healthy if not tenant.frozen_bytes]
         for size, tenant in sorted(idle, key=itemgetter(0), reverse=True):
-            if missing <= 0 or size < self._step_bytes:
+            if missing <= 0 or size < self._least_bytes:
                 return
             tenant.relieve()
             missing -= size

@@ -38,11 +38,11 @@ class Reader:
 
     next_sequence: int
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_room: CacheRoom) -> None:
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, room: CacheRoom | None = None) -> None:
         self.door = door
         self.files = files
         self.metadata = metadata
-        self.cache = Cache(cache_room)
+        self.cache = Cache(room or CacheRoom(0))
         self.chain = Chain(door, files, metadata.uuid, self.cache)
         self.tree = Tree(door, files, metadata.uuid)
         self.view = View((), ())

@@ -58,8 +58,8 @@ READING: Final[dict[str, Bug]] = {
     ),
     "cache-without-limit": Bug(
         "blockdb/storage/cache.py",
-        "if self._young_bytes + size > half:",
-        "if self._young_bytes + size < 0:",
+        "if room.young_bytes + size > half:",
+        "if room.young_bytes + size < 0:",
         ("tests/storage/test_cache.py",),
         "The cache grows without limit.",
     ),

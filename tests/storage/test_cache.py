@@ -27,7 +27,7 @@ def value_of(name: Key, size: int) -> bytes:
 def kept_bytes(cache: Cache) -> int:
     """What is in it, counted anew, also while others change it."""
     return sum(
-        len(key) + len(value) + ENTRY_BYTES for part in (cache._young, cache._old) for key, value in list(part.items())
+        len(key) + len(value) + ENTRY_BYTES for part in (cache._young, cache._old) for key, value in part.copy().items()
     )
 
 
