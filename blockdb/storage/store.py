@@ -30,6 +30,7 @@ from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.seals import Seals
+from blockdb.storage.sources import Horizon
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.upkeep import MAX_FROZEN, Upkeep
 from blockdb.storage.view import View
@@ -157,6 +158,27 @@ class Store(Reader):
             with self._writing:
                 self._seals.settle()
 
+    def acknowledged(self, forced_only: bool) -> Horizon:
+        """What is written; with `forced_only`, it is forced first, together with those who wait for that."""
+        records, end = self.next_sequence, self._log.end  # in this order: what is read later may only be newer
+        if forced_only:
+            self._log.force(end)
+        return Horizon(records, end)
+
+    def wait_beyond(
+        self, known: Horizon, forced_only: bool, is_over: Callable[[], bool], timeout_s: float | None
+    ) -> None:
+        """Wait for the next write: it wakes whoever has the lock of `_room` then, who gets it when it is through."""
+        with self._room:
+            if self.next_sequence <= known.records and not is_over():
+                self._attention = True  # so that writes look around for us, and need not while nobody waits
+                self._room.wait(timeout_s)
+
+    def wake(self) -> None:
+        """Have those who wait look whether it is over."""
+        with self._room:
+            self._room.notify_all()
+
     # Writing.
 
     def put(self, key: bytes, value: bytes, sync: bool = False) -> int:
@@ -236,8 +258,7 @@ class Store(Reader):
         fresh: dict[bytes, Write] = {}
         for write in writes:
             if write.key in fresh or self.view.has(write.key):
-                self.duplicates += 1
-                write.error = DuplicateKey(write.key)
+                write.error = self._duplicate(write.key)
             else:
                 fresh[write.key] = write
         return fresh
@@ -277,6 +298,7 @@ class Store(Reader):
         if self._log.end >= self._log.roll_at:
             self._roll()
         self._attention = self.upkeep.is_failing
+        self._room.notify_all()  # who waits for this write goes on when it gives the lock away
 
     def _roll(self) -> None:
         self._log.roll(self.next_sequence)
@@ -291,8 +313,11 @@ class Store(Reader):
             self._refuse(stored)
 
     def _refuse(self, key: bytes) -> None:
+        raise self._duplicate(key)
+
+    def _duplicate(self, key: bytes) -> DuplicateKey:
         self.duplicates += 1
-        raise DuplicateKey(key)
+        return DuplicateKey(key, self.has_expired(key))
 
     # Sealing and freezing, under the write lock.
 
