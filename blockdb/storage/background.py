@@ -104,11 +104,11 @@ class Crew:
             self._changed.wait()
             return None
         at, _, task = self._due[0]
-        if task.due == at and not task.is_running and at > (now := monotonic()):
+        if task.due == at and at > (now := monotonic()):
             self._changed.wait(at - now)
             return None
         heappop(self._due)
-        if task.due != at or task.is_running:
+        if task.due != at:
             return None
         task.due, task.is_running = None, True
         self._busy += 1

@@ -7,13 +7,13 @@ from typing import Any
 
 from blockdb.config import from_settings
 from blockdb.database import creation, keys
-from blockdb.database.notary import open_collection
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
-from blockdb.storage.metadata import load_registry
+from blockdb.storage.manifest import load as load_manifest
+from blockdb.storage.metadata import load_metadata, load_registry
 from blockdb.storage.store import Store
 from tests.storage.doors import StillDoor
 
@@ -28,18 +28,21 @@ class Collections:
         self.commons = Commons(self.config)
         creation.make_root(self.door, path)
         creation.create(self.door, self.files, self.config, MasterKeySource(""))
-        self.ids = [self._make(f"c{n}") for n in range(count)]
+        self.ids = [self._make(f"c{number}") for number in range(count)]
 
     def _make(self, name: str) -> str:
+        metadata = creation.new_metadata(self.door, name, self.config.blockchain_batch_size)
         registry = load_registry(self.door, self.files.registry)
-        return creation.create_collection(self.door, self.files, registry, name, self.config.blockchain_batch_size)
+        creation.create_collection(self.door, self.files, registry, metadata)
+        return metadata.id
 
     def open(self, collection_id: str) -> Store:
         """Open one of them for writing."""
+        files = self.files.collection(collection_id)
+        metadata = load_metadata(self.door, files.metadata)
+        manifest = load_manifest(self.door, files.manifest, metadata.id)
         signer = keys.load_own_signer(self.door, self.files)
-        store = open_collection(self.door, self.files, collection_id, self.config, signer, self.commons)
-        assert isinstance(store, Store)
-        return store
+        return Store(self.door, files, metadata, manifest, self.config, signer, self.commons)
 
     def open_all(self) -> list[Store]:
         """Open them for writing."""
@@ -47,6 +50,5 @@ class Collections:
 
     def attach(self, collection_id: str) -> Attachment:
         """Open one of them for reading."""
-        reader = open_collection(self.door, self.files, collection_id, self.config, None, self.commons)
-        assert isinstance(reader, Attachment)
-        return reader
+        files = self.files.collection(collection_id)
+        return Attachment(self.door, files, load_metadata(self.door, files.metadata), self.commons)

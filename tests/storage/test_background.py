@@ -76,7 +76,6 @@ def test_nobody_waits_for_the_work_of_others() -> None:
     assert done.wait(PATIENCE_S)
     quick.stop()
     never.wake(3600)
-    never.stop()
     stopping = Thread(target=slow.stop)
     stopping.start()
     stopping.join(0.01)
@@ -84,6 +83,7 @@ def test_nobody_waits_for_the_work_of_others() -> None:
     go_on.set()
     stopping.join(PATIENCE_S)
     assert not stopping.is_alive()
+    never.stop()
     assert not runs
 
 

@@ -102,15 +102,28 @@ def test_one_collection_alone_fills_half_of_the_limit_and_then_waits() -> None:
 def test_the_largest_memtables_go_where_memory_runs_low() -> None:
     budget = MemtableBudget(LIMIT)
     large, small, failing, writer = (FakeTenant() for _ in range(4))
-    for tenant, size in ((large, LIMIT // 3), (small, 100), (failing, LIMIT // 4)):
+    failing.is_failing = True
+    for tenant, size in ((large, LIMIT // 3), (small, 100), (failing, LIMIT * 2 // 5)):
         tenant.active.size_bytes = size
         budget.ask(tenant)
         tenant.is_relieved = False
-    failing.is_failing = True
     while not large.is_relieved:
         write(budget, writer, 100)
         assert not writer.frozen_bytes
     assert (small.is_relieved, failing.is_relieved) == (False, False)
+
+
+def test_what_memtables_do_not_use_is_given_to_others() -> None:
+    budget = MemtableBudget(LIMIT)
+    *idle, writer = (FakeTenant() for _ in range(4))
+    for tenant in idle:
+        tenant.active.size_bytes = LIMIT // 8
+        budget.ask(tenant)
+        assert tenant.active.allowed_bytes == LIMIT // 4
+    while writer.active.size_bytes < LIMIT // 3:
+        write(budget, writer, 100)
+        assert not writer.frozen_bytes
+    assert {tenant.active.allowed_bytes for tenant in idle} == {LIMIT // 8}
 
 
 # ── the cache ────────────────────────────────────────────────────────────────────────────────────────────────────
