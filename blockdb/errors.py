@@ -13,11 +13,13 @@ __all__ = [
     "AppendOnly",
     "BlockDBError",
     "BlockNotFound",
+    "CollectionNotFound",
     "ConfigError",
     "Corruption",
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "DuplicateCollection",
     "DuplicateKey",
     "HistoryConflict",
     "InvalidData",
@@ -43,16 +45,18 @@ class InvalidData(BlockDBError, ValueError):
 class DuplicateKey(BlockDBError):
     """The key is already stored. Nothing was written.
 
-    `key` is the first offending key as bytes.
+    `key` is the first offending key as bytes; `expired` says that reads do not show its record any more.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, expired: bool = False) -> None:
         self.key = key
+        self.expired = expired
         shown = key.decode("utf-8", "backslashreplace")
-        super().__init__(f"Key '{shown}' already exists. BlockDB is append-only and does not allow updates.")
+        what = "has expired, but the chain keeps it" if expired else "already exists"
+        super().__init__(f"Key '{shown}' {what}. BlockDB is append-only and does not allow updates.")
 
-    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes]]:
-        return type(self), (self.key,)
+    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes, bool]]:
+        return type(self), (self.key, self.expired)
 
 
 class AppendOnly(BlockDBError):
@@ -96,6 +100,28 @@ class KeyNotFound(BlockDBError, LookupError):
 
     def __reduce__(self) -> tuple[type[KeyNotFound], tuple[bytes]]:
         return type(self), (self.key,)
+
+
+class CollectionNotFound(BlockDBError, LookupError):
+    """There is no collection of that name or id. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Collection '{name}' not found; `blockdb collection list` shows those that there are.")
+
+    def __reduce__(self) -> tuple[type[CollectionNotFound], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class DuplicateCollection(BlockDBError):
+    """There is a collection of that name. `name` is it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Collection with name '{name}' already exists. Choose another name, or use that one.")
+
+    def __reduce__(self) -> tuple[type[DuplicateCollection], tuple[str]]:
+        return type(self), (self.name,)
 
 
 class InvalidProof(BlockDBError, ValueError):
