@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from os import urandom
 from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
@@ -223,8 +224,17 @@ class Writer(Reader):
         if rider is not None:
             rider.check()
 
-    def apply(self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None) -> range:
-        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
+    def apply(
+        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
+    ) -> range:
+        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then.
+
+        `transaction` is the number of the transaction over several collections that they are part of.
+        """
+        if transaction:
+            self._log.transaction = transaction
+            frames = partial(batch.encode, transaction=transaction)
+            return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
         if len(keys) == 1:
             return self._append(keys, values, batch.frames, 0, rider)
         return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)

@@ -14,6 +14,7 @@ from tests.planted import (
     redaction_room,
     sealing_room,
     storage_room,
+    transaction_room,
 )
 from tests.planted.planting import Bug
 
@@ -29,6 +30,8 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,
+    "locking": transaction_room.LOCKING,
+    "transactions": transaction_room.TRANSACTIONS,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
     "tampering": other_rooms.TAMPERING,
