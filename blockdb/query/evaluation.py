@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from msgspec import UNSET
 
@@ -20,7 +20,6 @@ from blockdb.query.tree import (
     KEY,
     SEQUENCE,
     SPECIAL,
-    TIME,
     And,
     Between,
     Comparison,
@@ -34,18 +33,7 @@ from blockdb.query.tree import (
     paths_of,
 )
 
-__all__ = ["EMPTY", "Compiled", "Origin", "compiled"]
-
-
-class Origin(Protocol):
-    """What is known of a document besides its value."""
-
-    @property
-    def key(self) -> bytes: ...
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def time_ms(self) -> int: ...
+__all__ = ["EMPTY", "Compiled", "compiled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ class Compiled:
     decode: Callable[[bytes], Any]
     """From the bytes of a document to what `test` takes of it (see `shape.decoder_of`)."""
     test: Callable[[Any, Any], bool]
-    """Whether it fits. `origin` may be None where `special` is empty."""
+    """Whether it fits, given that and what has its `key`, `sequence` and `time_ms` (None where `special` is empty)."""
     empty: Any
     """What `test` takes for a document without fields, as a redacted one is."""
     special: frozenset[Path]
@@ -84,7 +72,7 @@ def compiled(term: Term) -> Compiled:
 def _factory(source: str, names: str) -> Callable[..., Callable[[Any, Any], bool]]:
     """What makes the function of the values that are in a condition."""
     scope: dict[str, Any] = dict(_SCOPE)
-    exec(f"def make({names}):\n def test(d, o):\n  return {source}\n return test", scope)  # noqa: S102 - see above
+    exec(f"def make({names}):\n def test(d, o):\n  return {source}\n return test", scope)
     make: Callable[..., Callable[[Any, Any], bool]] = scope["make"]
     return make
 

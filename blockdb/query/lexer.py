@@ -45,7 +45,7 @@ _INSTEAD: Final = {
     "||": "write `or`",
     "!": "write `not`",
     "'": "the text has no closing '; a ' inside of it is written twice",
-    '"': 'the name in double quotes does not end, or is not escaped as in JSON',
+    '"': "the name in double quotes does not end, or is not escaped as in JSON",
     ":": "a parameter is a `:` and a name, as `:city`",
     "?": "a parameter is a `:` and a name, as `:city`",
     "[": "`[]` directly after a name means each member of an array",
@@ -68,7 +68,9 @@ def tokens(text: str, keywords: frozenset[str] = KEYWORDS) -> list[Token]:
     if not isinstance(text, str):
         raise InvalidData(f"A filter is text, not {type(text).__name__}.")
     if len(text) > MAX_TEXT:
-        raise QueryError("", 0, f"A filter has at most {MAX_TEXT:,} characters, this has {len(text):,}: use parameters.")
+        raise QueryError(
+            "", 0, f"A filter has at most {MAX_TEXT:,} characters, this has {len(text):,}: use parameters."
+        )
     if odd := _SURROGATE.search(text):
         raise QueryError(text, odd.start(), "This is half of a character; no document has that.")
     found: list[Token] = []

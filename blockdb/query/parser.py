@@ -1,14 +1,14 @@
 """From text to trees: filters, orders and lists of fields. Recursive descent; docs/QUERIES.md has the grammar.
 
-    filter  = [any]                    any  = all {"or" all}             all = test {"and" test}
-    test    = "not" test | "exists" path | "(" any ")" | path predicate
+filter  = [any]                    any  = all {"or" all}             all = test {"and" test}
+test    = "not" test | "exists" path | "(" any ")" | path predicate
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, NoReturn
+from typing import Final
 
 from blockdb.documents.paths import EACH, Path
 from blockdb.errors import InvalidData, QueryError
@@ -17,13 +17,11 @@ from blockdb.query.patterns import pattern_error
 from blockdb.query.tree import (
     ALL,
     SPECIAL,
-    And,
     Between,
     Comparison,
     Exists,
     In,
     Not,
-    Or,
     OrderTerm,
     Parameter,
     Term,
@@ -127,14 +125,15 @@ class _Reader:
 
     def end(self, expected: str, words: frozenset[str] = KEYWORDS) -> None:
         if self.current.kind != "end":
-            self.fail(expected, words)
+            raise self.error(expected, words)
 
-    def fail(self, expected: str, words: Iterable[str] = (), hint: str = "") -> NoReturn:
+    def error(self, expected: str, words: Iterable[str] = (), hint: str = "") -> QueryError:
+        """What is to be raised where something else was expected."""
         token = self.current
         found = "the end" if token.kind == "end" else f"`{_short(token.source)}`"
         if token.kind == "path" and not hint:
             hint = near(token.source, frozenset(words)) if words else ""
-        raise QueryError(self._text, token.position, f"Expected {expected}, found {found}{hint or '.'}")
+        return QueryError(self._text, token.position, f"Expected {expected}, found {found}{hint or '.'}")
 
     # Terms.
 
@@ -159,7 +158,7 @@ class _Reader:
         if self.skip("symbol", "("):
             term = self.any_of_them(depth + 1)
             if not self.skip("symbol", ")"):
-                self.fail("`)`, `and` or `or`", KEYWORDS)
+                raise self.error("`)`, `and` or `or`", KEYWORDS)
             return term
         if self.skip("keyword", "exists"):
             return Exists(self.path("the name of a field after `exists`"))
@@ -189,7 +188,7 @@ class _Reader:
                 self.take()
                 low = self.value("a value after `between`")
                 if not self.skip("keyword", "and"):
-                    self.fail("`and` and the higher value")
+                    raise self.error("`and` and the higher value")
                 return Between(path, low, self.value("the higher value after `and`"))
             case "contains":
                 self.take()
@@ -198,24 +197,26 @@ class _Reader:
             case "starts" | "ends":
                 self.take()
                 if not self.skip("keyword", "with"):
-                    self.fail("`with`")
+                    raise self.error("`with`")
                 return TextTest(path, f"{word} with", self.text(f"a text after `{word} with`"))
             case "matches":
                 self.take()
                 return TextTest(path, "matches", self.pattern())
         instead = _NOT_OURS.get(token.source.lower(), "")
-        self.fail("a comparison (`=`, `<`, `in`, `contains`, ...)", _AFTER_FIELD, f": {instead}." if instead else "")
+        raise self.error(
+            "a comparison (`=`, `<`, `in`, `contains`, ...)", _AFTER_FIELD, f": {instead}." if instead else ""
+        )
 
     # Parts.
 
     def path(self, expected: str) -> Path:
         token = self.current
         if token.kind == "keyword":
-            self.fail(expected, hint=f': a field of that name is written "{token.source}".')
+            raise self.error(expected, hint=f': a field of that name is written "{token.source}".')
         if token.kind == "text":
-            self.fail(expected, hint=": names of fields stand in double quotes, or in none.")
+            raise self.error(expected, hint=": names of fields stand in double quotes, or in none.")
         if not isinstance(token.value, Path):
-            self.fail(expected)
+            raise self.error(expected)
         self.take()
         self.refuse_special(token.value, token.position, len(token.value.parts) > 1)
         return token.value
@@ -228,12 +229,12 @@ class _Reader:
         if self.current.kind == "parameter":
             return self.parameter()
         if not self.skip("symbol", "("):
-            self.fail("`(` and the values, or a parameter, after `in`")
+            raise self.error("`(` and the values, or a parameter, after `in`")
         values = [self.value("a value")]
         while self.skip("symbol", ","):
             values.append(self.value("a value after the comma"))
         if not self.skip("symbol", ")"):
-            self.fail("a comma or `)`")
+            raise self.error("a comma or `)`")
         return tuple(values)
 
     def value(self, expected: str) -> Value:
@@ -250,12 +251,12 @@ class _Reader:
                 return None if token.value == "null" else token.value == "true"
             case "path":
                 word = _short(token.source.strip('"'))
-                self.fail(expected, hint=f": text stands in single quotes, as '{word}'.")
-        self.fail(f"{expected} (text in '', a number, true, false, null or :parameter)")
+                raise self.error(expected, hint=f": text stands in single quotes, as '{word}'.")
+        raise self.error(f"{expected} (text in '', a number, true, false, null or :parameter)")
 
     def text(self, expected: str) -> str | Parameter:
         if self.current.kind == "number":
-            self.fail(expected)
+            raise self.error(expected)
         place = self.current
         value = self.value(expected)
         if not isinstance(value, (str, Parameter)):

@@ -58,9 +58,7 @@ def _fields(wanted: list[tuple[str, ...]]) -> Fields | None:
         members.setdefault(first, []).append(tuple(rest))
     if not all(map(_can_be_a_field, members)):
         return None
-    return Fields(
-        tuple((name, _fields(rests) if all(rests) else None) for name, rests in sorted(members.items()))
-    )
+    return Fields(tuple((name, _fields(rests) if all(rests) else None) for name, rests in sorted(members.items())))
 
 
 def _can_be_a_field(name: str) -> bool:

@@ -78,7 +78,7 @@ def _tail(term: Term) -> tuple[str, str] | None:
             return path_text(path), f"between {value_text(low)} and {value_text(high)}"
         case In(path, Parameter() as values):
             return path_text(path), f"in {value_text(values)}"
-        case In(path, values):
+        case In(path, tuple() as values):
             return path_text(path), f"in ({', '.join(map(value_text, values))})"
         case TextTest(path, operator, text):
             return path_text(path), f"{operator} {value_text(text)}"

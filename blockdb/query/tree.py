@@ -1,6 +1,6 @@
 """What a filter says: a tree of immutable terms, an order and a list of fields, as the parser makes them.
 
-`_key`, `_sequence` and `_time` are fields that every document has. `str(term)` is the filter again, in one canonical form.
+`_key`, `_sequence` and `_time` are fields that every document has.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TIME: Final = Path(("_time",))
 """When it was written: Unix time in milliseconds."""
 SPECIAL: Final = frozenset({KEY, SEQUENCE, TIME})
 
-Scalar: TypeAlias = None | bool | int | float | str
+Scalar: TypeAlias = bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
