@@ -21,11 +21,13 @@ from blockdb.errors import (
     AppendOnly,
     BlockDBError,
     BlockNotFound,
+    CollectionNotFound,
     ConfigError,
     Corruption,
     DatabaseClosed,
     DatabaseLocked,
     DatabaseNotFound,
+    DuplicateCollection,
     DuplicateKey,
     HistoryConflict,
     InvalidData,
@@ -40,11 +42,14 @@ from blockdb.errors import (
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.settings import CollectionSettings
 from blockdb.types import (
     REDACTED,
     Anchor,
     AsOf,
     Block,
+    CollectionInfo,
+    CollectionStats,
     GoodBlock,
     Latency,
     Problem,
@@ -59,6 +64,7 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
     from blockdb.ledger.range_receipt import RangeReceipt
@@ -81,12 +87,18 @@ __all__ = [
     "Block",
     "BlockDBError",
     "BlockNotFound",
+    "Collection",
+    "CollectionInfo",
+    "CollectionNotFound",
+    "CollectionSettings",
+    "CollectionStats",
     "ConfigError",
     "Corruption",
     "Database",
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "DuplicateCollection",
     "DuplicateKey",
     "GoodBlock",
     "HistoryConflict",
@@ -244,6 +256,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "Collection": "blockdb.database.collection",
     "Database": "blockdb.database.database",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",

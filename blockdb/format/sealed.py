@@ -55,14 +55,15 @@ class Kind(IntEnum):
     SALVAGED = 5
     NODES = 6
     REDACTIONS = 7
+    INDEX = 8
 
 
 GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES})
 """The kinds of files that grow: they consist of pieces, the others of pages."""
 
-_NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE}
+_NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE, ".idx": Kind.INDEX}
 _OF_COLLECTIONS: Final = {"tree.nodes": Kind.NODES, "redactions.toml": Kind.REDACTIONS}
-_NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst)(\.\d+)?(\.tmp)?")
+_NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst|\.idx)(\.\d+)?(\.tmp)?")
 
 
 class Binding(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import LAST_WINDOW, Cursor, Item, PositionCursor, Source, merge, split
+from blockdb.lsm.merge import LAST_WINDOW, Cursor, Item, KeyCursor, PositionCursor, Source, merge, split
 from blockdb.lsm.table import Table
 
 SPARE_ITEMS: Final = 6
@@ -50,6 +50,7 @@ class Snapshot:
 
     def __init__(self, memtable: Memtable, records: int) -> None:
         self.memtable = memtable
+        self.after, self.before = memtable.after, memtable.before
         self._records = records
 
     def __len__(self) -> int:
@@ -90,28 +91,6 @@ class PartOfTable:
     def _hides(self, key: bytes) -> bool:
         found = self._table.find(key, key_hash(key))
         return found is not None and found[0] >= self._place
-
-
-class KeyCursor(Cursor[bytes]):
-    """Walks a memtable from key to key, since its positions move when it grows."""
-
-    def __init__(self, snapshot: Snapshot, key: bytes | None, reverse: bool, window: int) -> None:
-        """Begin at `key` (itself included when walking up, left out when walking down), or at the end if it is None."""
-        super().__init__(reverse, window)
-        self._snapshot = snapshot
-        self._key = key
-        self._inclusive = True
-
-    def fetch(self, size: int) -> list[Item]:
-        """The next items."""
-        memtable = self._snapshot.memtable
-        if self._reverse:
-            keys = memtable.before(self._key, size)
-        else:
-            keys = memtable.after(self._key or b"", self._inclusive, size)
-        if keys:
-            self._key, self._inclusive = keys[0 if self._reverse else -1], False
-        return self._snapshot.items(keys)
 
 
 @dataclass(frozen=True, slots=True)

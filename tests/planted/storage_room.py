@@ -13,35 +13,35 @@ UNFORCED_NAMES = f"{RECOVERIES}::test_a_power_cut_after_names_that_a_killed_proc
 
 LOG: Final[dict[str, Bug]] = {
     "put-not-forced": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "if sync or not self.config.wal_sync_interval:\n            sequence",
         "if sync:\n            sequence",
         (f"{POWER_CUT}[forced]",),
         "A put answers before its record is forced, though each one was to be.",
     ),
     "group-not-forced": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "self._log.force(end)\n        except",
         "self._log.force(0)\n        except",
         (f"{POWER_CUT}[forced]",),
         "Writers that wait together are answered before the force.",
     ),
     "batch-not-forced": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "if sync or not self.config.wal_sync_interval:\n            self._log.force(end)",
         "if sync:\n            self._log.force(end)",
         (f"{POWER_CUT}[forced]",),
         "A batch answers before its records are forced, though each one was to be.",
     ),
     "group-lets-errors-go": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "write.error = write.error or error",
         "pass",
         ("tests/storage/test_write_group.py",),
         "Where the force fails, writers that wait together are told that all is well.",
     ),
     "sync-ignored": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "if sync or not self.config.wal_sync_interval:\n            sequence",
         "if not self.config.wal_sync_interval:\n            sequence",
         ("tests/storage/test_flushing.py::test_each_write_is_forced_when_that_was_asked_for",),
@@ -175,8 +175,8 @@ RECOVERY: Final[dict[str, Bug]] = {
         "Nobody asks whether the log reaches as far as the mark says.",
     ),
     "names-not-forced": Bug(
-        "blockdb/database/notary.py",
-        "creation.force_names(door, files, collection)",
+        "blockdb/database/catalog.py",
+        "creation.force_names(door, self.files, files)",
         "pass",
         (UNFORCED_NAMES,),
         "Opening builds on names that a killed process may have left unforced.",
@@ -217,14 +217,14 @@ RECOVERY: Final[dict[str, Bug]] = {
         "Recovery takes a key that a table has already.",
     ),
     "replay-too-late": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "ReplayPoint(block.first_place or end, self.next_sequence - len(block),",
         "ReplayPoint(end, self.next_sequence,",
         ("tests/storage/test_recovery.py::test_records_that_a_killed_writer_left_are_there_and_counted",),
         "Replay begins after the open block's records, which no seal will cover then.",
     ),
     "sequence-too-late": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "self.next_sequence - len(block), self._seals",
         "self.next_sequence - len(block) + 1, self._seals",
         ("tests/storage/test_recovery.py::test_records_that_a_killed_writer_left_are_there_and_counted",),
@@ -262,7 +262,7 @@ RECOVERY: Final[dict[str, Bug]] = {
 
 WRITING: Final[dict[str, Bug]] = {
     "published-too-soon": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "place = self._log.append(with_check(body))\n        active.append(key, value, place)",
         "active.append(key, value, self._log.end)\n        place = self._log.append(with_check(body))",
         ("tests/storage/test_flushing.py::test_a_put_that_the_log_does_not_take_leaves_no_trace",),
@@ -283,7 +283,7 @@ WRITING: Final[dict[str, Bug]] = {
         "The duplicate check of a batch looks into the newest memtable alone.",
     ),
     "time-goes-back": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "if now_ms > self._last_time_ms:",
         "if now_ms:",
         ("tests/database/test_determinism.py::test_time_never_goes_back_within_a_collection",),
@@ -368,14 +368,14 @@ WRITING: Final[dict[str, Bug]] = {
         "A chunk of a packed chain file begins inside a frame.",
     ),
     "same-key-in-a-group": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "if write.key in fresh or self.view.has(write.key):",
         "if self.view.has(write.key):",
         ("tests/storage/test_write_group.py",),
         "Of two writers with one key that wait together, both are told that they succeeded.",
     ),
     "frozen-with-seals-waiting": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "if self._seals.is_waiting or not len(self._active):",
         "if not len(self._active):",
         ("tests/storage/test_flushing.py",),
@@ -389,7 +389,7 @@ WRITING: Final[dict[str, Bug]] = {
         "A table points at records that are not forced.",
     ),
     "repeated-in-a-batch": Bug(
-        "blockdb/storage/store.py",
+        "blockdb/storage/writer.py",
         "if len(distinct) < len(keys):",
         "if len(distinct) < len(keys) - 1:",
         ("tests/database/test_writing.py",),

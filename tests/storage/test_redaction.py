@@ -388,7 +388,7 @@ def test_an_event_that_is_there_is_forced_before_it_is_believed(db: blockdb.Data
     """It may be that of a process which was killed before it was on the disk."""
     db.redact(key_of(1), reason=REASON)
     [event] = redactions_in(db)
-    journal = db._notary.journal()
+    journal = db._core.notary.journal()
     assert journal is not None
     assert isinstance(journal.reader, Store)
     forces = journal.reader.force_latency.count
