@@ -1,6 +1,6 @@
-"""From a tree to a function that tells whether a document fits.
+"""From a tree to a function that tells whether a document fits, and from an order to one that gives its place in it.
 
-The function is generated as Python source, because a call for each term would cost more than the terms. Nothing of a
+The functions are generated as Python source, because a call for each term would cost more than the terms. Nothing of a
 query ever becomes part of the source: names become numbered attributes, values become arguments.
 """
 
@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from struct import Struct
 from typing import Any, Final
 
 from msgspec import UNSET
 
 from blockdb.documents.paths import EACH, Part, Path
+from blockdb.format.ordered import MISSING, encode
 from blockdb.query.patterns import searcher
 from blockdb.query.shape import Fields, decoder_of, fields_of, struct_of
 from blockdb.query.tree import (
     KEY,
     SEQUENCE,
     SPECIAL,
+    TIME,
     And,
     Between,
     Comparison,
@@ -27,13 +30,14 @@ from blockdb.query.tree import (
     In,
     Not,
     Or,
+    OrderTerm,
     Term,
     TextTest,
     Value,
     paths_of,
 )
 
-__all__ = ["EMPTY", "Compiled", "compiled"]
+__all__ = ["Compiled", "compiled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +48,43 @@ class Compiled:
     """From the bytes of a document to what `test` takes of it (see `shape.decoder_of`)."""
     test: Callable[[Any, Any], bool]
     """Whether it fits, given that and what has its `key`, `sequence` and `time_ms` (None where `special` is empty)."""
-    empty: Any
-    """What `test` takes for a document without fields, as a redacted one is."""
+    sort_key: Callable[[Any, Any], bytes]
+    """Of the same arguments: bytes whose order is the one asked for. The second has `key`, `place` and `time_ms`."""
     special: frozenset[Path]
     """Which of `_key`, `_sequence` and `_time` it looks at."""
     needs_value: bool
     """Whether it looks at the value at all."""
 
 
-EMPTY: Final = b"{}"
+def compiled(term: Term, order: tuple[OrderTerm, ...] = ()) -> Compiled:
+    """A filter without parameters, and an order (in full), as functions.
 
-
-def compiled(term: Term) -> Compiled:
-    """A filter without parameters as a function. O(terms), with most of it cached by the form of the filter."""
-    paths = paths_of(term)
-    special = frozenset(paths & SPECIAL)
+    O(terms), with most of it cached by the form of the filter.
+    """
+    paths = paths_of(term) | {step.path for step in order}
     fields = fields_of(sorted(paths - SPECIAL, key=str))
-    writer = _Writer(fields)
-    source = writer.condition(term)
-    names = ", ".join(writer.values)
-    test = _factory(source, names)(*writer.values.values())
     decode = decoder_of(fields)
-    return Compiled(decode, test, decode(EMPTY), special, bool(paths - SPECIAL))
+    return Compiled(
+        decode,
+        _function(fields, lambda writer: writer.condition(term)),
+        _function(fields, lambda writer: writer.sort_key(order)),
+        frozenset(paths_of(term) & SPECIAL),
+        bool(paths - SPECIAL),
+    )
+
+
+def _function(fields: Fields | None, write: Callable[[_Writer], str]) -> Callable[[Any, Any], Any]:
+    writer = _Writer(fields)
+    source = write(writer)
+    return _factory(source, ", ".join(writer.values))(*writer.values.values())
 
 
 @lru_cache(maxsize=512)
-def _factory(source: str, names: str) -> Callable[..., Callable[[Any, Any], bool]]:
-    """What makes the function of the values that are in a condition."""
+def _factory(source: str, names: str) -> Callable[..., Callable[[Any, Any], Any]]:
+    """What makes a function of the values that are in its source."""
     scope: dict[str, Any] = dict(_SCOPE)
-    exec(f"def make({names}):\n def test(d, o):\n  return {source}\n return test", scope)
-    make: Callable[..., Callable[[Any, Any], bool]] = scope["make"]
+    exec(f"def make({names}):\n def run(d, o):\n  return {source}\n return run", scope)
+    make: Callable[..., Callable[[Any, Any], Any]] = scope["make"]
     return make
 
 
@@ -111,11 +122,29 @@ def _is_in(value: Any, scalars: frozenset[Any], has_null: bool, has_true: bool, 
     return (value is None and has_null) or (value is True and has_true) or (value is False and has_false)
 
 
+def _key_of(value: Any) -> bytes:
+    return encode(MISSING if value is UNSET else value)
+
+
+def _down(data: bytes) -> bytes:
+    return data.translate(_INVERTED)
+
+
+def _text_key(data: bytes) -> bytes:
+    """Bytes that are ordered as keys are, none of which is the beginning of another."""
+    return data.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1") + b"\0"
+
+
+_INVERTED: Final = bytes(range(255, -1, -1))
 _SCOPE: Final[Mapping[str, Any]] = {
     "M": UNSET,
     "NUMBERS": frozenset((int, float)),
     "any_of": _any_of,
     "dig": _dig,
+    "down": _down,
+    "key_of": _key_of,
+    "pack": Struct(">Q").pack,
+    "text_key": _text_key,
     "members": _members,
     "is_in": _is_in,
 }
@@ -144,6 +173,19 @@ class _Writer:
             case Not(inner):
                 return f"(not {self.condition(inner)})"
         return self._predicate(term)
+
+    def sort_key(self, order: tuple[OrderTerm, ...]) -> str:
+        """Bytes for each step, of which none can be the beginning of others: so they are compared one by one."""
+        parts = [self._step(step.path) for step in order]
+        turned = [f"down({part})" if step.descending else part for part, step in zip(parts, order, strict=True)]
+        return " + ".join(turned) or "b''"
+
+    def _step(self, path: Path) -> str:
+        if path == KEY:
+            return "text_key(o.key)"
+        if path == SEQUENCE:
+            return "pack(o.place)"
+        return f"key_of({'o.time_ms' if path == TIME else self._at(path.parts)})"
 
     def _joined(self, word: str, terms: tuple[Term, ...]) -> str:
         return f"({word.join(map(self.condition, terms))})" if terms else ""

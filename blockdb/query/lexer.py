@@ -86,7 +86,7 @@ def tokens(text: str, keywords: frozenset[str] = KEYWORDS) -> list[Token]:
 
 def near(word: str, words: Iterable[str]) -> str:
     """`; did you mean …?` where one of the words is like this one, else nothing."""
-    like = get_close_matches(word.lower()[:100], sorted(words), n=1, cutoff=0.7)
+    like = get_close_matches(word.lower()[:100], sorted(words), n=1, cutoff=0.65)
     return f"; did you mean `{like[0]}`?" if like else ""
 
 
