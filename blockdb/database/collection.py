@@ -194,7 +194,7 @@ class Collection(ProvingCollection):
 
     def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
         """How many keys a scan would give. O(tables · log n), without walking."""
-        return self._refreshed().view.count(range_of(prefix, start, end))
+        return self._refreshed().count(range_of(prefix, start, end))
 
     # Reading in commit order.
 

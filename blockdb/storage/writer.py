@@ -248,8 +248,7 @@ class Writer(Reader):
         fresh: dict[bytes, Write] = {}
         for write in writes:
             if write.key in fresh or self.view.has(write.key):
-                self.duplicates += 1
-                write.error = DuplicateKey(write.key)
+                write.error = self._duplicate(write.key)
             else:
                 fresh[write.key] = write
         return fresh if self.gate is None else self._not_held(fresh, self.gate)
@@ -308,6 +307,7 @@ class Writer(Reader):
         if self._log.end >= self._log.roll_at:
             self._roll()
         self._attention = self.upkeep.is_failing or self.gate is not None
+        self._room.notify_all()  # see `Store.wait_beyond`
         if self.gate is not None:
             self.gate.check(keys)
 
@@ -324,8 +324,11 @@ class Writer(Reader):
             self._refuse(stored)
 
     def _refuse(self, key: bytes) -> None:
+        raise self._duplicate(key)
+
+    def _duplicate(self, key: bytes) -> DuplicateKey:
         self.duplicates += 1
-        raise DuplicateKey(key)
+        return DuplicateKey(key, self.has_expired(key))
 
     # Sealing and freezing, under the write lock.
 
