@@ -1,4 +1,4 @@
-"""How a filter is answered: through keys, an index, several of them, or all records; and what sorts the result.
+"""How a filter is answered: through keys, an index, several of them, or the chain; and what sorts the result.
 
 Pure: ranges are values; `format.ordered` makes bytes of them. What a plan gives is what looking at all records gives.
 """
@@ -12,7 +12,9 @@ from math import ceil, floor
 from typing import Final, TypeAlias
 
 from blockdb.documents.paths import Path
+from blockdb.query.access import Index, IndexRanges, KeyRange, KeyRanges, Source, Window
 from blockdb.query.constraints import (
+    Bound,
     Constraint,
     Constraints,
     ValueRange,
@@ -21,10 +23,10 @@ from blockdb.query.constraints import (
     present_paths,
     without,
 )
-from blockdb.query.text import filter_text, order_text, path_text
+from blockdb.query.text import filter_text, order_text
 from blockdb.query.tree import ALL, KEY, SEQUENCE, TIME, Or, OrderTerm, Scalar, Term
 
-__all__ = ["Index", "IndexRanges", "KeyRange", "KeyRanges", "Plan", "RecordRange", "Source", "full_order", "make_plan"]
+__all__ = ["Estimate", "Plan", "full_order", "make_plan"]
 
 MAX_RANGES: Final = 1_000
 """So many ranges of one index a plan has at most: `in` lists with more are looked through."""
@@ -40,75 +42,18 @@ Estimate: TypeAlias = Callable[["Source"], int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    """What a plan has to know of an index."""
-
-    name: str
-    fields: tuple[Path, ...]
-    unique: bool = False
-    sparse: bool = False
-    """It has no entries for documents that lack any of the fields."""
-
-    @property
-    def plural(self) -> bool:
-        """Whether a document may have several entries."""
-        return any(path.plural for path in self.fields)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRange:
-    """The keys from `start` on, before `stop` if there is one."""
-
-    start: bytes = b""
-    stop: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRanges:
-    """Ranges of keys in their order, none of which overlap."""
-
-    ranges: tuple[KeyRange, ...]
-
-    def __str__(self) -> str:
-        return "keys"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexRanges:
-    """Ranges of an index."""
-
-    index: Index
-    ranges: tuple[ValueRange, ...]
-
-    def __str__(self) -> str:
-        return f"index {self.index.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class RecordRange:
-    """The records with sequence numbers from `first` on, before `stop` if there is one."""
-
-    first: int = 0
-    stop: int | None = None
-
-    def __str__(self) -> str:
-        return "all records" if (self.first, self.stop) == (0, None) else "a run of records"
-
-
-Source: TypeAlias = KeyRanges | IndexRanges | RecordRange
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """Where the documents come from, what is still to be asked of each, and how they come into order."""
 
     sources: tuple[Source, ...]
-    """With more than one, what any of them has."""
+    """With more than one, what any of them has; without any, the chain, that is all records in commit order."""
+    window: Window
+    """What they have outside of it is left out."""
     residual: Term
     order: tuple[OrderTerm, ...]
     """In full: it ends with a field that tells any two records apart."""
     is_sorted: bool
-    """Whether the one source gives that order, walked backwards with `reverse`; otherwise it has to be made."""
+    """Whether the source gives that order, walked backwards with `reverse`; otherwise it has to be made."""
     reverse: bool = False
 
     @property
@@ -118,7 +63,7 @@ class Plan:
 
     def access(self) -> str:
         """In words: `index by_city`, `keys`, `all records`."""
-        return " or ".join(dict.fromkeys(map(str, self.sources)))
+        return " or ".join(dict.fromkeys(map(str, self.sources))) or "all records"
 
     def sort(self) -> str:
         """What puts the result in order, in words."""
@@ -127,8 +72,9 @@ class Plan:
         return f"by the {self.access()}" if self.is_sorted else f"in memory, by {order_text(self.order)}"
 
     def ranges(self) -> tuple[str, ...]:
-        """The ranges of all sources, in words."""
-        return tuple(text for source in self.sources for text in _range_texts(source))
+        """The ranges of all sources, in words, and the window."""
+        texts = [text for source in self.sources for text in source.texts()]
+        return (*texts, *filter(None, [self.window.text()]))
 
     def residual_text(self) -> str:
         """What is still asked of each document; empty if that is nothing."""
@@ -165,10 +111,12 @@ def make_plan(
     """
     wanted = full_order(order)
     planner = _Planner(wanted, tuple(indexes), limited, total, estimate or (lambda source: None))
-    best = planner.best(conjuncts(term))
-    if best is not None and not planner.is_too_much(best):
-        return planner.plan(term, best)
-    return planner.plan(term, planner.in_order(term))
+    window, within = _window(constraints_of(conjuncts(term)))
+    rest = without(term, within)
+    best = planner.best(conjuncts(rest))
+    if best is None or planner.is_too_much(best):
+        best = planner.in_order(rest)
+    return planner.plan(rest, window, best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +130,7 @@ class _Candidate:
     """Fields that have one value in all of it."""
 
 
-_ALL_RECORDS: Final = _Candidate((RecordRange(),))
+_ALL_RECORDS: Final = _Candidate(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +141,12 @@ class _Planner:
     total: int | None
     estimate: Estimate
 
-    def plan(self, term: Term, chosen: _Candidate) -> Plan:
+    def plan(self, term: Term, window: Window, chosen: _Candidate) -> Plan:
         reverse = self.order[0].descending
         is_sorted = self._serves(chosen)
         if is_sorted and (steps := self._steps(chosen)):
             reverse = steps[0].descending
-        return Plan(chosen.sources, without(term, chosen.covered), self.order, is_sorted, reverse)
+        return Plan(chosen.sources, window, without(term, chosen.covered), self.order, is_sorted, reverse)
 
     # Candidates.
 
@@ -209,8 +157,6 @@ class _Planner:
         found = [_through_keys(constraints[KEY])] if KEY in constraints else []
         found += [one for index in self.indexes if (one := _through_index(index, constraints, present)) is not None]
         found += [one for term in terms if isinstance(term, Or) and (one := self._union(term)) is not None]
-        if not found and SEQUENCE in constraints:
-            found += _through_records(constraints[SEQUENCE])
         return min(found, key=self._rank, default=None)
 
     def _union(self, term: Or) -> _Candidate | None:
@@ -218,7 +164,7 @@ class _Planner:
         parts = [self.best(conjuncts(branch)) for branch in term.terms]
         found = [part for part in parts if part is not None]
         sources = tuple(source for part in found for source in part.sources)
-        if len(found) < len(parts) or len(sources) > MAX_RANGES or any(isinstance(s, RecordRange) for s in sources):
+        if len(found) < len(parts) or len(sources) > MAX_RANGES:
             return None
         return _Candidate(sources, (), min(part.equal for part in found), min(part.ranged for part in found))
 
@@ -260,12 +206,12 @@ class _Planner:
 
     def _serves(self, candidate: _Candidate) -> bool:
         """Whether it gives the order, walked in one direction."""
-        if len(candidate.sources) > 1:
-            return False
-        (source,) = candidate.sources
         steps = self._steps(candidate)
-        if not isinstance(source, IndexRanges):
-            return bool(steps) and steps[0].path == (KEY if isinstance(source, KeyRanges) else SEQUENCE)
+        if len(candidate.sources) != 1:
+            return not candidate.sources and steps[0].path == SEQUENCE
+        (source,) = candidate.sources
+        if isinstance(source, KeyRanges):
+            return bool(steps) and steps[0].path == KEY
         if len({step.descending for step in steps}) > 1 or (source.index.plural and len(source.ranges) > 1):
             return False
         given = [path for path in source.index.fields if path not in candidate.fixed]
@@ -348,32 +294,30 @@ def _after_all_with(prefix: bytes) -> bytes | None:
     return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else None
 
 
-def _through_records(constraint: Constraint) -> list[_Candidate]:
-    """A run of sequence numbers, for a range of them."""
+def _window(constraints: Constraints) -> tuple[Window, tuple[Term, ...]]:
+    """What terms about sequence number and time come down to, and those of them that say no more than that."""
+    first, stop, covered = _run_of(constraints.get(SEQUENCE))
+    first_ms, stop_ms, more = _run_of(constraints.get(TIME))
+    return Window(first, stop, first_ms, stop_ms), (*covered, *more)
+
+
+def _run_of(constraint: Constraint | None) -> tuple[int, int | None, tuple[Term, ...]]:
+    """The whole numbers from one on, and before another one, among which those of the constraint are."""
+    if constraint is None:
+        return 0, None, ()
+    if constraint.points is not None:
+        points = [value for value in constraint.points if isinstance(value, (int, float)) and type(value) is not bool]
+        covered = constraint.terms if len(points) < 2 else ()
+        return (ceil(min(points)), floor(max(points)) + 1, covered) if points else (0, 0, constraint.terms)
     low, high = constraint.low, constraint.high
     bounds = [bound.value for bound in (low, high) if bound is not None]
-    if constraint.points is not None or any(isinstance(value, (str, bool)) for value in bounds):
-        return []
-    first, stop = 0, None
-    if low is not None and isinstance(low.value, (int, float)):
-        first = max(ceil(low.value) if low.closed else floor(low.value) + 1, 0)
-    if high is not None and isinstance(high.value, (int, float)):
-        stop = max(floor(high.value) + 1 if high.closed else ceil(high.value), 0)
-    return [_Candidate((RecordRange(first, stop),), constraint.terms, 0, 1)]
+    if not all(type(value) in (int, float) for value in bounds) or not bounds:
+        return 0, 0, constraint.terms
+    first = 0 if low is None else _first_whole(low)
+    return first, None if high is None else _first_whole(Bound(high.value, not high.closed)), constraint.terms
 
 
-def _range_texts(source: Source) -> list[str]:
-    if isinstance(source, IndexRanges):
-        return [range_.text(source.index.fields) for range_ in source.ranges]
-    if isinstance(source, KeyRanges):
-        return [_key_range_text(range_) for range_ in source.ranges]
-    parts = [f"_sequence >= {source.first}"] if source.first else []
-    parts += [f"_sequence < {source.stop}"] if source.stop is not None else []
-    return [" and ".join(parts)] if parts else []
-
-
-def _key_range_text(range_: KeyRange) -> str:
-    start, stop = (bound.decode("utf-8", "backslashreplace") for bound in (range_.start, range_.stop or b""))
-    if range_.stop == range_.start + b"\0":
-        return f"{path_text(KEY)} = '{start}'"
-    return f"from '{start}'" + (f" before '{stop}'" if range_.stop is not None else " on")
+def _first_whole(bound: Bound) -> int:
+    """The first whole number from 0 on that is not below a lower bound."""
+    assert isinstance(bound.value, (int, float))
+    return max(ceil(bound.value) if bound.closed else floor(bound.value) + 1, 0)
