@@ -15,7 +15,7 @@ READING: Final[dict[str, Bug]] = {
         "A scan shows records that came after it began.",
     ),
     "item-at-the-edge-twice": Bug(
-        "blockdb/storage/view.py",
+        "blockdb/lsm/merge.py",
         "self._key, self._inclusive = keys[0 if self._reverse else -1], False",
         "self._key = keys[0 if self._reverse else -1]",
         ("tests/storage/test_view.py::test_scans_are_those_of_a_sorted_list",),
