@@ -24,19 +24,18 @@ class Results(Iterator[Document]):
         self._found = islice(found, offset, None if limit is None else offset + limit)
         self._query = query
         self._left = limit
-        self._cursor: str | None = None
+        self._place: int | None = None
 
     def __iter__(self) -> Results:
         return self
 
     def __next__(self) -> Document:
         try:
-            place, document = next(self._found)
+            self._place, document = next(self._found)
         except StopIteration:
             if self._left != 0:
-                self._cursor = None
+                self._place = None
             raise
-        self._cursor = cursor_of(place, self._query)
         if self._left is not None:
             self._left -= 1
         return document
@@ -47,7 +46,7 @@ class Results(Iterator[Document]):
 
         None before the first one, and once the end was reached. Where the limit was reached there may be more or not.
         """
-        return self._cursor
+        return None if self._place is None else cursor_of(self._place, self._query)
 
 
 def cursor_of(place: int, query: bytes) -> str:
