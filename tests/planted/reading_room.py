@@ -8,7 +8,7 @@ from tests.planted.planting import Bug
 
 READING: Final[dict[str, Bug]] = {
     "snapshot-shows-later-records": Bug(
-        "blockdb/storage/view.py",
+        "blockdb/storage/sources.py",
         "if len(self.memtable) == self._records:",
         "if len(self.memtable) >= self._records:",
         ("tests/storage/test_view.py::test_a_scan_is_of_the_moment_of_the_call_not_of_its_first_step",),
