@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from blockdb.errors import InvalidData
+from blockdb.errors import InvalidData, Violation
 
 __all__ = [
     "REDACTED",
@@ -22,6 +22,7 @@ __all__ = [
     "ScrubStatistics",
     "Statistics",
     "TableStatistics",
+    "Violation",
 ]
 
 
