@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Protocol
 
 from blockdb.database.moment import Moment
 from blockdb.database.results import Results, place_of
-from blockdb.database.search import NO_DOCUMENT, Search, SearchedIndex, decode_whole, entries_of
+from blockdb.database.search import NO_DOCUMENT, Keyer, Search, SearchedIndex, decode_whole, entries_of
 from blockdb.documents.document import Document
 from blockdb.documents.paths import Path
 from blockdb.errors import InvalidData
+from blockdb.lsm.index_view import IndexView
 from blockdb.query.access import Index
 from blockdb.query.explanation import Explanation
 from blockdb.query.lexer import near
@@ -27,11 +29,31 @@ from blockdb.storage.store import Store
 from blockdb.types import REDACTED, AsOf
 
 
+class IndexDefinition(Protocol):
+    """What an index is about."""
+
+    name: str
+    fields: tuple[str, ...]
+    unique: bool
+    sparse: bool
+
+
+class StoredIndex(Protocol):
+    """What of an index a query needs."""
+
+    view: IndexView
+    keyer: Keyer
+    definition: IndexDefinition
+
+
 class FindingCollection:
     """What of a collection is found by its fields. `Collection` has the rest."""
 
     def _refreshed(self) -> Store | Attachment:
         raise NotImplementedError
+
+    def _ready_indexes(self) -> tuple[StoredIndex, ...]:
+        return ()
 
     def document(self, key: bytes) -> Document | None:
         """The document that a key has, or None: also where the value is no JSON object, or was redacted. O(tables).
@@ -126,26 +148,26 @@ class FindingCollection:
         reader = self._refreshed()
         moment = Moment(reader, query.as_of)
         query.identity = query.identity + reader.metadata.uuid
-        known = self._indexes(reader)
-        indexes = {index.name: searched for index, searched in known}
+        ready = self._ready_indexes()  # after the moment: so that their entries go as far as it
+        indexes = {index.definition.name: SearchedIndex(index.view, index.keyer) for index in ready}
         plan = make_plan(
             query.term,
             query.steps,
-            [index for index, _ in known],
+            [_described(index.definition) for index in ready],
             limited=limit is not None,
             total=reader.next_sequence,
             estimate=lambda source: entries_of(moment, indexes, source),
         )
         return Search(moment, plan, indexes, None if after is None else place_of(after, query.identity))
 
-    def _indexes(self, reader: Store | Attachment) -> list[tuple[Index, SearchedIndex]]:
-        """The indexes that can be read, as they are now."""
-        return []
-
     def _known_fields(self, search: Search) -> set[str]:
         """The fields of which something is known."""
-        indexes = self._indexes(self._refreshed())
-        return {_first_name(path) for index, _ in indexes for path in index.fields}
+        return {_first_name(path) for index in self._ready_indexes() for path in _described(index.definition).fields}
+
+
+@lru_cache(maxsize=1024)
+def _described(definition: IndexDefinition) -> Index:
+    return Index(definition.name, tuple(map(Path.parse, definition.fields)), definition.unique, definition.sparse)
 
 
 class _Query:
