@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import blockdb
 from blockdb import AsOf, InvalidData, QueryError, Record
+from blockdb.query.parser import parse_filter
 from blockdb.query.text import filter_text
 from blockdb.query.tree import Term
 from tests.database.finding import RECORDS, filled, naive_find
@@ -27,16 +28,20 @@ ORDERS = [
     "_sequence desc",
     "b, _key desc",
 ]
-READERS = ["writer", "attached", "redacted"]
+READERS = ["writer", "attached", "redacted", "packed"]
 
 
 @pytest.fixture(scope="module")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, blockdb.Database]]:
     path = tmp_path_factory.mktemp("found")
-    with filled(path / "db") as writer, filled(path / "redacted", redactable=True) as redacted:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("blockdb.storage.log.SEGMENT_SOFT_BYTES", 4096)
+        patch.setattr("blockdb.storage.log.PACKED_SEGMENT_BYTES", 4096)
+        packed = filled(path / "packed", compression_enabled=True)
+    with packed, filled(path / "db") as writer, filled(path / "redacted", redactable=True) as redacted:
         redacted.redact_many([record.key for record in redacted.records() if record.sequence % 9 == 4], reason="asked")
         with blockdb.open(path / "db", read_only=True) as attached:
-            yield {"writer": writer, "attached": attached, "redacted": redacted}
+            yield {"writer": writer, "attached": attached, "redacted": redacted, "packed": packed}
 
 
 Databases = dict[str, blockdb.Database]
@@ -88,6 +93,22 @@ def test_pages_together_are_the_whole(databases: Databases, reader: str, term: T
         if cursor is None:
             break
     assert pages == found(db, where, order=order)
+
+
+@pytest.mark.parametrize("order", ["", "_sequence desc", "_key", "a"])
+def test_what_has_expired_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    with filled(tmp_path / "db") as db:
+        records = list(db.records())
+        middle = records[RECORDS // 2].time_ms
+        monkeypatch.setattr("blockdb.storage.expiry.time_ns", lambda: (middle + 50) * 1_000_000)
+        db._reader.ttl_ms = 50
+        left = [record for record in records if record.time_ms >= middle]
+        term = parse_filter("exists a")
+        assert 0 < len(left) < RECORDS
+        assert found(db, "exists a", order=order) == naive_find(left, term, order)
+        assert found(db, "exists a and _key > 'a'", order=order) == [
+            row for row in naive_find(left, term, order) if row[0] > b"a"
+        ]
 
 
 def test_a_document_knows_its_place(databases: Databases) -> None:
