@@ -21,11 +21,13 @@ from blockdb.errors import (
     AppendOnly,
     BlockDBError,
     BlockNotFound,
+    CollectionNotFound,
     ConfigError,
     Corruption,
     DatabaseClosed,
     DatabaseLocked,
     DatabaseNotFound,
+    DuplicateCollection,
     DuplicateKey,
     HistoryConflict,
     InvalidData,
@@ -39,12 +41,15 @@ from blockdb.errors import (
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.settings import CollectionSettings
 from blockdb.types import (
     REDACTED,
     Anchor,
     AsOf,
     Block,
     Change,
+    CollectionInfo,
+    CollectionStats,
     GoodBlock,
     Latency,
     Problem,
@@ -59,12 +64,14 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
     from blockdb.masterkey import MasterKeySource
+    from blockdb.storage.feed import Feed
 
 __version__ = "0.1.0"
 
@@ -82,13 +89,20 @@ __all__ = [
     "BlockDBError",
     "BlockNotFound",
     "Change",
+    "Collection",
+    "CollectionInfo",
+    "CollectionNotFound",
+    "CollectionSettings",
+    "CollectionStats",
     "ConfigError",
     "Corruption",
     "Database",
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "DuplicateCollection",
     "DuplicateKey",
+    "Feed",
     "GoodBlock",
     "HistoryConflict",
     "InvalidData",
@@ -244,7 +258,9 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "Collection": "blockdb.database.collection",
     "Database": "blockdb.database.database",
+    "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
     "RunReceipt": "blockdb.ledger.receipt",

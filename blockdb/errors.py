@@ -13,11 +13,13 @@ __all__ = [
     "AppendOnly",
     "BlockDBError",
     "BlockNotFound",
+    "CollectionNotFound",
     "ConfigError",
     "Corruption",
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "DuplicateCollection",
     "DuplicateKey",
     "HistoryConflict",
     "InvalidData",
@@ -98,6 +100,28 @@ class KeyNotFound(BlockDBError, LookupError):
 
     def __reduce__(self) -> tuple[type[KeyNotFound], tuple[bytes]]:
         return type(self), (self.key,)
+
+
+class CollectionNotFound(BlockDBError, LookupError):
+    """There is no collection of that name or id. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Collection '{name}' not found; `blockdb collection list` shows those that there are.")
+
+    def __reduce__(self) -> tuple[type[CollectionNotFound], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class DuplicateCollection(BlockDBError):
+    """There is a collection of that name. `name` is it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Collection with name '{name}' already exists. Choose another name, or use that one.")
+
+    def __reduce__(self) -> tuple[type[DuplicateCollection], tuple[str]]:
+        return type(self), (self.name,)
 
 
 class InvalidProof(BlockDBError, ValueError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from blockdb.errors import InvalidData
+from blockdb.settings import CollectionSettings
 
 __all__ = [
     "REDACTED",
@@ -135,6 +136,34 @@ class AsOf:
         given = [value for value in (self.block, self.sequence, self.time_ms) if value is not None]
         if len(given) != 1 or type(given[0]) is not int or given[0] < 0:
             raise InvalidData("as_of is one of AsOf(block=...), AsOf(sequence=...), AsOf(time_ms=...), from 0 up.")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStats:
+    """How much a collection holds; exact, since all of it is counted from the chain."""
+
+    document_count: int
+    total_size_bytes: int
+    """Keys and values."""
+    index_size_bytes: int
+    last_updated: int
+    """Unix time in seconds of the newest record, or of the collection's creation."""
+    operations_count: int
+    """Writes that the chain has."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection is, and what it holds."""
+
+    id: str
+    name: str
+    description: str
+    created_at: int
+    """Unix time in seconds."""
+    created_by: str
+    settings: CollectionSettings
+    stats: CollectionStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ ROOMS = [
     "masterkey",
     "process",
     "query",
+    "settings",
     "storage",
     "tampering",
     "types",

@@ -12,7 +12,7 @@ from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
-from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
@@ -50,6 +50,7 @@ class Writer(Reader):
         super().__init__(door, files, metadata, config.cache_size_limit)
         self.config = config
         self.duplicates = 0
+        self._max_value_bytes = metadata.settings.max_document_size
         self.put_latency = Histogram()
         self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self.writing = Lock()
@@ -159,8 +160,8 @@ class Writer(Reader):
         """
         if type(key) is not bytes or not 0 < len(key) <= MAX_KEY_BYTES:
             check_key(key)
-        if type(value) is not bytes or len(value) > MAX_VALUE_BYTES:
-            check_value(value)
+        if type(value) is not bytes or len(value) > self._max_value_bytes:
+            check_value(value, self._max_value_bytes)
         start = 0 if self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         if sync or not self.config.wal_sync_interval:
             sequence = self._group.put(key, value)
@@ -192,7 +193,7 @@ class Writer(Reader):
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
-        keys, values = check_batch(items)
+        keys, values = check_batch(items, self._max_value_bytes)
         return self.commit(keys, values, None, sync)
 
     def commit(

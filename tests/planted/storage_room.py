@@ -175,8 +175,8 @@ RECOVERY: Final[dict[str, Bug]] = {
         "Nobody asks whether the log reaches as far as the mark says.",
     ),
     "names-not-forced": Bug(
-        "blockdb/database/notary.py",
-        "creation.force_names(door, files, collection)",
+        "blockdb/database/catalog.py",
+        "creation.force_names(door, self.files, files)",
         "pass",
         (UNFORCED_NAMES,),
         "Opening builds on names that a killed process may have left unforced.",
