@@ -11,6 +11,7 @@ from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
@@ -33,12 +34,14 @@ class Store(Writer):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        commons: Commons,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
+        `commons` is what it shares with the other collections of its database.
         A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, manifest, config, signer)
+        super().__init__(door, files, metadata, manifest, config, signer, commons)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values)
 
     # Following.
@@ -132,6 +135,7 @@ class Store(Writer):
         try:
             self.upkeep.stop()
         finally:
+            self.cache.clear()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
 

@@ -54,8 +54,8 @@ SEALING: Final[dict[str, Bug]] = {
     ),
     "salvaged-in-plain": Bug(
         "blockdb/format/sealed.py",
-        'if name == "salvaged.jsonl":',
-        'if name == "salvaged.json":',
+        '{"salvaged.jsonl": Kind.SALVAGED',
+        '{"salvaged.json": Kind.SALVAGED',
         (f"{DATABASES}::test_the_chain_is_kept_up_to_the_damage_and_what_is_salvaged_is_sealed",),
         "A repair writes records of an encrypted database to a plain file.",
     ),
