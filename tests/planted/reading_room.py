@@ -11,13 +11,10 @@ READING: Final[dict[str, Bug]] = {
         "blockdb/storage/sources.py",
         "if len(self.memtable) == self._stop:",
         "if len(self.memtable) >= self._stop:",
-        "if len(self.memtable) == self._records:",
-        "if len(self.memtable) >= self._records:",
         ("tests/storage/test_view.py::test_a_scan_is_of_the_moment_of_the_call_not_of_its_first_step",),
         "A scan shows records that came after it began.",
     ),
     "item-at-the-edge-twice": Bug(
-        "blockdb/storage/sources.py",
         "blockdb/lsm/merge.py",
         "self._key, self._inclusive = keys[0 if self._reverse else -1], False",
         "self._key = keys[0 if self._reverse else -1]",
