@@ -15,6 +15,7 @@ from . import (
     importing,
     keys,
     proofs,
+    queries,
     records,
     redaction,
     tamper_lab,
@@ -29,6 +30,7 @@ __all__ = ["COMMANDS", "available", "find", "members", "names", "take"]
 
 COMMANDS: tuple[Command, ...] = (
     *records.COMMANDS,
+    *queries.COMMANDS,
     *chain.COMMANDS,
     *collections.COMMANDS,
     *proofs.COMMANDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from blockdb.storage.store import Store
 from blockdb.types import REDACTED, AsOf
 
 
-class IndexDefinition(Protocol):
+class IndexDefinition(Hashable, Protocol):
     """What an index is about."""
 
     name: str
