@@ -58,16 +58,18 @@ class InvalidData(BlockDBError, ValueError):
 class DuplicateKey(BlockDBError):
     """The key is already stored. Nothing was written.
 
-    `key` is the first offending key as bytes.
+    `key` is the first offending key as bytes; `expired` says that reads do not show its record any more.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, expired: bool = False) -> None:
         self.key = key
+        self.expired = expired
         shown = key.decode("utf-8", "backslashreplace")
-        super().__init__(f"Key '{shown}' already exists. BlockDB is append-only and does not allow updates.")
+        what = "has expired, but the chain keeps it" if expired else "already exists"
+        super().__init__(f"Key '{shown}' {what}. BlockDB is append-only and does not allow updates.")
 
-    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes]]:
-        return type(self), (self.key,)
+    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes, bool]]:
+        return type(self), (self.key, self.expired)
 
 
 class AppendOnly(BlockDBError):

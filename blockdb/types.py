@@ -13,6 +13,7 @@ __all__ = [
     "REDACTED",
     "AsOf",
     "Block",
+    "Change",
     "GoodBlock",
     "IndexInfo",
     "Latency",
@@ -100,6 +101,25 @@ class Block:
     def size(self) -> int:
         """How many leaves the tree has after this block."""
         return self.first_sequence + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record that was stored, and its place in the chain."""
+
+    record: Record
+    """`record.block` is None if no seal covered it when it was read."""
+    block: int
+    """The block that has the record, or will have it."""
+    index: int
+    """Which record of that block it is, from 0."""
+    leaf: bytes
+    """Its leaf hash (RFC 6962), which receipts are about."""
+
+    @property
+    def sequence(self) -> int:
+        """Where to go on after: `watch(after=change.sequence)` begins with the next one."""
+        return self.record.sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf
 from mmap import mmap
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from blockdb.errors import Corruption
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
-from blockdb.format.mark import read_written
+from blockdb.format.mark import read_forced, read_written
 from blockdb.format.walk import DamagedChain
 from blockdb.layout import CollectionFiles
 from blockdb.storage.door import Door
@@ -21,10 +23,15 @@ from blockdb.storage.metadata import Metadata
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.redaction import Watch
+from blockdb.storage.sources import NOTHING, Horizon
 from blockdb.storage.view import View
 
 FILES_CHECK_S: Final = 0.2
 """How often the files themselves are looked at: the writer may have flushed, merged or begun anew."""
+
+FIRST_PAUSE_S: Final = 0.001
+LONGEST_PAUSE_S: Final = 0.05
+"""Who waits for the next record looks that often at first, and when none came for a while."""
 
 OPEN_ATTEMPTS: Final = 20
 """A writer may merge tables away between our reading its manifest and opening them; then we read it again."""
@@ -94,6 +101,28 @@ class Attachment(Reader):
                     self._attach()
         finally:
             self._refreshing.release()
+
+    def acknowledged(self, forced_only: bool) -> Horizon:
+        """What was read; with `forced_only`, as far as the writer says that it is on the disk."""
+        self.refresh()
+        records, end = self.next_sequence, self.end  # in this order: what is read later may only be newer
+        mark = self._mark if forced_only else None
+        try:
+            return Horizon(records, end if mark is None else min(end, read_forced(mark)))
+        except BadFrame:
+            return NOTHING  # as in `_follow_mark`
+
+    def wait_beyond(
+        self, known: Horizon, forced_only: bool, is_over: Callable[[], bool], timeout_s: float | None
+    ) -> None:
+        """Look again and again, ever more slowly: at the mark, which costs no system call."""
+        pause_s, deadline = FIRST_PAUSE_S, inf if timeout_s is None else monotonic() + timeout_s
+        while not is_over() and not self.acknowledged(forced_only).is_beyond(known):
+            left_s = deadline - monotonic()
+            if left_s <= 0:
+                return
+            sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def force(self) -> None:
         """Have on the disk what was read; older chain files were forced when they were full."""

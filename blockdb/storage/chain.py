@@ -40,9 +40,11 @@ class Stretch(NamedTuple):
     first: int
     last: int
 
-    def walk(self) -> Iterator[Step]:
-        """Its records and seals. What was packed is complete, but batches may have been cut at the ends of chunks."""
-        steps = walk_part if isinstance(self.buffer, bytes) else walk
+    def walk(self, is_whole: bool = False) -> Iterator[Step]:
+        """Its records and seals, the records of a batch once all of them were checked; not where `is_whole` says that
+        nothing was cut short. What was packed is whole, but batches may have been cut at the ends of chunks.
+        """
+        steps = walk_part if is_whole or isinstance(self.buffer, bytes) else walk
         return steps(self.buffer, self.first, self.last)
 
     def runs(self) -> Iterator[Run | Step]:
@@ -172,12 +174,21 @@ class Chain:
         """The block seal at `place`. O(1)."""
         return self._reading(decode_seal, place)[0]
 
-    def walk(self, start: int, stop: int) -> Iterator[Located]:
-        """All records and seals from one place to another, in commit order."""
+    def records(self, start: int, stop: int) -> Iterator[tuple[int, int, RecordFrame]]:
+        """The place of each record from one place to another, the place after it, and the record.
+
+        One at a time, however large a batch is: for what is known to be whole.
+        """
+        for place, end, frame in self.walk(start, stop, is_whole=True):
+            if isinstance(frame, RecordFrame):
+                yield place, end, frame
+
+    def walk(self, start: int, stop: int, is_whole: bool = False) -> Iterator[Located]:
+        """All records and seals from one place to another, in commit order. For `is_whole` see `Stretch.walk`."""
         at, tried_at = start, -1
         while True:
             try:
-                for located in self._walk(at, stop):
+                for located in self._walk(at, stop, is_whole):
                     at = located[1]
                     yield located
                 return
@@ -187,10 +198,10 @@ class Chain:
                 tried_at = at
                 self.renew_all()
 
-    def _walk(self, start: int, stop: int) -> Iterator[Located]:
+    def _walk(self, start: int, stop: int, is_whole: bool) -> Iterator[Located]:
         for stretch in self.stretches(start, stop):
             try:
-                for offset, end, frame in stretch.walk():
+                for offset, end, frame in stretch.walk(is_whole):
                     yield stretch.base + offset, stretch.base + end, frame
             except DamagedChain as error:
                 raise self.corruption(stretch.base + error.offset, str(error)) from None

@@ -64,6 +64,7 @@ class IndexKeeper(Indexes):
             self.by_name = {**self.by_name, stored.definition.name: self._open(stored)}
         self._remove_unused()
         if self.by_name:
+            store.use_riders(True)
             self._wake()
 
     def refresh(self) -> None:
@@ -135,6 +136,7 @@ class IndexKeeper(Indexes):
                 index = _index_over(definition, (), store.next_sequence, store.end)
                 index.is_ready = False
                 self.by_name = {**self.by_name, definition.name: index}
+                store.use_riders(True)
             files: tuple[IndexFile, ...] = ()
             try:
                 memory = index.view.memories[0]
@@ -182,7 +184,9 @@ class IndexKeeper(Indexes):
             return index.definition
 
     def _leave_out(self, name: str) -> None:
+        """Under the write lock."""
         self.by_name = {other: index for other, index in self.by_name.items() if other != name}
+        self._store.use_riders(bool(self.by_name))
 
     # Under the write lock.
 

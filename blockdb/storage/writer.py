@@ -12,13 +12,13 @@ from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
-from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import Gate, Held, Rider
+from blockdb.storage.commit import Gate, Held, Rider, Unprepared
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
@@ -50,11 +50,14 @@ class Writer(Reader):
         super().__init__(door, files, metadata, config.cache_size_limit)
         self.config = config
         self.duplicates = 0
+        self._max_value_bytes = metadata.settings.max_document_size
         self.put_latency = Histogram()
         self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self.writing = Lock()
         """Held by whoever commits."""
         self.gate: Gate | None = None
+        self.needs_riders = False
+        """Whether something is derived from each record, so that none is stored without a rider."""
         self._room = Condition(self.writing)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
@@ -159,8 +162,8 @@ class Writer(Reader):
         """
         if type(key) is not bytes or not 0 < len(key) <= MAX_KEY_BYTES:
             check_key(key)
-        if type(value) is not bytes or len(value) > MAX_VALUE_BYTES:
-            check_value(value)
+        if type(value) is not bytes or len(value) > self._max_value_bytes:
+            check_value(value, self._max_value_bytes)
         start = 0 if self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         if sync or not self.config.wal_sync_interval:
             sequence = self._group.put(key, value)
@@ -175,6 +178,8 @@ class Writer(Reader):
         """Under the write lock."""
         if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
             self._attend((key,))
+            if self.needs_riders:
+                raise Unprepared
         active = self._active
         if key in active.index or self.view.is_in_older(key):
             self._refuse(key)
@@ -192,7 +197,7 @@ class Writer(Reader):
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
-        keys, values = check_batch(items)
+        keys, values = check_batch(items, self._max_value_bytes)
         return self.commit(keys, values, None, sync)
 
     def commit(
@@ -218,6 +223,8 @@ class Writer(Reader):
         self._refuse_duplicates(keys)
         if rider is not None:
             rider.check()
+        elif self.needs_riders:
+            raise Unprepared
 
     def apply(self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None) -> range:
         """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
@@ -230,6 +237,8 @@ class Writer(Reader):
         try:
             with self.writing:
                 self._attend()
+                if self.needs_riders:
+                    raise Unprepared
                 fresh = self._fresh(writes)
                 if fresh:
                     values = [write.value for write in fresh.values()]
@@ -238,7 +247,7 @@ class Writer(Reader):
                         write.sequence = first + ordinal
                 end = self._log.end
             self._log.force(end)
-        except BlockDBError as error:
+        except (BlockDBError, Unprepared) as error:
             for write in writes:
                 write.error = write.error or error
 
@@ -247,8 +256,7 @@ class Writer(Reader):
         fresh: dict[bytes, Write] = {}
         for write in writes:
             if write.key in fresh or self.view.has(write.key):
-                self.duplicates += 1
-                write.error = DuplicateKey(write.key)
+                write.error = self._duplicate(write.key)
             else:
                 fresh[write.key] = write
         return fresh if self.gate is None else self._not_held(fresh, self.gate)
@@ -299,6 +307,11 @@ class Writer(Reader):
             self.gate = gate
             self._attention = True
 
+    def use_riders(self, needed: bool) -> None:
+        """Under the write lock: from now on, whether each commit needs a rider."""
+        self.needs_riders = needed
+        self._attention = True
+
     def _attend(self, keys: Sequence[bytes] = ()) -> None:
         """See to what is rare before a write: locks, a closed or failing collection, waiting seals, a full file."""
         self.check_open()
@@ -306,7 +319,8 @@ class Writer(Reader):
         self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
             self._roll()
-        self._attention = self.upkeep.is_failing or self.gate is not None
+        self._attention = self.upkeep.is_failing or self.gate is not None or self.needs_riders
+        self._room.notify_all()  # see `Store.wait_beyond`
         if self.gate is not None:
             self.gate.check(keys)
 
@@ -323,8 +337,11 @@ class Writer(Reader):
             self._refuse(stored)
 
     def _refuse(self, key: bytes) -> None:
+        raise self._duplicate(key)
+
+    def _duplicate(self, key: bytes) -> DuplicateKey:
         self.duplicates += 1
-        raise DuplicateKey(key)
+        return DuplicateKey(key, self.has_expired(key))
 
     # Sealing and freezing, under the write lock.
 
