@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import NoReturn
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
+from blockdb.database.indexing import IndexedCollection
 from blockdb.database.preparation import Given, Preparation
-from blockdb.database.proving import ProvingCollection
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
+from blockdb.storage.commit import Unprepared
 from blockdb.storage.door import guarded
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(ProvingCollection):
+class Collection(IndexedCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -62,7 +64,8 @@ class Collection(ProvingCollection):
         if store is None:
             self._refuse()
         if self._preparation.is_plain:
-            return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            with suppress(Unprepared):  # an index was made meanwhile
+                return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
         return self._commit([(key, value)], sync)[0]
 
     def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
@@ -77,8 +80,11 @@ class Collection(ProvingCollection):
     def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store
         assert store is not None, "whoever calls this has one"
-        prepared = self._preparation.prepare(items)
-        return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+        given = list(items)
+        while True:
+            prepared = self._preparation.prepare(given)
+            with suppress(Unprepared):  # an index was made meanwhile
+                return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
@@ -249,7 +255,7 @@ class Collection(ProvingCollection):
         return CollectionStats(
             document_count=records,
             total_size_bytes=reader.data_bytes(),
-            index_size_bytes=0,
+            index_size_bytes=reader.index_bytes(),
             last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,
             operations_count=records,
         )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from blockdb.documents.indexing import IndexDefinition
 from blockdb.format.index import place_bytes
 from blockdb.format.ordered import Value, decode_all
-from blockdb.lsm.index_file import Entry
+from blockdb.lsm.index_file import Entry, IndexFile
 from blockdb.lsm.index_memory import IndexMemory
 from blockdb.lsm.index_view import IndexView
 
@@ -30,6 +30,13 @@ class Index:
         self.is_ready = True
         """Whether it has the entries of all records; while it is being built, nothing is read from it."""
         self.lookups = 0
+
+    @classmethod
+    def of(
+        cls, definition: IndexDefinition, files: tuple[IndexFile, ...] = (), records: int = 0, place: int = 0
+    ) -> Index:
+        """An index with these files, and nothing in memory from a record and its place on."""
+        return cls(definition, IndexView((IndexMemory(records, place),), files, definition.unique))
 
     # Reading.
 

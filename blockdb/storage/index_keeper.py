@@ -91,7 +91,7 @@ class IndexKeeper(Indexes):
             files = (*files, *self._built(stored, store.next_sequence, store.end, strict=False))
             stored = StoredIndex(definition, _numbers(files), store.next_sequence, store.end)
             self._save(stored)
-        index = _index_over(definition, files, stored.covered, stored.covered_place)
+        index = Index.of(definition, files, stored.covered, stored.covered_place)
         catch_up(store, index, stored.covered_place, store.end)
         return index
 
@@ -133,7 +133,7 @@ class IndexKeeper(Indexes):
                 store.check_open()
                 if definition.name in self.by_name:
                     raise DuplicateIndex(definition.name)
-                index = _index_over(definition, (), store.next_sequence, store.end)
+                index = Index.of(definition, (), store.next_sequence, store.end)
                 index.is_ready = False
                 self.by_name = {**self.by_name, definition.name: index}
                 store.use_riders(True)
@@ -355,11 +355,6 @@ class IndexKeeper(Indexes):
             self.failure = None
         except BlockDBError as error:
             self.failure = error  # what is in memory stays there; the next time it is tried again
-
-
-def _index_over(definition: IndexDefinition, files: tuple[IndexFile, ...], records: int, place: int) -> Index:
-    """An index with these files, and nothing in memory from a record and its place on."""
-    return Index(definition, IndexView((IndexMemory(records, place),), files, definition.unique))
 
 
 def _numbers(files: Sequence[IndexFile]) -> tuple[int, ...]:
