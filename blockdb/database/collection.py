@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import NoReturn
 
 from blockdb.audit.auditor import audit
@@ -64,8 +63,10 @@ class Collection(IndexedCollection):
         if store is None:
             self._refuse()
         if self._preparation.is_plain:
-            with suppress(Unprepared):  # an index was made meanwhile
+            try:
                 return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            except Unprepared:  # an index was made meanwhile
+                pass
         return self._commit([(key, value)], sync)[0]
 
     def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
@@ -83,8 +84,10 @@ class Collection(IndexedCollection):
         given = list(items)
         while True:
             prepared = self._preparation.prepare(given)
-            with suppress(Unprepared):  # an index was made meanwhile
+            try:
                 return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+            except Unprepared:  # an index was made meanwhile
+                continue
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from blockdb.documents.indexing import parse
-from blockdb.storage.checks import check_batch
+from blockdb.storage.checks import check_batch, check_key, check_value
 from blockdb.storage.commit import Rider
 from blockdb.storage.index_rider import IndexRider
 from blockdb.storage.store import Store
@@ -46,11 +46,15 @@ class Preparation:
         """Whether values are bytes of which nothing is derived: then they need no preparation."""
         return not self._store.indexes.by_name
 
-    def prepare(self, items: Iterable[tuple[bytes, Given]]) -> Prepared:
+    def prepare(self, items: Sequence[tuple[bytes, Given]]) -> Prepared:
         """The records to commit. Raises InvalidData, ValidationError."""
         store, max_bytes = self._store, self._store.metadata.settings.max_document_size
         if self.is_plain:
             return Prepared(*check_batch(items, max_bytes))  # type: ignore[arg-type]
+        if len(items) == 1:
+            [(key, given)] = items
+            value = check_value(_encoded(given), max_bytes)
+            return Prepared((check_key(key),), (value,), IndexRider(store.indexes, (key,), (parse(value),)))
         keys, values = check_batch([(key, _encoded(value)) for key, value in items], max_bytes)
         return Prepared(keys, values, IndexRider(store.indexes, keys, list(map(parse, values))))
 

@@ -64,7 +64,7 @@ class IndexKeeper(Indexes):
             self.by_name = {**self.by_name, stored.definition.name: self._open(stored)}
         self._remove_unused()
         if self.by_name:
-            store.use_riders(True)
+            store.needs_riders = True
             self._wake()
 
     def refresh(self) -> None:
@@ -136,7 +136,7 @@ class IndexKeeper(Indexes):
                 index = Index.of(definition, (), store.next_sequence, store.end)
                 index.is_ready = False
                 self.by_name = {**self.by_name, definition.name: index}
-                store.use_riders(True)
+                store.needs_riders = True
             files: tuple[IndexFile, ...] = ()
             try:
                 memory = index.view.memories[0]
@@ -186,7 +186,7 @@ class IndexKeeper(Indexes):
     def _leave_out(self, name: str) -> None:
         """Under the write lock."""
         self.by_name = {other: index for other, index in self.by_name.items() if other != name}
-        self._store.use_riders(bool(self.by_name))
+        self._store.needs_riders = bool(self.by_name)
 
     # Under the write lock.
 

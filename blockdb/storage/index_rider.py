@@ -14,6 +14,8 @@ from blockdb.storage.index_keeper import IndexKeeper
 class IndexRider:
     """A `commit.Rider`: the entries of some documents, made before the write lock is taken."""
 
+    __slots__ = ("_by_name", "_documents", "_indexes", "_keys", "_values")
+
     def __init__(self, indexes: IndexKeeper, keys: Sequence[bytes], documents: Sequence[Mapping[str, Value]]) -> None:
         """Raises InvalidData where a document has too many entries."""
         self._indexes = indexes
@@ -22,9 +24,9 @@ class IndexRider:
         self._make_values()
 
     def _make_values(self) -> None:
-        self._by_name = self._indexes.by_name
+        by_name = self._by_name = self._indexes.by_name
         documents = self._documents
-        self._values = [(index, list(map(index.keyer, documents))) for index in self._by_name.values()]
+        self._values = [(index, [index.keyer(document) for document in documents]) for index in by_name.values()]
 
     def check(self) -> None:
         """Raises UniqueViolation where a unique index has the values of one of the documents, or two of them share."""
@@ -36,14 +38,14 @@ class IndexRider:
 
     def _check_unique(self, index: Index, values: Sequence[Sequence[bytes]]) -> None:
         place_of, seen = index.view.place_of, dict[bytes, bytes]()
+        is_alone = len(values) == 1
         for key, several in zip(self._keys, values, strict=True):
             for value in several:
-                if value in seen:
-                    raise violation(index, value, seen[value])
+                if not is_alone and (other := seen.setdefault(value, key)) is not key:
+                    raise violation(index, value, other)
                 place = place_of(value)
                 if place is not None:
                     raise violation(index, value, self._indexes.key_at(place))
-                seen[value] = key
 
     def take(self, first_sequence: int, places: Sequence[int]) -> None:
         """The records are written: now the entries are."""

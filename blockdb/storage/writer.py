@@ -57,7 +57,7 @@ class Writer(Reader):
         """Held by whoever commits."""
         self.gate: Gate | None = None
         self.needs_riders = False
-        """Whether something is derived from each record, so that none is stored without a rider."""
+        """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
         self._room = Condition(self.writing)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
@@ -174,21 +174,25 @@ class Writer(Reader):
             self.put_latency.add(perf_counter_ns() - start)
         return sequence
 
-    def _put(self, key: bytes, value: bytes) -> int:
+    def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
         """Under the write lock."""
         if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
             self._attend((key,))
-            if self.needs_riders:
-                raise Unprepared
+        if rider is None and self.needs_riders:
+            raise Unprepared
         active = self._active
         if key in active.index or self.view.is_in_older(key):
             self._refuse(key)
+        if rider is not None:
+            rider.check()
         now_ms = self._now_ms()
         body = self._encode(now_ms, key, value)
         place = self._log.append(with_check(body))
         active.append(key, value, place)
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
+        if rider is not None:
+            rider.take(sequence, (place,))
         if self._open_block.add(body, place):
             self._seals.seal()
         if active.size_bytes >= self._full_bytes:
@@ -207,14 +211,19 @@ class Writer(Reader):
         if not keys:
             self.check_open()
             return range(self.next_sequence, self.next_sequence)
-        start = perf_counter_ns()
+        start = 0 if len(keys) == 1 and self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         with self.writing:
-            self.prepare(keys, rider)
-            sequences = self.apply(keys, values, rider)
+            if len(keys) == 1:
+                first = self._put(keys[0], values[0], rider)
+                sequences = range(first, first + 1)
+            else:
+                self.prepare(keys, rider)
+                sequences = self.apply(keys, values, rider)
             end = self._log.end
         if sync or not self.config.wal_sync_interval:
             self._log.force(end)
-        self.put_latency.add((perf_counter_ns() - start) // len(keys))
+        if start:
+            self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return sequences
 
     def prepare(self, keys: Sequence[bytes], rider: Rider | None = None) -> None:
@@ -307,11 +316,6 @@ class Writer(Reader):
             self.gate = gate
             self._attention = True
 
-    def use_riders(self, needed: bool) -> None:
-        """Under the write lock: from now on, whether each commit needs a rider."""
-        self.needs_riders = needed
-        self._attention = True
-
     def _attend(self, keys: Sequence[bytes] = ()) -> None:
         """See to what is rare before a write: locks, a closed or failing collection, waiting seals, a full file."""
         self.check_open()
@@ -319,7 +323,7 @@ class Writer(Reader):
         self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
             self._roll()
-        self._attention = self.upkeep.is_failing or self.gate is not None or self.needs_riders
+        self._attention = self.upkeep.is_failing or self.gate is not None
         self._room.notify_all()  # see `Store.wait_beyond`
         if self.gate is not None:
             self.gate.check(keys)
