@@ -24,6 +24,7 @@ from blockdb.format import (
     sealed,
     segment,
     table,
+    transaction,
 )
 from blockdb.format.block import GENESIS, BlockHeader
 from blockdb.format.frame import RECORD
@@ -31,6 +32,7 @@ from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
 from blockdb.format.sealed import Binding, Kind, Pieces
 from blockdb.format.segment import SegmentHeader
+from blockdb.format.transaction import Decision, LogHeader, Writes
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import node_hash
 from blockdb.ledger.note import Note
@@ -126,8 +128,30 @@ def test_a_redacted_record(data: bytes) -> None:
 def test_a_batch(data: bytes) -> None:
     bodies = record.encode_many(TIME_MS, [b"a", b"b"], [b"1", b""])
     assert batch.encode(bodies) == data
-    assert batch.decode(data, 0) == (2, 39)
+    assert batch.decode(data, 0) == (2, 39, 0)
     assert [record.item_at(data, at) for at in batch.places(batch.HEADER_BYTES, bodies)] == [(b"a", b"1"), (b"b", b"")]
+
+
+@decodes("transactions", "header")
+def test_the_header_of_the_transaction_log(data: bytes) -> None:
+    assert transaction.decode_header(data) == (COLLECTION, 0)
+    assert transaction.encode_header(LogHeader(COLLECTION, 0)) == data
+
+
+@decodes("transactions", "decision")
+def test_a_decision(data: bytes) -> None:
+    writes = (Writes(COLLECTION, ((b"a", b"1"),)), Writes(bytes(range(16)), ((b"b", b""),)))
+    decision = Decision(transaction.HEADER_BYTES, writes)
+    assert list(transaction.walk(EXAMPLES["transactions", "header"] + data, 0)) == [(decision, 44 + len(data))]
+    assert transaction.encode(decision) == data
+
+
+@decodes("transactions", "batch")
+def test_a_batch_of_a_transaction(data: bytes) -> None:
+    bodies = record.encode_many(TIME_MS, [b"a"], [b"1"])
+    assert batch.encode(bodies, transaction.HEADER_BYTES) == data
+    assert batch.decode(data, 0) == (1, 20, transaction.HEADER_BYTES)
+    assert record.item_at(data, batch.TRANSACTION_HEADER_BYTES) == (b"a", b"1")
 
 
 @decodes("block", "seal")
@@ -281,6 +305,7 @@ SIZES = {
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
     "sealed": [sealed.HEADER_BYTES],
+    "transactions": [transaction.HEADER_BYTES, transaction.DECISION_BYTES, batch.TRANSACTION_HEADER_BYTES],
 }
 
 

@@ -6,9 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from blockdb.documents.indexing import parse
+from blockdb.documents.values import encode, parse, plain
 from blockdb.storage.checks import check_batch, check_key, check_value
 from blockdb.storage.commit import Rider
 from blockdb.storage.index_rider import IndexRider
@@ -60,4 +58,4 @@ class Preparation:
 
 
 def _encoded(value: Given) -> bytes:
-    return msgspec.json.encode(value) if isinstance(value, Mapping) else value
+    return encode(plain(value)) if isinstance(value, Mapping) else value

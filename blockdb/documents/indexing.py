@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
-
-import msgspec
 
 from blockdb.documents.paths import MISSING, Path, Value
 from blockdb.errors import InvalidData
@@ -74,17 +72,6 @@ class IndexDefinition:
         if len(paths) == 1:
             return _single(paths[0], self.sparse)
         return _joined(paths, self.sparse)
-
-
-def parse(value: bytes) -> dict[str, Any]:
-    """The document that a record has. Raises InvalidData where its value is none."""
-    try:
-        document = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidData(f"The value is no document: {error}.") from None
-    if type(document) is not dict:
-        raise InvalidData("The value is no document: it is JSON, but no object.")
-    return document
 
 
 def _single(path: Path, sparse: bool) -> Keyer:

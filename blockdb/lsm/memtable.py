@@ -31,6 +31,8 @@ class Memtable(LazyOrder):
         self.seals = array("Q")
         self.size_bytes = 0
         """About what the memtable takes of memory."""
+        self.allowed_bytes = 0
+        """How far it may grow before its writer asks for more."""
 
     @property
     def data_bytes(self) -> int:

@@ -15,6 +15,7 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_forced, read_written
 from blockdb.format.walk import DamagedChain
 from blockdb.layout import CollectionFiles
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.indexes import Indexes
 from blockdb.storage.manifest import Manifest
@@ -44,8 +45,9 @@ class Attachment(Reader):
     themselves are read from the log, as recovery does.
     """
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int) -> None:
-        super().__init__(door, files, metadata, cache_size_limit)
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, commons: Commons) -> None:
+        """`commons` is what it shares with the other collections of its database."""
+        super().__init__(door, files, metadata, commons.cache_room)
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
@@ -131,6 +133,7 @@ class Attachment(Reader):
     def close(self) -> None:
         """Let go of the files. Idempotent."""
         self.closed = True
+        self.cache.clear()
 
     def _follow_mark(self) -> None:
         try:

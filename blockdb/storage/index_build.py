@@ -15,7 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from blockdb.documents.indexing import IndexDefinition, parse
+from blockdb.documents.indexing import IndexDefinition
+from blockdb.documents.values import parse
 from blockdb.errors import InvalidData
 from blockdb.format.index import MAX_ENTRY_BYTES, IndexHeader, place_bytes
 from blockdb.format.record import RecordFrame

@@ -14,7 +14,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
-from blockdb.storage.cache import Cache
+from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.expiry import Expiry
@@ -40,11 +40,11 @@ class Reader:
 
     next_sequence: int
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int = 0) -> None:
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, room: CacheRoom | None = None) -> None:
         self.door = door
         self.files = files
         self.metadata = metadata
-        self.cache = Cache(cache_size_limit)
+        self.cache = Cache(room or CacheRoom(0))
         self.chain = Chain(door, files, metadata.uuid, self.cache)
         self.tree = Tree(door, files, metadata.uuid)
         self.view = View((), ())

@@ -11,6 +11,7 @@ from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.index_keeper import IndexKeeper
 from blockdb.storage.manifest import Manifest
@@ -34,13 +35,15 @@ class Store(Writer):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        commons: Commons,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
+        `commons` is what it shares with the other collections of its database.
         A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, manifest, config, signer)
-        self.indexes = IndexKeeper(self)
+        super().__init__(door, files, metadata, manifest, config, signer, commons)
+        self.indexes = IndexKeeper(self, commons)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
 
     # Following.
@@ -139,6 +142,7 @@ class Store(Writer):
             self.upkeep.stop()
             self.indexes.close()
         finally:
+            self.cache.clear()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
 

@@ -58,8 +58,8 @@ FORMAT: Final[dict[str, Bug]] = {
     ),
     "batch-header": Bug(
         "blockdb/format/batch.py",
-        "if type_ != BATCH or check_of(body) != buffer[offset : offset + CHECK_BYTES]:",
-        "if type_ != BATCH:",
+        "if type_ not in HEADERS or check_of(body) != buffer[offset : offset + CHECK_BYTES]:",
+        "if type_ not in HEADERS:",
         ("tests/format/test_batch.py",),
         "The check of a batch's header is not compared.",
     ),
