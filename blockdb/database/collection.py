@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
-from blockdb.database.indexing import IndexedCollection
+from blockdb.database.finding import FindingCollection
 from blockdb.database.preparation import Given, Preparation
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
@@ -22,7 +22,7 @@ from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(IndexedCollection):
+class Collection(FindingCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -201,9 +201,28 @@ class Collection(IndexedCollection):
         items = self.scan(prefix=prefix, start=start, end=end, limit=limit, offset=offset, reverse=reverse, as_of=as_of)
         return (key for key, _ in items)
 
-    def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
-        """How many keys a scan would give. O(tables · log n), without walking."""
-        return self._refreshed().count(range_of(prefix, start, end))
+    def count(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        where: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        as_of: AsOf | None = None,
+    ) -> int:
+        """How many keys a scan would give. O(tables · log n), without walking.
+
+        With `where`, a filter, how many documents `find` would give; `parameters` and `as_of` are meant for it, and
+        keys are chosen by `_key` in it. O(entries) if an index serves the filter, or O(log n) if that says it all.
+        """
+        if where is None:
+            if parameters is not None or as_of is not None:
+                raise InvalidData("parameters and as_of belong to a filter: give one as where.")
+            return self._refreshed().count(range_of(prefix, start, end))
+        if (prefix, start, end) != (None, None, None):
+            raise InvalidData("Where a filter is given, it chooses the keys too: `_key starts with 'user:'`.")
+        return self._count_where(where, parameters, as_of)
 
     # Reading in commit order.
 

@@ -194,7 +194,7 @@ class Reader:
         self.gets += 1
         horizon = self.history().horizon(as_of)
         found = self.view.find(key)
-        if found is None or not self._expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
+        if found is None or not self.expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
             return None
         if found[1] is REDACTED:
             raise Redacted(key)
@@ -218,9 +218,10 @@ class Reader:
         if as_of is None:
             return view.scan(range_, offset, limit, reverse, expired=self.expired())
         horizon = self.history().horizon(as_of)
-        return view.scan(range_, offset, limit, reverse, horizon, self._expired_as_of(as_of, horizon))
+        return view.scan(range_, offset, limit, reverse, horizon, self.expired_as_of(as_of, horizon))
 
-    def _expired_as_of(self, as_of: AsOf, horizon: Horizon) -> Horizon:
+    def expired_as_of(self, as_of: AsOf, horizon: Horizon) -> Horizon:
+        """The border before which all records had expired at a moment that sees those before `horizon`."""
         return NOTHING if self._expiry is None else self._expiry.horizon_as_of(as_of, horizon)
 
     def history(self) -> History:
