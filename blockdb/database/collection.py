@@ -10,12 +10,12 @@ from blockdb.audit.collection import Options
 from blockdb.database.core import Core
 from blockdb.database.finding import FindingCollection
 from blockdb.database.preparation import Given, Preparation
-from blockdb.database.proving import ProvingCollection
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
+from blockdb.storage.commit import Unprepared
 from blockdb.storage.door import guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
@@ -23,7 +23,7 @@ from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(ProvingCollection, FindingCollection):
+class Collection(FindingCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -64,7 +64,10 @@ class Collection(ProvingCollection, FindingCollection):
         if store is None:
             self._refuse()
         if self._preparation.is_plain:
-            return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            try:
+                return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            except Unprepared:  # an index was made meanwhile
+                pass
         return self._commit([(key, value)], sync)[0]
 
     def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
@@ -79,8 +82,13 @@ class Collection(ProvingCollection, FindingCollection):
     def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store
         assert store is not None, "whoever calls this has one"
-        prepared = self._preparation.prepare(items)
-        return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+        given = list(items)
+        while True:
+            prepared = self._preparation.prepare(given)
+            try:
+                return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+            except Unprepared:  # an index was made meanwhile
+                continue
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
@@ -282,7 +290,7 @@ class Collection(ProvingCollection, FindingCollection):
         return CollectionStats(
             document_count=records - reader.expired().records,
             total_size_bytes=reader.data_bytes(),
-            index_size_bytes=0,
+            index_size_bytes=reader.index_bytes(),
             last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,
             operations_count=records,
         )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any
 
+from blockdb.database.indexing import IndexedCollection
 from blockdb.database.moment import Moment
 from blockdb.database.results import Results, place_of
-from blockdb.database.search import NO_DOCUMENT, Keyer, Search, SearchedIndex, decode_whole, entries_of
+from blockdb.database.search import NO_DOCUMENT, Search, SearchedIndex, decode_whole, entries_of
 from blockdb.documents.document import Document
+from blockdb.documents.indexing import IndexDefinition
 from blockdb.documents.paths import Path
 from blockdb.errors import InvalidData
-from blockdb.lsm.index_view import IndexView
 from blockdb.query.access import Index
 from blockdb.query.explanation import Explanation
 from blockdb.query.lexer import near
@@ -23,37 +24,12 @@ from blockdb.query.plan import make_plan
 from blockdb.query.projection import projection
 from blockdb.query.text import filter_text, order_text
 from blockdb.query.tree import SPECIAL, Term, paths_of
-from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
-from blockdb.storage.store import Store
 from blockdb.types import REDACTED, AsOf
 
 
-class IndexDefinition(Hashable, Protocol):
-    """What an index is about."""
-
-    name: str
-    fields: tuple[str, ...]
-    unique: bool
-    sparse: bool
-
-
-class StoredIndex(Protocol):
-    """What of an index a query needs."""
-
-    view: IndexView
-    keyer: Keyer
-    definition: IndexDefinition
-
-
-class FindingCollection:
+class FindingCollection(IndexedCollection):
     """What of a collection is found by its fields. `Collection` has the rest."""
-
-    def _refreshed(self) -> Store | Attachment:
-        raise NotImplementedError
-
-    def _ready_indexes(self) -> tuple[StoredIndex, ...]:
-        return ()
 
     def document(self, key: bytes) -> Document | None:
         """The document that a key has, or None: also where the value is no JSON object, or was redacted. O(tables).
