@@ -229,7 +229,7 @@ COMMANDS = (
         ),
         details="docs/QUERIES.md has the language. Without --order, documents come as they were stored. JSON lines "
         "have a key and a value each, and import takes them back; with --fields they have the fields. Arrow and "
-        "Parquet need the extra blockdb[arrow], and hold the result in memory. Values that are no JSON objects are left out.",
+        "Parquet need the extra blockdb[arrow], and hold the result in memory. What is no JSON object is left out.",
         examples=(
             ("find \"age >= 30 and city = 'Oslo'\" --order 'age desc' --limit 10", "The ten oldest"),
             ("find 'city = :city' --param city=Oslo --fields name,age --format csv", "Two fields, as CSV"),

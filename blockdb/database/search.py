@@ -80,6 +80,34 @@ class Tally:
             self.left_out += 1
 
 
+def whole(hit: Hit, tally: Tally) -> dict[str, Any] | None:
+    """The document of a record, or None where the value is none after all, which is counted."""
+    try:
+        return decode_whole(hit.value)
+    except NO_DOCUMENT:
+        tally.leave_out(hit.value)
+        return None
+
+
+def documents_of(
+    moment: Moment, hits: Iterable[Hit], tally: Tally, project: Project | None
+) -> Iterator[tuple[int, Document]]:
+    """The documents of records, each with the place of its record."""
+    for hit in hits:
+        value = whole(hit, tally)
+        if value is not None:
+            shown = value if project is None else project(value)
+            yield hit.place, Document(hit.key, shown, partial(moment.details, hit.place, hit.sequence))
+
+
+def looked_up(moment: Moment, places: Iterable[int], project: Project | None) -> Iterator[tuple[int, Document]]:
+    """The documents of the records at these places, in commit order, as far as the moment has them."""
+    low, high = moment.low.place, moment.high.place
+    parts = at_places(moment.chain, [place for place in places if low <= place < high])
+    hits = (Hit(place, key, value) for part in parts for key, value, place in zip(*part[:3], strict=True))
+    return documents_of(moment, hits, Tally(), project)
+
+
 @dataclass
 class Search:
     """A plan that is run at a moment. For one thread."""
@@ -109,19 +137,14 @@ class Search:
 
         Raises InvalidData where a sort takes more memory than it may, and Corruption.
         """
-        details = self.moment.details
-        for hit in self._in_order(limit):
-            value = self._whole(hit)
-            if value is not None:
-                shown = value if project is None else project(value)
-                yield hit.place, Document(hit.key, shown, partial(details, hit.place, hit.sequence))
+        return documents_of(self.moment, self._in_order(limit), self.tally, project)
 
     def count(self) -> int:
         """How many documents there are."""
         entries = self._count_of_entries()
         if entries is not None:
             return entries
-        return sum(self._whole(hit) is not None for hit in self._unordered())
+        return sum(whole(hit, self.tally) is not None for hit in self._unordered())
 
     def _count_of_entries(self) -> int | None:
         """The same from the size of an index's ranges, where they say it all."""
@@ -131,14 +154,6 @@ class Search:
         if not has_all or not isinstance(source, IndexRanges) or source.index.plural:
             return None
         return entries_of(self.moment, self.indexes, source)
-
-    def _whole(self, hit: Hit) -> dict[str, Any] | None:
-        """The document, or None where the value is none after all, which is counted."""
-        try:
-            return decode_whole(hit.value)
-        except NO_DOCUMENT:
-            self.tally.leave_out(hit.value)
-            return None
 
     # Records for which the filter is true.
 
@@ -202,7 +217,7 @@ class Search:
         """Sort keys and places, of documents alone, behind the one where the answer begins."""
         edge = b"" if self.after is None else self._sort_key(Hit(self.after, *self._item_at(self.after)))
         for hit in self._unordered():
-            if self._whole(hit) is not None:
+            if whole(hit, self.tally) is not None:
                 key = self._sort_key(hit)
                 if key > edge:
                     yield key, hit.place
