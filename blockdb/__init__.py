@@ -21,17 +21,20 @@ from blockdb.errors import (
     AppendOnly,
     BlockDBError,
     BlockNotFound,
+    CollectionNotFound,
     ConfigError,
     Corruption,
     DatabaseClosed,
     DatabaseLocked,
     DatabaseNotFound,
+    DuplicateCollection,
     DuplicateKey,
     HistoryConflict,
     InvalidData,
     InvalidProof,
     KeyNotFound,
     MasterKeyError,
+    QueryError,
     ReadOnly,
     Redacted,
     StorageError,
@@ -39,11 +42,15 @@ from blockdb.errors import (
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.settings import CollectionSettings
 from blockdb.types import (
     REDACTED,
     Anchor,
     AsOf,
     Block,
+    Change,
+    CollectionInfo,
+    CollectionStats,
     GoodBlock,
     Latency,
     Problem,
@@ -58,6 +65,7 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
     from blockdb.ledger.range_receipt import RangeReceipt
@@ -80,12 +88,19 @@ __all__ = [
     "Block",
     "BlockDBError",
     "BlockNotFound",
+    "Change",
+    "Collection",
+    "CollectionInfo",
+    "CollectionNotFound",
+    "CollectionSettings",
+    "CollectionStats",
     "ConfigError",
     "Corruption",
     "Database",
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "DuplicateCollection",
     "DuplicateKey",
     "GoodBlock",
     "HistoryConflict",
@@ -97,6 +112,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Publication",
+    "QueryError",
     "RangeReceipt",
     "ReadOnly",
     "Receipt",
@@ -242,6 +258,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "Collection": "blockdb.database.collection",
     "Database": "blockdb.database.database",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from unicodedata import combining, east_asian_width
 
 __all__ = [
     "AnchorFailed",
     "AppendOnly",
     "BlockDBError",
     "BlockNotFound",
+    "CollectionNotFound",
     "ConfigError",
     "Corruption",
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "DuplicateCollection",
     "DuplicateKey",
     "HistoryConflict",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
     "MasterKeyError",
+    "QueryError",
     "ReadOnly",
     "Redacted",
     "StorageError",
@@ -41,6 +45,33 @@ class BlockDBError(Exception):
 
 class InvalidData(BlockDBError, ValueError):
     """A key, value or argument is not acceptable: wrong type, empty, or beyond a documented limit."""
+
+
+class QueryError(InvalidData):
+    """A filter, an order or a list of fields is not written as such, or its parameters do not fit.
+
+    `text` is what was given, `position` the place in it (characters from 0) where it goes wrong, and `what` says how.
+    `pointer` is two lines: the text, shortened around the place, and a caret below it. `str(error)` is all of that.
+    """
+
+    def __init__(self, text: str, position: int, what: str) -> None:
+        self.text = text
+        self.position = position
+        self.what = what
+        self.pointer = _pointer(text, position)
+        super().__init__(f"{what}\n{self.pointer}" if text else what)
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[str, int, str]]:
+        return type(self), (self.text, self.position, self.what)
+
+
+def _pointer(text: str, position: int, width: int = 100) -> str:
+    """The text around a place and a caret below it, on one line each; what is not printable is a dot."""
+    first = max(0, min(position - width // 2, len(text) - width))
+    shown = [char if char.isprintable() else "·" for char in text[first : first + width]]
+    before, after = "…" if first else "", "…" if first + width < len(text) else ""
+    columns = sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in shown[: position - first])
+    return f"  {before}{''.join(shown)}{after}\n  {' ' * (len(before) + columns)}^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +108,18 @@ class ValidationError(InvalidData):
 class DuplicateKey(BlockDBError):
     """The key is already stored. Nothing was written.
 
-    `key` is the first offending key as bytes.
+    `key` is the first offending key as bytes; `expired` says that reads do not show its record any more.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, expired: bool = False) -> None:
         self.key = key
+        self.expired = expired
         shown = key.decode("utf-8", "backslashreplace")
-        super().__init__(f"Key '{shown}' already exists. BlockDB is append-only and does not allow updates.")
+        what = "has expired, but the chain keeps it" if expired else "already exists"
+        super().__init__(f"Key '{shown}' {what}. BlockDB is append-only and does not allow updates.")
 
-    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes]]:
-        return type(self), (self.key,)
+    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes, bool]]:
+        return type(self), (self.key, self.expired)
 
 
 class AppendOnly(BlockDBError):
@@ -130,6 +163,28 @@ class KeyNotFound(BlockDBError, LookupError):
 
     def __reduce__(self) -> tuple[type[KeyNotFound], tuple[bytes]]:
         return type(self), (self.key,)
+
+
+class CollectionNotFound(BlockDBError, LookupError):
+    """There is no collection of that name or id. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Collection '{name}' not found; `blockdb collection list` shows those that there are.")
+
+    def __reduce__(self) -> tuple[type[CollectionNotFound], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class DuplicateCollection(BlockDBError):
+    """There is a collection of that name. `name` is it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Collection with name '{name}' already exists. Choose another name, or use that one.")
+
+    def __reduce__(self) -> tuple[type[DuplicateCollection], tuple[str]]:
+        return type(self), (self.name,)
 
 
 class InvalidProof(BlockDBError, ValueError):

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from blockdb.errors import InvalidData, Violation
+from blockdb.settings import CollectionSettings
 
 __all__ = [
     "REDACTED",
     "AsOf",
     "Block",
+    "Change",
     "GoodBlock",
     "Latency",
     "Problem",
@@ -101,6 +103,25 @@ class Block:
         return self.first_sequence + self.count
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record that was stored, and its place in the chain."""
+
+    record: Record
+    """`record.block` is None if no seal covered it when it was read."""
+    block: int
+    """The block that has the record, or will have it."""
+    index: int
+    """Which record of that block it is, from 0."""
+    leaf: bytes
+    """Its leaf hash (RFC 6962), which receipts are about."""
+
+    @property
+    def sequence(self) -> int:
+        """Where to go on after: `watch(after=change.sequence)` begins with the next one."""
+        return self.record.sequence
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsOf:
     """A moment of the past that a read goes back to; exactly one of the three is given. Raises InvalidData."""
@@ -116,6 +137,34 @@ class AsOf:
         given = [value for value in (self.block, self.sequence, self.time_ms) if value is not None]
         if len(given) != 1 or type(given[0]) is not int or given[0] < 0:
             raise InvalidData("as_of is one of AsOf(block=...), AsOf(sequence=...), AsOf(time_ms=...), from 0 up.")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStats:
+    """How much a collection holds; exact, since all of it is counted from the chain."""
+
+    document_count: int
+    total_size_bytes: int
+    """Keys and values."""
+    index_size_bytes: int
+    last_updated: int
+    """Unix time in seconds of the newest record, or of the collection's creation."""
+    operations_count: int
+    """Writes that the chain has."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection is, and what it holds."""
+
+    id: str
+    name: str
+    description: str
+    created_at: int
+    """Unix time in seconds."""
+    created_by: str
+    settings: CollectionSettings
+    stats: CollectionStats
 
 
 @dataclass(frozen=True, slots=True)

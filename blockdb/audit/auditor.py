@@ -83,6 +83,8 @@ class _Run:
         self._known = self._public_keys(findings)
         registry = read_values(files.registry, "registry", findings)
         named: dict[str, str] = (registry or {}).get("collections", {})
+        if self._options.only is not None:
+            named = {name: id_ for name, id_ in named.items() if id_ == self._options.only}
         # The journal first: what it says of the others is older than what is read of them.
         for name, collection_id in sorted(named.items(), key=lambda item: (item[0] != JOURNAL_COLLECTION, item[1])):
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]

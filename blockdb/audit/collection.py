@@ -53,6 +53,8 @@ class Options:
     """Who may have signed the blocks, where that is known from elsewhere; else the database says it."""
     data_keys: DataKeys | None = None
     """With which the files of an encrypted database are opened."""
+    only: str | None = None
+    """The id of the one collection that is to be audited; None: all of them."""
     processes: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_PROCESSES))
 
 

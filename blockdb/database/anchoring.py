@@ -22,7 +22,7 @@ from blockdb.database.anchors import (
     signed_checkpoint,
 )
 from blockdb.database.prover import Prover
-from blockdb.database.proving import ProvingDatabase
+from blockdb.database.signing import SigningDatabase
 from blockdb.database.trail import Trail, first_fault
 from blockdb.errors import (
     AnchorFailed,
@@ -34,11 +34,10 @@ from blockdb.errors import (
     StorageError,
     UnsupportedFormat,
 )
-from blockdb.layout import DatabaseFiles
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.cosignature import seen_by
 from blockdb.ledger.note import Note, Signature, VerifierKey
-from blockdb.storage.door import Door, guarded
+from blockdb.storage.door import guarded
 from blockdb.types import Anchor, Problem, Publication, Report
 
 NO_JOURNAL: Final = "the database has no journal, so none of its checkpoints can be held against it"
@@ -47,18 +46,16 @@ _one_at_a_time = Lock()
 """Whoever changes or uses anchors: a file anchor's lock tells processes apart, not threads."""
 
 
-class AnchoringDatabase(ProvingDatabase):
+class AnchoringDatabase(SigningDatabase):
     """What of a database handle has to do with anchors. `Database` has the rest."""
 
-    _door: Door
-    _files: DatabaseFiles
-    read_only: bool
+    path: Path
 
     def anchors(self) -> tuple[Anchor, ...]:
         """The files and witnesses that are given each checkpoint which is published. Raises Corruption."""
         self._refreshed()
-        with guarded(f"reading {self._files.anchors}"):
-            return load_anchors(self._door, self._files)
+        with guarded(f"reading {self._core.files.anchors}"):
+            return load_anchors(self._core.door, self._core.files)
 
     def add_anchor(self, where: str | Path, key: str | None = None) -> Anchor:
         """Give each checkpoint to a file outside the directory, or to a witness (its URL and verifier key), too.
@@ -97,8 +94,8 @@ class AnchoringDatabase(ProvingDatabase):
         return found
 
     def _save(self, anchors: Sequence[Anchor]) -> None:
-        with guarded(f"writing {self._files.anchors}"):
-            save_anchors(self._door, self._files, anchors)
+        with guarded(f"writing {self._core.files.anchors}"):
+            save_anchors(self._core.door, self._core.files, anchors)
 
     def publish(self) -> Publication:
         """Sign the checkpoint of the whole database and give it to every anchor, witnesses first.
@@ -138,7 +135,7 @@ class AnchoringDatabase(ProvingDatabase):
         try:
             return self.anchors(), ()
         except (Corruption, UnsupportedFormat, StorageError) as error:
-            return (), (_problem(str(self._files.anchors.relative_to(self.path)), str(error)),)
+            return (), (_problem(str(self._core.files.anchors.relative_to(self.path)), str(error)),)
 
     def with_anchors(self, report: Report, further: Iterable[Anchor]) -> Report:
         """A report, with what the anchors contradict."""
@@ -159,16 +156,16 @@ class AnchoringDatabase(ProvingDatabase):
             raise ReadOnly(f"{self.path} is open for reading only; open it without read_only=True to change anchors.")
 
     def _trail(self) -> tuple[Prover, Trail]:
-        journal, prover = self._notary.journal(make=False), self._notary.journal_prover()
+        journal, prover = self._core.notary.journal(make=False), self._core.notary.journal_prover()
         if journal is None or prover is None:
             raise HistoryConflict(NO_JOURNAL)
-        return prover, Trail(journal, prover, self._notary.provers())
+        return prover, Trail(journal, prover, self._core.notary.provers())
 
     def _file(self, anchor: Anchor, origin: str) -> FileAnchor:
-        return FileAnchor(self._door, Path(anchor.where), origin, self._note_keys(origin))
+        return FileAnchor(self._core.door, Path(anchor.where), origin, self._note_keys(origin))
 
     def _note_keys(self, origin: str) -> list[VerifierKey]:
-        return keys.note_keys(self._door, self._files, origin)
+        return keys.note_keys(self._core.door, self._core.files, origin)
 
 
 class _Publisher:
@@ -177,7 +174,7 @@ class _Publisher:
     def __init__(self, database: AnchoringDatabase) -> None:
         """Make the checkpoint."""
         self._database = database
-        before = database._notary.journal_prover()
+        before = database._core.notary.journal_prover()
         self._before = None if before is None else before.last_note()
         self.note = self._signed = database.checkpoint()
         self._prover, trail = database._trail()

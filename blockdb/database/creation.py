@@ -16,10 +16,11 @@ from blockdb.format.sealed import HEADER_BYTES, PIECE_EXTRA_BYTES
 from blockdb.format.segment import SegmentHeader
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.masterkey import MasterKeySource
+from blockdb.settings import CollectionSettings
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest
-from blockdb.storage.metadata import PREFIX, Metadata, save_metadata, save_registry
+from blockdb.storage.metadata import PREFIX, UNLIMITED, Metadata, save_metadata, save_registry
 
 DEFAULT_COLLECTION = "default"
 """The collection of plain put and get."""
@@ -37,7 +38,7 @@ def create(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: Mas
         door = encryption.prepared(door, files, config, source)
         keys.create(door, files)
         size, redactable = config.blockchain_batch_size, config.redactable
-        create_collection(door, files, {}, DEFAULT_COLLECTION, size, redactable)
+        create_collection(door, files, {}, new_metadata(door, DEFAULT_COLLECTION, size, redactable=redactable))
     return door
 
 
@@ -77,24 +78,39 @@ def refuse_foreign(files: DatabaseFiles) -> None:
         )
 
 
-def create_collection(
+def new_metadata(
     door: Door,
-    files: DatabaseFiles,
-    registry: Mapping[str, str],
     name: str,
     block_records: int,
+    *,
     redactable: bool = False,
-) -> str:
+    settings: CollectionSettings | None = None,
+    description: str = "",
+    created_by: str = "",
+) -> Metadata:
+    """What a new collection is."""
+    return Metadata(
+        PREFIX + str(uuid4()),
+        name,
+        int(time()),
+        block_records,
+        redactable,
+        encrypted=door.is_sealing,
+        description=description,
+        created_by=created_by,
+        settings=settings or UNLIMITED,
+    )
+
+
+def create_collection(door: Door, files: DatabaseFiles, registry: Mapping[str, str], metadata: Metadata) -> str:
     """Make a collection and enter it in the registry, which has these already. Returns its id."""
-    collection_id = PREFIX + str(uuid4())
-    collection = files.collection(collection_id)
+    collection = files.collection(metadata.id)
     for directory in (collection.root, collection.chain, collection.tables):
         door.make_directory(directory)
-    metadata = Metadata(collection_id, name, int(time()), block_records, redactable, encrypted=door.is_sealing)
     save_metadata(door, collection.metadata, metadata)
     door.replace(collection.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
     end = segment.HEADER_BYTES
     door.replace(collection.mark, mark.encode(Mark(metadata.uuid, door.boot_id(), end, end, clean=True)))
-    manifests.save(door, collection.manifest, Manifest(collection_id))
-    save_registry(door, files.registry, {**registry, name: collection_id})
-    return collection_id
+    manifests.save(door, collection.manifest, Manifest(metadata.id))
+    save_registry(door, files.registry, {**registry, metadata.name: metadata.id})
+    return metadata.id

@@ -49,7 +49,7 @@ class Prover:
     ) -> None:
         self._door = door
         self._files = files
-        self._reader = reader
+        self.reader = reader
         self._signer = signer
         self._read_only = read_only
         self._signing = Lock()
@@ -66,13 +66,13 @@ class Prover:
 
     def prove(self, key: bytes) -> Receipt:
         """The receipt for a key's record. O(log n + records in a block). Raises KeyNotFound, Corruption."""
-        found = self._reader.view.find(key)
+        found = self.reader.view.find(key)
         if found is None:
             raise KeyNotFound(key)
         history = self._history()
         index = history.sequence_at(found[0])
         note, checkpoint = self._covering(history, index)
-        body = Body.of(self._reader.chain.record_at(found[0]))
+        body = Body.of(self.reader.chain.record_at(found[0]))
 
         def proof(node_at: NodeAt) -> tuple[bytes, ...]:
             hashes = tuple(inclusion_proof(index, checkpoint.size, node_at))
@@ -104,21 +104,21 @@ class Prover:
 
         Raises InvalidData, Corruption.
         """
-        history = self._reader.history()
+        history = self.reader.history()
         self._check_sizes(history, old_size, size)
         old_root, root = (self.trusted_root(history, records) for records in (old_size, size))
         return self._consistent(history, old_size, size, old_root, root)
 
     def root_at(self, size: int) -> bytes:
         """The root of the tree of the first `size` records. O(records in a block). Raises InvalidData, Corruption."""
-        history = self._reader.history()
+        history = self.reader.history()
         self._check_sizes(history, 0, size)
         return self.trusted_root(history, size)
 
     @property
     def size(self) -> int:
         """How many records there are."""
-        return self._reader.history().records_count
+        return self.reader.history().records_count
 
     def last_note(self) -> str | None:
         """The last checkpoint that was signed, as a note, if there is one. Raises Corruption."""
@@ -133,18 +133,18 @@ class Prover:
         with self._signing, guarded("keeping the checkpoint"):
             self._note = None
             if self._opened(note) == self.last():  # else a newer one was signed meanwhile
-                self._door.replace(self._reader.files.checkpoint, note.encode())
+                self._door.replace(self.reader.files.checkpoint, note.encode())
                 self._note = note
 
     def last(self) -> Checkpoint | None:
         """The last checkpoint that was signed, if there is one. Raises Corruption."""
         if self._note is None or self._read_only:  # a writer may have signed another one meanwhile
             try:
-                note = self._door.read(self._reader.files.checkpoint).decode()
+                note = self._door.read(self.reader.files.checkpoint).decode()
             except FileNotFoundError:
                 return None
             except UnicodeDecodeError:
-                raise Corruption(str(self._reader.files.checkpoint), None, "it is no signed note") from None
+                raise Corruption(str(self.reader.files.checkpoint), None, "it is no signed note") from None
             self._opened(note)
             self._note = note
         return self._opened(self._note)
@@ -153,7 +153,7 @@ class Prover:
         """What a note of ours says. Its signature is checked once. Raises Corruption."""
         if self._checked is not None and self._checked[0] == note:
             return self._checked[1]
-        path = str(self._reader.files.checkpoint)
+        path = str(self.reader.files.checkpoint)
         try:
             parsed = Note.parse(note)
             checkpoint = Checkpoint.parse(parsed.text)
@@ -168,13 +168,13 @@ class Prover:
 
     def _history(self) -> History:
         """The records, which have to reach as far as the last checkpoint. Raises Corruption."""
-        last, history = self.last(), self._reader.history()
+        last, history = self.last(), self.reader.history()
         if last is not None and last.size > history.records_count:
-            self._reader.refresh(wait=True)  # its writer may have stored and signed more since
-            history = self._reader.history()
+            self.reader.refresh(wait=True)  # its writer may have stored and signed more since
+            history = self.reader.history()
             if last.size > history.records_count:
                 what = f"there are {history.records_count} records, but a checkpoint of {last.size} was signed"
-                raise Corruption(str(self._reader.files.checkpoint), None, what)
+                raise Corruption(str(self.reader.files.checkpoint), None, what)
         return history
 
     def _consistent(
@@ -211,11 +211,11 @@ class Prover:
                 if last.size == size and self._is_current and self._note is not None:
                     return self._note
             with guarded("forcing the log to disk"):
-                self._reader.force()
+                self.reader.force()
             note = self._signer().sign(Checkpoint(self.origin, size, root).text)
             if not self._read_only:
                 with guarded("keeping the checkpoint"):
-                    self._door.replace(self._reader.files.checkpoint, note.encode())
+                    self._door.replace(self.reader.files.checkpoint, note.encode())
             self._note = note
             return note
 
@@ -231,7 +231,7 @@ class Prover:
             seal = history.seal(min(history.block_of(size - 1), history.blocks - 1))
             self._check_signature(seal)
             header = seal.header
-            if header.collection != self._reader.metadata.uuid:
+            if header.collection != self.reader.metadata.uuid:
                 raise self._corruption(f"block {header.number} belongs to another collection")
             if header.first_sequence + header.records == size:
                 return header.root
@@ -254,17 +254,17 @@ class Prover:
             raise self._corruption(f"the signature of block {seal.header.number} is not good")
 
     def _corruption(self, what: str) -> Corruption:
-        return Corruption(str(self._reader.files.chain), None, what)
+        return Corruption(str(self.reader.files.chain), None, what)
 
     def _node_at(self, history: History) -> NodeAt:
-        return self._reader.tree.node_at(history.leaves)
+        return self.reader.tree.node_at(history.leaves)
 
     def _sound(self, history: History, prove: Callable[[NodeAt], T]) -> T:
         """What `prove` makes of the nodes; where that does not hold, again without those that were kept."""
         try:
             return prove(self._node_at(history))
         except BadProof:
-            self._reader.tree.distrust()
+            self.reader.tree.distrust()
         try:
             return prove(self._node_at(history))
         except BadProof as error:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from blockdb.errors import InvalidData
+from blockdb.format.ordered import MISSING, Missing
 
 __all__ = ["EACH", "MAX_PARTS", "MISSING", "Missing", "Part", "Path", "Value", "located", "quote"]
 
@@ -33,14 +33,6 @@ EACH: Final = None
 MAX_PARTS: Final = 64
 """So many parts a path may have; documents are hardly ever nested that deep."""
 
-
-class Missing(Enum):
-    """The type of `MISSING`, which is what a getter returns where there is nothing (null is a value)."""
-
-    MISSING = "missing"
-
-
-MISSING: Final = Missing.MISSING
 
 _BARE: Final = re.compile(r"[^\W\d][\w$-]*|\$[\w$-]*")
 _QUOTED: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')

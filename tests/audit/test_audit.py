@@ -547,7 +547,7 @@ def test_a_state_in_the_journal_that_the_records_do_not_have_is_named(
 ) -> None:
     """Though whoever wrote it had the key."""
     with blockdb.open(forger.path) as db:
-        journal = db._notary.journal()
+        journal = db._core.notary.journal()
         assert journal is not None
         journal.append(encode_state({forger.files.root.name.removeprefix("col_"): state}))
     [problem] = blockdb.verify(forger.path).problems
@@ -561,7 +561,7 @@ def test_a_root_over_the_keys_that_they_do_not_have_is_named(forger: Forger) -> 
     assert blockdb.verify(forger.path).valid
     with blockdb.open(forger.path) as db:
         state = CollectionState("default", RECORDS, db.root_at(RECORDS, "default"), bytes(32))
-        journal = db._notary.journal()
+        journal = db._core.notary.journal()
         assert journal is not None
         journal.append(encode_state({forger.files.root.name.removeprefix("col_"): state}))
     [problem] = blockdb.verify(forger.path).problems

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import blockdb
-from blockdb.database import database
+from blockdb.database import core
 from blockdb.format import packed, record, segment
 from blockdb.format.frame import with_check
 from blockdb.storage.door import Door
@@ -97,14 +97,14 @@ def test_a_value_cannot_come_back_as_another(path: Path) -> None:
 
 def test_an_audit_during_a_redaction(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The journal has it before it is erased, so an audit at any moment finds nothing wrong."""
-    really_record, seen = database.record_event, []
+    really_record, seen = core.record_event, []
 
     def record_event(*arguments: object) -> None:
         seen.append(blockdb.verify(path).problems)
         really_record(*arguments)  # type: ignore[arg-type]
         seen.append(blockdb.verify(path).problems)
 
-    monkeypatch.setattr(database, "record_event", record_event)
+    monkeypatch.setattr(core, "record_event", record_event)
     with blockdb.open(path) as db:
         db.redact_many([key_of(1), key_of(10)], reason=REASON)
         seen.append(db.verify().problems)

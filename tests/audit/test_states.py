@@ -69,7 +69,7 @@ def test_a_collection_that_was_rolled_back_alone_is_found(path: Path, tmp_path: 
 @pytest.mark.parametrize("wrong", ["root", "keys", "records"])
 def test_a_state_that_is_not_so_is_found(path: Path, wrong: str) -> None:
     with blockdb.open(path) as db:
-        journal = db._notary.journal()
+        journal = db._core.notary.journal()
         assert journal is not None
         number, states = next(iter(journal.states()))
         [(uuid, true)] = states.items()
@@ -85,7 +85,7 @@ def test_a_state_that_is_not_so_is_found(path: Path, wrong: str) -> None:
 
 def test_a_record_of_the_journal_that_is_no_event_is_named(path: Path) -> None:
     with blockdb.open(path) as db:
-        journal = db._notary.journal()
+        journal = db._core.notary.journal()
         assert journal is not None
         journal.append({"event": "state", "collections": {"x": {"records": -1}}})
     [problem] = blockdb.verify(path).problems

@@ -109,7 +109,7 @@ def test_checkpoints_of_a_collection_and_of_everything(run: Run, here: Path, vke
     assert run("checkpoint").out == (here / "whole").read_bytes()  # nothing was written since
     run("put", "more", "1")
     assert open_checkpoint(run("checkpoint").text, [key]).checkpoint.size == 2
-    assert run("checkpoint", "nowhere").err.startswith("Error: InvalidData: There is no collection 'nowhere'")
+    assert run("checkpoint", "nowhere").err.startswith("Error: CollectionNotFound: Collection 'nowhere' not found")
 
 
 def test_beside_a_writer_what_can_be_proven_without_writing_is(run: Run, here: Path, vkey: str) -> None:

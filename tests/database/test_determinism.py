@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from blockdb.database import creation
 from blockdb.storage import open_block
-from blockdb.storage import store as store_module
+from blockdb.storage import writer as writer_module
 from tests.database.independent import check_ledger
 from tests.storage.doors import StillDoor, open_through
 
@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("determinism")))
         patch.setattr(creation, "uuid4", lambda: world.collection)
-        patch.setattr(store_module, "time_ns", lambda: world.now_ms * 1_000_000)
+        patch.setattr(writer_module, "time_ns", lambda: world.now_ms * 1_000_000)
         yield world
 
 

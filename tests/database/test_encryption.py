@@ -25,7 +25,7 @@ from blockdb.masterkey import MasterKeySource
 from blockdb.storage import log as log_module
 from blockdb.storage import packed as packing
 from blockdb.storage import seals, table_process
-from blockdb.storage import store as store_module
+from blockdb.storage import writer as writer_module
 from blockdb.storage.upkeep import Upkeep
 from tests.storage.doors import TroubledDoor, collection_of, copy_of, pairs, until
 
@@ -129,7 +129,7 @@ def test_keys_stand_wrapped_alone(path: Path) -> None:
 @pytest.mark.parametrize("compressed", [False, True])
 def test_hashes_are_those_without_encryption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool) -> None:
     monkeypatch.setattr(creation, "uuid4", lambda: UUID(int=77))
-    monkeypatch.setattr(store_module, "time_ns", lambda: 1_700_000_000_000_000_000)
+    monkeypatch.setattr(writer_module, "time_ns", lambda: 1_700_000_000_000_000_000)
     found = []
     for name, settings in (("plain", {"blockchain_batch_size": 50}), ("encrypted", ENCRYPTED)):
         with blockdb.open(tmp_path / name, compression_enabled=compressed, **settings) as db:

@@ -78,7 +78,7 @@ def test_a_child_refuses_at_once_while_a_thread_of_its_parent_writes(db: blockdb
     """Whatever lock was held at the moment of the fork stays held in the child for ever."""
     store = db._store
     assert store is not None
-    with store._writing:
+    with store.writing:
         assert in_child(lambda: db.put(b"child", b"")) == "DatabaseClosed"
         assert in_child(db.close) == "it did None"
 

@@ -72,13 +72,13 @@ def bodies_of(db: blockdb.Database) -> list[bytes]:
 
 def key_of(db: blockdb.Database, name: str) -> stranger.Key:
     """The database's key: signatures by Ed25519 follow from it, so whole receipts can be compared."""
-    signer = db._notary._signer or keys.load_signer(Door(), DatabaseFiles(db.path))
+    signer = db._core.catalog.signer or keys.load_signer(Door(), DatabaseFiles(db.path))
     return stranger.Key(name, signer.seed)
 
 
 def journal_of(db: blockdb.Database) -> list[bytes]:
     """The bytes of the journal's records."""
-    journal = db._notary.journal()
+    journal = db._core.notary.journal()
     assert journal is not None
     journal.reader.refresh()
     records = journal.reader.history().records(0, None)

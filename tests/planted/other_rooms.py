@@ -247,8 +247,8 @@ DATABASE: Final[dict[str, Bug]] = {
     ),
     "memory-left-out": Bug(
         "blockdb/database/database.py",
-        "self.with_anchors(reader.check_memory(report), anchors)",
-        "self.with_anchors(report, anchors)",
+        "report = reader.check_memory(report)",
+        "pass",
         ("tests/storage/test_recovery.py::test_without_a_good_mark_it_opens_and_says_so",),
         "Verification leaves out what is in memory.",
     ),
@@ -262,7 +262,7 @@ DATABASE: Final[dict[str, Bug]] = {
     "registry-too-soon": Bug(
         "blockdb/database/creation.py",
         "    for directory in (collection.root, collection.chain, collection.tables):\n",
-        "    save_registry(door, files.registry, {**registry, name: collection_id})\n"
+        "    save_registry(door, files.registry, {**registry, metadata.name: metadata.id})\n"
         "    for directory in (collection.root, collection.chain, collection.tables):\n",
         ("tests/database/test_opening.py::test_whenever_the_making_of_a_database_is_cut_short_it_can_be_made_again",),
         "A database is registered before it is whole.",

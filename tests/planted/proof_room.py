@@ -61,14 +61,14 @@ PROVING: Final[dict[str, Bug]] = {
     ),
     "signed-and-not-forced": Bug(
         "blockdb/database/notary.py",
-        "self._reader.force()  # what the journal says of it will be on the disk",
+        "reader.force()  # what the journal says of it will be on the disk",
         "pass",
         (PROOFS + "test_what_the_journal_says_is_on_the_disk_before",),
         "The journal names records that a power cut takes away.",
     ),
     "old-key-goes-on": Bug(
         "blockdb/database/notary.py",
-        "self.prover.forget_key()",
+        "prover.forget_key()",
         "pass",
         (PROOFS + "test_after_a_change_of_keys_all_is_signed_with_the_key_that_is_given_to_others",),
         "After a change of keys receipts are signed with the key that nobody is given any more.",
@@ -88,7 +88,7 @@ PROVING: Final[dict[str, Bug]] = {
         "A collection that lost its end goes on as if nothing had been signed.",
     ),
     "range-of-other-records": Bug(
-        "blockdb/database/notary.py",
+        "blockdb/database/range_prover.py",
         "if body is None or body.leaf_hash != tree.record_leaf(position):",
         "if body is None:",
         ("tests/database/test_forged_databases.py::test_a_record_that_is_changed_under_an_open_handle_is_in_no_proof",),

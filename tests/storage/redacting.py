@@ -65,5 +65,5 @@ def answer(ask: Callable[[bytes], bytes | None], key: bytes) -> bytes | type | N
 
 def redactions_in(db: blockdb.Database) -> list[dict[str, Any]]:
     """What the journal of a database tells of redactions, in order."""
-    journal = db._notary.journal()
+    journal = db._core.notary.journal()
     return [] if journal is None else [event for _, event in journal.events("redaction")]

@@ -1,0 +1,171 @@
+"""The catalog of a database: which collections there are, and the ones of them that are open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from threading import RLock
+from typing import Final
+
+from blockdb.config import DatabaseConfig
+from blockdb.database import creation, encryption
+from blockdb.errors import CollectionNotFound, Corruption, DuplicateCollection
+from blockdb.layout import DatabaseFiles
+from blockdb.ledger.signature import Signer
+from blockdb.settings import CollectionSettings
+from blockdb.storage.attachment import Attachment
+from blockdb.storage.commons import Commons
+from blockdb.storage.door import Door, guarded
+from blockdb.storage.manifest import load as load_manifest
+from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
+from blockdb.storage.redaction import Event
+from blockdb.storage.store import Store
+
+OWN_PREFIX: Final = "_"
+"""Begins the names of the database's own collections."""
+
+
+class Catalog:
+    """The collections of a database, each opened when somebody first asks for it. Safe for threads.
+
+    A handle that writes has a signer, and alone changes the registry; one that reads follows it.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        files: DatabaseFiles,
+        config: DatabaseConfig,
+        signer: Signer | None,
+        record_event: Callable[[Event], None],
+    ) -> None:
+        """`record_event` puts the event of a redaction into the journal, for one that has to be finished."""
+        self.door = door
+        self.files = files
+        self.config = config
+        self.signer = signer
+        self._record_event = record_event
+        self._commons = Commons(config)
+        self._changing = RLock()
+        self._open: dict[str, Store | Attachment] = {}
+        self._identity: object = None
+        self._ids: dict[str, str] = {}
+
+    def ids(self) -> dict[str, str]:
+        """The ids of all collections, the database's own too, by their names. Raises Corruption."""
+        with self._changing, guarded("reading the registry of collections"):
+            identity = self.door.identity(self.files.registry) if self.signer is None else None
+            if not self._ids or identity != self._identity:
+                self._ids = load_registry(self.door, self.files.registry)
+                self._identity = identity
+            return self._ids
+
+    def own_and_others(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The ids of the database's own collections and of the users', by name."""
+        ids = self.ids()
+        own = {name: id_ for name, id_ in ids.items() if name.startswith(OWN_PREFIX)}
+        return own, {name: id_ for name, id_ in ids.items() if name not in own}
+
+    def resolve(self, name_or_id: str) -> str:
+        """The id of a collection. Raises CollectionNotFound."""
+        ids = self.ids()
+        found = ids.get(name_or_id)
+        if found is None and name_or_id in ids.values():
+            return name_or_id
+        if found is None or name_or_id.startswith(OWN_PREFIX):
+            raise CollectionNotFound(name_or_id)
+        return found
+
+    def default_id(self) -> str:
+        """The id of the collection of plain put and get. Raises Corruption."""
+        try:
+            return self.ids()[creation.DEFAULT_COLLECTION]
+        except KeyError:
+            raise Corruption(str(self.files.registry), None, "the default collection is missing") from None
+
+    def reader(self, collection_id: str) -> Store | Attachment:
+        """The open collection. Raises CollectionNotFound, Corruption, StorageError."""
+        found = self._open.get(collection_id)
+        if found is not None:
+            return found
+        with self._changing:
+            if collection_id not in self._open:
+                if collection_id not in self.ids().values():
+                    raise CollectionNotFound(collection_id)
+                with guarded("opening a collection"):
+                    self._open[collection_id] = reader = self._open_collection(collection_id)
+                if isinstance(reader, Store):
+                    reader.finish_redaction(self._record_event)
+            return self._open[collection_id]
+
+    def create(self, metadata: Metadata) -> None:
+        """Make a collection. Raises DuplicateCollection, StorageError."""
+        with self._changing, guarded(f"creating the collection {metadata.name}"):
+            registry = self.ids()
+            if metadata.name in registry:
+                raise DuplicateCollection(metadata.name)
+            creation.create_collection(self.door, self.files, registry, metadata)
+            self._ids = {**registry, metadata.name: metadata.id}
+
+    def forget(self, name: str, collection_id: str) -> Store | Attachment | None:
+        """Take a collection out of the registry. Returns it if it was open; its files stay."""
+        with self._changing, guarded(f"dropping the collection {name}"):
+            rest = {other: id_ for other, id_ in self.ids().items() if id_ != collection_id}
+            save_registry(self.door, self.files.registry, rest)
+            self._ids = rest
+            return self._open.pop(collection_id, None)
+
+    def opened(self) -> Iterator[Store | Attachment]:
+        """Those that are open."""
+        return iter(list(self._open.values()))
+
+    def open_unfinished(self) -> None:
+        """Open every collection in which a redaction may be under way: that finishes it."""
+        if self.signer is not None:
+            for collection_id in self.ids().values():
+                if self.files.collection(collection_id).redactions.exists():
+                    self.reader(collection_id)
+
+    def use_signer(self, signer: Signer) -> None:
+        """Have all blocks signed with another key from now on."""
+        with self._changing:
+            self.signer = signer
+            for store in self.opened():
+                if isinstance(store, Store):
+                    store.use_signer(signer)
+
+    def close(self) -> None:
+        """Close all of them; an error of one does not keep the others open. Idempotent. Raises StorageError."""
+        with self._changing:
+            failure: Exception | None = None
+            for reader in self.opened():
+                try:
+                    reader.close()
+                except Exception as error:
+                    failure = failure or error
+            if failure is not None:
+                raise failure
+
+    def disown(self) -> None:
+        """In a forked child: refuse everything."""
+        self._changing = RLock()
+        for reader in self.opened():
+            reader.disown()
+
+    def _open_collection(self, collection_id: str) -> Store | Attachment:
+        door, files = self.door, self.files.collection(collection_id)
+        metadata = load_metadata(door, files.metadata)
+        encryption.check_is_whole(door, self.files, metadata.encrypted)
+        if self.signer is None:
+            return Attachment(door, files, metadata, self._commons)
+        creation.force_names(door, self.files, files)
+        manifest = load_manifest(door, files.manifest, metadata.id)
+        config = self._config_of(metadata.settings)
+        return Store(door, files, metadata, manifest, config, self.signer, self._commons)
+
+    def _config_of(self, settings: CollectionSettings) -> DatabaseConfig:
+        """What of the database's configuration is another one for this collection."""
+        config = self.config
+        if settings.compression_enabled is not None:
+            config = replace(config, compression_enabled=settings.compression_enabled)
+        return replace(config, wal_sync_interval=0) if settings.is_forced else config

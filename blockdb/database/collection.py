@@ -1,0 +1,286 @@
+"""One collection of an open database: everything that is done with its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NoReturn
+
+from blockdb.audit.auditor import audit
+from blockdb.audit.collection import Options
+from blockdb.database.core import Core
+from blockdb.database.preparation import Given, Preparation
+from blockdb.database.proving import ProvingCollection
+from blockdb.database.ranges import range_of
+from blockdb.database.redaction import explained, login_name
+from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
+from blockdb.storage.attachment import Attachment
+from blockdb.storage.checks import check_key
+from blockdb.storage.door import guarded
+from blockdb.storage.store import Store
+from blockdb.storage.summary import summarize
+from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
+
+
+class Collection(ProvingCollection):
+    """One collection. Safe for threads.
+
+    Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
+    is not what was written. Keys and values are bytes: 1 to 65,535 and 0 to 64 MiB of them.
+    """
+
+    def __init__(self, core: Core, collection_id: str) -> None:
+        """Use `Database.collection` or `Database.create_collection`."""
+        self._core = core
+        self._reader = core.catalog.reader(collection_id)
+        self._store = self._reader if isinstance(self._reader, Store) else None
+        self.read_only = core.read_only
+        if self._store is not None:
+            self._preparation = Preparation(self._store)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._reader.metadata.name
+
+    @property
+    def id(self) -> str:
+        """Its id: `col_` and a UUID."""
+        return self._reader.metadata.id
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {str(self._core.path)!r}>"
+
+    # Writing.
+
+    def put(self, key: bytes, value: Given, *, sync: bool = False) -> int:
+        """Store a record and return its sequence number: its place in commit order, from 0.
+
+        It survives a killed process once this returns; with `wal_sync_interval=0` or `sync=True` a power cut too.
+        Raises DuplicateKey, InvalidData, ReadOnly, StorageError, WritesStopped. O(1) amortised.
+        """
+        store = self._store
+        if store is None:
+            self._refuse()
+        if self._preparation.is_plain:
+            return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+        return self._commit([(key, value)], sync)[0]
+
+    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
+        """Store a batch, all of it or nothing, and return its sequence numbers. Raises as `put`. O(n) amortised.
+
+        A batch has at most 1,000,000 records and 256 MiB of keys and values.
+        """
+        if self._store is None:
+            self._refuse()
+        return self._commit(items, sync)
+
+    def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
+        store = self._store
+        assert store is not None, "whoever calls this has one"
+        prepared = self._preparation.prepare(items)
+        return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+
+    def delete(self, key: bytes) -> None:
+        """Refuse: raises AppendOnly."""
+        raise AppendOnly("BlockDB is append-only: nothing that was stored is deleted or changed.")
+
+    def flush(self) -> None:
+        """Write everything in memory to tables and force it to disk. Raises ReadOnly, StorageError."""
+        store = self._store
+        store.flush() if store is not None else self._refuse()
+
+    def compact(self) -> None:
+        """Flush, then merge all tables into one. O(n). Raises ReadOnly, StorageError."""
+        store = self._store
+        store.compact() if store is not None else self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ReadOnly(f"{self._core.path} is open for reading only; open it without read_only=True to write.")
+
+    def redact(self, key: bytes, *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the value of a key for good: see `redact_many`."""
+        return self.redact_many([key], reason=reason, by=by)
+
+    def redact_many(self, keys: Iterable[bytes], *, reason: str, by: str | None = None) -> Redaction:
+        """Erase the values of keys for good, from every file of the database and from memory; hashes and proofs stay.
+
+        For databases made with the setting `redactable`. `reason` and `by` (the user's login name, unless it is given)
+        are kept in the journal. What is under way when a process is killed is finished by the next one that writes.
+        O(bytes of the chain files that hold the records), 10,000 keys at most. Raises InvalidData, KeyNotFound,
+        Redacted for a key that was redacted before, ReadOnly, StorageError.
+        """
+        store = self._store
+        if store is None:
+            self._refuse()
+        author = login_name() if by is None else by
+        try:
+            sequences, files = store.redact(list(keys), reason, author, self._core.record_event)
+        except Redacted as error:
+            raise self._explained(error) from None
+        quarantined = any(path.is_file() for path in self._core.files.quarantine.rglob("*"))
+        return Redaction(tuple(sequences), files, quarantined)
+
+    # Reading in key order.
+
+    def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
+        """The value of a key, or None. O(tables). Raises InvalidData, and Redacted where the value was erased.
+
+        `as_of` goes back to a block, a record or a time: what was stored later is not found. O(log blocks + records
+        in a block) more. Raises BlockNotFound, and InvalidData for a record that does not exist yet.
+        """
+        if type(key) is not bytes:
+            check_key(key)
+        try:
+            if as_of is not None:
+                return self._refreshed().get_as_of(key, as_of)
+            store = self._store
+            if store is None or store.closed:
+                return self._refreshed().get(key)
+            return store.get(key)
+        except Redacted as error:
+            raise self._explained(error) from None
+
+    def exists(self, key: bytes) -> bool:
+        """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
+        if type(key) is not bytes:
+            check_key(key)
+        store = self._store
+        if store is None or store.closed:
+            return self._refreshed().exists(key)
+        return store.exists(key)
+
+    __contains__ = exists
+
+    def record(self, key: bytes) -> Record | None:
+        """A record with its sequence number, time and block. O(log blocks + records in a block)."""
+        check_key(key)
+        return self._refreshed().record(key)
+
+    def scan(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+        as_of: AsOf | None = None,
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values in key order (or against it): a consistent snapshot of the moment of the call.
+
+        Those with `prefix`, from `start` on, before `end`; after `offset` of them, `limit` at most; with `as_of`,
+        those that were stored by then (see `get`). The value of a redacted record is `blockdb.REDACTED`: no bytes, and
+        `value is blockdb.REDACTED` tells it from an empty value. O(log n) to begin, whatever the offset, but O(log n +
+        offset) with `as_of`. Raises InvalidData, BlockNotFound.
+        """
+        _check_counts(limit, offset)
+        return self._refreshed().scan(range_of(prefix, start, end), offset, limit, reverse, as_of)
+
+    def keys(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+        as_of: AsOf | None = None,
+    ) -> Iterator[bytes]:
+        """The keys that `scan` would give."""
+        items = self.scan(prefix=prefix, start=start, end=end, limit=limit, offset=offset, reverse=reverse, as_of=as_of)
+        return (key for key, _ in items)
+
+    def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
+        """How many keys a scan would give. O(tables · log n), without walking."""
+        return self._refreshed().count(range_of(prefix, start, end))
+
+    # Reading in commit order.
+
+    def records(self, first: int = 0, limit: int | None = None) -> Iterator[Record]:
+        """Records in commit order from a sequence number on, `limit` at most. O(log blocks) to begin."""
+        _check_counts(limit, first)
+        return self._refreshed().history().records(first, limit)
+
+    def block(self, number: int) -> Block:
+        """A sealed block. Raises BlockNotFound. O(tables)."""
+        return self._refreshed().history().block(number)
+
+    def blocks(self, first: int = 0, limit: int | None = None, *, reverse: bool = False) -> Iterator[Block]:
+        """Sealed blocks from number `first` up; or, with `reverse`, down, from the newest unless `first` is given."""
+        _check_counts(limit, first)
+        history = self._refreshed().history()
+        last = min(first, history.blocks - 1) if first else history.blocks - 1
+        numbers = range(last, -1, -1) if reverse else range(first, history.blocks)
+        return map(history.block, numbers if limit is None else numbers[:limit])
+
+    def block_records(self, number: int) -> list[Record]:
+        """The records of a block, or, for the number after the last sealed one, of the open block.
+
+        Raises BlockNotFound. O(records in a block).
+        """
+        return self._refreshed().history().block_records(number)
+
+    def block_leaves(self, number: int) -> list[bytes]:
+        """The leaf hashes (RFC 6962) of a block's records, recomputed here. Raises BlockNotFound."""
+        return self._refreshed().history().block_leaves(number)
+
+    # About the collection.
+
+    def describe(self) -> CollectionInfo:
+        """What the collection is, and what it holds at this moment."""
+        metadata = self._refreshed().metadata
+        return CollectionInfo(
+            id=metadata.id,
+            name=metadata.name,
+            description=metadata.description,
+            created_at=metadata.created_at,
+            created_by=metadata.created_by,
+            settings=metadata.settings,
+            stats=self.collection_stats(),
+        )
+
+    def collection_stats(self) -> CollectionStats:
+        """How much it holds: counted from the chain, so exact whatever became of the process that wrote it."""
+        reader = self._refreshed()
+        records = reader.next_sequence
+        last = next(reader.history().records(records - 1, 1), None) if records else None
+        return CollectionStats(
+            document_count=records,
+            total_size_bytes=reader.data_bytes(),
+            index_size_bytes=0,
+            last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,
+            operations_count=records,
+        )
+
+    def stats(self) -> Statistics:
+        """An immutable snapshot; cheap enough to be asked for ten times a second."""
+        return summarize(self._refreshed(), self._core.config, self.read_only)
+
+    def verify(
+        self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
+    ) -> Report:
+        """Recompute every hash of the collection and hold everything that is stored of it against its chain.
+
+        Goes on beside readers and writers and covers what was stored when it began. `progress` is called every few
+        thousand records, and `cancel` asked as often. O(all bytes).
+        """
+        core, reader = self._core, self._refreshed()
+        options = Options(data_keys=core.door.keys, only=reader.metadata.id)
+        return reader.check_memory(audit(core.path, progress, cancel, options))
+
+    def _refreshed(self) -> Store | Attachment:
+        self._reader.check_open()
+        with guarded(f"reading {self._core.path}"):
+            self._reader.refresh()
+        return self._reader
+
+    def _explained(self, error: Redacted) -> Redacted:
+        """The error with what the journal says of it."""
+        return explained(self._core.notary.journal, self._reader.metadata.id, error)
+
+
+def _check_counts(limit: int | None, first: int) -> None:
+    if first < 0 or (limit is not None and limit < 0):
+        raise InvalidData("How many, and from which one, should not be negative.")

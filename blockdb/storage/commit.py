@@ -1,0 +1,27 @@
+"""What takes part in a commit beside the records: what is derived from them, and what may hold it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Rider(Protocol):
+    """Goes along with a commit, such as the entries that the indexes get of its records."""
+
+    def check(self) -> None:
+        """Under the write lock, before anything is written: raises to refuse the commit."""
+
+    def take(self, first_sequence: int, places: Sequence[int]) -> None:
+        """Under the write lock, once the records are in the log and in memory. Does not fail."""
+
+
+class Held(Exception):
+    """A transaction holds what is to be written: the write is to wait for it, and then to be tried again."""
+
+
+class Gate(Protocol):
+    """What each commit has to pass while transactions hold locks in the collection."""
+
+    def check(self, keys: Sequence[bytes]) -> None:
+        """Under the write lock, before anything is written. Raises Held."""

@@ -1,0 +1,378 @@
+"""The write path of a collection: duplicate check, log, memtable, open block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from os import urandom
+from threading import Condition, Lock
+from time import perf_counter_ns, time_ns
+
+from blockdb.config import DatabaseConfig
+from blockdb.errors import BlockDBError, DuplicateKey
+from blockdb.format import batch
+from blockdb.format.frame import with_check
+from blockdb.format.limits import MAX_KEY_BYTES
+from blockdb.format.record import SALT_BYTES, encoders
+from blockdb.layout import CollectionFiles
+from blockdb.ledger.signature import Signer
+from blockdb.lsm.memtable import Memtable
+from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
+from blockdb.storage.commit import Gate, Held, Rider
+from blockdb.storage.commons import Commons
+from blockdb.storage.door import Door
+from blockdb.storage.log import Log
+from blockdb.storage.maintenance import Frozen, Tables
+from blockdb.storage.manifest import Manifest, ReplayPoint
+from blockdb.storage.metadata import Metadata
+from blockdb.storage.packed import Packer
+from blockdb.storage.reader import SAMPLE_MASK, Reader
+from blockdb.storage.recovery import recover
+from blockdb.storage.seals import Seals
+from blockdb.storage.statistics import Histogram
+from blockdb.storage.upkeep import Upkeep
+from blockdb.storage.view import View
+from blockdb.storage.write_group import Write, WriteGroup
+
+
+class Writer(Reader):
+    """The writing half of a collection. Any number of threads may use it."""
+
+    def __init__(
+        self,
+        door: Door,
+        files: CollectionFiles,
+        metadata: Metadata,
+        manifest: Manifest,
+        config: DatabaseConfig,
+        signer: Signer,
+        commons: Commons,
+    ) -> None:
+        """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
+        super().__init__(door, files, metadata, commons.cache_room)
+        self.config = config
+        self.duplicates = 0
+        self._max_value_bytes = metadata.settings.max_document_size
+        self.put_latency = Histogram()
+        self.writing = Lock()
+        """Held by whoever commits."""
+        self.gate: Gate | None = None
+        self._room = Condition(self.writing)
+        tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
+        tables.remove_unused()
+        packer = Packer(door, files, metadata.uuid, config.compression_enabled)
+        packer.remove_unused()
+        self._tables, self._packer = tables, packer
+        self._attention = True
+        """Set by whatever makes a write look around before it begins: see `_attend`."""
+        self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
+        self._recover(manifest, signer)
+        self.tree.cut(manifest.flushed_sequence)
+        self.bytes_before = self.data_bytes()
+        """Keys and values that were there when it was opened."""
+        self._group = WriteGroup(self._put_group)
+        self.upkeep = Upkeep(
+            self, self._log, tables, packer, config, self._room, commons, self._freeze, self._have_attended
+        )
+
+    def _recover(self, manifest: Manifest, signer: Signer) -> None:
+        tables = self.open_tables(manifest)
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
+        self.recovered = state
+        self._active = state.memtable
+        self.view = View((state.memtable,), tables)
+        self.next_sequence = state.next_sequence
+        self._last_time_ms = state.last_time_ms
+        self._log = Log(
+            self.door,
+            self.files,
+            self.metadata.uuid,
+            state.end,
+            state.forced,
+            state.torn_bytes,
+            self.config.compression_enabled,
+        )
+        self._seals = Seals(
+            self.files,
+            self.metadata.uuid,
+            signer,
+            self.metadata.blockchain_batch_size,
+            self.chain,
+            self._log,
+            self._room,
+            state,
+            self._on_seal,
+            self.tree.note,
+        )
+        self._open_block = self._seals.block
+
+    # What a Reader asks.
+
+    @property
+    def end(self) -> int:
+        """Where the next frame goes."""
+        return self._log.end
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are sealed."""
+        view = self.view
+        return view.memtables[0].first_block + len(view.memtables[0].seals)
+
+    @property
+    def head_hash(self) -> bytes:
+        """The hash of the last sealed block."""
+        return self._seals.head_hash
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest on disk."""
+        return self._tables.manifest
+
+    def open_block_size(self) -> tuple[int, int]:
+        """How many records, and how many bytes of keys and values, no seal covers yet."""
+        return len(self._open_block), self._open_block.data_bytes
+
+    @property
+    def puts(self) -> int:
+        """How many records were stored since it was opened."""
+        return self.next_sequence - self.recovered.next_sequence
+
+    @property
+    def bytes_written(self) -> int:
+        """How many bytes were written to log, tables and packed chain files since it was opened."""
+        return self._log.appended_bytes + self._tables.written_bytes + self._packer.written_bytes
+
+    @property
+    def force_latency(self) -> Histogram:
+        """How long forces took."""
+        return self._log.latency
+
+    def refresh(self, wait: bool = False) -> None:
+        """Have every block sealed that is full: whoever looks does not see that sealing may lag behind."""
+        if not self._seals.is_settled:
+            with self.writing:
+                self._seals.settle()
+
+    # Writing.
+
+    def put(self, key: bytes, value: bytes, sync: bool = False) -> int:
+        """Store a record and return its sequence number. O(1) amortised.
+
+        Raises DuplicateKey, InvalidData, DatabaseClosed, StorageError, WritesStopped.
+        """
+        if type(key) is not bytes or not 0 < len(key) <= MAX_KEY_BYTES:
+            check_key(key)
+        if type(value) is not bytes or len(value) > self._max_value_bytes:
+            check_value(value, self._max_value_bytes)
+        start = 0 if self.next_sequence & SAMPLE_MASK else perf_counter_ns()
+        if sync or not self.config.wal_sync_interval:
+            sequence = self._group.put(key, value)
+        else:
+            with self.writing:
+                sequence = self._put(key, value)
+        if start:
+            self.put_latency.add(perf_counter_ns() - start)
+        return sequence
+
+    def _put(self, key: bytes, value: bytes) -> int:
+        """Under the write lock."""
+        if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
+            self._attend((key,))
+        active = self._active
+        if key in active.index or self.view.is_in_older(key):
+            self._refuse(key)
+        now_ms = self._now_ms()
+        body = self._encode(now_ms, key, value)
+        place = self._log.append(with_check(body))
+        active.append(key, value, place)
+        sequence = self.next_sequence
+        self.next_sequence = sequence + 1
+        if self._open_block.add(body, place):
+            self._seals.seal()
+        if active.size_bytes >= active.allowed_bytes:
+            self._make_room()
+        return sequence
+
+    def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
+        """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
+        keys, values = check_batch(items, self._max_value_bytes)
+        return self.commit(keys, values, None, sync)
+
+    def commit(
+        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, sync: bool = False
+    ) -> range:
+        """Store records that were found acceptable, all or nothing, and what goes along with them. Raises as `put`."""
+        if not keys:
+            self.check_open()
+            return range(self.next_sequence, self.next_sequence)
+        start = perf_counter_ns()
+        with self.writing:
+            self.prepare(keys, rider)
+            sequences = self.apply(keys, values, rider)
+            end = self._log.end
+        if sync or not self.config.wal_sync_interval:
+            self._log.force(end)
+        self.put_latency.add((perf_counter_ns() - start) // len(keys))
+        return sequences
+
+    def prepare(self, keys: Sequence[bytes], rider: Rider | None = None) -> None:
+        """Under the write lock: make sure that these keys can be stored now. Raises as `put`."""
+        self._attend(keys)
+        self._refuse_duplicates(keys)
+        if rider is not None:
+            rider.check()
+
+    def apply(
+        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
+    ) -> range:
+        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then.
+
+        `transaction` is the number of the transaction over several collections that they are part of.
+        """
+        if transaction:
+            self._log.transaction = transaction
+            frames = partial(batch.encode, transaction=transaction)
+            return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
+        if len(keys) == 1:
+            return self._append(keys, values, batch.frames, 0, rider)
+        return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
+
+    def _put_group(self, writes: Sequence[Write]) -> None:
+        """Store the records of a group, each for itself, and force them together."""
+        try:
+            with self.writing:
+                self._attend()
+                fresh = self._fresh(writes)
+                if fresh:
+                    values = [write.value for write in fresh.values()]
+                    first = self._append(list(fresh), values, batch.frames, 0)[0]
+                    for ordinal, write in enumerate(fresh.values()):
+                        write.sequence = first + ordinal
+                end = self._log.end
+            self._log.force(end)
+        except BlockDBError as error:
+            for write in writes:
+                write.error = write.error or error
+
+    def _fresh(self, writes: Sequence[Write]) -> dict[bytes, Write]:
+        """The writes whose key is not stored, and comes first among them; the others are refused."""
+        fresh: dict[bytes, Write] = {}
+        for write in writes:
+            if write.key in fresh or self.view.has(write.key):
+                write.error = self._duplicate(write.key)
+            else:
+                fresh[write.key] = write
+        return fresh if self.gate is None else self._not_held(fresh, self.gate)
+
+    def _not_held(self, writes: Mapping[bytes, Write], gate: Gate) -> dict[bytes, Write]:
+        free = {}
+        for key, write in writes.items():
+            try:
+                gate.check((key,))
+                free[key] = write
+            except Held as held:
+                write.error = held
+        return free
+
+    def _append(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        frames: Callable[[list[bytes]], bytes],
+        header_bytes: int,
+        rider: Rider | None = None,
+    ) -> range:
+        """Write records with one call: what `frames` makes of their bodies, the first one after `header_bytes`."""
+        bodies = self._encode_many(self._now_ms(), keys, values)
+        place = self._log.append(frames(bodies))
+        places = batch.places(place + header_bytes, bodies)
+        self._active.extend(keys, values, places)
+        first = self.next_sequence
+        self.next_sequence = first + len(keys)
+        if rider is not None:
+            rider.take(first, places)
+        if self._open_block.add_many(bodies, places):
+            self._seals.seal()
+        if self._active.size_bytes >= self._active.allowed_bytes:
+            self._make_room()
+        return range(first, first + len(keys))
+
+    def _now_ms(self) -> int:
+        """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
+        now_ms = time_ns() // 1_000_000
+        if now_ms > self._last_time_ms:
+            self._last_time_ms = now_ms
+        return self._last_time_ms
+
+    def use_gate(self, gate: Gate | None) -> None:
+        """Have each commit pass this gate from now on."""
+        with self.writing:
+            self.gate = gate
+            self._attention = True
+
+    def _attend(self, keys: Sequence[bytes] = ()) -> None:
+        """See to what is rare before a write: locks, a closed or failing collection, waiting seals, a full file."""
+        self.check_open()
+        self.upkeep.insist_on_room()
+        self._seals.write_waiting()
+        if self._log.end >= self._log.roll_at:
+            self._roll()
+        self.upkeep.note_write()
+        self._attention = self.upkeep.is_failing or self.gate is not None
+        self._room.notify_all()  # see `Store.wait_beyond`
+        if self.gate is not None:
+            self.gate.check(keys)
+
+    def _have_attended(self) -> None:
+        self._attention = True
+
+    def _roll(self) -> None:
+        self._log.roll(self.next_sequence)
+        self.upkeep.wake_merger()
+
+    def _refuse_duplicates(self, keys: Sequence[bytes]) -> None:
+        distinct = dict.fromkeys(keys)
+        if len(distinct) < len(keys):
+            self._refuse(first_repeated(keys))
+        stored = self.view.first_stored(keys, distinct)
+        if stored is not None:
+            self._refuse(stored)
+
+    def _refuse(self, key: bytes) -> None:
+        raise self._duplicate(key)
+
+    def _duplicate(self, key: bytes) -> DuplicateKey:
+        self.duplicates += 1
+        return DuplicateKey(key, self.has_expired(key))
+
+    # Sealing and freezing, under the write lock.
+
+    def _on_seal(self, place: int) -> None:
+        self._active.seals.append(place)
+
+    def _make_room(self) -> None:
+        """Let the memtable grow, or else freeze it, once there are not too many frozen ones."""
+        active = self._active
+        if self.upkeep.may_grow():
+            return
+        if not self.upkeep.wait_for_room():  # what was written stands, and the next write tries again
+            self._attention = True
+        elif self._active is active:  # else it was frozen for the others' sake meanwhile
+            self._freeze()
+
+    def _freeze(self) -> None:
+        if self._seals.is_waiting or not len(self._active):
+            return
+        end, block = self._log.end, self._open_block
+        replay = ReplayPoint(block.first_place or end, self.next_sequence - len(block), self._seals.head_place)
+        frozen = Frozen(self._active, end, replay)
+        self._active = Memtable(self.next_sequence, self.blocks, end)
+        self.view = replace(self.view, memtables=(self._active, *self.view.memtables))
+        self.upkeep.add(frozen)
+
+    def use_signer(self, signer: Signer) -> None:
+        """Sign blocks with another key from now on."""
+        with self.writing:
+            self._seals.signer = signer
