@@ -12,16 +12,18 @@ from blockdb.database.preparation import Given, Preparation
 from blockdb.database.proving import ProvingCollection
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
+from blockdb.database.schemas import SchemaCollection
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
+from blockdb.storage.commit import Unprepared
 from blockdb.storage.door import guarded
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(ProvingCollection):
+class Collection(ProvingCollection, SchemaCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -36,6 +38,7 @@ class Collection(ProvingCollection):
         self.read_only = core.read_only
         if self._store is not None:
             self._preparation = Preparation(self._store)
+            self._finish_schema(self._store)
 
     @property
     def name(self) -> str:
@@ -61,8 +64,11 @@ class Collection(ProvingCollection):
         store = self._store
         if store is None:
             self._refuse()
-        if self._preparation.is_plain:
-            return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+        if self._preparation.is_plain and type(value) is bytes:
+            try:
+                return store.put(key, value, sync)
+            except Unprepared:  # an index was made, or a schema set, meanwhile
+                pass
         return self._commit([(key, value)], sync)[0]
 
     def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
@@ -77,8 +83,13 @@ class Collection(ProvingCollection):
     def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store
         assert store is not None, "whoever calls this has one"
-        prepared = self._preparation.prepare(items)
-        return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+        given = list(items)
+        while True:
+            prepared = self._preparation.prepare(given)
+            try:
+                return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+            except Unprepared:  # an index was made, or a schema set, meanwhile
+                continue
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
