@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from .choice import COLLECTION, collection_of
 from .command import FORMATS, Argument, Command, Completes, Need, flag, option, positional
@@ -79,7 +80,7 @@ def get(context: Context, arguments: Namespace) -> Result:
 
 def scan(context: Context, arguments: Namespace) -> Result:
     """Walk through the keys in order."""
-    asked = {
+    asked: dict[str, Any] = {
         name: argument_bytes(getattr(arguments, name), arguments.key_base64, name)
         for name in ("prefix", "start", "end")
     }

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
+from blockdb.database.finding import FindingCollection
 from blockdb.database.preparation import Given, Preparation
-from blockdb.database.proving import ProvingCollection
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
+from blockdb.storage.commit import Unprepared
 from blockdb.storage.door import guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
@@ -22,7 +23,7 @@ from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(ProvingCollection):
+class Collection(FindingCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -63,7 +64,10 @@ class Collection(ProvingCollection):
         if store is None:
             self._refuse()
         if self._preparation.is_plain:
-            return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            try:
+                return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            except Unprepared:  # an index was made meanwhile
+                pass
         return self._commit([(key, value)], sync)[0]
 
     def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
@@ -78,8 +82,13 @@ class Collection(ProvingCollection):
     def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store
         assert store is not None, "whoever calls this has one"
-        prepared = self._preparation.prepare(items)
-        return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+        given = list(items)
+        while True:
+            prepared = self._preparation.prepare(given)
+            try:
+                return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+            except Unprepared:  # an index was made meanwhile
+                continue
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
@@ -193,9 +202,28 @@ class Collection(ProvingCollection):
         items = self.scan(prefix=prefix, start=start, end=end, limit=limit, offset=offset, reverse=reverse, as_of=as_of)
         return (key for key, _ in items)
 
-    def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
-        """How many keys a scan would give. O(tables · log n), without walking; O(n) where a part has expired."""
-        return self._refreshed().count(range_of(prefix, start, end))
+    def count(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        where: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        as_of: AsOf | None = None,
+    ) -> int:
+        """How many keys a scan would give. O(tables · log n), without walking; O(n) where a part has expired.
+
+        With `where`, a filter, how many documents `find` would give; `parameters` and `as_of` are meant for it, and
+        keys are chosen by `_key` in it. O(entries) if an index serves the filter, or O(log n) if that says it all.
+        """
+        if where is None:
+            if parameters is not None or as_of is not None:
+                raise InvalidData("parameters and as_of belong to a filter: give one as where.")
+            return self._refreshed().count(range_of(prefix, start, end))
+        if (prefix, start, end) != (None, None, None):
+            raise InvalidData("Where a filter is given, it chooses the keys too: `_key starts with 'user:'`.")
+        return self._count_where(where, parameters, as_of)
 
     # Reading in commit order.
 
@@ -262,7 +290,7 @@ class Collection(ProvingCollection):
         return CollectionStats(
             document_count=records - reader.expired().records,
             total_size_bytes=reader.data_bytes(),
-            index_size_bytes=0,
+            index_size_bytes=reader.index_bytes(),
             last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,
             operations_count=records,
         )

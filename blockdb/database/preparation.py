@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blockdb.storage.checks import check_batch
+from blockdb.documents.values import encode, parse, plain
+from blockdb.storage.checks import check_batch, check_key, check_value
 from blockdb.storage.commit import Rider
+from blockdb.storage.index_rider import IndexRider
 from blockdb.storage.store import Store
 
 Given = bytes | Mapping[str, Any]
@@ -40,9 +42,20 @@ class Preparation:
     @property
     def is_plain(self) -> bool:
         """Whether values are bytes of which nothing is derived: then they need no preparation."""
-        return True
+        return not self._store.indexes.by_name
 
-    def prepare(self, items: Iterable[tuple[bytes, Given]]) -> Prepared:
+    def prepare(self, items: Sequence[tuple[bytes, Given]]) -> Prepared:
         """The records to commit. Raises InvalidData, ValidationError."""
-        keys, values = check_batch(items, self._store.metadata.settings.max_document_size)  # type: ignore[arg-type]
-        return Prepared(keys, values)
+        store, max_bytes = self._store, self._store.metadata.settings.max_document_size
+        if self.is_plain:
+            return Prepared(*check_batch(items, max_bytes))  # type: ignore[arg-type]
+        if len(items) == 1:
+            [(key, given)] = items
+            value = check_value(_encoded(given), max_bytes)
+            return Prepared((check_key(key),), (value,), IndexRider(store.indexes, (key,), (parse(value),)))
+        keys, values = check_batch([(key, _encoded(value)) for key, value in items], max_bytes)
+        return Prepared(keys, values, IndexRider(store.indexes, keys, list(map(parse, values))))
+
+
+def _encoded(value: Given) -> bytes:
+    return encode(plain(value)) if isinstance(value, Mapping) else value
