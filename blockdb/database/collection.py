@@ -19,6 +19,7 @@ from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.commit import Unprepared
 from blockdb.storage.door import guarded
+from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
@@ -214,7 +215,7 @@ class Collection(FindingCollection, SchemaCollection):
         parameters: Mapping[str, Any] | None = None,
         as_of: AsOf | None = None,
     ) -> int:
-        """How many keys a scan would give. O(tables · log n), without walking.
+        """How many keys a scan would give. O(tables · log n), without walking; O(n) where a part has expired.
 
         With `where`, a filter, how many documents `find` would give; `parameters` and `as_of` are meant for it, and
         keys are chosen by `_key` in it. O(entries) if an index serves the filter, or O(log n) if that says it all.
@@ -257,6 +258,18 @@ class Collection(FindingCollection, SchemaCollection):
         """The leaf hashes (RFC 6962) of a block's records, recomputed here. Raises BlockNotFound."""
         return self._refreshed().history().block_leaves(number)
 
+    def watch(self, *, prefix: bytes | None = None, after: int | None = None, timeout_s: float | None = None) -> Feed:
+        """Each record that is stored (its key has `prefix`) once, in commit order, with its place in the chain.
+
+        From the record after the one with the sequence number `after` on (-1: from the first), or, if that is not
+        given, from now on. It reads the chain, so it costs no memory, however slow whoever takes the changes is; and
+        also those come that have expired since. What is given was acknowledged: with `wal_sync_interval=0` it is on the
+        disk. The iterator ends when the database is closed, when its `stop` is called, or when nothing came for
+        `timeout_s` seconds. O(log blocks + block) to begin. Raises InvalidData.
+        """
+        reader, catalog = self._refreshed(), self._core.catalog
+        return Feed(reader, prefix or b"", after, timeout_s, catalog.is_forced(reader.metadata.settings))
+
     # About the collection.
 
     def describe(self) -> CollectionInfo:
@@ -278,7 +291,7 @@ class Collection(FindingCollection, SchemaCollection):
         records = reader.next_sequence
         last = next(reader.history().records(records - 1, 1), None) if records else None
         return CollectionStats(
-            document_count=records,
+            document_count=records - reader.expired().records,
             total_size_bytes=reader.data_bytes(),
             index_size_bytes=reader.index_bytes(),
             last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,

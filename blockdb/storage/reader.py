@@ -58,6 +58,8 @@ class Reader:
         self._expiry: Expiry | None = None
         self._look_up = self._get
         """What `get` does: with a time to live it is another method, so that without one nothing is asked."""
+        if metadata.settings.ttl_seconds is not None:
+            self.ttl_ms = metadata.settings.ttl_seconds * 1000
 
     @property
     def ttl_ms(self) -> int | None:
