@@ -23,6 +23,7 @@ from blockdb.database.search import (
 from blockdb.documents.document import Document
 from blockdb.documents.indexing import IndexDefinition
 from blockdb.documents.paths import Path
+from blockdb.documents.schema import Schema
 from blockdb.errors import InvalidData
 from blockdb.format.ordered import encode_all
 from blockdb.query.access import Index, IndexRanges
@@ -134,7 +135,7 @@ class FindingCollection(IndexedCollection):
             left_out=tally.left_out,
             redacted=tally.redacted,
             elapsed_ms=(perf_counter_ns() - started) / 1e6,
-            notes=tuple(_unknown_fields(query.term, self._known_fields(search))),
+            notes=tuple(_unknown_fields(query.term, self._known_fields())),
         )
 
     def _count_where(self, where: str, parameters: Mapping[str, Any] | None, as_of: AsOf | None) -> int:
@@ -155,7 +156,8 @@ class FindingCollection(IndexedCollection):
         )
         for name in {source.index.name for source in plan.sources if isinstance(source, IndexRanges)}:
             next(index for index in ready if index.definition.name == name).lookups += 1
-        return Search(moment, plan, indexes, None if after is None else place_of(after, query.identity()))
+        is_checked = bool(ready or reader.metadata.schemas)
+        return Search(moment, plan, indexes, is_checked, None if after is None else place_of(after, query.identity()))
 
     def _looked_up(self, query: _Query, project: Project | None) -> Iterator[tuple[int, Document]] | None:
         """The documents where the filter says what all fields of one index are, else None."""
@@ -169,9 +171,12 @@ class FindingCollection(IndexedCollection):
         index = next(index for index in ready if index.definition.name == lookup.name)
         return looked_up(moment, index.places(encode_all(values), moment.high.place), project)
 
-    def _known_fields(self, search: Search) -> set[str]:
-        """The fields of which something is known."""
-        return {_first_name(path) for index in self._ready_indexes() for path in _described(index.definition).fields}
+    def _known_fields(self) -> set[str]:
+        """The fields of which an index or the schema knows."""
+        paths = [path for index in self._ready_indexes() for path in _described(index.definition).fields]
+        for entry in self._refreshed().metadata.schemas[-1:]:
+            paths += Schema.from_json(entry.schema).fields
+        return {_first_name(path) for path in paths}
 
 
 @lru_cache(maxsize=1024)

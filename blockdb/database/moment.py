@@ -50,7 +50,10 @@ class Moment:
     def details(self, place: int, sequence: int | None) -> Details:
         """What is known of the record at a place. O(1) where its sequence number is known."""
         number = self.history.sequence_at(place) if sequence is None else sequence
-        return Details(number, self.chain.record_at(place).time_ms)
+        self._reader.follow_metadata()
+        versions = reversed(self._reader.metadata.schemas)
+        version = next((entry.version for entry in versions if entry.first_sequence <= number), None)
+        return Details(number, self.chain.record_at(place).time_ms, version)
 
     def _border(self, sequence: int) -> Horizon:
         """The border before the record of that number."""

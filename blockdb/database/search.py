@@ -115,6 +115,8 @@ class Search:
     moment: Moment
     plan: Plan
     indexes: Mapping[str, SearchedIndex]
+    is_checked: bool = False
+    """Whether all values are known to be documents, since the collection refuses others."""
     after: int | None = None
     """The place of the record behind which, in the order, the answer begins."""
     tally: Tally = field(default_factory=Tally)
@@ -144,7 +146,7 @@ class Search:
         entries = self._count_of_entries()
         if entries is not None:
             return entries
-        return sum(whole(hit, self.tally) is not None for hit in self._unordered())
+        return sum(map(self._is_document, self._unordered()))
 
     def _count_of_entries(self) -> int | None:
         """The same from the size of an index's ranges, where they say it all."""
@@ -154,6 +156,12 @@ class Search:
         if not has_all or not isinstance(source, IndexRanges) or source.index.plural:
             return None
         return entries_of(self.moment, self.indexes, source)
+
+    def _is_document(self, hit: Hit) -> bool:
+        """Whether the value is a document as a whole: a filter looks at parts of it."""
+        if not self.is_checked or hit.value is REDACTED:
+            return whole(hit, self.tally) is not None
+        return True
 
     # Records for which the filter is true.
 
@@ -217,7 +225,7 @@ class Search:
         """Sort keys and places, of documents alone, behind the one where the answer begins."""
         edge = b"" if self.after is None else self._sort_key(Hit(self.after, *self._item_at(self.after)))
         for hit in self._unordered():
-            if whole(hit, self.tally) is not None:
+            if self._is_document(hit):
                 key = self._sort_key(hit)
                 if key > edge:
                     yield key, hit.place
