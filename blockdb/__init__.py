@@ -68,10 +68,13 @@ if TYPE_CHECKING:
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.database.results import Results
+    from blockdb.documents.document import Document
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
     from blockdb.masterkey import MasterKeySource
+    from blockdb.query.explanation import Explanation
     from blockdb.storage.feed import Feed
 
 __version__ = "0.1.0"
@@ -101,8 +104,10 @@ __all__ = [
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "Document",
     "DuplicateCollection",
     "DuplicateKey",
+    "Explanation",
     "Feed",
     "GoodBlock",
     "HistoryConflict",
@@ -122,6 +127,7 @@ __all__ = [
     "Redacted",
     "Redaction",
     "Report",
+    "Results",
     "RunReceipt",
     "ScrubStatistics",
     "Statistics",
@@ -262,9 +268,12 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 _LAZY = {
     "Collection": "blockdb.database.collection",
     "Database": "blockdb.database.database",
+    "Document": "blockdb.documents.document",
+    "Explanation": "blockdb.query.explanation",
     "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
+    "Results": "blockdb.database.results",
     "RunReceipt": "blockdb.ledger.receipt",
     "Verified": "blockdb.ledger.receipt_parts",
 }
