@@ -8,10 +8,12 @@ from typing import Any, NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
+from blockdb.database.documents import Given
 from blockdb.database.finding import FindingCollection
-from blockdb.database.preparation import Given, Preparation
+from blockdb.database.preparation import Preparation
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
+from blockdb.database.schemas import SchemaCollection
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
@@ -23,7 +25,7 @@ from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(FindingCollection):
+class Collection(FindingCollection, SchemaCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -38,6 +40,7 @@ class Collection(FindingCollection):
         self.read_only = core.read_only
         if self._store is not None:
             self._preparation = Preparation(self._store)
+            self._finish_schema(self._store)
 
     @property
     def name(self) -> str:
@@ -63,10 +66,10 @@ class Collection(FindingCollection):
         store = self._store
         if store is None:
             self._refuse()
-        if self._preparation.is_plain:
+        if self._preparation.is_plain and type(value) is bytes:
             try:
-                return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
-            except Unprepared:  # an index was made meanwhile
+                return store.put(key, value, sync)
+            except Unprepared:  # an index was made, or a schema set, meanwhile
                 pass
         return self._commit([(key, value)], sync)[0]
 
@@ -87,7 +90,7 @@ class Collection(FindingCollection):
             prepared = self._preparation.prepare(given)
             try:
                 return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
-            except Unprepared:  # an index was made meanwhile
+            except Unprepared:  # an index was made, or a schema set, meanwhile
                 continue
 
     def delete(self, key: bytes) -> None:

@@ -123,6 +123,9 @@ class Reader:
         With `wait`, that thread is waited for.
         """
 
+    def follow_metadata(self) -> None:
+        """See what the collection is by now. Raises Corruption."""
+
     def acknowledged(self, forced_only: bool) -> Horizon:
         """Up to where the writers were told that their records are stored; with `forced_only`, that is on the disk."""
         raise NotImplementedError
