@@ -105,17 +105,19 @@ class Violation:
 class ValidationError(InvalidData):
     """A document is not as the schema of its collection says. Nothing was written.
 
-    `violations` has all that is wrong with it, each with its path.
+    `violations` has all that is wrong with it, each with its path; `key` is the key that it was given with.
     """
 
-    def __init__(self, violations: tuple[Violation, ...]) -> None:
+    def __init__(self, violations: tuple[Violation, ...], key: bytes | None = None) -> None:
         self.violations = violations
+        self.key = key
+        whose = "" if key is None else f" of key '{key.decode('utf-8', 'backslashreplace')}'"
         told = "; ".join(map(str, violations[:5]))
         more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
-        super().__init__(f"The document is not as the schema says: {told}{more}.")
+        super().__init__(f"The document{whose} is not as the schema says: {told}{more}.")
 
-    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Violation, ...]]]:
-        return type(self), (self.violations,)
+    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Violation, ...], bytes | None]]:
+        return type(self), (self.violations, self.key)
 
 
 class DuplicateKey(BlockDBError):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from blockdb.documents.values import encode, parse, plain
-from blockdb.storage.checks import check_batch, check_key, check_value
+from blockdb.database.documents import DocumentRider, Documents, Given
+from blockdb.documents.values import encode, plain
+from blockdb.storage.checks import check_batch, check_pairs
 from blockdb.storage.commit import Rider
 from blockdb.storage.index_rider import IndexRider
 from blockdb.storage.store import Store
-
-Given = bytes | Mapping[str, Any]
-"""A value as a caller gives it: bytes, or a document for a collection of documents."""
 
 Entry = tuple[Hashable, bytes]
 """A point that a transaction locks: its space, such as an index, and the point in it."""
@@ -38,24 +35,25 @@ class Preparation:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._documents = Documents(store)
 
     @property
     def is_plain(self) -> bool:
         """Whether values are bytes of which nothing is derived: then they need no preparation."""
-        return not self._store.indexes.by_name
+        return not (self._store.metadata.schemas or self._store.indexes.by_name)
 
     def prepare(self, items: Sequence[tuple[bytes, Given]]) -> Prepared:
         """The records to commit. Raises InvalidData, ValidationError."""
-        store, max_bytes = self._store, self._store.metadata.settings.max_document_size
-        if self.is_plain:
-            return Prepared(*check_batch(items, max_bytes))  # type: ignore[arg-type]
-        if len(items) == 1:
-            [(key, given)] = items
-            value = check_value(_encoded(given), max_bytes)
-            return Prepared((check_key(key),), (value,), IndexRider(store.indexes, (key,), (parse(value),)))
-        keys, values = check_batch([(key, _encoded(value)) for key, value in items], max_bytes)
-        return Prepared(keys, values, IndexRider(store.indexes, keys, list(map(parse, values))))
+        store, rules, indexes = self._store, self._documents.rules, self._store.indexes
+        max_bytes = store.metadata.settings.max_document_size
+        check_pairs(items)
+        if not rules.entries and not indexes.by_name:
+            return Prepared(*check_batch([(key, _bytes_of(value)) for key, value in items], max_bytes))
+        admitted = [(key, *self._documents.admit(key, value, rules)) for key, value in items]
+        keys, values = check_batch([(key, value) for key, value, _ in admitted], max_bytes)
+        rider = IndexRider(indexes, keys, [document for _, _, document in admitted])
+        return Prepared(keys, values, DocumentRider(store, rules, rider))
 
 
-def _encoded(value: Given) -> bytes:
+def _bytes_of(value: Given) -> bytes:
     return encode(plain(value)) if isinstance(value, Mapping) else value

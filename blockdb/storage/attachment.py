@@ -20,7 +20,7 @@ from blockdb.storage.door import Door
 from blockdb.storage.indexes import Indexes
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
-from blockdb.storage.metadata import Metadata
+from blockdb.storage.metadata import Metadata, load_metadata
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.redaction import Watch
@@ -51,6 +51,7 @@ class Attachment(Reader):
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
+        self._metadata_identity: object = None
         self._checked_at = 0.0
         self._redactions = Watch(door, files.redactions)
         self.indexes = Indexes(self)
@@ -103,6 +104,13 @@ class Attachment(Reader):
                     self._attach()
         finally:
             self._refreshing.release()
+
+    def follow_metadata(self) -> None:
+        """Read the metadata anew where the writer replaced it. Raises Corruption."""
+        identity = self.door.identity(self.files.metadata)
+        if identity != self._metadata_identity:
+            self.metadata = load_metadata(self.door, self.files.metadata)
+            self._metadata_identity = identity
 
     def acknowledged(self, forced_only: bool) -> Horizon:
         """What was read; with `forced_only`, as far as the writer says that it is on the disk."""

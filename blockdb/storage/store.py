@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import Condition, Lock
+from threading import Condition, Lock, RLock
 from typing import Final
 
 from blockdb.config import DatabaseConfig
@@ -15,7 +15,7 @@ from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.index_keeper import IndexKeeper
 from blockdb.storage.manifest import Manifest
-from blockdb.storage.metadata import Metadata
+from blockdb.storage.metadata import Metadata, load_metadata, save_metadata
 from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.sources import Horizon
 from blockdb.storage.writer import Writer
@@ -43,8 +43,26 @@ class Store(Writer):
         A redaction that was under way is left to `finish_redaction`.
         """
         super().__init__(door, files, metadata, manifest, config, signer, commons)
+        self.changing = RLock()
+        """Held by whoever changes what the collection is, and taken before `writing`."""
         self.indexes = IndexKeeper(self, commons)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
+        self.look_for_riders()
+
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        self.needs_riders = bool(self.metadata.schemas or self.indexes.by_name)
+
+    def change_metadata(self, metadata: Metadata) -> None:
+        """Under the write lock: put metadata in the place of what there is; what was written is on the disk before.
+
+        So a number of records that it names is never more than a power cut leaves. Raises StorageError, OSError.
+        """
+        self._log.force()
+        try:
+            save_metadata(self.door, self.files.metadata, metadata)
+        finally:  # where a force failed, the new file may be there all the same
+            self.metadata = load_metadata(self.door, self.files.metadata)
 
     # Following.
 
