@@ -16,6 +16,7 @@ from . import (
     indexes,
     keys,
     proofs,
+    queries,
     records,
     redaction,
     tamper_lab,
@@ -30,6 +31,7 @@ __all__ = ["COMMANDS", "available", "find", "members", "names", "take"]
 
 COMMANDS: tuple[Command, ...] = (
     *records.COMMANDS,
+    *queries.COMMANDS,
     *chain.COMMANDS,
     *collections.COMMANDS,
     *indexes.COMMANDS,
