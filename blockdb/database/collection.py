@@ -8,8 +8,9 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
-from blockdb.database.preparation import Given, Preparation
-from blockdb.database.proving import ProvingCollection
+from blockdb.database.documents import Given
+from blockdb.database.indexing import IndexedCollection
+from blockdb.database.preparation import Preparation
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.database.schemas import SchemaCollection
@@ -23,7 +24,7 @@ from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(ProvingCollection, SchemaCollection):
+class Collection(IndexedCollection, SchemaCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -250,6 +251,7 @@ class Collection(ProvingCollection, SchemaCollection):
             created_by=metadata.created_by,
             settings=metadata.settings,
             stats=self.collection_stats(),
+            schema=None if self.schema is None else self.schema.to_json(),
         )
 
     def collection_stats(self) -> CollectionStats:
@@ -260,7 +262,7 @@ class Collection(ProvingCollection, SchemaCollection):
         return CollectionStats(
             document_count=records,
             total_size_bytes=reader.data_bytes(),
-            index_size_bytes=0,
+            index_size_bytes=reader.index_bytes(),
             last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,
             operations_count=records,
         )

@@ -54,7 +54,7 @@ class Documents:
         except ValidationError as error:
             raise ValidationError(error.violations, key) from None
         except InvalidData as error:
-            shown = key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else repr(key)
+            shown = key.decode("utf-8", "backslashreplace")
             raise InvalidData(f"The value of key '{shown}' cannot be stored. {error}") from None
 
     def _admitted(self, given: Given, validator: Validator | None) -> tuple[bytes, Document]:

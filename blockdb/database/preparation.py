@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from blockdb.database.documents import DocumentRider, Documents, Given
 from blockdb.documents.values import encode, plain
-from blockdb.storage.checks import check_batch
+from blockdb.storage.checks import check_key, check_records, unzipped
 from blockdb.storage.commit import Rider
+from blockdb.storage.index_rider import IndexRider
 from blockdb.storage.store import Store
 
 Entry = tuple[Hashable, bytes]
@@ -39,19 +40,22 @@ class Preparation:
     @property
     def is_plain(self) -> bool:
         """Whether values are bytes of which nothing is derived: then they need no preparation."""
-        return not self._store.metadata.schemas
+        return not self._store.needs_riders
 
     def prepare(self, items: Sequence[tuple[bytes, Given]]) -> Prepared:
         """The records to commit. Raises InvalidData, ValidationError."""
         store, rules = self._store, self._documents.rules
         max_bytes = store.metadata.settings.max_document_size
-        check_pairs(items)
-        if not rules.entries:
-            return Prepared(*check_batch([(key, _bytes_of(value)) for key, value in items], max_bytes))
-        admitted = [self._documents.admit(key, value, rules) for key, value in items]
-        raw = [(key, value) for (key, _), (value, _) in zip(items, admitted, strict=True)]
-        return Prepared(*check_batch(raw, max_bytes), DocumentRider(store, rules))
+        keys, given = unzipped(items)
+        if self.is_plain:
+            return Prepared(*check_records(keys, tuple(map(_bytes_of, given)), max_bytes))
+        admit = self._documents.admit
+        admitted = [admit(check_key(key), value, rules) for key, value in zip(keys, given, strict=True)]
+        values = tuple(value for value, _ in admitted)
+        check_records(keys, values, max_bytes)
+        rider = IndexRider(store.indexes, keys, [document for _, document in admitted])
+        return Prepared(keys, values, DocumentRider(store, rules, rider))
 
 
-def _bytes_of(value: Given) -> bytes:
-    return encode(plain(value)) if isinstance(value, Mapping) else value
+def _bytes_of(given: Given) -> bytes:
+    return given if type(given) is bytes or not isinstance(given, Mapping) else encode(plain(given))

@@ -93,7 +93,7 @@ def _schema(source: Value) -> Schema:
     required = _required(members.get("required_fields", []))
     declared = {path: replace(field, required=field.required or path in required) for path, field in fields.items()}
     indexes = _indexes(members.get("indexes", []))
-    return Schema(declared, required - declared.keys(), indexes, version)
+    return Schema(declared, frozenset(required - declared.keys()), indexes, version)
 
 
 def _fields(source: Value) -> dict[Path, Field]:

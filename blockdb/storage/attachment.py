@@ -17,6 +17,7 @@ from blockdb.format.walk import DamagedChain
 from blockdb.layout import CollectionFiles
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
+from blockdb.storage.indexes import Indexes
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata
@@ -53,7 +54,13 @@ class Attachment(Reader):
         self._metadata_identity: object = None
         self._checked_at = 0.0
         self._redactions = Watch(door, files.redactions)
+        self.indexes = Indexes(self)
         self._attach()
+
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """Which indexes are damaged, as far as they were asked for."""
+        return self.indexes.notes
 
     @property
     def end(self) -> int:
@@ -157,6 +164,7 @@ class Attachment(Reader):
         now = self._redactions.look()
         self.chain.renew_all()
         self.cache.clear()
+        self.indexes.forget()
         self._attach()
         self._redactions.seen = now
 

@@ -93,6 +93,11 @@ class Reader:
         """The manifest that the view is from."""
         raise NotImplementedError
 
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """What was found damaged of indexes."""
+        raise NotImplementedError
+
     def open_block_size(self) -> tuple[int, int]:
         """How many records, and how many bytes of keys and values, no seal covers yet."""
         raise NotImplementedError
@@ -257,9 +262,19 @@ class Reader:
     def other_bytes(self) -> int:
         """What everything else of the collection takes on the disk; a file that is missing takes nothing."""
         size = 0
-        for path in (self.files.manifest, self.files.mark, self.files.metadata, self.files.nodes):
+        files = self.files
+        for path in (files.manifest, files.mark, files.metadata, files.nodes, files.index_list):
             with suppress(FileNotFoundError):
                 size += self.door.disk_size(path)
+        return size
+
+    def index_bytes(self) -> int:
+        """What the files of indexes take on the disk."""
+        size = 0
+        if self.door.inode(self.files.indexes) is not None:
+            for name in self.door.names(self.files.indexes):
+                with suppress(FileNotFoundError):
+                    size += self.door.disk_size(self.files.indexes / name)
         return size
 
     def log_bytes(self) -> int:
@@ -274,6 +289,8 @@ class Reader:
         if self.recovered.mark_damage is not None:
             path = self.files.mark.relative_to(self.files.root.parent.parent).as_posix()
             problems.append(Problem(path, None, None, None, None, f"when it was opened, {self.recovered.mark_damage}"))
+        path = self.files.index_list.relative_to(self.files.root.parent.parent).as_posix()
+        problems += [Problem(path, None, None, None, None, f"when it was opened: {note}") for note in self.index_notes]
         valid = report.valid and not problems
         return replace(report, valid=valid, problems=(*report.problems, *problems))
 

@@ -13,6 +13,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
+from blockdb.storage.index_keeper import IndexKeeper
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata, load_metadata, save_metadata
 from blockdb.storage.redactor import Recording, Redactor
@@ -42,10 +43,10 @@ class Store(Writer):
         A redaction that was under way is left to `finish_redaction`.
         """
         super().__init__(door, files, metadata, manifest, config, signer, commons)
-        self._redactor = Redactor(self, self._close_file_of, self._forget_values)
+        self.indexes = IndexKeeper(self, commons)
+        self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
         self.changing = RLock()
         """Held by whoever changes what the collection is, and taken before `writing`."""
-        self.needs_riders = bool(metadata.schemas)
 
     def change_metadata(self, metadata: Metadata) -> None:
         """Under the write lock: put metadata in the place of what there is; what was written is on the disk before.
@@ -124,8 +125,10 @@ class Store(Writer):
             self._seals.settle()
             self.check_open()  # waiting gives the lock away
             self._freeze()
+            self.indexes.freeze(1)
         self._log.force()
         self.upkeep.flush()
+        self.indexes.flush()
 
     def compact(self) -> None:
         """Flush, merge all tables into one, and pack the chain if it is to be. O(n). Raises StorageError."""
@@ -135,6 +138,7 @@ class Store(Writer):
                 if self._log.is_begun and self._log.segment < MAX_SEGMENTS // 2:  # often enough, they would run out
                     self._roll()
         self.upkeep.compact()
+        self.indexes.compact()
 
     def close(self) -> None:
         """Force what was written and stop; a memtable that would take long to replay is written first. Idempotent."""
@@ -144,14 +148,21 @@ class Store(Writer):
                 return
             if len(self._active) >= FLUSH_ON_CLOSE_RECORDS:
                 self._freeze()
+            self.indexes.freeze(FLUSH_ON_CLOSE_RECORDS)
             self.closed = self._attention = True
             self._room.notify_all()
         try:
             self.upkeep.stop()
+            self.indexes.close()
         finally:
             self.cache.clear()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
+
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """What was found damaged of indexes when it was opened."""
+        return self.indexes.notes
 
     def disown(self) -> None:
         """In a forked child: refuse everything; the locks may be held by threads that are the parent's."""
