@@ -9,7 +9,7 @@ from blockdb.documents.schema import Schema
 from blockdb.documents.validator import Validator
 from blockdb.documents.values import Document, encode, parse, plain
 from blockdb.errors import InvalidData, ValidationError
-from blockdb.storage.checks import check_value
+from blockdb.storage.checks import check_key, check_value
 from blockdb.storage.commit import Rider, Unprepared
 from blockdb.storage.metadata import SchemaEntry
 from blockdb.storage.reader import Reader
@@ -49,6 +49,7 @@ class Documents:
 
         Bytes are stored as they were given, unless defaults were filled in. Raises InvalidData, ValidationError.
         """
+        check_key(key)
         try:
             return self._admitted(given, rules.validator)
         except ValidationError as error:

@@ -180,7 +180,7 @@ def _enter(store: Store, entry: SchemaEntry, validator: Validator | None, looked
         metadata = store.metadata
         entry = replace(entry, first_sequence=store.next_sequence)
         store.change_metadata(replace(metadata, schemas=(*metadata.schemas, entry)))
-        store.needs_riders = True
+        store.look_for_riders()
 
 
 def _look(store: Store, validator: Validator, first: int) -> int:

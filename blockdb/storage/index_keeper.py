@@ -52,7 +52,6 @@ class IndexKeeper(Indexes):
         for stored in self._files.stored:
             self.by_name = {**self.by_name, stored.definition.name: self._open(stored)}
         self._files.remove_unused()
-        store.needs_riders = bool(self.by_name or store.metadata.schemas)
         if self.by_name:
             self._wake()
 
@@ -100,7 +99,7 @@ class IndexKeeper(Indexes):
                 index = Index.of(definition, (), store.next_sequence, store.end)
                 index.is_ready = False
                 self.by_name = {**self.by_name, definition.name: index}
-                store.needs_riders = True
+                store.look_for_riders()
             files: tuple[IndexFile, ...] = ()
             try:
                 memory = index.view.memories[0]
@@ -143,7 +142,7 @@ class IndexKeeper(Indexes):
     def _leave_out(self, name: str) -> None:
         """Under the write lock."""
         self.by_name = {other: index for other, index in self.by_name.items() if other != name}
-        self._store.needs_riders = bool(self.by_name or self._store.metadata.schemas)
+        self._store.look_for_riders()
 
     # Under the write lock.
 

@@ -58,6 +58,8 @@ class Reader:
         self._expiry: Expiry | None = None
         self._look_up = self._get
         """What `get` does: with a time to live it is another method, so that without one nothing is asked."""
+        if metadata.settings.ttl_seconds is not None:
+            self.ttl_ms = metadata.settings.ttl_seconds * 1000
 
     @property
     def ttl_ms(self) -> int | None:
@@ -197,7 +199,7 @@ class Reader:
         self.gets += 1
         horizon = self.history().horizon(as_of)
         found = self.view.find(key)
-        if found is None or not self._expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
+        if found is None or not self.expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
             return None
         if found[1] is REDACTED:
             raise Redacted(key)
@@ -221,9 +223,10 @@ class Reader:
         if as_of is None:
             return view.scan(range_, offset, limit, reverse, expired=self.expired())
         horizon = self.history().horizon(as_of)
-        return view.scan(range_, offset, limit, reverse, horizon, self._expired_as_of(as_of, horizon))
+        return view.scan(range_, offset, limit, reverse, horizon, self.expired_as_of(as_of, horizon))
 
-    def _expired_as_of(self, as_of: AsOf, horizon: Horizon) -> Horizon:
+    def expired_as_of(self, as_of: AsOf, horizon: Horizon) -> Horizon:
+        """The border before which all records had expired at a moment that sees those before `horizon`."""
         return NOTHING if self._expiry is None else self._expiry.horizon_as_of(as_of, horizon)
 
     def history(self) -> History:

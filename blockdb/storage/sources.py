@@ -85,6 +85,12 @@ class Snapshot:
             return items
         return [item for item in items if ordinal(item[0], -1) < self._stop]
 
+    def places(self, first: int, stop: int) -> list[int]:
+        """The places of the records at these positions, without those that are hidden. O(stop - first)."""
+        index, places = self.memtable.index, self.memtable.places
+        ordinals = map(index.__getitem__, self.memtable.window(first, stop))
+        return [places[ordinal] for ordinal in ordinals if self._first <= ordinal < self._stop]
+
     def count(self, first: int, stop: int) -> int:
         """How many records at these positions have not expired. O(1) where none or all are meant, else O(n)."""
         if not self._first:

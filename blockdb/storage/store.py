@@ -43,10 +43,15 @@ class Store(Writer):
         A redaction that was under way is left to `finish_redaction`.
         """
         super().__init__(door, files, metadata, manifest, config, signer, commons)
-        self.indexes = IndexKeeper(self, commons)
-        self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
         self.changing = RLock()
         """Held by whoever changes what the collection is, and taken before `writing`."""
+        self.indexes = IndexKeeper(self, commons)
+        self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
+        self.look_for_riders()
+
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        self.needs_riders = bool(self.metadata.schemas or self.indexes.by_name)
 
     def change_metadata(self, metadata: Metadata) -> None:
         """Under the write lock: put metadata in the place of what there is; what was written is on the disk before.

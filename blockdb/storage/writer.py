@@ -323,6 +323,10 @@ class Writer(Reader):
             self._last_time_ms = now_ms
         return self._last_time_ms
 
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        raise NotImplementedError
+
     def use_gate(self, gate: Gate | None) -> None:
         """Have each commit pass this gate from now on."""
         with self.writing:
