@@ -58,6 +58,19 @@ class Schema:
             "indexes": [_index_to_json(index) for index in self.indexes],
         }
 
+    @classmethod
+    def from_json_schema(cls, source: Mapping[str, Any]) -> Schema:
+        """The schema that a JSON Schema (draft 2020-12) says. Raises InvalidData with all that cannot be said here."""
+        from blockdb.documents.json_schema import from_json_schema
+
+        return from_json_schema(source)
+
+    def to_json_schema(self) -> dict[str, Value]:
+        """The schema as JSON Schema. Raises InvalidData with all that cannot be said in it."""
+        from blockdb.documents.json_schema import to_json_schema
+
+        return to_json_schema(self)
+
     def numbered(self, version: int) -> Schema:
         """The same with that version."""
         return replace(self, version=version)
