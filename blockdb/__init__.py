@@ -42,6 +42,8 @@ from blockdb.errors import (
     StorageError,
     UniqueViolation,
     UnsupportedFormat,
+    ValidationError,
+    Violation,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
@@ -130,13 +133,17 @@ __all__ = [
     "Redaction",
     "Report",
     "RunReceipt",
+    "Schema",
+    "SchemaVersion",
     "ScrubStatistics",
     "Statistics",
     "StorageError",
     "TableStatistics",
     "UniqueViolation",
     "UnsupportedFormat",
+    "ValidationError",
     "Verified",
+    "Violation",
     "WritesStopped",
     "merkle_levels",
     "open",
@@ -274,6 +281,8 @@ _LAZY = {
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
     "RunReceipt": "blockdb.ledger.receipt",
+    "Schema": "blockdb.documents.schema",
+    "SchemaVersion": "blockdb.documents.schema",
     "Verified": "blockdb.ledger.receipt_parts",
 }
 """What is loaded when it is first named, and where it is."""

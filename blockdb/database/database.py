@@ -18,6 +18,7 @@ from blockdb.database import collections, creation, encryption, keys
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
+from blockdb.database.schemas import Source
 from blockdb.database.scrubber import Scrubber, ScrubFile
 from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
@@ -117,19 +118,21 @@ class Database(AnchoringDatabase):
         self,
         name: str,
         *,
+        schema: Source | None = None,
         settings: CollectionSettings | dict[str, Any] | None = None,
         description: str = "",
         created_by: str | None = None,
     ) -> Collection:
         """Make a collection, of which `created_by` is said (default: the user's login name) and `description`.
 
-        `settings` are those of `CollectionSettings`. Raises DuplicateCollection, InvalidData for the name, ConfigError
+        `schema` says what its documents have to be like (docs/SCHEMAS.md), and which indexes it has; `settings` are
+        those of `CollectionSettings`. Raises DuplicateCollection, InvalidData for the name or the schema, ConfigError
         for a setting, ReadOnly, StorageError.
         """
         self._refreshed()
         if self.read_only:
             self._refuse()
-        metadata = collections.new_metadata(self._core, name, settings, description, created_by)
+        metadata = collections.new_metadata(self._core, name, settings, description, created_by, schema)
         self._core.catalog.create(metadata)
         return self.collection(metadata.id)
 
