@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import blockdb
-from blockdb import Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb import (
+    Block,
+    CollectionInfo,
+    CollectionSettings,
+    CollectionStats,
+    Latency,
+    Problem,
+    Progress,
+    Record,
+    Report,
+    Statistics,
+    TableStatistics,
+)
 from blockdb.format import record
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.merkle import root_of
@@ -36,6 +48,9 @@ class FakeDatabase:
 
     def __init__(self, items: Sequence[tuple[bytes, bytes]] = (), *, batch: int = 8, read_only: bool = True) -> None:
         self.path = Path("/srv/records")
+        self.name = "default"
+        self.info: dict[str, Any] = {}
+        self.others: dict[str, FakeDatabase] = {}
         self.read_only = read_only
         self.batch = batch
         self.calls: Counter[str] = Counter()
@@ -248,6 +263,57 @@ class FakeDatabase:
 
     def close(self) -> None:
         self.closed = True
+
+    # ── collections ──
+
+    @property
+    def id(self) -> str:
+        return f"col_{digest(self.name).hex()[:8]}-0000-4000-8000-000000000000"
+
+    def collection_names(self) -> tuple[str, ...]:
+        self._called("collection_names")
+        return tuple(sorted([*self.others, self.name]))
+
+    def collection(self, name_or_id: str) -> FakeDatabase:
+        for collection in (self, *self.others.values()):
+            if name_or_id in (collection.name, collection.id):
+                return collection
+        raise blockdb.CollectionNotFound(name_or_id)
+
+    def create_collection(self, name: str, **given: Any) -> FakeDatabase:
+        if self.read_only:
+            raise blockdb.ReadOnly("it is open for reading only")
+        if name in self.collection_names():
+            raise blockdb.DuplicateCollection(name)
+        return self.with_collection(name)
+
+    def with_collection(self, name: str, items: Sequence[tuple[bytes, bytes]] = (), **info: Any) -> FakeDatabase:
+        """Adds a collection; `info` are fields of what `describe` gives. Returns it."""
+        collection = self.others[name] = FakeDatabase(items, batch=self.batch, read_only=self.read_only)
+        collection.name, collection.info = name, info
+        return collection
+
+    def drop_collection(self, name: str, *, by: str | None = None) -> None:
+        self._called("drop_collection")
+        self.collection(name).failing = blockdb.CollectionNotFound(name)
+        del self.others[name]
+
+    def describe(self) -> CollectionInfo:
+        self._called("describe")
+        if self.failing is not None:
+            raise self.failing
+        last_ms = self._record(self.size - 1).time_ms if self.size else NOW_MS
+        stats = CollectionStats(self.size, self.size * 140, 0, last_ms // 1000, self.size)
+        values = {
+            "id": self.id,
+            "name": self.name,
+            "description": "",
+            "created_at": NOW_MS // 1000 - 86_400,
+            "created_by": "ada",
+            "settings": CollectionSettings(),
+            "stats": stats,
+        }
+        return CollectionInfo(**{**values, **self.info})
 
     def _called(self, name: str) -> None:
         self.calls[name] += 1
