@@ -6,7 +6,9 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from unicodedata import combining, east_asian_width
 
 __all__ = [
     "AnchorFailed",
@@ -26,10 +28,13 @@ __all__ = [
     "InvalidProof",
     "KeyNotFound",
     "MasterKeyError",
+    "QueryError",
     "ReadOnly",
     "Redacted",
     "StorageError",
     "UnsupportedFormat",
+    "ValidationError",
+    "Violation",
     "WritesStopped",
 ]
 
@@ -42,19 +47,79 @@ class InvalidData(BlockDBError, ValueError):
     """A key, value or argument is not acceptable: wrong type, empty, or beyond a documented limit."""
 
 
+class QueryError(InvalidData):
+    """A filter, an order or a list of fields is not written as such, or its parameters do not fit.
+
+    `text` is what was given, `position` the place in it (characters from 0) where it goes wrong, and `what` says how.
+    `pointer` is two lines: the text, shortened around the place, and a caret below it. `str(error)` is all of that.
+    """
+
+    def __init__(self, text: str, position: int, what: str) -> None:
+        self.text = text
+        self.position = position
+        self.what = what
+        self.pointer = _pointer(text, position)
+        super().__init__(f"{what}\n{self.pointer}" if text else what)
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[str, int, str]]:
+        return type(self), (self.text, self.position, self.what)
+
+
+def _pointer(text: str, position: int, width: int = 100) -> str:
+    """The text around a place and a caret below it, on one line each; what is not printable is a dot."""
+    first = max(0, min(position - width // 2, len(text) - width))
+    shown = [char if char.isprintable() else "·" for char in text[first : first + width]]
+    before, after = "…" if first else "", "…" if first + width < len(text) else ""
+    columns = sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in shown[: position - first])
+    return f"  {before}{''.join(shown)}{after}\n  {' ' * (len(before) + columns)}^"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing of a document that is not as its schema says."""
+
+    path: str
+    """Where: names, and members of arrays by their number (`items[3].price`)."""
+    rule: str
+    """What is violated: `Type`, `Required`, or the name of a rule, such as `MinLength`."""
+    message: str
+    """What is expected there, and what was found."""
+
+    def __str__(self) -> str:
+        return f"`{self.path}` {self.message}"
+
+
+class ValidationError(InvalidData):
+    """A document is not as the schema of its collection says. Nothing was written.
+
+    `violations` has all that is wrong with it, each with its path.
+    """
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        self.violations = violations
+        told = "; ".join(map(str, violations[:5]))
+        more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
+        super().__init__(f"The document is not as the schema says: {told}{more}.")
+
+    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Violation, ...]]]:
+        return type(self), (self.violations,)
+
+
 class DuplicateKey(BlockDBError):
     """The key is already stored. Nothing was written.
 
-    `key` is the first offending key as bytes.
+    `key` is the first offending key as bytes; `expired` says that reads do not show its record any more.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, expired: bool = False) -> None:
         self.key = key
+        self.expired = expired
         shown = key.decode("utf-8", "backslashreplace")
-        super().__init__(f"Key '{shown}' already exists. BlockDB is append-only and does not allow updates.")
+        what = "has expired, but the chain keeps it" if expired else "already exists"
+        super().__init__(f"Key '{shown}' {what}. BlockDB is append-only and does not allow updates.")
 
-    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes]]:
-        return type(self), (self.key,)
+    def __reduce__(self) -> tuple[type[DuplicateKey], tuple[bytes, bool]]:
+        return type(self), (self.key, self.expired)
 
 
 class AppendOnly(BlockDBError):

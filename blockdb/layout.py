@@ -2,6 +2,8 @@
 
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
+transactions.log                        what transactions over several collections decided
+transactions.mark                       how far that log is good
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
@@ -86,6 +88,16 @@ class DatabaseFiles:
     def collections(self) -> Path:
         """The directory of the collections' directories."""
         return self.root / "collections"
+
+    @property
+    def transactions(self) -> Path:
+        """What transactions over several collections decided."""
+        return self.root / "transactions.log"
+
+    @property
+    def transactions_mark(self) -> Path:
+        """How far that log is good."""
+        return self.root / "transactions.mark"
 
     @property
     def scrub_state(self) -> Path:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from blockdb.errors import InvalidData
+from blockdb.errors import InvalidData, Violation
 from blockdb.settings import CollectionSettings
 
 __all__ = [
     "REDACTED",
     "AsOf",
     "Block",
+    "Change",
     "GoodBlock",
     "Latency",
     "Problem",
@@ -23,6 +24,7 @@ __all__ = [
     "ScrubStatistics",
     "Statistics",
     "TableStatistics",
+    "Violation",
 ]
 
 
@@ -99,6 +101,25 @@ class Block:
     def size(self) -> int:
         """How many leaves the tree has after this block."""
         return self.first_sequence + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record that was stored, and its place in the chain."""
+
+    record: Record
+    """`record.block` is None if no seal covered it when it was read."""
+    block: int
+    """The block that has the record, or will have it."""
+    index: int
+    """Which record of that block it is, from 0."""
+    leaf: bytes
+    """Its leaf hash (RFC 6962), which receipts are about."""
+
+    @property
+    def sequence(self) -> int:
+        """Where to go on after: `watch(after=change.sequence)` begins with the next one."""
+        return self.record.sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,15 +12,19 @@ from blockdb.format import (
     batch,
     block,
     checked_toml,
+    index,
     keyring,
     mark,
     nodes,
     note_file,
+    ordered,
     packed,
+    pages,
     record,
     sealed,
     segment,
     table,
+    transaction,
 )
 from blockdb.format.block import GENESIS, BlockHeader
 from blockdb.format.frame import RECORD
@@ -28,10 +32,12 @@ from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
 from blockdb.format.sealed import Binding, Kind, Pieces
 from blockdb.format.segment import SegmentHeader
+from blockdb.format.transaction import Decision, LogHeader, Writes
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import node_hash
 from blockdb.ledger.note import Note
 from blockdb.ledger.signature import Signer
+from blockdb.lsm import index_file
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
@@ -122,8 +128,30 @@ def test_a_redacted_record(data: bytes) -> None:
 def test_a_batch(data: bytes) -> None:
     bodies = record.encode_many(TIME_MS, [b"a", b"b"], [b"1", b""])
     assert batch.encode(bodies) == data
-    assert batch.decode(data, 0) == (2, 39)
+    assert batch.decode(data, 0) == (2, 39, 0)
     assert [record.item_at(data, at) for at in batch.places(batch.HEADER_BYTES, bodies)] == [(b"a", b"1"), (b"b", b"")]
+
+
+@decodes("transactions", "header")
+def test_the_header_of_the_transaction_log(data: bytes) -> None:
+    assert transaction.decode_header(data) == (COLLECTION, 0)
+    assert transaction.encode_header(LogHeader(COLLECTION, 0)) == data
+
+
+@decodes("transactions", "decision")
+def test_a_decision(data: bytes) -> None:
+    writes = (Writes(COLLECTION, ((b"a", b"1"),)), Writes(bytes(range(16)), ((b"b", b""),)))
+    decision = Decision(transaction.HEADER_BYTES, writes)
+    assert list(transaction.walk(EXAMPLES["transactions", "header"] + data, 0)) == [(decision, 44 + len(data))]
+    assert transaction.encode(decision) == data
+
+
+@decodes("transactions", "batch")
+def test_a_batch_of_a_transaction(data: bytes) -> None:
+    bodies = record.encode_many(TIME_MS, [b"a"], [b"1"])
+    assert batch.encode(bodies, transaction.HEADER_BYTES) == data
+    assert batch.decode(data, 0) == (1, 20, transaction.HEADER_BYTES)
+    assert record.item_at(data, batch.TRANSACTION_HEADER_BYTES) == (b"a", b"1")
 
 
 @decodes("block", "seal")
@@ -146,11 +174,34 @@ def test_a_table(data: bytes) -> None:
     header = table.decode_header(data)
     about = {"number": 1, "tier": 0, "first_sequence": 0, "first_place": place, "end_place": end, "first_block": 0}
     assert header._asdict().items() >= {**about, "records": 1, "seals": 1, "data_bytes": 17}.items()
-    assert list(table.bad_pages(data, header)) == []
+    assert list(pages.bad_pages(data, header)) == []
     found = Table(data, "example", DictChain({place: (KEY, VALUE)}))
     assert found.find(KEY, key_hash(KEY)) == (place, VALUE)
     assert found.seals() == [seal]
     assert build(header, [([KEY], [place])], [seal]) == data
+
+
+@decodes("index", "index")
+def test_an_index_file(data: bytes) -> None:
+    place = segment.HEADER_BYTES
+    header = index.decode_header(data)
+    about = {"number": 1, "tier": 0, "unique": 0, "first_place": place, "end_place": 83, "records": 1, "entries": 1}
+    assert header._asdict().items() >= {"collection": COLLECTION, "index": bytes(range(16)), **about}.items()
+    entry = (ordered.encode("Oslo") + index.place_bytes(place), place)
+    assert index_file.IndexFile(data, "example").window(0, 1) == [entry]
+    assert index_file.build(header, [[entry]]) == data
+
+
+@decodes("ordered", "array")
+def test_an_array_of_values(data: bytes) -> None:
+    assert ordered.encode(["Oslo", -2.5, None]) == data
+    assert ordered.decode(data) == (["Oslo", -2.5, None], len(data))
+
+
+@decodes("ordered", "long")
+def test_a_number_that_no_double_is(data: bytes) -> None:
+    assert ordered.encode(2**53 + 1) == data
+    assert ordered.decode(data) == (2**53 + 1, len(data))
 
 
 @decodes("packed", "packed")
@@ -249,10 +300,12 @@ def layouts_of(page: str) -> list[list[tuple[int, int | None]]]:
 SIZES = {
     "chain": [segment.HEADER_BYTES, record.HEADER_BYTES, batch.HEADER_BYTES],
     "block": [len(BlockHeader(b"", 0, 0, 0, 0, 0, 0, b"", b"").encode()), len(EXAMPLES["block", "seal"])],
-    "table": [table.HEADER_BYTES],
+    "table": [pages.HEADER_BYTES],
+    "index": [pages.HEADER_BYTES],
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
     "sealed": [sealed.HEADER_BYTES],
+    "transactions": [transaction.HEADER_BYTES, transaction.DECISION_BYTES, batch.TRANSACTION_HEADER_BYTES],
 }
 
 

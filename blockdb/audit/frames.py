@@ -18,7 +18,7 @@ from blockdb.audit.doubt import Doubt
 from blockdb.format import batch, record
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
-from blockdb.format.frame import BATCH, CHECK_BYTES, RECORD, BadFrame
+from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
 from blockdb.format.record import BODY_HEADER_BYTES, HEADER_BYTES, PLAIN
 
 PORTION_RECORDS: Final = 1000
@@ -66,9 +66,9 @@ def _read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int
         if type_ == RECORD:
             portion, at = _portion(buffer, at, stop)
             yield portion
-        elif type_ == BATCH:
+        elif type_ in batch.HEADERS:
             announced = batch.decode(buffer, at)
-            at += batch.HEADER_BYTES
+            at += announced.header_bytes
             end = at + announced.size
             if end > stop:
                 raise Doubt

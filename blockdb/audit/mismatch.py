@@ -8,7 +8,7 @@ from typing import NamedTuple
 from blockdb.format import batch, record
 from blockdb.format.block import Seal, seal_bytes
 from blockdb.format.buffer import Buffer
-from blockdb.format.frame import BATCH, CHECK_BYTES, RECORD, SEAL, BadFrame, check_of
+from blockdb.format.frame import CHECK_BYTES, RECORD, SEAL, BadFrame, check_of
 from blockdb.ledger.chain import Head, check_seal
 
 
@@ -74,7 +74,7 @@ def pinpoint(buffer: Buffer, offset: int, stop: int) -> BadPlace:
         announced = batch.decode(buffer, offset)
     except BadFrame:
         return _compared(buffer, offset, 0, stop)
-    at += batch.HEADER_BYTES
+    at += announced.header_bytes
     end = min(at + announced.size, stop)
     try:
         while at < end:
@@ -96,8 +96,8 @@ def _compared(buffer: Buffer, at: int, records: int, stop: int) -> BadPlace:
     elif kind == bytes([SEAL]) and at + CHECK_BYTES + 5 <= stop:
         is_seal = True
         end = at + seal_bytes(buffer[at : at + CHECK_BYTES + 5])
-    elif kind == bytes([BATCH]):
-        end = at + batch.HEADER_BYTES
+    elif kind and kind[0] in batch.HEADERS:
+        end = at + batch.HEADERS[kind[0]]
     if end > stop:
         return BadPlace(at, records, is_seal)
     told, found = buffer[at : at + CHECK_BYTES], check_of(buffer[at + CHECK_BYTES : end])

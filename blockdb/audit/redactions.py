@@ -18,7 +18,7 @@ from blockdb.audit.history import JOURNAL_COLLECTION
 from blockdb.format import batch, record, segment
 from blockdb.format.block import decode_seal
 from blockdb.format.buffer import Buffer
-from blockdb.format.frame import BATCH, CHECK_BYTES, RECORD, BadFrame
+from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
 from blockdb.format.keyring import DataKeys
 from blockdb.format.record import RecordFrame
 from blockdb.format.walk import DamagedChain, walk
@@ -103,8 +103,8 @@ def _records_in(buffer: Buffer) -> Iterator[int]:
         if type_ == RECORD:
             yield at
             at = record.end_of(buffer, at)
-        elif type_ == BATCH:
-            at += batch.HEADER_BYTES
+        elif type_ in batch.HEADERS:
+            at += batch.HEADERS[type_]
         else:
             at += decode_seal(buffer, at)[1]
 

@@ -14,6 +14,7 @@ from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
@@ -44,6 +45,7 @@ class Catalog:
         self.config = config
         self.signer = signer
         self._record_event = record_event
+        self._commons = Commons(config)
         self._changing = RLock()
         self._open: dict[str, Store | Attachment] = {}
         self._identity: object = None
@@ -155,10 +157,11 @@ class Catalog:
         metadata = load_metadata(door, files.metadata)
         encryption.check_is_whole(door, self.files, metadata.encrypted)
         if self.signer is None:
-            return Attachment(door, files, metadata, self.config.cache_size_limit)
+            return Attachment(door, files, metadata, self._commons)
         creation.force_names(door, self.files, files)
         manifest = load_manifest(door, files.manifest, metadata.id)
-        return Store(door, files, metadata, manifest, self._config_of(metadata.settings), self.signer)
+        config = self._config_of(metadata.settings)
+        return Store(door, files, metadata, manifest, config, self.signer, self._commons)
 
     def _config_of(self, settings: CollectionSettings) -> DatabaseConfig:
         """What of the database's configuration is another one for this collection."""

@@ -8,6 +8,7 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
+from blockdb.database.preparation import Given, Preparation
 from blockdb.database.proving import ProvingCollection
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
@@ -33,6 +34,8 @@ class Collection(ProvingCollection):
         self._reader = core.catalog.reader(collection_id)
         self._store = self._reader if isinstance(self._reader, Store) else None
         self.read_only = core.read_only
+        if self._store is not None:
+            self._preparation = Preparation(self._store)
 
     @property
     def name(self) -> str:
@@ -49,22 +52,33 @@ class Collection(ProvingCollection):
 
     # Writing.
 
-    def put(self, key: bytes, value: bytes, *, sync: bool = False) -> int:
+    def put(self, key: bytes, value: Given, *, sync: bool = False) -> int:
         """Store a record and return its sequence number: its place in commit order, from 0.
 
         It survives a killed process once this returns; with `wal_sync_interval=0` or `sync=True` a power cut too.
         Raises DuplicateKey, InvalidData, ReadOnly, StorageError, WritesStopped. O(1) amortised.
         """
         store = self._store
-        return store.put(key, value, sync) if store is not None else self._refuse()
+        if store is None:
+            self._refuse()
+        if self._preparation.is_plain:
+            return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+        return self._commit([(key, value)], sync)[0]
 
-    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, sync: bool = False) -> range:
+    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. Raises as `put`. O(n) amortised.
 
         A batch has at most 1,000,000 records and 256 MiB of keys and values.
         """
+        if self._store is None:
+            self._refuse()
+        return self._commit(items, sync)
+
+    def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store
-        return store.put_many(items, sync) if store is not None else self._refuse()
+        assert store is not None, "whoever calls this has one"
+        prepared = self._preparation.prepare(items)
+        return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
@@ -180,7 +194,7 @@ class Collection(ProvingCollection):
 
     def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
         """How many keys a scan would give. O(tables · log n), without walking."""
-        return self._refreshed().view.count(range_of(prefix, start, end))
+        return self._refreshed().count(range_of(prefix, start, end))
 
     # Reading in commit order.
 

@@ -20,7 +20,7 @@ from blockdb.settings import CollectionSettings
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest
-from blockdb.storage.metadata import PREFIX, Metadata, save_metadata, save_registry
+from blockdb.storage.metadata import PREFIX, UNLIMITED, Metadata, save_metadata, save_registry
 
 DEFAULT_COLLECTION = "default"
 """The collection of plain put and get."""
@@ -98,7 +98,7 @@ def new_metadata(
         encrypted=door.is_sealing,
         description=description,
         created_by=created_by,
-        settings=settings or CollectionSettings(),
+        settings=settings or UNLIMITED,
     )
 
 

@@ -16,6 +16,7 @@ from xxhash import xxh3_64_digest
 CHECK_BYTES: Final = 4
 RECORD: Final = 0x00
 BATCH: Final = 0x42  # "B"
+TRANSACTION: Final = 0x54  # "T"
 SEAL: Final = 0x53  # "S"
 
 

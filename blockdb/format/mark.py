@@ -78,6 +78,11 @@ def read_written(buffer: Buffer) -> int:
     return _place(buffer, WRITTEN_OFFSET)
 
 
+def read_forced(buffer: Buffer) -> int:
+    """What is surely on the disk, in the same way."""
+    return _place(buffer, FORCED_OFFSET)
+
+
 def _place(data: Buffer, offset: int) -> int:
     try:
         (word,) = _WORD.unpack_from(data, offset)

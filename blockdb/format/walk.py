@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from xxhash import xxh3_64_digest
 
 from blockdb.format import batch, record
+from blockdb.format.batch import HEADERS
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
-from blockdb.format.frame import BATCH, CHECK_BYTES, RECORD, SEAL, BadFrame, TornFrame
+from blockdb.format.frame import CHECK_BYTES, RECORD, SEAL, BadFrame, TornFrame
 from blockdb.format.limits import SEGMENT_MAX_BYTES
 from blockdb.format.record import RecordFrame
 
 Step = tuple[int, int, RecordFrame | Seal]
 """Where a frame begins, where the next one does, and what it is."""
+
+Decided = Callable[[int], bool]
+"""Whether the transaction with that number was decided: only then the records of its batches count."""
+
+
+class UndecidedFrame(BadFrame):
+    """The batch is intact, but the transaction that wrote it was never decided."""
 
 
 class Run(NamedTuple):
@@ -31,31 +39,33 @@ class DamagedChain(ValueError):
     """The walk came to bytes that are no frame.
 
     `offset` is where the commit begins that they are part of: everything before it is intact. `torn` says that the
-    file ended too early, which is also what a write that was cut short looks like.
+    file ended too early, which is also what a write that was cut short looks like. `undecided` says that the commit is
+    intact, and nothing but a part of a transaction that was not decided.
     """
 
     def __init__(self, offset: int, error: BadFrame) -> None:
         self.offset = offset
         self.torn = isinstance(error, TornFrame)
+        self.undecided = isinstance(error, UndecidedFrame)
         super().__init__(str(error))
 
 
-def walk(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:
+def walk(buffer: Buffer, start: int, stop: int, decided: Decided | None = None) -> Iterator[Step]:
     """The records and seals between two offsets. The records of a batch come only once all of them were checked.
 
-    Raises DamagedChain. O(bytes).
+    `decided` is asked for each batch of a transaction, if it is given. Raises DamagedChain. O(bytes).
     """
     offset = start
     while offset < stop:
         try:
-            steps = _commit_at(buffer, offset, stop)
+            steps = _commit_at(buffer, offset, stop, decided)
         except BadFrame as error:
             raise DamagedChain(offset, error) from None
         yield from steps
         offset = steps[-1][1]
 
 
-def _commit_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
+def _commit_at(buffer: Buffer, offset: int, stop: int, decided: Decided | None = None) -> list[Step]:
     if offset + CHECK_BYTES >= min(stop, len(buffer)):
         raise TornFrame("the file ends inside the check of a frame")
     type_ = buffer[offset + CHECK_BYTES]
@@ -64,8 +74,8 @@ def _commit_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
     elif type_ == SEAL:
         seal, size = decode_seal(buffer, offset)
         steps = [(offset, offset + size, seal)]
-    elif type_ == BATCH:
-        steps = _batch_at(buffer, offset, stop)
+    elif type_ in HEADERS:
+        steps = _batch_at(buffer, offset, stop, decided)
     else:
         raise BadFrame(f"no frame begins here (type {type_:#04x})")
     if steps[-1][1] > stop:
@@ -78,9 +88,9 @@ def _record_at(buffer: Buffer, offset: int) -> Step:
     return offset, offset + frame.size, frame
 
 
-def _batch_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
+def _batch_at(buffer: Buffer, offset: int, stop: int, decided: Decided | None) -> list[Step]:
     header = batch.decode(buffer, offset)
-    at = offset + batch.HEADER_BYTES
+    at = offset + header.header_bytes
     end = at + header.size
     if end > stop:
         raise TornFrame("the file ends inside a batch")
@@ -90,17 +100,19 @@ def _batch_at(buffer: Buffer, offset: int, stop: int) -> list[Step]:
         at = steps[-1][1]
     if at != end or len(steps) != header.records:
         raise BadFrame("the batch does not have the records that its header announces")
+    if header.transaction and decided is not None and not decided(header.transaction):
+        raise UndecidedFrame(f"the transaction {header.transaction}, which wrote the batch, was not decided")
     return steps
 
 
-def run_at(buffer: Buffer, start: int, stop: int) -> Run:
+def run_at(buffer: Buffer, start: int, stop: int, decided: Decided | None = None) -> Run:
     """The plain records from `start` on, checked, alone or in batches, up to whatever else there is. O(bytes).
 
-    What else there is (the end, a seal, a redactable record, damage) `walk` tells; this is its quick half. A batch is
-    in the run with all of its records, or not at all.
+    What else there is (the end, a seal, a redactable record, damage, a batch that does not count) `walk` tells; this
+    is its quick half. A batch is in the run with all of its records, or not at all.
     """
     run = plain_run(buffer, start, stop)
-    while (whole := _batch_run(buffer, run.end, stop)) is not None:
+    while (whole := _batch_run(buffer, run.end, stop, decided)) is not None:
         alone = plain_run(buffer, whole.end, stop)
         for more in (whole, alone):
             run.keys.extend(more.keys)
@@ -110,16 +122,17 @@ def run_at(buffer: Buffer, start: int, stop: int) -> Run:
     return run
 
 
-def _batch_run(buffer: Buffer, offset: int, stop: int) -> Run | None:
-    """The records of the batch at `offset`, None where there is none, or none that is plain and whole."""
+def _batch_run(buffer: Buffer, offset: int, stop: int, decided: Decided | None) -> Run | None:
+    """The records of the batch at `offset`, None where there is none, or none that is plain, whole, and counts."""
     try:
         header = batch.decode(buffer, offset)
     except BadFrame:
         return None
-    end = offset + batch.HEADER_BYTES + header.size
-    if end > stop:
+    start = offset + header.header_bytes
+    end = start + header.size
+    if end > stop or (header.transaction and decided is not None and not decided(header.transaction)):
         return None
-    run = plain_run(buffer, offset + batch.HEADER_BYTES, end)
+    run = plain_run(buffer, start, end)
     return run if run.end == end and len(run.keys) == header.records else None
 
 
@@ -154,9 +167,8 @@ def walk_part(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:
     offset = start
     while offset < stop:
         try:
-            if buffer[offset + CHECK_BYTES] == BATCH:
-                batch.decode(buffer, offset)
-                offset += batch.HEADER_BYTES
+            if buffer[offset + CHECK_BYTES] in HEADERS:
+                offset += batch.decode(buffer, offset).header_bytes
                 continue
             (step,) = _commit_at(buffer, offset, stop)
         except (BadFrame, IndexError) as error:
@@ -201,6 +213,7 @@ def skip(buffer: Buffer, start: int, stop: int, limit: int = SEGMENT_MAX_BYTES) 
 
 def _behind(buffer: Buffer, offset: int) -> int:
     """Where what is no record ends: the header of a batch, or a seal. Raises BadFrame."""
-    if buffer[offset + CHECK_BYTES] == BATCH:
-        return offset + batch.HEADER_BYTES
+    header_bytes = HEADERS.get(buffer[offset + CHECK_BYTES])
+    if header_bytes is not None:
+        return offset + header_bytes
     return offset + decode_seal(buffer, offset)[1]

@@ -1,1 +1,1 @@
-"""Locks on keys and ranges, who waits for whom, and whom a deadlock costs. Pure."""
+"""Locks on keys and on ranges of keys: who holds them, who waits for whom, and who gives way in a deadlock. Pure."""

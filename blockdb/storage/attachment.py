@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf
 from mmap import mmap
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from blockdb.errors import Corruption
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
-from blockdb.format.mark import read_written
+from blockdb.format.mark import read_forced, read_written
 from blockdb.format.walk import DamagedChain
 from blockdb.layout import CollectionFiles
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
@@ -20,10 +23,15 @@ from blockdb.storage.metadata import Metadata
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.redaction import Watch
+from blockdb.storage.sources import NOTHING, Horizon
 from blockdb.storage.view import View
 
 FILES_CHECK_S: Final = 0.2
 """How often the files themselves are looked at: the writer may have flushed, merged or begun anew."""
+
+FIRST_PAUSE_S: Final = 0.001
+LONGEST_PAUSE_S: Final = 0.05
+"""Who waits for the next record looks that often at first, and when none came for a while."""
 
 OPEN_ATTEMPTS: Final = 20
 """A writer may merge tables away between our reading its manifest and opening them; then we read it again."""
@@ -36,8 +44,9 @@ class Attachment(Reader):
     themselves are read from the log, as recovery does.
     """
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int) -> None:
-        super().__init__(door, files, metadata, cache_size_limit)
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, commons: Commons) -> None:
+        """`commons` is what it shares with the other collections of its database."""
+        super().__init__(door, files, metadata, commons.cache_room)
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
@@ -88,6 +97,28 @@ class Attachment(Reader):
         finally:
             self._refreshing.release()
 
+    def acknowledged(self, forced_only: bool) -> Horizon:
+        """What was read; with `forced_only`, as far as the writer says that it is on the disk."""
+        self.refresh()
+        records, end = self.next_sequence, self.end  # in this order: what is read later may only be newer
+        mark = self._mark if forced_only else None
+        try:
+            return Horizon(records, end if mark is None else min(end, read_forced(mark)))
+        except BadFrame:
+            return NOTHING  # as in `_follow_mark`
+
+    def wait_beyond(
+        self, known: Horizon, forced_only: bool, is_over: Callable[[], bool], timeout_s: float | None
+    ) -> None:
+        """Look again and again, ever more slowly: at the mark, which costs no system call."""
+        pause_s, deadline = FIRST_PAUSE_S, inf if timeout_s is None else monotonic() + timeout_s
+        while not is_over() and not self.acknowledged(forced_only).is_beyond(known):
+            left_s = deadline - monotonic()
+            if left_s <= 0:
+                return
+            sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
     def force(self) -> None:
         """Have on the disk what was read; older chain files were forced when they were full."""
         self.door.force_file(self.files.segment(self.end >> 32))
@@ -95,6 +126,7 @@ class Attachment(Reader):
     def close(self) -> None:
         """Let go of the files. Idempotent."""
         self.closed = True
+        self.cache.clear()
 
     def _follow_mark(self) -> None:
         try:

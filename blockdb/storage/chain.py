@@ -16,10 +16,10 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, Run, Step, bodies, run_at, skip, walk, walk_part
+from blockdb.format.walk import DamagedChain, Decided, Run, Step, bodies, run_at, skip, walk, walk_part
 from blockdb.layout import CollectionFiles, segment_numbers
 from blockdb.lsm.merge import Item
-from blockdb.storage.cache import Cache
+from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.packed import PackedFile
 
@@ -40,20 +40,23 @@ class Stretch(NamedTuple):
     first: int
     last: int
 
-    def walk(self) -> Iterator[Step]:
-        """Its records and seals. What was packed is complete, but batches may have been cut at the ends of chunks."""
-        steps = walk_part if isinstance(self.buffer, bytes) else walk
-        return steps(self.buffer, self.first, self.last)
+    def walk(self, is_whole: bool = False, decided: Decided | None = None) -> Iterator[Step]:
+        """Its records and seals, the records of a batch once all of them were checked; not where `is_whole` says that
+        nothing was cut short. What was packed is whole, but batches may have been cut at the ends of chunks.
+        """
+        if is_whole or isinstance(self.buffer, bytes):
+            return walk_part(self.buffer, self.first, self.last)
+        return walk(self.buffer, self.first, self.last, decided)
 
-    def runs(self) -> Iterator[Run | Step]:
+    def runs(self, decided: Decided | None = None) -> Iterator[Run | Step]:
         """The same, with plain records that follow each other taken together."""
         offset = self.first
         while offset < self.last:
-            run = run_at(self.buffer, offset, self.last)
+            run = run_at(self.buffer, offset, self.last, None if isinstance(self.buffer, bytes) else decided)
             if run.keys:
                 yield run
             offset = run.end
-            for step in self._replace(first=offset).walk():
+            for step in self._replace(first=offset).walk(decided=decided):
                 yield step
                 offset = step[1]
                 if isinstance(step[2], Seal):
@@ -71,7 +74,7 @@ class Chain:
         self._door = door
         self._files = files
         self._collection = collection
-        self._cache = cache or Cache(CHUNK_CACHE_BYTES)
+        self._cache = cache or Cache(CacheRoom(CHUNK_CACHE_BYTES))
         self._maps: list[mmap | bytes] = []
         """Empty bytes stand for a segment that is packed: nothing is found in them, and `_packed` is looked at."""
         self._packed: dict[int, PackedFile] = {}
@@ -172,12 +175,21 @@ class Chain:
         """The block seal at `place`. O(1)."""
         return self._reading(decode_seal, place)[0]
 
-    def walk(self, start: int, stop: int) -> Iterator[Located]:
-        """All records and seals from one place to another, in commit order."""
+    def records(self, start: int, stop: int) -> Iterator[tuple[int, int, RecordFrame]]:
+        """The place of each record from one place to another, the place after it, and the record.
+
+        One at a time, however large a batch is: for what is known to be whole.
+        """
+        for place, end, frame in self.walk(start, stop, is_whole=True):
+            if isinstance(frame, RecordFrame):
+                yield place, end, frame
+
+    def walk(self, start: int, stop: int, is_whole: bool = False) -> Iterator[Located]:
+        """All records and seals from one place to another, in commit order. For `is_whole` see `Stretch.walk`."""
         at, tried_at = start, -1
         while True:
             try:
-                for located in self._walk(at, stop):
+                for located in self._walk(at, stop, is_whole):
                     at = located[1]
                     yield located
                 return
@@ -187,10 +199,10 @@ class Chain:
                 tried_at = at
                 self.renew_all()
 
-    def _walk(self, start: int, stop: int) -> Iterator[Located]:
+    def _walk(self, start: int, stop: int, is_whole: bool) -> Iterator[Located]:
         for stretch in self.stretches(start, stop):
             try:
-                for offset, end, frame in stretch.walk():
+                for offset, end, frame in stretch.walk(is_whole):
                     yield stretch.base + offset, stretch.base + end, frame
             except DamagedChain as error:
                 raise self.corruption(stretch.base + error.offset, str(error)) from None

@@ -20,19 +20,24 @@ def check_key(key: object) -> bytes:
     return key
 
 
-def check_value(value: object) -> bytes:
-    """The value, if it is one. Raises InvalidData."""
+def check_value(value: object, max_bytes: int = MAX_VALUE_BYTES) -> bytes:
+    """The value, if it is one, of `max_bytes` at most. Raises InvalidData."""
     if not isinstance(value, bytes):
         raise InvalidData(f"A value is bytes, not {type(value).__name__}; encode text first, as in 'text'.encode().")
-    if len(value) > MAX_VALUE_BYTES:
-        raise InvalidData(f"A value has at most {MAX_VALUE_BYTES} bytes; this one has {len(value)}. Store it in parts.")
+    if len(value) > max_bytes:
+        raise InvalidData(f"A value has at most {max_bytes} bytes; this one has {len(value)}. Store it in parts.")
     if value is REDACTED:
         raise InvalidData("The value of a redacted record is gone; what stands for it cannot be stored as one.")
     return value
 
 
-def check_batch(items: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """The keys and the values of a batch. Raises InvalidData where it, or one of its items, may not be."""
+def check_batch(
+    items: Iterable[tuple[bytes, bytes]], max_bytes: int = MAX_VALUE_BYTES
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """The keys and the values of a batch. Raises InvalidData where it, or one of its items, may not be.
+
+    A value may have `max_bytes`.
+    """
     items = list(items)
     if len(items) > MAX_BATCH_RECORDS:
         raise InvalidData(f"A batch has at most {MAX_BATCH_RECORDS} records; this one has {len(items)}. Split it.")
@@ -43,9 +48,9 @@ def check_batch(items: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, ...]
     if set(map(type, keys)) - {bytes} or not all(keys) or max(map(len, keys), default=0) > MAX_KEY_BYTES:
         for key in keys:
             check_key(key)
-    if set(map(type, values)) - {bytes} or max(map(len, values), default=0) > MAX_VALUE_BYTES:
+    if set(map(type, values)) - {bytes} or max(map(len, values), default=0) > max_bytes:
         for value in values:
-            check_value(value)
+            check_value(value, max_bytes)
     total = sum(map(len, keys)) + sum(map(len, values))
     if total > MAX_BATCH_BYTES:
         raise InvalidData(f"A batch has at most {MAX_BATCH_BYTES} bytes; this one has {total}. Split it.")

@@ -13,7 +13,8 @@ from blockdb.format.record import RecordFrame, leaves_of
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.ledger.merkle import leaf_hash
 from blockdb.storage.chain import Chain
-from blockdb.storage.view import Horizon, View
+from blockdb.storage.sources import Horizon
+from blockdb.storage.view import View
 from blockdb.types import AsOf, Block, Record
 
 
@@ -71,14 +72,14 @@ class History:
 
     def block_records(self, number: int) -> list[Record]:
         """The records of a sealed block, or, for the number after the last, of the open one."""
-        extent = self._extent(number)
+        extent = self.extent(number)
         block = number if number < self.blocks else None
         frames = enumerate(self._frames(extent), extent.first_sequence)
-        return [_record(sequence, frame, block) for sequence, (_, frame) in frames]
+        return [record_of(sequence, frame, block) for sequence, (_, frame) in frames]
 
     def block_leaves(self, number: int) -> list[bytes]:
         """The leaf hashes of a block's records, recomputed from the records."""
-        return [leaf_hash(frame.leaf[1:]) for _, frame in self._frames(self._extent(number))]
+        return [leaf_hash(frame.leaf[1:]) for _, frame in self._frames(self.extent(number))]
 
     def leaves(self, first: int, count: int) -> list[bytes]:
         """The leaf hashes of so many records from a sequence number on, those that there are.
@@ -93,13 +94,13 @@ class History:
         count = min(count, self.records_count - first)
         if count <= 0:
             return []
-        extent = self._extent(self.block_of(first))
+        extent = self.extent(self.block_of(first))
         return self._chain.bodies_from(extent.first_place, self._end, first - extent.first_sequence, count)
 
     def sequence_at(self, place: int) -> int:
         """The sequence number of the record at a place where one begins. O(log blocks + records in a block)."""
         number = max(self._search(lambda seal: place < seal.first_place) - 1, 0)
-        extent = self._extent(number)
+        extent = self.extent(number)
         return extent.first_sequence + self._chain.count(extent.first_place, place)
 
     def block_of(self, sequence: int) -> int:
@@ -112,7 +113,7 @@ class History:
         if first >= stop:
             return
         number = self.block_of(first)
-        extent = self._extent(number)
+        extent = self.extent(number)
         sequence, block_stop = extent.first_sequence, extent.first_sequence + extent.records
         for _, _, frame in self._chain.walk(extent.first_place, self._end):
             if not isinstance(frame, RecordFrame):
@@ -121,7 +122,7 @@ class History:
                 number += 1
                 block_stop += self.seal(number).header.records if number < self.blocks else self.records_count
             if sequence >= first:
-                yield _record(sequence, frame, number if number < self.blocks else None)
+                yield record_of(sequence, frame, number if number < self.blocks else None)
             sequence += 1
             if sequence >= stop:
                 return
@@ -132,13 +133,18 @@ class History:
         for number in (after - 1, after):
             if number < 0 or number > self.blocks:
                 continue
-            extent = self._extent(number)
+            extent = self.extent(number)
             if number == self.blocks:  # the record may be so new that it is not counted yet
                 extent = extent._replace(records=MAX_BLOCK_RECORDS)
             for sequence, (at, frame) in enumerate(self._frames(extent), extent.first_sequence):
                 if at == place:
-                    return _record(sequence, frame, number if number < self.blocks else None)
+                    return record_of(sequence, frame, number if number < self.blocks else None)
         raise self._chain.corruption(place, "a table points here, but no record begins here")
+
+    def block_since(self, time_ms: int) -> Horizon:
+        """The border before the first block that may have records of that time or later, or the open one. O(log)."""
+        extent = self.extent(self._search(lambda seal: seal.header.last_time_ms >= time_ms))
+        return Horizon(extent.first_sequence, extent.first_place)
 
     def horizon(self, as_of: AsOf) -> Horizon:
         """What a read as of that moment sees. O(log blocks + records in a block).
@@ -164,19 +170,20 @@ class History:
 
     def _horizon_in(self, number: int, is_hidden: Callable[[int, RecordFrame], bool]) -> Horizon:
         """The horizon before the first record of a block that is hidden; the block after it, if none is, is open."""
-        extent = self._extent(number)
+        extent = self.extent(number)
         for sequence, (place, frame) in enumerate(self._frames(extent), extent.first_sequence):
             if is_hidden(sequence, frame):
                 return Horizon(sequence, place)
         return Horizon(self.records_count, self._end)
 
-    def _extent(self, number: int) -> Extent:
+    def extent(self, number: int) -> Extent:
+        """Where the records of a block are; those of the open one for the number after the last."""
         if number != self.blocks:
             seal = self.seal(number)
             return Extent(number, seal.first_place, seal.header.first_sequence, seal.header.records)
         if not self.blocks:
             return Extent(0, HEADER_BYTES, 0, self.records_count)
-        last = self._extent(number - 1)
+        last = self.extent(number - 1)
         first_sequence = last.first_sequence + last.records
         *_, (place, frame) = self._frames(last)
         return Extent(number, place + frame.size, first_sequence, self.records_count - first_sequence)
@@ -202,5 +209,6 @@ class History:
         return low
 
 
-def _record(sequence: int, frame: RecordFrame, block: int | None) -> Record:
+def record_of(sequence: int, frame: RecordFrame, block: int | None) -> Record:
+    """A record as it is told to callers."""
     return Record(sequence, frame.key, frame.value, frame.time_ms, block, frame.is_redacted)

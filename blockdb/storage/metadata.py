@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from blockdb.errors import Corruption
+from blockdb.format.limits import MAX_VALUE_BYTES
 from blockdb.settings import CollectionSettings
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import load_checked, save_checked
@@ -15,6 +16,9 @@ from blockdb.storage.manifest import load_checked, save_checked
 PREFIX: Final = "col_"
 METADATA: Final = "collection"
 REGISTRY: Final = "registry"
+
+UNLIMITED: Final = CollectionSettings(max_document_size=MAX_VALUE_BYTES)
+"""The settings of collections that nobody gave any."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,16 @@ def load_metadata(door: Door, path: Path) -> Metadata:
     """The metadata of a collection. Raises Corruption."""
     try:
         values = load_checked(door, path, METADATA)
-        metadata = Metadata(**{**values, "settings": CollectionSettings(**values.get("settings", {}))})
+        metadata = Metadata(**{**values, "settings": _settings(values.get("settings"))})
         _ = metadata.uuid
     except (TypeError, ValueError) as error:
         raise Corruption(str(path), None, f"its contents are not those of a collection: {error}") from None
     return metadata
+
+
+def _settings(values: dict[str, Any] | None) -> CollectionSettings:
+    """The settings; a collection that was made before there were any takes every value."""
+    return UNLIMITED if values is None else CollectionSettings(**values)
 
 
 def save_registry(door: Door, path: Path, names: dict[str, str]) -> None:

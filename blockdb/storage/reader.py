@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic, perf_counter_ns
@@ -14,13 +14,15 @@ from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
-from blockdb.storage.cache import Cache
+from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
+from blockdb.storage.expiry import Expiry
 from blockdb.storage.history import History
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.recovery import Recovered
+from blockdb.storage.sources import NOTHING, Horizon
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.tree import Tree
 from blockdb.storage.view import Range, View
@@ -38,11 +40,11 @@ class Reader:
 
     next_sequence: int
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int = 0) -> None:
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, room: CacheRoom | None = None) -> None:
         self.door = door
         self.files = files
         self.metadata = metadata
-        self.cache = Cache(cache_size_limit)
+        self.cache = Cache(room or CacheRoom(0))
         self.chain = Chain(door, files, metadata.uuid, self.cache)
         self.tree = Tree(door, files, metadata.uuid)
         self.view = View((), ())
@@ -53,6 +55,28 @@ class Reader:
         self.misses = 0
         self.scans = 0
         self.get_latency = Histogram()
+        self._expiry: Expiry | None = None
+        self._look_up = self._get
+        """What `get` does: with a time to live it is another method, so that without one nothing is asked."""
+
+    @property
+    def ttl_ms(self) -> int | None:
+        """How old records get before reads do not show them any more; None where they do for ever."""
+        return None if self._expiry is None else self._expiry.ttl_ms
+
+    @ttl_ms.setter
+    def ttl_ms(self, ttl_ms: int | None) -> None:
+        self._expiry = None if ttl_ms is None else Expiry(self, ttl_ms)
+        self._look_up = self._get if ttl_ms is None else self._get_living
+
+    def expired(self) -> Horizon:
+        """The border before which all records have expired. O(1) amortised."""
+        return NOTHING if self._expiry is None else self._expiry.horizon()
+
+    def has_expired(self, key: bytes) -> bool:
+        """Whether a key is stored, and has expired. O(memtables + tables)."""
+        found = None if self._expiry is None else self.view.find(key)
+        return found is not None and found[0] < self.expired().place
 
     @property
     def end(self) -> int:
@@ -92,13 +116,26 @@ class Reader:
         With `wait`, that thread is waited for.
         """
 
+    def acknowledged(self, forced_only: bool) -> Horizon:
+        """Up to where the writers were told that their records are stored; with `forced_only`, that is on the disk."""
+        raise NotImplementedError
+
+    def wait_beyond(
+        self, known: Horizon, forced_only: bool, is_over: Callable[[], bool], timeout_s: float | None
+    ) -> None:
+        """Wait until there may be records beyond a horizon, or it is over: that is looked at when `wake` is called."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """Have those who wait look whether it is over."""
+
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None. O(memtables + tables). Raises Redacted."""
         self.gets += 1  # an update lost between threads is rare and harmless
         if self.gets & SAMPLE_MASK:
-            return self._get(key)
+            return self._look_up(key)
         start = perf_counter_ns()
-        value = self._get(key)
+        value = self._look_up(key)
         self.get_latency.add(perf_counter_ns() - start)
         return value
 
@@ -124,10 +161,25 @@ class Reader:
             raise Redacted(key)
         return cached
 
+    def _get_living(self, key: bytes) -> bytes | None:
+        """`get` where records expire. Past the cache, which does not know where a record is."""
+        found = self.find(key)
+        if found is None:
+            self.misses += 1
+            return None
+        if found[1] is REDACTED:
+            raise Redacted(key)
+        return found[1]
+
+    def find(self, key: bytes) -> tuple[int, bytes] | None:
+        """The place of a key's record and its value, None where there is none or it has expired."""
+        found = self.view.find(key)
+        return None if found is None or found[0] < self.expired().place else found
+
     def exists(self, key: bytes) -> bool:
         """Whether a key is stored. O(memtables + tables), and from memory alone for most keys that are not."""
         self.gets += 1
-        if self.view.has(key):
+        if self.view.has(key) if self._expiry is None else self.find(key) is not None:
             return True
         self.misses += 1
         return False
@@ -137,7 +189,7 @@ class Reader:
         self.gets += 1
         horizon = self.history().horizon(as_of)
         found = self.view.find(key)
-        if found is None or found[0] >= horizon.place:
+        if found is None or not self._expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
             return None
         if found[1] is REDACTED:
             raise Redacted(key)
@@ -145,8 +197,12 @@ class Reader:
 
     def record(self, key: bytes) -> Record | None:
         """A record with its sequence number, time and block. O(log blocks + block)."""
-        found = self.view.find(key)
+        found = self.find(key)
         return None if found is None else self.history().record_at(found[0])
+
+    def count(self, range_: Range) -> int:
+        """How many keys a scan would give. O(tables · log n), and O(n) where a part of a table has expired."""
+        return self.view.count(range_, self.expired())
 
     def scan(
         self, range_: Range, offset: int, limit: int | None, reverse: bool, as_of: AsOf | None = None
@@ -154,8 +210,13 @@ class Reader:
         """The records of a range in key order, as of this call or as of a moment before."""
         self.scans += 1
         view = self.view
-        horizon = None if as_of is None else self.history().horizon(as_of)
-        return view.scan(range_, offset, limit, reverse, horizon)
+        if as_of is None:
+            return view.scan(range_, offset, limit, reverse, expired=self.expired())
+        horizon = self.history().horizon(as_of)
+        return view.scan(range_, offset, limit, reverse, horizon, self._expired_as_of(as_of, horizon))
+
+    def _expired_as_of(self, as_of: AsOf, horizon: Horizon) -> Horizon:
+        return NOTHING if self._expiry is None else self._expiry.horizon_as_of(as_of, horizon)
 
     def history(self) -> History:
         """The chain as of now."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from operator import add
+from pathlib import Path
 from time import perf_counter
 from typing import Final
 
@@ -22,7 +23,7 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
-from blockdb.format.walk import DamagedChain, Run, Step
+from blockdb.format.walk import DamagedChain, Decided, Run, Step
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import Frontier
@@ -63,18 +64,19 @@ class Recovered:
         """Where the chain stands."""
         return Head() if self.last_seal is None else Head().after(self.last_seal[1].header)
 
-    def replay(self, stretch: Stretch, flushed_sequence: int) -> None:
+    def replay(self, stretch: Stretch, flushed_sequence: int, decided: Decided | None = None) -> None:
         """Account for all of a stretch of the log; its first `flushed_sequence` records are in tables.
 
-        Raises Corruption for a key that is there already, and DamagedChain, once what is before the damage is taken.
+        Raises Corruption for a key that is there already, and DamagedChain, once what is before the damage is taken;
+        a batch of a transaction that was not decided is damage.
         """
-        for _ in self.replaying(stretch, flushed_sequence):
+        for _ in self.replaying(stretch, flushed_sequence, decided):
             pass
 
-    def replaying(self, stretch: Stretch, flushed_sequence: int) -> Iterator[None]:
+    def replaying(self, stretch: Stretch, flushed_sequence: int, decided: Decided | None = None) -> Iterator[None]:
         """The same in steps: some records, then a pause, in which the memtable may be changed for another."""
         base = stretch.base
-        for part in stretch.runs():
+        for part in stretch.runs(decided):
             if isinstance(part, Run):
                 self._take_run(part, base, flushed_sequence)
             else:
@@ -146,18 +148,18 @@ READ_ATTEMPTS: Final = 5
 """The mark of a live writer may be read in the middle of a change; then it is read again."""
 
 
-def read_mark(door: Door, files: CollectionFiles, collection: bytes) -> Mark | str:
-    """The mark on disk, or what is wrong with it."""
+def read_mark(door: Door, path: Path, owner: bytes) -> Mark | str:
+    """A mark on disk, or what is wrong with it. `owner` is the 16 bytes of whom it should belong to."""
     wrong = ""
     for _ in range(READ_ATTEMPTS):
         try:
-            mark = mark_format.decode(door.read(files.mark))
+            mark = mark_format.decode(door.read(path))
         except FileNotFoundError:
             return "the mark is missing"
         except BadFrame as error:
             wrong = str(error)
             continue
-        return mark if mark.collection == collection else "the mark belongs to another collection"
+        return mark if mark.collection == owner else "the mark belongs to another collection"
     return wrong
 
 
@@ -195,23 +197,25 @@ def recover(
     chain: Chain,
     manifest: Manifest,
     tables: Sequence[Table],
+    decided: Decided | None = None,
 ) -> Recovered:
     """Replay the log on top of the tables that the manifest counts.
 
-    O(log since the last flush). Raises Corruption.
+    `decided` tells which transactions over several collections were decided, for a log that was not closed: after a
+    power cut, the batch of another one is cut off like a torn commit. O(log since the last flush). Raises Corruption.
     """
     start = perf_counter()
     replay = manifest.replay
     memtable = Memtable(manifest.flushed_sequence, next_block(tables), manifest.flushed_place)
     state = Recovered(chain, tables, memtable, replay.place, replay.place, replay.sequence)
-    mark = read_mark(door, files, collection)
+    mark = read_mark(door, files.mark, collection)
     state.mark_damage = mark if isinstance(mark, str) else None
     state.forced = segment.HEADER_BYTES if isinstance(mark, str) else mark.forced
     if replay.head_seal:
         state.last_seal = (replay.head_seal, chain.seal_at(replay.head_seal))
         state.last_time_ms = state.last_seal[1].header.last_time_ms
     trust = trust_in(mark, door.boot_id(), manifest.flushed_place)
-    _replay(state, files, chain, manifest, trust)
+    _replay(state, files, chain, manifest, trust, decided if trust.end is None else None)
     if trust.end is not None and (state.torn_bytes or not is_end(state.end, trust.end)):
         raise chain.corruption(trust.end, "the chain does not end where it did when it was closed")
     state.forced = min(state.forced, state.end)
@@ -232,7 +236,14 @@ def is_end(end: int, written: int) -> bool:
     return end in (written, place_of(split_place(written)[0] + 1, segment.HEADER_BYTES))
 
 
-def _replay(state: Recovered, files: CollectionFiles, chain: Chain, manifest: Manifest, trust: Trust) -> None:
+def _replay(
+    state: Recovered,
+    files: CollectionFiles,
+    chain: Chain,
+    manifest: Manifest,
+    trust: Trust,
+    decided: Decided | None,
+) -> None:
     last_segment = chain.segments() - 1
     _require(files, chain, last_segment, trust.place)
     number, offset = split_place(state.end)
@@ -242,7 +253,7 @@ def _replay(state: Recovered, files: CollectionFiles, chain: Chain, manifest: Ma
         state.end = base + offset
         for stretch in chain.stretches_of(number, offset, size):
             try:
-                state.replay(stretch, manifest.flushed_sequence)
+                state.replay(stretch, manifest.flushed_sequence, decided)
             except DamagedChain as error:
                 place = stretch.base + error.offset
                 if number < last_segment or place < trust.place or not (error.torn or trust.rubbish):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Lock
 from typing import Final
 
@@ -11,10 +11,12 @@ from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.redactor import Recording, Redactor
+from blockdb.storage.sources import Horizon
 from blockdb.storage.writer import Writer
 
 FLUSH_ON_CLOSE_RECORDS: Final = 10_000
@@ -32,13 +34,38 @@ class Store(Writer):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        commons: Commons,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
+        `commons` is what it shares with the other collections of its database.
         A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, manifest, config, signer)
+        super().__init__(door, files, metadata, manifest, config, signer, commons)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values)
+
+    # Following.
+
+    def acknowledged(self, forced_only: bool) -> Horizon:
+        """What is written; with `forced_only`, it is forced first, together with those who wait for that."""
+        records, end = self.next_sequence, self._log.end  # in this order: what is read later may only be newer
+        if forced_only:
+            self._log.force(end)
+        return Horizon(records, end)
+
+    def wait_beyond(
+        self, known: Horizon, forced_only: bool, is_over: Callable[[], bool], timeout_s: float | None
+    ) -> None:
+        """Wait for the next write: as it begins it wakes who waits here, who get the lock once it is through."""
+        with self._room:
+            if self.next_sequence <= known.records and not is_over():
+                self._attention = True  # so that the next write looks around, and none need while nobody waits
+                self._room.wait(timeout_s)
+
+    def wake(self) -> None:
+        """Have those who wait look whether it is over."""
+        with self._room:
+            self._room.notify_all()
 
     # Redacting.
 
@@ -108,6 +135,7 @@ class Store(Writer):
         try:
             self.upkeep.stop()
         finally:
+            self.cache.clear()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
 

@@ -5,113 +5,19 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress, repeat
+from itertools import compress
 from operator import itemgetter
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import LAST_WINDOW, Cursor, Item, PositionCursor, Source, merge, split
+from blockdb.lsm.merge import LAST_WINDOW, Item, merge, split
 from blockdb.lsm.table import Table
+from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Snapshot, Source, sources_of
 
 SPARE_ITEMS: Final = 6
 """Fetched of each source beyond its likely share of what is wanted, so that most scans fetch once."""
-
-
-class Part(Protocol):
-    """A run of records in commit order."""
-
-    @property
-    def first_sequence(self) -> int:
-        """The sequence number of the first of them."""
-
-
-class Horizon(NamedTuple):
-    """How far a read sees: the first `records` of the collection, which are those before `place`."""
-
-    records: int
-    place: int
-
-    def count_in(self, part: Part, size: int) -> int:
-        """How many of the `size` records of a part of the collection are seen."""
-        return min(max(self.records - part.first_sequence, 0), size)
-
-
-class Hiding(Protocol):
-    """A source that holds more than a scan may see."""
-
-    def visible(self, items: list[Item]) -> list[Item]:
-        """The items without those of this source that are not to be seen."""
-
-
-class Snapshot:
-    """A memtable as a source of a scan: its first records alone, without those that came after the scan began."""
-
-    def __init__(self, memtable: Memtable, records: int) -> None:
-        self.memtable = memtable
-        self._records = records
-
-    def __len__(self) -> int:
-        return len(self.memtable)
-
-    def position(self, key: bytes) -> int:
-        """How many keys are smaller."""
-        return self.memtable.position(key)
-
-    def window(self, first: int, stop: int) -> list[Item]:
-        """The items at these positions, also those that came after the snapshot: `visible` leaves them out."""
-        return self.items(self.memtable.window(first, stop))
-
-    def items(self, keys: list[bytes]) -> list[Item]:
-        """The keys with their values."""
-        index, values = self.memtable.index, self.memtable.values
-        return [(key, values[index[key]]) for key in keys]
-
-    def visible(self, items: list[Item]) -> list[Item]:
-        """Those of the items that did not come into this memtable after the snapshot."""
-        if len(self.memtable) == self._records:
-            return items
-        ordinal = self.memtable.index.get
-        return [item for item in items if ordinal(item[0], -1) < self._records]
-
-
-class PartOfTable:
-    """The table that a horizon goes through: it hides the records at and after a place."""
-
-    def __init__(self, table: Table, place: int) -> None:
-        self._table = table
-        self._place = place
-
-    def visible(self, items: list[Item]) -> list[Item]:
-        """Those of the items that are not among the records which are hidden. O(items)."""
-        return [item for item in items if not self._hides(item[0])]
-
-    def _hides(self, key: bytes) -> bool:
-        found = self._table.find(key, key_hash(key))
-        return found is not None and found[0] >= self._place
-
-
-class KeyCursor(Cursor[bytes]):
-    """Walks a memtable from key to key, since its positions move when it grows."""
-
-    def __init__(self, snapshot: Snapshot, key: bytes | None, reverse: bool, window: int) -> None:
-        """Begin at `key` (itself included when walking up, left out when walking down), or at the end if it is None."""
-        super().__init__(reverse, window)
-        self._snapshot = snapshot
-        self._key = key
-        self._inclusive = True
-
-    def fetch(self, size: int) -> list[Item]:
-        """The next items."""
-        memtable = self._snapshot.memtable
-        if self._reverse:
-            keys = memtable.before(self._key, size)
-        else:
-            keys = memtable.after(self._key or b"", self._inclusive, size)
-        if keys:
-            self._key, self._inclusive = keys[0 if self._reverse else -1], False
-        return self._snapshot.items(keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +36,11 @@ class Range:
             end = after if end is None else end if after is None else min(end, after)
         return cls(start, end)
 
-    def first(self, sources: Sequence[Source[bytes]]) -> list[int]:
+    def first(self, sources: Sequence[Source]) -> list[int]:
         """The position in each source of its first key that is in the range or after it."""
         return [0 if self.start is None else source.position(self.start) for source in sources]
 
-    def last(self, sources: Sequence[Source[bytes]]) -> list[int]:
+    def last(self, sources: Sequence[Source]) -> list[int]:
         """The position in each source of its first key that is after the range."""
         return [len(source) if self.stop is None else source.position(self.stop) for source in sources]
 
@@ -221,32 +127,38 @@ class View:
                     return stored
         return None
 
-    def count(self, range_: Range) -> int:
-        """How many keys are in the range. O(sources · log n)."""
-        sources = self._sources()
-        return max(sum(range_.last(sources)) - sum(range_.first(sources)), 0)
+    def count(self, range_: Range, expired: Horizon = NOTHING) -> int:
+        """How many keys are in the range. O(sources · log n), and O(n) in sources of which a part has expired."""
+        sources = sources_of(self.memtables, self.tables, expired)
+        edges = zip(sources, range_.first(sources), range_.last(sources), strict=True)
+        return sum(source.count(first, stop) for source, first, stop in edges)
 
     def scan(
-        self, range_: Range, offset: int, limit: int | None, reverse: bool, horizon: Horizon | None = None
+        self,
+        range_: Range,
+        offset: int,
+        limit: int | None,
+        reverse: bool,
+        horizon: Horizon | None = None,
+        expired: Horizon = NOTHING,
     ) -> Iterator[Item]:
         """The records of the range in key order, or against it, after `offset` of them, `limit` at most.
 
-        O(log n) to begin; with a horizon, before which alone records are seen, O(log n + offset).
+        O(log n) to begin; with horizons, between which alone records are seen, O(log n + offset).
         """
-        sources = self._sources(horizon)
-        hiding: list[Hiding] = [source for source in sources if isinstance(source, Snapshot)]
+        sources = sources_of(self.memtables, self.tables, expired, horizon or EVERYTHING)
+        hiding = [source for source in sources if isinstance(source, Snapshot)]
         edge = range_.stop if reverse else range_.start
         windows = _first_windows(sources, limit)
-        if horizon is not None:
-            hiding += [PartOfTable(table, horizon.place) for table in self._across(horizon)]
-        elif offset:
+        if offset and horizon is None and all(source.is_whole for source in sources):
             place = sum(range_.last(sources)) - offset if reverse else sum(range_.first(sources)) + offset
             if place < 0:
                 return iter(())
             positions = split(sources, place)
-            cursors = list(map(_cursor_at, sources, positions, repeat(reverse), windows))
-            return _emit(merge(cursors, reverse=reverse), hiding, range_, 0, limit, reverse)
-        cursors = list(map(_cursor_from, sources, repeat(edge), repeat(reverse), windows))
+            cursors = [s.cursor_at(at, reverse, w) for s, at, w in zip(sources, positions, windows, strict=True)]
+            offset = 0
+        else:
+            cursors = [source.cursor(edge, reverse, w) for source, w in zip(sources, windows, strict=True)]
         return _emit(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
 
     def block_place(self, number: int) -> int | None:
@@ -261,21 +173,8 @@ class View:
                 return memtable.seals[ordinal]
         return None
 
-    def _sources(self, horizon: Horizon | None = None) -> list[Snapshot | Table]:
-        """What holds records, of those before the horizon if there is one."""
-        sources: list[Snapshot | Table] = []
-        for memtable in self.memtables:
-            size = len(memtable)
-            sources.append(Snapshot(memtable, size if horizon is None else horizon.count_in(memtable, size)))
-        sources += [table for table in self.tables if horizon is None or horizon.count_in(table.header, len(table))]
-        return [source for source in sources if len(source)]
 
-    def _across(self, horizon: Horizon) -> list[Table]:
-        """The table that has records on both sides of the horizon, if there is one."""
-        return [table for table in self.tables if 0 < horizon.count_in(table.header, len(table)) < len(table)]
-
-
-def _first_windows(sources: Sequence[Snapshot | Table], limit: int | None) -> list[int]:
+def _first_windows(sources: Sequence[Source], limit: int | None) -> list[int]:
     """How many items to fetch of each source at first: of the `limit` that are wanted its likely share, and some."""
     total = sum(map(len, sources))
     if limit is None:
@@ -283,29 +182,9 @@ def _first_windows(sources: Sequence[Snapshot | Table], limit: int | None) -> li
     return [min(limit * len(source) // total + SPARE_ITEMS, LAST_WINDOW, limit + 1) for source in sources]
 
 
-def _cursor_from(source: Snapshot | Table, edge: bytes | None, reverse: bool, window: int) -> Cursor[bytes]:
-    """A cursor that begins at the edge of a range, or at the end of the source if there is none."""
-    if isinstance(source, Snapshot):
-        return KeyCursor(source, edge, reverse, window)
-    end = len(source) if reverse else 0
-    return PositionCursor(source, end if edge is None else source.position(edge), reverse, window)
-
-
-def _cursor_at(source: Snapshot | Table, at: int, reverse: bool, window: int) -> Cursor[bytes]:
-    """A cursor that begins at a position: with the item there, or, walking down, with the one before it."""
-    if not isinstance(source, Snapshot):
-        return PositionCursor(source, at, reverse, window)
-    found = source.memtable.window(at, at + 1)
-    if found or reverse:
-        return KeyCursor(source, found[0] if found else None, reverse, window)
-    return PositionCursor(
-        source, at, reverse, window
-    )  # nothing was there when the scan began, and nothing else is wanted
-
-
 def _emit(
     runs: Iterator[list[Item]],
-    hiding: Sequence[Hiding],
+    hiding: Sequence[Snapshot],
     range_: Range,
     offset: int,
     limit: int | None,

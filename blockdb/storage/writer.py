@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from os import urandom
 from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
@@ -12,13 +13,14 @@ from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
-from blockdb.format.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.storage.commit import Gate, Held, Rider
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
@@ -29,7 +31,7 @@ from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
-from blockdb.storage.upkeep import MAX_FROZEN, Upkeep
+from blockdb.storage.upkeep import Upkeep
 from blockdb.storage.view import View
 from blockdb.storage.write_group import Write, WriteGroup
 
@@ -45,13 +47,14 @@ class Writer(Reader):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        commons: Commons,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
-        super().__init__(door, files, metadata, config.cache_size_limit)
+        super().__init__(door, files, metadata, commons.cache_room)
         self.config = config
         self.duplicates = 0
+        self._max_value_bytes = metadata.settings.max_document_size
         self.put_latency = Histogram()
-        self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self.writing = Lock()
         """Held by whoever commits."""
         self.gate: Gate | None = None
@@ -61,7 +64,7 @@ class Writer(Reader):
         packer = Packer(door, files, metadata.uuid, config.compression_enabled)
         packer.remove_unused()
         self._tables, self._packer = tables, packer
-        self._attention = False
+        self._attention = True
         """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer)
@@ -69,7 +72,9 @@ class Writer(Reader):
         self.bytes_before = self.data_bytes()
         """Keys and values that were there when it was opened."""
         self._group = WriteGroup(self._put_group)
-        self.upkeep = Upkeep(self, self._log, tables, packer, config, self._room)
+        self.upkeep = Upkeep(
+            self, self._log, tables, packer, config, self._room, commons, self._freeze, self._have_attended
+        )
 
     def _recover(self, manifest: Manifest, signer: Signer) -> None:
         tables = self.open_tables(manifest)
@@ -159,8 +164,8 @@ class Writer(Reader):
         """
         if type(key) is not bytes or not 0 < len(key) <= MAX_KEY_BYTES:
             check_key(key)
-        if type(value) is not bytes or len(value) > MAX_VALUE_BYTES:
-            check_value(value)
+        if type(value) is not bytes or len(value) > self._max_value_bytes:
+            check_value(value, self._max_value_bytes)
         start = 0 if self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         if sync or not self.config.wal_sync_interval:
             sequence = self._group.put(key, value)
@@ -186,13 +191,13 @@ class Writer(Reader):
         self.next_sequence = sequence + 1
         if self._open_block.add(body, place):
             self._seals.seal()
-        if active.size_bytes >= self._full_bytes:
+        if active.size_bytes >= active.allowed_bytes:
             self._make_room()
         return sequence
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
-        keys, values = check_batch(items)
+        keys, values = check_batch(items, self._max_value_bytes)
         return self.commit(keys, values, None, sync)
 
     def commit(
@@ -219,8 +224,17 @@ class Writer(Reader):
         if rider is not None:
             rider.check()
 
-    def apply(self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None) -> range:
-        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
+    def apply(
+        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
+    ) -> range:
+        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then.
+
+        `transaction` is the number of the transaction over several collections that they are part of.
+        """
+        if transaction:
+            self._log.transaction = transaction
+            frames = partial(batch.encode, transaction=transaction)
+            return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
         if len(keys) == 1:
             return self._append(keys, values, batch.frames, 0, rider)
         return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
@@ -247,8 +261,7 @@ class Writer(Reader):
         fresh: dict[bytes, Write] = {}
         for write in writes:
             if write.key in fresh or self.view.has(write.key):
-                self.duplicates += 1
-                write.error = DuplicateKey(write.key)
+                write.error = self._duplicate(write.key)
             else:
                 fresh[write.key] = write
         return fresh if self.gate is None else self._not_held(fresh, self.gate)
@@ -282,7 +295,7 @@ class Writer(Reader):
             rider.take(first, places)
         if self._open_block.add_many(bodies, places):
             self._seals.seal()
-        if self._active.size_bytes >= self._full_bytes:
+        if self._active.size_bytes >= self._active.allowed_bytes:
             self._make_room()
         return range(first, first + len(keys))
 
@@ -306,9 +319,14 @@ class Writer(Reader):
         self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
             self._roll()
+        self.upkeep.note_write()
         self._attention = self.upkeep.is_failing or self.gate is not None
+        self._room.notify_all()  # see `Store.wait_beyond`
         if self.gate is not None:
             self.gate.check(keys)
+
+    def _have_attended(self) -> None:
+        self._attention = True
 
     def _roll(self) -> None:
         self._log.roll(self.next_sequence)
@@ -323,8 +341,11 @@ class Writer(Reader):
             self._refuse(stored)
 
     def _refuse(self, key: bytes) -> None:
+        raise self._duplicate(key)
+
+    def _duplicate(self, key: bytes) -> DuplicateKey:
         self.duplicates += 1
-        raise DuplicateKey(key)
+        return DuplicateKey(key, self.has_expired(key))
 
     # Sealing and freezing, under the write lock.
 
@@ -332,11 +353,14 @@ class Writer(Reader):
         self._active.seals.append(place)
 
     def _make_room(self) -> None:
-        """Freeze the full memtable, once there are not too many frozen ones."""
-        if self.upkeep.wait_for_room():
-            self._freeze()
-        else:  # what was written stands, and the next write tries again
+        """Let the memtable grow, or else freeze it, once there are not too many frozen ones."""
+        active = self._active
+        if self.upkeep.may_grow():
+            return
+        if not self.upkeep.wait_for_room():  # what was written stands, and the next write tries again
             self._attention = True
+        elif self._active is active:  # else it was frozen for the others' sake meanwhile
+            self._freeze()
 
     def _freeze(self) -> None:
         if self._seals.is_waiting or not len(self._active):

@@ -135,7 +135,7 @@ class Forger:
             except BadFrame:
                 at = self._behind(buffer, at)
                 continue
-            end = at + batch.HEADER_BYTES + header.size
+            end = at + header.header_bytes + header.size
             if end > span.at:
                 return at, header
             at = end
@@ -218,7 +218,7 @@ class Forger:
             file.truncate()
         if around is not None:
             at, header = around
-            told = batch.BatchHeader(header.records + (1 if data else -1), header.size + len(data) - cut)
+            told = header._replace(records=header.records + (1 if data else -1), size=header.size + len(data) - cut)
             self.patch(span.number, at, batch.encode_header(told))
         if span.number == self.numbers()[-1]:
             self.end_here()
@@ -245,9 +245,10 @@ class Forger:
                 if (span.number, span.at) >= (last.number, last.end):
                     file.write(encode_seal(seal))
         if around is not None:
-            at = around[0] + batch.HEADER_BYTES
+            start, announced = around
+            at = start + announced.header_bytes
             kept, _ = skip(self._mapped(last.number), at, last.end)
-            self.patch(last.number, around[0], batch.encode_header(batch.BatchHeader(kept, last.end - at)))
+            self.patch(last.number, start, batch.encode_header(announced._replace(records=kept, size=last.end - at)))
         assert header.number == blocks - 1
         self.end_here()
 

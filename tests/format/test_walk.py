@@ -9,17 +9,20 @@ from hypothesis import strategies as st
 from blockdb.format import batch, record
 from blockdb.format.block import GENESIS, BlockHeader, Seal, encode_seal
 from blockdb.format.frame import BATCH, with_check
-from blockdb.format.walk import DamagedChain, Step, walk
+from blockdb.format.walk import DamagedChain, Step, bodies, run_at, skip, walk, walk_part
 from tests.format.damage import changed
 
 SEAL = Seal(BlockHeader(bytes(16), 0, 0, 4, 12, 1, 9, GENESIS, b"r" * 32), b"s" * 64, b"k" * 8, 48, ())
+NUMBER = 300
+"""Of the transaction that wrote the last batch."""
 COMMITS = [
     with_check(record.encode(1, b"a", b"1")),
     batch.encode(record.encode_many(2, [b"b", b"c", b"d"], [b"", b"3", b"44"])),
     encode_seal(SEAL),
     with_check(record.encode_redactable(9, b"e", b"5", bytes(16))),
+    batch.encode(record.encode_many(9, [b"f", b"g"], [b"", b"7"]), NUMBER),
 ]
-KEYS: list[Sequence[bytes]] = [[b"a"], [b"b", b"c", b"d"], [], [b"e"]]
+KEYS: list[Sequence[bytes]] = [[b"a"], [b"b", b"c", b"d"], [], [b"e"], [b"f", b"g"]]
 CHAIN = b"".join(COMMITS)
 STARTS = [len(b"".join(COMMITS[:n])) for n in range(len(COMMITS))]
 
@@ -42,7 +45,7 @@ def keys_of(steps: list[Step]) -> list[bytes]:
 def test_frames_come_in_order_with_their_places() -> None:
     steps, damage = walked(CHAIN)
     assert damage is None
-    assert keys_of(steps) == [b"a", b"b", b"c", b"d", b"e"]
+    assert keys_of(steps) == [b"a", b"b", b"c", b"d", b"e", b"f", b"g"]
     assert [frame for _, _, frame in steps if isinstance(frame, Seal)] == [SEAL]
     for at, end, frame in steps:
         if isinstance(frame, record.RecordFrame):
@@ -92,7 +95,32 @@ def test_only_what_reaches_beyond_the_end_looks_torn() -> None:
 
 def test_a_walk_may_begin_inside_a_batch() -> None:
     (at, _, _), *_ = (step for step in walk(CHAIN, 0, len(CHAIN)) if getattr(step[2], "key", b"") == b"c")
-    assert keys_of(walked(CHAIN, at)[0]) == [b"c", b"d", b"e"]
+    assert keys_of(walked(CHAIN, at)[0]) == [b"c", b"d", b"e", b"f", b"g"]
+
+
+def test_a_part_of_a_chain_that_ends_inside_a_batch_has_what_is_there_of_it() -> None:
+    stop = len(CHAIN) - record.HEADER_BYTES - 2
+    assert keys_of(list(walk_part(CHAIN, 0, stop))) == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert [record.key_of(body) for body in bodies(CHAIN, 0, stop)[0]] == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert skip(CHAIN, 0, stop) == (6, stop)
+
+
+def test_a_batch_counts_where_its_transaction_was_decided() -> None:
+    for stop in (len(CHAIN), len(CHAIN) - 1):
+        steps = list(walk(CHAIN[: STARTS[4]], 0, STARTS[4], lambda number: False))
+        assert len(keys_of(steps)) == 5
+        with pytest.raises(DamagedChain) as caught:
+            list(walk(CHAIN, 0, stop, lambda number: number != NUMBER))
+        assert caught.value.offset == STARTS[4]
+        assert caught.value.torn == (not caught.value.undecided) == (stop < len(CHAIN))
+    assert list(walk(CHAIN, 0, len(CHAIN), lambda number: number == NUMBER)) == walked(CHAIN)[0]
+
+
+def test_a_run_ends_before_what_was_not_decided() -> None:
+    start, stop = STARTS[4], len(CHAIN)
+    assert run_at(CHAIN, start, stop, lambda number: number == NUMBER).keys == [b"f", b"g"]
+    assert run_at(CHAIN, start, stop).keys == [b"f", b"g"]
+    assert run_at(CHAIN, start, stop, lambda number: False) == ([], [], [], start)
 
 
 @pytest.mark.parametrize(("count", "size"), [(2, 0), (4, 0), (3, -1), (3, 1)])

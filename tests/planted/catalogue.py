@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.planted import (
+    many_rooms,
     other_rooms,
     outside,
     proof_room,
@@ -13,6 +14,7 @@ from tests.planted import (
     redaction_room,
     sealing_room,
     storage_room,
+    transaction_room,
 )
 from tests.planted.planting import Bug
 
@@ -24,9 +26,12 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "files": storage_room.FILES,
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
+    "many": many_rooms.MANY,
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,
+    "locking": transaction_room.LOCKING,
+    "transactions": transaction_room.TRANSACTIONS,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
     "tampering": other_rooms.TAMPERING,

@@ -26,8 +26,8 @@ SEALING: Final[dict[str, Bug]] = {
     ),
     "tables-in-plain": Bug(
         "blockdb/format/sealed.py",
-        '_NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE}',
-        '_NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".ssx": Kind.TABLE}',
+        '".sst": Kind.TABLE, ',
+        '".ssx": Kind.TABLE, ',
         ("tests/format/test_sealed.py::test_files_are_bound_by_their_names",),
         "Tables, which tell which keys there are, are not sealed.",
     ),
@@ -54,8 +54,8 @@ SEALING: Final[dict[str, Bug]] = {
     ),
     "salvaged-in-plain": Bug(
         "blockdb/format/sealed.py",
-        'if name == "salvaged.jsonl":',
-        'if name == "salvaged.json":',
+        '{"salvaged.jsonl": Kind.SALVAGED',
+        '{"salvaged.json": Kind.SALVAGED',
         (f"{DATABASES}::test_the_chain_is_kept_up_to_the_damage_and_what_is_salvaged_is_sealed",),
         "A repair writes records of an encrypted database to a plain file.",
     ),

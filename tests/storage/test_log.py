@@ -263,3 +263,40 @@ def test_a_force_vouches_for_nothing_that_was_written_while_it_went_on(tmp_path:
     log.force()
     assert door.calls == ["force"], "what came meanwhile is forced for itself"
     log.close()
+
+
+def test_what_a_transaction_decided_is_on_the_disk_before_its_batch(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = TroubledDoor()
+    log = open_log(door)
+    forced: list[int] = []
+    log.before_force = lambda number: forced.append(number) or door.calls.append("decision")  # type: ignore[func-returns-value]
+    log.append(b"one")
+    log.force()
+    assert forced == []
+    log.transaction = 77
+    log.append(b"two")
+    door.calls.clear()
+    log.force()
+    assert (forced, door.calls) == ([77], ["decision", "force"])
+    log.force()
+    assert forced == [77]
+    log.append(b"three")
+    log.roll(3)
+    assert forced == [77, 77]
+    log.close()
+
+
+def test_where_a_decision_cannot_be_forced_its_batch_is_not(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = TroubledDoor()
+    log = open_log(door)
+
+    def refuse(number: int) -> None:
+        raise WritesStopped("no")
+
+    log.transaction, log.before_force = 77, refuse
+    log.append(b"one")
+    door.calls.clear()
+    with pytest.raises(WritesStopped):
+        log.force()
+    assert door.calls == []
+    assert mark_of(files).forced == FIRST

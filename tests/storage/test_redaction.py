@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import blockdb
-from blockdb.database import database
+from blockdb.database import core
 from blockdb.database.redaction import record_event
 from blockdb.format import record, segment
 from blockdb.format.frame import BadFrame, with_check
@@ -377,7 +377,7 @@ def test_the_journal_has_it_before_a_byte_is_erased(db: blockdb.Database, monkey
     def refuse(*_: object) -> None:
         raise blockdb.StorageError("no journal")
 
-    monkeypatch.setattr(database, "record_event", refuse)
+    monkeypatch.setattr(core, "record_event", refuse)
     with pytest.raises(blockdb.StorageError, match="no journal"):
         db.redact(key_of(1), reason=REASON)
     assert any(secret(1) in data for data in bytes_below(db.path).values())

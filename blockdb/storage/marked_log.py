@@ -1,0 +1,142 @@
+"""A file that grows commit by commit, beside a mark that tells how far it is good: see blockdb.format.mark."""
+
+from __future__ import annotations
+
+from mmap import mmap
+from pathlib import Path
+from threading import Lock
+from time import perf_counter_ns
+
+from blockdb.errors import WritesStopped
+from blockdb.format import mark as mark_format
+from blockdb.format.mark import FORCED_WORD, GUARD, STATE_OFFSET, WRITTEN_WORD, Mark
+from blockdb.storage.door import Door, guarded, storage_error
+from blockdb.storage.statistics import Histogram
+
+
+class MarkedLog:
+    """The writing end of such a file. Places are offsets in it, after the `base` of the file's first byte.
+
+    `append` is called under a lock of the user's, `force` from anywhere. `end` is the place of the next frame.
+    """
+
+    def __init__(
+        self, door: Door, path: Path, mark: Path, owner: bytes, base: int, end: int, forced: int, torn_bytes: int
+    ) -> None:
+        """Go on at `end`, cutting off what a write that was cut short left behind. Raises StorageError.
+
+        `owner` is whose file it is: 16 bytes that stand in the mark.
+        """
+        self._door = door
+        self._base = base
+        self._forcing = Lock()
+        self._write = door.write
+        self._failure: WritesStopped | None = None
+        self.forced = forced
+        self.end = end
+        self.latency = Histogram()
+        with guarded("opening the log"):
+            self._descriptor = door.open_append(path)
+            if torn_bytes:
+                door.truncate(self._descriptor, end - base)
+                door.force(self._descriptor)
+            self._mark = self._new_mark(mark, owner)
+        self._words = memoryview(self._mark).cast("Q")
+
+    def append(self, frames: bytes) -> int:
+        """Write one commit and return its place. It survives a killed process once this returns.
+
+        Raises StorageError where the system refuses; the log is then as it was before.
+        """
+        place = self.end
+        try:
+            written = self._write(self._descriptor, frames)
+            if written != len(frames):
+                self._door.write_all(self._descriptor, frames[written:])
+        except OSError as error:
+            self._undo()
+            raise storage_error("writing to the log", error) from error
+        self.end = end = place + len(frames)
+        self._words[WRITTEN_WORD] = end * GUARD
+        return place
+
+    def take_back(self, place: int) -> None:
+        """Cut off what was written from a place on, as if it had never been. Raises WritesStopped where that fails.
+
+        The mark is told first. A process that is killed then leaves commits that nobody was told of.
+        """
+        with self._forcing:
+            self.end = place
+            self._words[WRITTEN_WORD] = place * GUARD
+            self._set_forced(min(self.forced, place))
+            try:
+                self._door.truncate(self._descriptor, place - self._base)
+                self._door.force(self._descriptor)
+            except OSError as error:
+                raise self._stop("taking back what was written", error) from error
+
+    def force(self, through: int | None = None) -> None:
+        """Have everything up to the place `through` (default: all that was written) on the disk.
+
+        Callers that wait here while another one forces find their work done: they share one force. Raises
+        WritesStopped where the force fails, and from then on for every write: what the disk holds is unknown.
+        """
+        with self._forcing:
+            if self._failure is not None:
+                raise self._failure
+            target = self.end
+            if self.forced >= (target if through is None else through):
+                return
+            self._force_first()
+            start = perf_counter_ns()
+            try:
+                self._door.force(self._descriptor)
+            except OSError as error:
+                raise self._stop("forcing the log to disk", error) from error
+            self.latency.add(perf_counter_ns() - start)
+            self._set_forced(target)
+
+    def close(self) -> None:
+        """Force what was written and leave a mark that says so."""
+        try:
+            self.force()
+            self._mark[STATE_OFFSET:] = mark_format.CLEAN
+            with guarded("closing the log"):
+                self._mark.flush()
+        finally:
+            self._words.release()
+            self._mark.close()
+            self._door.close(self._descriptor)
+
+    def stop(self, what: str) -> WritesStopped:
+        """Take no more writes, because of what happened. Returns the error that every write raises from now on."""
+        self._failure = failure = WritesStopped(f"{what}; close it, check the disk, and open the database again.")
+
+        def refuse(descriptor: int, data: object) -> int:
+            raise failure
+
+        self._write = refuse
+        return failure
+
+    def _force_first(self) -> None:
+        """What has to be on the disk before this file may be."""
+
+    def _set_forced(self, place: int) -> None:
+        self.forced = place
+        self._words[FORCED_WORD] = place * GUARD
+
+    def _new_mark(self, path: Path, owner: bytes) -> mmap:
+        mark = Mark(owner, self._door.boot_id(), self.end, self.forced, clean=False)
+        self._door.replace(path, mark_format.encode(mark))
+        return self._door.map_write(path)
+
+    def _undo(self) -> None:
+        """Take back a write that failed part of the way; where even that fails, nothing more is written."""
+        try:
+            self._door.truncate(self._descriptor, self.end - self._base)
+        except OSError as error:
+            self._stop("taking back an incomplete write", error)
+
+    def _stop(self, doing: str, error: OSError) -> WritesStopped:
+        unknown = "What the disk holds is unknown, so this handle takes no more writes"
+        return self.stop(f"{doing} failed: {error.strerror or error}. {unknown}")

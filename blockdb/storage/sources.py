@@ -1,0 +1,221 @@
+"""What a scan merges: memtables and tables, as far as the scan sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+from blockdb.lsm.memtable import Memtable
+from blockdb.lsm.merge import Cursor, Item, PositionCursor
+from blockdb.lsm.table import Table
+
+LONGEST_STEP: Final = 4096
+"""Positions of a table that are looked at together where most of its records are hidden."""
+
+
+class Part(Protocol):
+    """A run of records in commit order."""
+
+    @property
+    def first_sequence(self) -> int:
+        """The sequence number of the first of them."""
+
+
+class Horizon(NamedTuple):
+    """A border in the commit order: the first `records` of the collection are before it, which lie before `place`."""
+
+    records: int
+    place: int
+
+    def count_in(self, part: Part, size: int) -> int:
+        """How many of the `size` records of a part of the collection are before it."""
+        return min(max(self.records - part.first_sequence, 0), size)
+
+    def is_beyond(self, other: Horizon) -> bool:
+        """Whether there are records between them: places grow by more than records do."""
+        return self.records > other.records and self.place > other.place
+
+
+NOTHING: Final = Horizon(0, 0)
+"""The border before everything."""
+
+EVERYTHING: Final = Horizon(1 << 62, 1 << 62)
+"""The border after everything."""
+
+
+class Snapshot:
+    """A memtable as a source of a scan: its records from one ordinal to another.
+
+    Those before have expired, those after came when the scan had begun.
+    """
+
+    def __init__(self, memtable: Memtable, first: int, stop: int) -> None:
+        self.memtable = memtable
+        self._first = first
+        self._stop = stop
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether positions count: nothing of what was there when the scan began is hidden."""
+        return not self._first
+
+    def __len__(self) -> int:
+        return len(self.memtable)
+
+    def position(self, key: bytes) -> int:
+        """How many keys are smaller."""
+        return self.memtable.position(key)
+
+    def window(self, first: int, stop: int) -> list[Item]:
+        """The items at these positions, also those that are hidden: `visible` leaves them out."""
+        return self.items(self.memtable.window(first, stop))
+
+    def items(self, keys: list[bytes]) -> list[Item]:
+        """The keys with their values."""
+        index, values = self.memtable.index, self.memtable.values
+        return [(key, values[index[key]]) for key in keys]
+
+    def visible(self, items: list[Item]) -> list[Item]:
+        """Those of the items that are not among the records of this memtable which are hidden."""
+        ordinal, first = self.memtable.index.get, self._first
+        if first:
+            items = [item for item in items if not 0 <= ordinal(item[0], -1) < first]
+        if len(self.memtable) == self._stop:
+            return items
+        return [item for item in items if ordinal(item[0], -1) < self._stop]
+
+    def count(self, first: int, stop: int) -> int:
+        """How many records at these positions have not expired. O(1) where none or all are meant, else O(n)."""
+        if not self._first:
+            return max(stop - first, 0)
+        if not first and stop == len(self):
+            return stop - self._first
+        index = self.memtable.index
+        return sum(index[key] >= self._first for key in self.memtable.window(first, stop))
+
+    def cursor(self, edge: bytes | None, reverse: bool, window: int) -> Cursor[bytes]:
+        """A cursor that begins at the edge of a range, or at the end of the memtable if there is none."""
+        return KeyCursor(self, edge, reverse, window)
+
+    def cursor_at(self, at: int, reverse: bool, window: int) -> Cursor[bytes]:
+        """A cursor that begins at a position: with the item there, or, walking down, with the one before it."""
+        found = self.memtable.window(at, at + 1)
+        if found or reverse:
+            return KeyCursor(self, found[0] if found else None, reverse, window)
+        # nothing was there when the scan began, and nothing else is wanted
+        return PositionCursor(self, at, reverse, window)
+
+
+class Rows:
+    """A table as a source of a scan: its records from one place to another."""
+
+    def __init__(self, table: Table, first: Horizon, stop: Horizon) -> None:
+        self.table = table
+        self._places = first.place, stop.place
+        self._hidden = first.count_in(table.header, len(table))
+        seen = stop.count_in(table.header, len(table))
+        self.is_whole = not self._hidden and seen == len(table)
+        self.is_seen = self._hidden < seen
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def position(self, key: bytes) -> int:
+        """How many keys are smaller."""
+        return self.table.position(key)
+
+    def window(self, first: int, stop: int) -> list[Item]:
+        """The items at these positions."""
+        return self.table.window(first, stop)
+
+    def places(self, first: int, stop: int) -> list[int]:
+        """The places of the records at these positions, without those that are hidden. O(stop - first)."""
+        low, high = self._places
+        return [place for place in self.table.places(first, stop) if low <= place < high]
+
+    def count(self, first: int, stop: int) -> int:
+        """How many records at these positions have not expired. O(1) where none or all are meant, else O(n)."""
+        if not self._hidden:
+            return max(stop - first, 0)
+        if not first and stop == len(self):
+            return stop - self._hidden
+        steps = range(first, stop, LONGEST_STEP)
+        return sum(len(self.places(step, min(step + LONGEST_STEP, stop))) for step in steps)
+
+    def cursor(self, edge: bytes | None, reverse: bool, window: int) -> Cursor[bytes]:
+        """A cursor that begins at the edge of a range, or at the end of the table if there is none."""
+        end = len(self) if reverse else 0
+        return self.cursor_at(end if edge is None else self.position(edge), reverse, window)
+
+    def cursor_at(self, at: int, reverse: bool, window: int) -> Cursor[bytes]:
+        """A cursor that begins at a position: with the item there, or, walking down, with the one before it."""
+        if self.is_whole:
+            return PositionCursor(self.table, at, reverse, window)
+        return SkippingCursor(self, at, reverse, window)
+
+
+Source = Snapshot | Rows
+
+
+def sources_of(
+    memtables: Sequence[Memtable], tables: Sequence[Table], first: Horizon = NOTHING, stop: Horizon = EVERYTHING
+) -> list[Source]:
+    """What holds records between two horizons, as of now."""
+    sources: list[Source] = []
+    for memtable in memtables:
+        size = len(memtable)
+        hidden, seen = first.count_in(memtable, size), stop.count_in(memtable, size)
+        if hidden < seen:
+            sources.append(Snapshot(memtable, hidden, seen))
+    rows = (Rows(table, first, stop) for table in tables)
+    return sources + [source for source in rows if source.is_seen]
+
+
+class KeyCursor(Cursor[bytes]):
+    """Walks a memtable from key to key, since its positions move when it grows."""
+
+    def __init__(self, snapshot: Snapshot, key: bytes | None, reverse: bool, window: int) -> None:
+        """Begin at `key` (itself included when walking up, left out when walking down), or at the end if it is None."""
+        super().__init__(reverse, window)
+        self._snapshot = snapshot
+        self._key = key
+        self._inclusive = True
+
+    def fetch(self, size: int) -> list[Item]:
+        """The next items."""
+        memtable = self._snapshot.memtable
+        if self._reverse:
+            keys = memtable.before(self._key, size)
+        else:
+            keys = memtable.after(self._key or b"", self._inclusive, size)
+        if keys:
+            self._key, self._inclusive = keys[0 if self._reverse else -1], False
+        return self._snapshot.items(keys)
+
+
+class SkippingCursor(Cursor[bytes]):
+    """Walks a table of which a part is hidden: that part is passed by its places alone, and its records not read."""
+
+    def __init__(self, rows: Rows, at: int, reverse: bool, window: int) -> None:
+        super().__init__(reverse, window)
+        self._rows = rows
+        self._at = at
+        self._places: list[int] = []
+
+    def fetch(self, size: int) -> list[Item]:
+        """The next items."""
+        step = size
+        while len(self._places) < size and (self._at if self._reverse else len(self._rows) - self._at):
+            if self._reverse:
+                first = max(self._at - step, 0)
+                self._places = self._rows.places(first, self._at) + self._places
+                self._at = first
+            else:
+                stop = min(self._at + step, len(self._rows))
+                self._places += self._rows.places(self._at, stop)
+                self._at = stop
+            step = min(step * 2, LONGEST_STEP)
+        cut = max(len(self._places) - size, 0) if self._reverse else size
+        below, above = self._places[:cut], self._places[cut:]
+        taken, self._places = (above, below) if self._reverse else (below, above)
+        return self._rows.table.items_at(taken)
