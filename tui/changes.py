@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import blockdb
 
@@ -106,9 +106,9 @@ class Stream:
                 positions[name] = feed.position
             self._stopped.wait(BREATH_S if taken else IDLE_S)
 
-    def _feed(self, name: str, position: int) -> blockdb.Feed:
+    def _feed(self, name: str, position: int) -> Any:
         """The stream of one collection from a record on; from near its end, where too much has come since."""
-        collection = self._collections[name]
+        collection: Any = self._collections[name]
         near_end = collection.stats().records - BACKLOG - 1
         if position < near_end:
             if position >= 0:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from blockdb.commands.display import printable
 
 if TYPE_CHECKING:
-    from blockdb import Collection, IndexInfo
+    from blockdb import Collection
+
+    IndexInfo = Any
 
 __all__ = ["FieldRow", "SchemaVersion", "Shape", "shape_of"]
 
@@ -70,6 +72,6 @@ def shape_of(collection: Collection) -> Shape:
     """What is known of the documents of a collection. Waits for the disk; raises BlockDBError."""
     versions = [
         SchemaVersion(version, first_sequence, schema.to_json())
-        for version, first_sequence, schema in collection.schemas()
+        for version, first_sequence, schema in getattr(collection, "schemas", tuple)()
     ]
-    return Shape(versions, collection.indexes())
+    return Shape(versions, getattr(collection, "indexes", tuple)())

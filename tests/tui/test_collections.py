@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import blockdb
-from blockdb import CollectionSettings, Problem
+from blockdb import Problem
 from blockdb_tui.screens.blocks import BlocksView
 from blockdb_tui.screens.collections import CollectionsView
 from blockdb_tui.screens.metrics import MetricsView
@@ -11,19 +11,12 @@ from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
 from tests.tui.covering import app_of, covers, said, shown
 from tests.tui.drive import exploring, press, screen_text, settled, until
-from tests.tui.fake import FakeDatabase, sample
-
-
-def three_collections(*, read_only: bool = True) -> FakeDatabase:
-    database = FakeDatabase(sample(), read_only=read_only)
-    database.with_collection("orders", sample(24), description="What was bought", created_by="grace")
-    database.with_collection("people", [(b"ada", b'{"name": "Ada"}')], settings=CollectionSettings(ttl_seconds=3600))
-    return database
+from tests.tui.fake import FakeDatabase, sample, shop
 
 
 @covers("view.collections", "collections.enter")
 async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
-    async with exploring(three_collections()) as pilot:
+    async with exploring(shop()) as pilot:
         await press(pilot, "2", "1", "0")
         text = screen_text(pilot)
         assert "1 of 3" in text
@@ -31,7 +24,7 @@ async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
         await press(pilot, "j", "enter")
         view = shown(pilot, RecordsView)
         assert view.table.total == 24
-        assert "0 orders ›" in screen_text(pilot).splitlines()[0]
+        assert "0 Collections › orders" in screen_text(pilot).splitlines()[0]
         await press(pilot, "2")
         assert shown(pilot, BlocksView).belt.sealed == 3
         await press(pilot, "3", "Y")
@@ -47,7 +40,7 @@ async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
 
 @covers("view.back")
 async def test_escape_leads_out_of_a_collection() -> None:
-    async with exploring(three_collections()) as pilot:
+    async with exploring(shop()) as pilot:
         await press(pilot, "0", "G", "enter", "escape")
         shown(pilot, CollectionsView)
         await press(pilot, "3")
@@ -59,7 +52,7 @@ async def test_escape_leads_out_of_a_collection() -> None:
 
 
 async def test_what_was_chosen_in_one_collection_is_forgotten_in_the_next() -> None:
-    async with exploring(three_collections()) as pilot:
+    async with exploring(shop()) as pilot:
         await press(pilot, "slash", *"note:", "enter", "enter")
         view = shown(pilot, RecordsView)
         assert view.has_class("-zoomed")
@@ -68,7 +61,7 @@ async def test_what_was_chosen_in_one_collection_is_forgotten_in_the_next() -> N
 
 
 async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
-    async with exploring(three_collections(), size=(140, 30)) as pilot:
+    async with exploring(shop(), size=(140, 30)) as pilot:
         await press(pilot, "0", "j")
         text = screen_text(pilot)
         assert "What was bought" in text
@@ -79,11 +72,11 @@ async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
 
 @covers("collections.filter", "collections.copy_id")
 async def test_names_are_filtered_by_any_part_of_them() -> None:
-    async with exploring(three_collections()) as pilot:
+    async with exploring(shop()) as pilot:
         await press(pilot, "0", "slash", *"EOP")
         assert shown(pilot, CollectionsView).table.total == 1
         await press(pilot, "enter", "c")
-        assert pilot.app.clipboard == three_collections().collection("people").id
+        assert pilot.app.clipboard == shop().collection("people").id
         await press(pilot, "escape")
         assert shown(pilot, CollectionsView).table.row == "people"
         assert shown(pilot, CollectionsView).table.total == 3
@@ -108,7 +101,7 @@ async def test_a_thousand_collections_are_listed_and_few_of_them_opened() -> Non
 
 
 async def test_what_is_in_a_collection_is_seen_to_grow() -> None:
-    database = three_collections()
+    database = shop()
     async with exploring(database) as pilot:
         await press(pilot, "0")
         database.others["people"].add((b"grace", b"{}"), (b"alan", b"{}"))
@@ -124,7 +117,7 @@ async def test_what_is_in_a_collection_is_seen_to_grow() -> None:
 
 @covers("collections.create", "collections.drop")
 async def test_collections_are_made_and_dropped_by_who_may() -> None:
-    database = three_collections(read_only=False)
+    database = shop(read_only=False)
     async with exploring(database) as pilot:
         await press(pilot, "0", "n", *"cats", "enter")
         view = shown(pilot, CollectionsView)
@@ -143,14 +136,14 @@ async def test_collections_are_made_and_dropped_by_who_may() -> None:
 
 
 async def test_who_only_reads_is_not_offered_to_make_or_drop() -> None:
-    async with exploring(three_collections()) as pilot:
+    async with exploring(shop()) as pilot:
         await press(pilot, "0", "n", "D")
         assert not shown(pilot, CollectionsView).prompt.asking
         assert "New" not in screen_text(pilot).splitlines()[-1]
 
 
 async def test_a_collection_that_is_dropped_meanwhile_is_left() -> None:
-    database = three_collections()
+    database = shop()
     async with exploring(database, poll_s=0.01) as pilot:
         await press(pilot, "0", "j", "enter")
         database.drop_collection("orders")
@@ -161,7 +154,7 @@ async def test_a_collection_that_is_dropped_meanwhile_is_left() -> None:
 
 
 async def test_a_collection_that_cannot_be_read_is_named_and_the_others_are_shown() -> None:
-    database = three_collections()
+    database = shop()
     database.others["orders"].failing = blockdb.Corruption("collections/col_1/manifest.toml", None, "\x1b[31m[/x]")
     async with exploring(database) as pilot:
         await press(pilot, "0", "j")
@@ -172,7 +165,7 @@ async def test_a_collection_that_cannot_be_read_is_named_and_the_others_are_show
 
 
 async def test_the_block_of_a_problem_is_shown_in_its_own_collection() -> None:
-    database = three_collections()
+    database = shop()
     orders = database.others["orders"]
     database.problems = (Problem(f"collections/{orders.id}/chain/00000000.chain", 7, 1, None, None, "what"),)
     async with exploring(database) as pilot:
@@ -187,7 +180,7 @@ async def test_the_block_of_a_problem_is_shown_in_its_own_collection() -> None:
 
 
 async def test_verification_is_of_the_collection_that_was_entered() -> None:
-    database = three_collections()
+    database = shop()
     async with exploring(database) as pilot:
         await press(pilot, "0", "j", "enter", "v")
         await until(pilot, lambda: app_of(pilot).verification.report is not None)

@@ -39,7 +39,9 @@ def _place(row: Changed) -> str:
     return f"{human_count(row.block)} · {human_count(row.index)}"
 
 
-_TIME: Column[Changed] = Column("TIME", lambda row: human_time(row.time_ms)[11:23], width=12, role="muted", from_width=60)
+_TIME: Column[Changed] = Column(
+    "TIME", lambda row: human_time(row.time_ms)[11:23], width=12, role="muted", from_width=60
+)
 _COLLECTION: Column[Changed] = Column(
     "COLLECTION", lambda row: printable(row.collection), width=14, role="accent", from_width=40
 )
@@ -52,7 +54,7 @@ _REST: list[Column[Changed]] = [
         lambda row: row.trouble or printable(row.preview),
         share=1,
         role=lambda row: "muted" if row.trouble == REDACTED else "text",
-        from_width=70,
+        from_width=90,
     ),
     Column("SIZE", lambda row: human_bytes(row.size), width=8, role="number", right=True, from_width=50),
     Column("LEAF HASH", lambda row: short_hash(row.leaf, 16), width=16, role="secondary", from_width=150),
@@ -73,7 +75,8 @@ and the place in it, and on a wide screen its leaf hash in the Merkle tree. The 
 cursor is moved; f goes back to it.
 
 Space holds the stream still; nothing is lost by that, for it is read from the chain. The newest 2,000 are kept here. \
-Who comes back after so long that more than that have come begins near the end, and is told how many were passed over."""
+Whoever comes back after so long that more than those have come begins near the end, and is told how many were passed \
+over."""
 
 
 class ChangesView(View):

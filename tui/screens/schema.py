@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -22,7 +22,9 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection, IndexInfo
+    from blockdb import Collection
+
+    IndexInfo = Any
 
     from ..history import Moment
 
@@ -44,7 +46,7 @@ def _kind(index: IndexInfo) -> str:
 
 INDEXES: list[Column[IndexInfo]] = [
     Column("INDEX", lambda index: printable(index.name), share=1, role="key"),
-    Column("FIELDS", lambda index: printable(", ".join(index.fields)), share=1, role="text"),
+    Column("FIELDS", lambda index: printable(", ".join(index.fields)), share=2, role="text"),
     Column("KIND", _kind, width=13, role="warning", from_width=60),
     Column("ENTRIES", lambda index: human_count(index.entries), width=11, role="number", right=True),
     Column("SIZE", lambda index: human_bytes(index.size_bytes), width=8, role="number", right=True, from_width=52),
@@ -55,7 +57,7 @@ INDEXES: list[Column[IndexInfo]] = [
         role=lambda index: "success" if index.state == "ready" else "warning",
         from_width=44,
     ),
-    Column("LOOKUPS", lambda index: human_count(index.lookups), width=8, role="muted", right=True, from_width=76),
+    Column("LOOKUPS", lambda index: human_count(index.lookups), width=8, role="muted", right=True, from_width=90),
 ]
 
 

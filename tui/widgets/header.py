@@ -80,37 +80,39 @@ class Header(Widget):
     def _layouts(self, width: int) -> Iterator[tuple[list[Segment], list[Segment]]]:
         """Ways to say it, each shorter than the one before."""
         long = width >= 100
-        name = " ▚ BlockDB " if long else " ▚ "
         titles = list(VIEWS.values())
-        titles[0] = self._breadcrumb(LONGEST_NAME)
-        yield self._left(name, titles), self._right(long=long)
-        yield self._left(" ▚ ", titles), self._right(long=False)
-        yield self._left(" ▚ ", titles), self._right(long=False, counts=False)
-        titles[0] = self._breadcrumb(LONGEST_NAME // 2)
-        yield self._left(" ▚", titles), self._right(long=False, counts=False)
-        titles = [
-            title if view in ("collections", self._view) else "" for view, title in zip(VIEWS, titles, strict=True)
-        ]
-        yield self._left(" ▚", titles), self._right(long=False)
-        yield self._left(" ▚", titles), self._right(long=False, counts=False)
-        yield self._left(" ▚", ["" for _ in VIEWS]), []
+        short = [title if view in ("collections", self._view) else "" for view, title in VIEWS.items()]
+        way, name = self._way_up(), self._where()
+        yield self._left(" ▚ BlockDB " if long else " ▚ ", [way, *titles[1:]], " "), self._right(long=long)
+        yield self._left(" ▚ ", [way, *titles[1:]], " "), self._right(long=False)
+        yield self._left(" ▚ ", [name, *titles[1:]], " "), self._right(long=False, counts=False)
+        yield self._left(" ▚", [name, *titles[1:]], ""), self._right(long=False, counts=False)
+        yield self._left(" ▚", [name, *titles[1:]], ""), [self._light()]
+        yield self._left(" ▚", [name, *short[1:]], " "), self._right(long=False)
+        yield self._left(" ▚", [name, *short[1:]], ""), self._right(long=False, counts=False)
+        yield self._left(" ▚", ["" for _ in VIEWS], ""), []
 
-    def _breadcrumb(self, longest: int) -> str:
-        """The way up: all collections, or the name of the one that was entered."""
+    def _way_up(self) -> str:
+        """The first tab where there is room: it leads to all collections, and tells which one was entered."""
         inside = self._explorer.inside
-        if inside is None or self._view == "collections":
-            return VIEWS["collections"]
-        name = printable(inside)
-        return (fit(name, longest) if cell_len(name) > longest else name) + " ›"
+        title = VIEWS["collections"]
+        return title if inside is None else f"{title} › {_shortened(inside, LONGEST_NAME)}"
 
-    def _left(self, name: str, titles: list[str]) -> list[Segment]:
+    def _where(self) -> str:
+        """The first tab in short: the collection that is looked at."""
+        collection = self._explorer.collection
+        if collection is None or self._view == "collections":
+            return VIEWS["collections"]
+        return f"{_shortened(collection.name, LONGEST_NAME // 2)} ›"
+
+    def _left(self, name: str, titles: list[str], gap: str) -> list[Segment]:
         segments = [Segment(name, self._ground("accent", bold=True))]
         for number, (view, title) in enumerate(zip(VIEWS, titles, strict=True)):
             here = view == self._view
             way_up = view == "collections" and self._explorer.inside is not None
             role = "accent" if here else "key" if way_up else "muted"
             ground = self._ground(role, bold=here or way_up, on="background" if here else "panel")
-            segments.append(Segment(f" {number} {title} " if title else f" {number} ", ground))
+            segments.append(Segment(f" {number} {title}{gap}" if title else f" {number}{gap}", ground))
         return segments
 
     def _remember(self, left: list[Segment]) -> None:
@@ -125,9 +127,14 @@ class Header(Widget):
         text = path if len(path) + 2 <= room else "…" + path[len(path) - max(0, room - 3) :]
         return [Segment(text + "  ", self._ground("muted"))] if room >= 12 else []
 
+    def _light(self) -> Segment:
+        """The state as its sign alone."""
+        words, role = self._state
+        return Segment(f" {words[:1]} ", self._ground(role))
+
     def _right(self, *, long: bool, counts: bool = True) -> list[Segment]:
         words, role = self._state
-        state = [Segment(words + " ", self._ground(role))]
+        state = [Segment(" " + words + " ", self._ground(role))]
         if self._moment is None or not counts:
             return state
         statistics = self._moment.statistics
@@ -135,7 +142,7 @@ class Header(Widget):
             Segment(" " + human_count(statistics.records, compact=not long), self._ground("text", bold=True)),
             Segment(" records  " if long else " rec  ", self._ground("muted")),
             Segment(human_count(statistics.blocks, compact=not long), self._ground("text", bold=True)),
-            Segment(" blocks  " if long else " blk  ", self._ground("muted")),
+            Segment(" blocks " if long else " blk ", self._ground("muted")),
             *state,
         ]
 
@@ -146,6 +153,12 @@ class Header(Widget):
 
     async def _go(self, view: str) -> None:
         await self.app.run_action(f"view('{view}')")
+
+
+def _shortened(name: str, longest: int) -> str:
+    """A name of a collection in at most so many cells, fit to be shown."""
+    shown = printable(name)
+    return fit(shown, longest) if cell_len(shown) > longest else shown
 
 
 def _length(segments: list[Segment]) -> int:
