@@ -25,3 +25,4 @@ class Commons:
         self.forcing = Crew("blockdb-force")
         self.flushing = Crew("blockdb-flush", FLUSHERS)
         self.compacting = Crew("blockdb-compact")
+        self.indexing = Crew("blockdb-index")

@@ -19,7 +19,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import Gate, Held, Rider
+from blockdb.storage.commit import Gate, Held, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
@@ -58,6 +58,8 @@ class Writer(Reader):
         self.writing = Lock()
         """Held by whoever commits."""
         self.gate: Gate | None = None
+        self.needs_riders = False
+        """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
         self._room = Condition(self.writing)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
@@ -176,19 +178,25 @@ class Writer(Reader):
             self.put_latency.add(perf_counter_ns() - start)
         return sequence
 
-    def _put(self, key: bytes, value: bytes) -> int:
+    def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
         """Under the write lock."""
         if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
             self._attend((key,))
+        if rider is None and self.needs_riders:
+            raise Unprepared
         active = self._active
         if key in active.index or self.view.is_in_older(key):
             self._refuse(key)
+        if rider is not None:
+            rider.check()
         now_ms = self._now_ms()
         body = self._encode(now_ms, key, value)
         place = self._log.append(with_check(body))
         active.append(key, value, place)
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
+        if rider is not None:
+            rider.take(sequence, (place,))
         if self._open_block.add(body, place):
             self._seals.seal()
         if active.size_bytes >= active.allowed_bytes:
@@ -207,14 +215,19 @@ class Writer(Reader):
         if not keys:
             self.check_open()
             return range(self.next_sequence, self.next_sequence)
-        start = perf_counter_ns()
+        start = 0 if len(keys) == 1 and self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         with self.writing:
-            self.prepare(keys, rider)
-            sequences = self.apply(keys, values, rider)
+            if len(keys) == 1:
+                first = self._put(keys[0], values[0], rider)
+                sequences = range(first, first + 1)
+            else:
+                self.prepare(keys, rider)
+                sequences = self.apply(keys, values, rider)
             end = self._log.end
         if sync or not self.config.wal_sync_interval:
             self._log.force(end)
-        self.put_latency.add((perf_counter_ns() - start) // len(keys))
+        if start:
+            self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return sequences
 
     def prepare(self, keys: Sequence[bytes], rider: Rider | None = None) -> None:
@@ -223,6 +236,8 @@ class Writer(Reader):
         self._refuse_duplicates(keys)
         if rider is not None:
             rider.check()
+        elif self.needs_riders:
+            raise Unprepared
 
     def apply(
         self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
@@ -244,6 +259,8 @@ class Writer(Reader):
         try:
             with self.writing:
                 self._attend()
+                if self.needs_riders:
+                    raise Unprepared
                 fresh = self._fresh(writes)
                 if fresh:
                     values = [write.value for write in fresh.values()]
@@ -252,7 +269,7 @@ class Writer(Reader):
                         write.sequence = first + ordinal
                 end = self._log.end
             self._log.force(end)
-        except BlockDBError as error:
+        except (BlockDBError, Unprepared) as error:
             for write in writes:
                 write.error = write.error or error
 
@@ -305,6 +322,10 @@ class Writer(Reader):
         if now_ms > self._last_time_ms:
             self._last_time_ms = now_ms
         return self._last_time_ms
+
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        raise NotImplementedError
 
     def use_gate(self, gate: Gate | None) -> None:
         """Have each commit pass this gate from now on."""
