@@ -16,7 +16,6 @@ from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
-from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
 from blockdb.storage.redaction import Event
 from blockdb.storage.store import Store
@@ -96,7 +95,14 @@ class Catalog:
                     self._open[collection_id] = reader = self._open_collection(collection_id)
                 if isinstance(reader, Store):
                     reader.finish_redaction(self._record_event)
+                if not self._stays_open(collection_id):
+                    self._commons.parking.arrived(reader)
             return self._open[collection_id]
+
+    def _stays_open(self, collection_id: str) -> bool:
+        """Whether it is always at hand: the collection of plain put and get, and the database's own."""
+        own, others = self.own_and_others()
+        return collection_id in own.values() or collection_id == others.get(creation.DEFAULT_COLLECTION)
 
     def create(self, metadata: Metadata) -> None:
         """Make a collection. Raises DuplicateCollection, StorageError."""
@@ -159,9 +165,8 @@ class Catalog:
         if self.signer is None:
             return Attachment(door, files, metadata, self._commons)
         creation.force_names(door, self.files, files)
-        manifest = load_manifest(door, files.manifest, metadata.id)
         config = self._config_of(metadata.settings)
-        return Store(door, files, metadata, manifest, config, self.signer, self._commons)
+        return Store(door, files, metadata, config, self.signer, self._commons)
 
     def _config_of(self, settings: CollectionSettings) -> DatabaseConfig:
         """What of the database's configuration is another one for this collection."""

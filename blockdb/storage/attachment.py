@@ -20,6 +20,7 @@ from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
+from blockdb.storage.parking import all_free, resources
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.redaction import Watch
@@ -46,13 +47,26 @@ class Attachment(Reader):
 
     def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, commons: Commons) -> None:
         """`commons` is what it shares with the other collections of its database."""
-        super().__init__(door, files, metadata, commons.cache_room)
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
         self._checked_at = 0.0
-        self._redactions = Watch(door, files.redactions)
+        super().__init__(door, files, metadata, commons.cache_room)
+
+    def begin(self) -> None:
+        """Begin to follow the files."""
+        super().begin()
+        self._redactions = Watch(self.door, self.files.redactions)
         self._attach()
+
+    def park(self) -> bool:
+        """Let go of files and memory, unless somebody looks for what is new, and say whether that was done."""
+        with all_free((self.unparking, self._refreshing)) as are_free:
+            if are_free and not self.is_parked and not self.closed:
+                self._mark, self._identity = None, None
+                self.let_go()
+                self.cache.clear()
+            return are_free and self.is_parked
 
     @property
     def end(self) -> int:
@@ -127,6 +141,7 @@ class Attachment(Reader):
         """Let go of the files. Idempotent."""
         self.closed = True
         self.cache.clear()
+        self.leave()
 
     def _follow_mark(self) -> None:
         try:
@@ -174,7 +189,7 @@ class Attachment(Reader):
         mark = self._map_mark()
         state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
         if not hasattr(self, "recovered"):
-            self.recovered = state
+            self.recovered = state.opening
         self._mark, self._manifest, self._state, self._identity = mark, manifest, state, identity
         self.view = View((state.memtable,), tables)
         self.next_sequence = state.next_sequence
@@ -192,3 +207,6 @@ class Attachment(Reader):
         """What tells that files were replaced. Mapped memory makes the time of the mark change by itself."""
         mark = self.door.identity(self.files.mark)
         return self.door.identity(self.files.manifest), mark and mark[0]
+
+
+resources(Attachment, "_state", "_manifest", "_redactions")

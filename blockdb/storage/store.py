@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Lock
-from typing import Final
 
 from blockdb.config import DatabaseConfig
 from blockdb.format.limits import MAX_SEGMENTS
@@ -13,14 +12,11 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
-from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
+from blockdb.storage.open_files import FLUSH_RECORDS
 from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.sources import Horizon
 from blockdb.storage.writer import Writer
-
-FLUSH_ON_CLOSE_RECORDS: Final = 10_000
-"""With fewer records in memory, opening again reads them from the log as quickly as a table would be written."""
 
 
 class Store(Writer):
@@ -31,7 +27,6 @@ class Store(Writer):
         door: Door,
         files: CollectionFiles,
         metadata: Metadata,
-        manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
@@ -41,7 +36,7 @@ class Store(Writer):
         `commons` is what it shares with the other collections of its database.
         A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, manifest, config, signer, commons)
+        super().__init__(door, files, metadata, config, signer, commons)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values)
 
     # Following.
@@ -124,11 +119,15 @@ class Store(Writer):
 
     def close(self) -> None:
         """Force what was written and stop; a memtable that would take long to replay is written first. Idempotent."""
+        with self.unparking:
+            if self.is_parked:
+                self.closed = True
+                return
         self._seals.stop()
         with self.writing:
             if self.closed:
                 return
-            if len(self._active) >= FLUSH_ON_CLOSE_RECORDS:
+            if len(self._active) >= FLUSH_RECORDS:
                 self._freeze()
             self.closed = self._attention = True
             self._room.notify_all()
@@ -136,6 +135,7 @@ class Store(Writer):
             self.upkeep.stop()
         finally:
             self.cache.clear()
+            self.leave()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
 

@@ -193,6 +193,7 @@ def test_a_put_does_not_even_look_while_nobody_waits(tmp_path: Path, monkeypatch
         assert store is not None
         looks: list[object] = []
         attend = store._attend
+        db.put(b"first", b"")  # which has the log forced before long
         monkeypatch.setattr(store, "_attend", lambda keys=(): (looks.append(keys), attend(keys)))
         feed = feed_of(db)
         for item in pairs(range(50)):
