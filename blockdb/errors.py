@@ -6,6 +6,7 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from unicodedata import combining, east_asian_width
 
@@ -32,6 +33,8 @@ __all__ = [
     "Redacted",
     "StorageError",
     "UnsupportedFormat",
+    "ValidationError",
+    "Violation",
     "WritesStopped",
 ]
 
@@ -69,6 +72,37 @@ def _pointer(text: str, position: int, width: int = 100) -> str:
     before, after = "…" if first else "", "…" if first + width < len(text) else ""
     columns = sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in shown[: position - first])
     return f"  {before}{''.join(shown)}{after}\n  {' ' * (len(before) + columns)}^"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing of a document that is not as its schema says."""
+
+    path: str
+    """Where: names, and members of arrays by their number (`items[3].price`)."""
+    rule: str
+    """What is violated: `Type`, `Required`, or the name of a rule, such as `MinLength`."""
+    message: str
+    """What is expected there, and what was found."""
+
+    def __str__(self) -> str:
+        return f"`{self.path}` {self.message}"
+
+
+class ValidationError(InvalidData):
+    """A document is not as the schema of its collection says. Nothing was written.
+
+    `violations` has all that is wrong with it, each with its path.
+    """
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        self.violations = violations
+        told = "; ".join(map(str, violations[:5]))
+        more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
+        super().__init__(f"The document is not as the schema says: {told}{more}.")
+
+    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Violation, ...]]]:
+        return type(self), (self.violations,)
 
 
 class DuplicateKey(BlockDBError):

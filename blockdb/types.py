@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from blockdb.errors import InvalidData
+from blockdb.errors import InvalidData, Violation
 from blockdb.settings import CollectionSettings
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ScrubStatistics",
     "Statistics",
     "TableStatistics",
+    "Violation",
 ]
 
 

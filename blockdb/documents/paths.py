@@ -10,7 +10,7 @@ into arrays by `[]` alone: what is not there, or not of that kind, is missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +19,7 @@ import msgspec
 from blockdb.errors import InvalidData
 from blockdb.format.ordered import MISSING, Missing
 
-__all__ = ["EACH", "MAX_PARTS", "MISSING", "Missing", "Part", "Path", "Value"]
+__all__ = ["EACH", "MAX_PARTS", "MISSING", "Missing", "Part", "Path", "Value", "located", "quote"]
 
 Value: TypeAlias = Any
 """A JSON value: dict, list, str, int, float, bool or None."""
@@ -106,7 +106,14 @@ class Path:
 
 def quote(name: str) -> str:
     """The name as it stands in a path: in quotes unless it is a bare one."""
-    return name if _BARE.fullmatch(name) else msgspec.json.encode(name).decode()
+    if _BARE.fullmatch(name):
+        return name
+    return msgspec.json.encode(name.encode("utf-8", "backslashreplace").decode()).decode()
+
+
+def located(steps: Iterable[str | int]) -> str:
+    """Where in a document something is: names as in a path, members of arrays by their number (`items[3].price`)."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{quote(step)}" for step in steps)[1:]
 
 
 def _scan_name(text: str, place: int) -> tuple[str, int]:

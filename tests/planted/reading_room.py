@@ -8,9 +8,9 @@ from tests.planted.planting import Bug
 
 READING: Final[dict[str, Bug]] = {
     "snapshot-shows-later-records": Bug(
-        "blockdb/storage/view.py",
-        "if len(self.memtable) == self._records:",
-        "if len(self.memtable) >= self._records:",
+        "blockdb/storage/sources.py",
+        "if len(self.memtable) == self._stop:",
+        "if len(self.memtable) >= self._stop:",
         ("tests/storage/test_view.py::test_a_scan_is_of_the_moment_of_the_call_not_of_its_first_step",),
         "A scan shows records that came after it began.",
     ),
@@ -36,9 +36,9 @@ READING: Final[dict[str, Bug]] = {
         "A read as of a record does not see that record.",
     ),
     "as-of-one-record-more": Bug(
-        "blockdb/storage/view.py",
-        "return found is not None and found[0] >= self._place",
-        "return found is not None and found[0] > self._place",
+        "blockdb/storage/sources.py",
+        "if low <= place < high]",
+        "if low <= place <= high]",
         ("tests/storage/test_as_of.py::test_a_scan_of_the_past_is_the_scan_of_what_was_there",),
         "A scan as of a moment sees the record after it, if a table has both.",
     ),
