@@ -9,7 +9,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import Final
 
-from blockdb.errors import Corruption
+from blockdb.errors import Corruption, StorageError
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_forced, read_written
@@ -100,16 +100,36 @@ class Attachment(Reader):
         if not self._refreshing.acquire(blocking=wait or is_redactable):
             return
         try:
-            if is_redactable and self._redactions.has_changed:
-                self._forget()
-            self._follow_mark()
-            now = monotonic()
-            if now - self._checked_at > FILES_CHECK_S:
-                self._checked_at = now
-                if self._look() != self._identity:
-                    self._attach()
+            self._look_for_more(is_redactable)
+        except (Corruption, StorageError, OSError):
+            self._check_is_there()
+            raise
         finally:
             self._refreshing.release()
+
+    def resume(self) -> None:
+        """Open the files again. Raises DatabaseClosed, CollectionNotFound, Corruption, StorageError."""
+        try:
+            super().resume()
+        except (Corruption, StorageError):
+            self._check_is_there()
+            raise
+
+    def _check_is_there(self) -> None:
+        """Raises CollectionNotFound where its writer has dropped the collection."""
+        if self.door.inode(self.files.root) is None:
+            self.is_dropped = self.closed = True
+            self.check_open()
+
+    def _look_for_more(self, is_redactable: bool) -> None:
+        if is_redactable and self._redactions.has_changed:
+            self._forget()
+        self._follow_mark()
+        now = monotonic()
+        if now - self._checked_at > FILES_CHECK_S:
+            self._checked_at = now
+            if self._look() != self._identity:
+                self._attach()
 
     def acknowledged(self, forced_only: bool) -> Horizon:
         """What was read; with `forced_only`, as far as the writer says that it is on the disk."""

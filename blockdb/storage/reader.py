@@ -9,7 +9,7 @@ from threading import RLock
 from time import monotonic, perf_counter_ns
 from typing import Final
 
-from blockdb.errors import Corruption, DatabaseClosed, Redacted
+from blockdb.errors import CollectionNotFound, Corruption, DatabaseClosed, Redacted
 from blockdb.format.place import split_place
 from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
@@ -52,6 +52,7 @@ class Reader(Parkable):
         self.begin()
         self.opened = monotonic()
         self.closed = False
+        self.is_dropped = False
         self.recovered: Opening
         self.gets = 0
         self.misses = 0
@@ -342,7 +343,9 @@ class Reader(Parkable):
         self.unparking = RLock()
 
     def check_open(self) -> None:
-        """Raises DatabaseClosed."""
+        """Raises DatabaseClosed, and CollectionNotFound where it was dropped."""
+        if self.is_dropped:
+            raise CollectionNotFound(self.metadata.name)
         if self.closed:
             raise DatabaseClosed("The database was closed; open it again.")
 

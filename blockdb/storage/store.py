@@ -131,6 +131,16 @@ class Store(Writer):
                 self._freeze()
             self.closed = self._attention = True
             self._room.notify_all()
+        self.shut()
+
+    def drop(self) -> None:
+        """Under the write lock: refuse everything from now on, since the collection is gone. `shut` is to follow."""
+        self.is_dropped = self.closed = self._attention = True
+        self._room.notify_all()
+
+    def shut(self) -> None:
+        """Let go of threads and files, once nothing is written any more. Raises StorageError."""
+        self._seals.stop()
         try:
             self.upkeep.stop()
         finally:

@@ -78,7 +78,7 @@ def test_what_was_begun_comes_to_its_end(many: Collections) -> None:
     scan = store.scan(Range(), 0, None, False)
     records = store.history().records(0, 2000)
     begun = list(islice(scan, 5)), list(islice(records, 5))
-    assert store.park()
+    until(store.park)
     assert store.is_parked
     assert begun[0] + list(scan) == pairs(range(2000))
     assert [record.key for record in begun[1] + list(records)] == [key for key, _ in pairs(range(2000))]
