@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
     from blockdb.masterkey import MasterKeySource
+    from blockdb.storage.feed import Feed
 
 __version__ = "0.1.0"
 
@@ -102,6 +103,7 @@ __all__ = [
     "DatabaseNotFound",
     "DuplicateCollection",
     "DuplicateKey",
+    "Feed",
     "GoodBlock",
     "HistoryConflict",
     "InvalidData",
@@ -260,6 +262,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 _LAZY = {
     "Collection": "blockdb.database.collection",
     "Database": "blockdb.database.database",
+    "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
     "RunReceipt": "blockdb.ledger.receipt",

@@ -6,6 +6,7 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from unicodedata import combining, east_asian_width
@@ -22,8 +23,10 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "DuplicateCollection",
+    "DuplicateIndex",
     "DuplicateKey",
     "HistoryConflict",
+    "IndexNotFound",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
@@ -32,11 +35,21 @@ __all__ = [
     "ReadOnly",
     "Redacted",
     "StorageError",
+    "UniqueViolation",
     "UnsupportedFormat",
     "ValidationError",
     "Violation",
     "WritesStopped",
 ]
+
+
+_SHOWN_CHARACTERS = 80
+
+
+def _shown(value: object) -> str:
+    """A JSON value, or the beginning of a long one."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 class BlockDBError(Exception):
@@ -92,17 +105,19 @@ class Violation:
 class ValidationError(InvalidData):
     """A document is not as the schema of its collection says. Nothing was written.
 
-    `violations` has all that is wrong with it, each with its path.
+    `violations` has all that is wrong with it, each with its path; `key` is the key that it was given with.
     """
 
-    def __init__(self, violations: tuple[Violation, ...]) -> None:
+    def __init__(self, violations: tuple[Violation, ...], key: bytes | None = None) -> None:
         self.violations = violations
+        self.key = key
+        whose = "" if key is None else f" of key '{key.decode('utf-8', 'backslashreplace')}'"
         told = "; ".join(map(str, violations[:5]))
         more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
-        super().__init__(f"The document is not as the schema says: {told}{more}.")
+        super().__init__(f"The document{whose} is not as the schema says: {told}{more}.")
 
-    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Violation, ...]]]:
-        return type(self), (self.violations,)
+    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Violation, ...], bytes | None]]:
+        return type(self), (self.violations, self.key)
 
 
 class DuplicateKey(BlockDBError):
@@ -185,6 +200,53 @@ class DuplicateCollection(BlockDBError):
 
     def __reduce__(self) -> tuple[type[DuplicateCollection], tuple[str]]:
         return type(self), (self.name,)
+
+
+class IndexNotFound(BlockDBError, LookupError):
+    """The collection has no index of that name. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Index '{name}' not found; `blockdb collection indexes ID` shows those that there are.")
+
+    def __reduce__(self) -> tuple[type[IndexNotFound], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class DuplicateIndex(BlockDBError):
+    """The collection has an index of that name. `name` is it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Index with name '{name}' already exists. Choose another name, or drop that one.")
+
+    def __reduce__(self) -> tuple[type[DuplicateIndex], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class UniqueViolation(BlockDBError):
+    """Two documents may not have the same values in the fields of a unique index. Nothing was written.
+
+    `index` is its name, `fields` its paths, `values` the values (JSON; None also where a field is missing), `key` the
+    key of the record that has them. `other` is the key of another stored record that has them, where an index was to
+    be made.
+    """
+
+    def __init__(
+        self, index: str, fields: tuple[str, ...], values: tuple[object, ...], key: bytes, other: bytes | None = None
+    ) -> None:
+        self.index = index
+        self.fields = fields
+        self.values = values
+        self.key = key
+        self.other = other
+        shown = ", ".join(f"{field} = {_shown(value)}" for field, value in zip(fields, values, strict=True))
+        keys = " and ".join(f"'{key.decode('utf-8', 'backslashreplace')}'" for key in (key, other) if key is not None)
+        what = f"record {keys} has" if other is None else f"records {keys} both have"
+        super().__init__(f"Index '{index}' is unique, and {what} {shown}{' already' * (other is None)}.")
+
+    def __reduce__(self) -> tuple[type[UniqueViolation], tuple[object, ...]]:
+        return type(self), (self.index, self.fields, self.values, self.key, self.other)
 
 
 class InvalidProof(BlockDBError, ValueError):

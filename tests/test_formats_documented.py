@@ -186,7 +186,7 @@ def test_an_index_file(data: bytes) -> None:
     place = segment.HEADER_BYTES
     header = index.decode_header(data)
     about = {"number": 1, "tier": 0, "unique": 0, "first_place": place, "end_place": 83, "records": 1, "entries": 1}
-    assert header._asdict().items() >= {"collection": COLLECTION, "index": bytes(range(16)), **about}.items()
+    assert header._asdict().items() >= {"collection": COLLECTION, "index_id": bytes(range(16)), **about}.items()
     entry = (ordered.encode("Oslo") + index.place_bytes(place), place)
     assert index_file.IndexFile(data, "example").window(0, 1) == [entry]
     assert index_file.build(header, [[entry]]) == data

@@ -176,3 +176,7 @@ class Catalog:
         if settings.compression_enabled is not None:
             config = replace(config, compression_enabled=settings.compression_enabled)
         return replace(config, wal_sync_interval=0) if settings.is_forced else config
+
+    def is_forced(self, settings: CollectionSettings) -> bool:
+        """Whether what a collection with these settings acknowledges is on the disk."""
+        return not self._config_of(settings).wal_sync_interval

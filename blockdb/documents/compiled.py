@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from blockdb.documents.kinds import TESTS, FieldType
 from blockdb.documents.paths import MISSING, Value
-from blockdb.documents.patterns import Pattern
+from blockdb.documents.patterns import SHORT, Pattern
 from blockdb.documents.rules import Rule, RuleName, tester
 from blockdb.documents.tree import Node
 from blockdb.documents.values import Document
@@ -85,10 +85,15 @@ class _Writer:
         if kind in (FieldType.BINARY, FieldType.TIMESTAMP) and rule.name is not RuleName.ONE_OF:
             return f"{self._constant(tester(rule, kind))}(v) is not None"
         if rule.name is RuleName.PATTERN:
-            pattern = Pattern(rule.value)
-            return f"not ({self._constant(pattern.quick)}(v.encode()) or {self._constant(pattern.search)}(v))"
+            return self._unmatched(Pattern(rule.value))
         limit: Value = frozenset(rule.value) if rule.name is RuleName.ONE_OF else rule.value
         return _BROKEN[rule.name].format(limit=self._constant(limit))
+
+    def _unmatched(self, pattern: Pattern) -> str:
+        if pattern.short is None:
+            return f"not ({self._constant(pattern.long)}(v.encode()) or {self._constant(pattern.search)}(v))"
+        short, search = self._constant(pattern.short), self._constant(pattern.search)
+        return f"not ({short}(v) if len(v) <= {SHORT} else {search}(v))"
 
     def _constant(self, value: object) -> str:
         name = f"c{len(self.namespace)}"

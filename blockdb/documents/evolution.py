@@ -78,7 +78,7 @@ def _changes(old: Node, new: Node) -> Iterator[str | Path]:
 
 def _own_changes(old: Node, new: Node, path: str) -> Iterator[str]:
     choices = next((rule.value for rule in old.rules if rule.name is RuleName.ONE_OF), None)
-    if choices is not None:
+    if choices is not None and (old.kind, new.kind) != (FieldType.FLOAT, FieldType.INTEGER):  # 1 may stand there as 1.0
         refused = [choice for choice in choices if _is_valid(old, choice) and not _is_valid(new, choice)]
         if refused:
             yield f"{path} does not take {shown(refused[0])} any more"

@@ -9,7 +9,7 @@ from blockdb.documents.kinds import FieldType
 from blockdb.documents.paths import MISSING, Missing, Path, Value
 from blockdb.documents.rules import Rule
 
-__all__ = ["MAX_FIELDS", "Field", "IndexDefinition"]
+__all__ = ["MAX_FIELDS", "Field", "SchemaIndex"]
 
 MAX_FIELDS: Final = 1000
 """So many fields, required ones and indexes a schema may have, each."""
@@ -27,7 +27,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexDefinition:
+class SchemaIndex:
     """An index that a collection with this schema has."""
 
     name: str

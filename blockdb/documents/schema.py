@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from blockdb.documents import reading
-from blockdb.documents.fields import MAX_FIELDS, Field, IndexDefinition
+from blockdb.documents.fields import MAX_FIELDS, Field, SchemaIndex
 from blockdb.documents.kinds import FieldType
 from blockdb.documents.paths import MISSING, Missing, Path, Value
 from blockdb.documents.rules import Rule, RuleName
@@ -15,7 +15,7 @@ from blockdb.documents.tree import Node, grow
 from blockdb.documents.validator import Validator
 from blockdb.documents.values import parse, plain
 
-__all__ = ["MAX_VERSION", "Field", "IndexDefinition", "Schema"]
+__all__ = ["MAX_VERSION", "Field", "Schema", "SchemaIndex", "SchemaVersion"]
 
 MAX_VERSION: Final = 2**32 - 1
 
@@ -30,7 +30,7 @@ class Schema:
     fields: Mapping[Path, Field]
     required: frozenset[Path] = frozenset()
     """Paths that must be there though nothing else is said of them; fields say it themselves."""
-    indexes: tuple[IndexDefinition, ...] = ()
+    indexes: tuple[SchemaIndex, ...] = ()
     version: int | None = None
     """From 1; None stands for the next one, whichever that is."""
 
@@ -65,6 +65,20 @@ class Schema:
     def validator(self) -> Validator:
         """What checks documents against it, compiled: keep it for as many documents as there are."""
         return Validator(self.tree)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """A schema that a collection had, or has."""
+
+    version: int
+    """From 1, without a gap."""
+    first_sequence: int
+    """The first record that was, or will be, written under it."""
+    time_ms: int
+    """When it was set: Unix time in milliseconds."""
+    by: str
+    schema: Schema
 
 
 # ── JSON form ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,8 +149,8 @@ def _required(source: Value) -> frozenset[Path]:
     )
 
 
-def _indexes(source: Value) -> tuple[IndexDefinition, ...]:
-    indexes: list[IndexDefinition] = []
+def _indexes(source: Value) -> tuple[SchemaIndex, ...]:
+    indexes: list[SchemaIndex] = []
     for place, definition in enumerate(reading.array(source, "indexes", MAX_FIELDS)):
         at = f"indexes[{place}]"
         indexes.append(_index(definition, at))
@@ -145,7 +159,7 @@ def _indexes(source: Value) -> tuple[IndexDefinition, ...]:
     return tuple(indexes)
 
 
-def _index(source: Value, at: str) -> IndexDefinition:
+def _index(source: Value, at: str) -> SchemaIndex:
     members = reading.members(source, at, {"name", "fields", "unique", "sparse"})
     name = reading.text(members.get("name"), f"{at}.name")
     texts = reading.array(members.get("fields"), f"{at}.fields")
@@ -156,7 +170,7 @@ def _index(source: Value, at: str) -> IndexDefinition:
     if not name or not paths:
         raise reading.wrong(at, "an index has a name, and one field at least")
     unique = reading.boolean(members.get("unique", False), f"{at}.unique")
-    return IndexDefinition(name, tuple(paths), unique, reading.boolean(members.get("sparse", False), f"{at}.sparse"))
+    return SchemaIndex(name, tuple(paths), unique, reading.boolean(members.get("sparse", False), f"{at}.sparse"))
 
 
 def _field_to_json(field: Field) -> dict[str, Value]:
@@ -165,6 +179,6 @@ def _field_to_json(field: Field) -> dict[str, Value]:
     return {"field_type": str(field.type), "required": field.required, **default, "validation_rules": rules}
 
 
-def _index_to_json(index: IndexDefinition) -> dict[str, Value]:
+def _index_to_json(index: SchemaIndex) -> dict[str, Value]:
     fields = [str(path) for path in index.fields]
     return {"name": index.name, "fields": fields, "unique": index.unique, "sparse": index.sparse}

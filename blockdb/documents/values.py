@@ -46,6 +46,8 @@ _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _BRACKETS: Final = re.compile(f"{_STRING}|([][{{}}])", re.DOTALL)
 _NUMBERS: Final = re.compile(f"{_STRING}|(-?[0-9][0-9.eE+-]*)", re.DOTALL)
 _ESCAPES: Final = re.compile(r"\\(?:u([dD][89abAB]..)(\\u[dD][c-fC-F]..)?|u([dD][c-fC-F]..)|.)", re.DOTALL)
+_OTHER: Final = re.compile("Expected `object`, got `(.*?)`")
+_OTHERS: Final = {kind.__name__: words for kind, words in _KINDS.items()} | {"array": "an array"}
 _PLACE: Final = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
 
 
@@ -213,8 +215,8 @@ def _told(raw: bytes, error: Exception) -> str:
             return f"half of a surrogate pair (\\u{found[1] or found[3]}) at byte {_byte(text, found.start())}"
     if "out of range" in str(error):
         return _large_number(text)
-    if "Expected `object`" in str(error):
-        return f"a document is a JSON object, and this is {kind_of(msgspec.json.decode(text))}"
+    if other := _OTHER.search(str(error)):
+        return f"a document is a JSON object, and this is {_OTHERS.get(other[1], other[1])}"
     return f"invalid JSON at byte {len(raw)} (it ends there, and is not complete)" if raw else "it is empty"
 
 

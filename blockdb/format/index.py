@@ -40,7 +40,7 @@ class IndexHeader(NamedTuple):
     """What an index file is about, and the sizes from which the places of its sections follow."""
 
     collection: bytes
-    index: bytes
+    index_id: bytes
     """The 16 bytes of the UUID of the index."""
     number: int
     tier: int

@@ -52,11 +52,8 @@ def build(description: IndexHeader, runs: Iterable[list[Entry]]) -> bytes:
     header = description._replace(
         entries=len(ends), entry_bytes=len(data), fence_bytes=fence_bytes, filter_bytes=len(bloom)
     )
-    sections = (
-        *(data, padding(len(data)), ends, padding(END_BYTES * len(ends)), places),
-        *(*fences, padding(fence_bytes), fence_ends, bloom),
-    )
-    return encode(header, b"".join(sections))
+    parts = (data, padding(len(data)), ends, padding(END_BYTES * len(ends)), places, b"".join(fences))
+    return encode(header, b"".join((*parts, padding(fence_bytes), fence_ends, bloom)))
 
 
 class IndexFile(PagedFile):

@@ -27,9 +27,11 @@ class IndexMemory(LazyOrder):
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Add entries that are not there yet. O(n)."""
-        new = dict(entries)
-        self.size_bytes += sum(map(len, new)) + ENTRY_OVERHEAD_BYTES * len(new)
-        self.index.update(new)
+        index, size = self.index, 0
+        for entry, place in entries:
+            index[entry] = place
+            size += ENTRY_OVERHEAD_BYTES + len(entry)
+        self.size_bytes += size
 
     def items(self, keys: list[bytes]) -> list[Entry]:
         """Entries with their places."""

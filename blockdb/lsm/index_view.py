@@ -83,7 +83,7 @@ class IndexView:
 
     def count(self, start: bytes, stop: bytes | None) -> int:
         """How many entries there are from `start` on and before `stop`, without walking. O(sources · log n)."""
-        sources = [source for source in (*self.memories, *self.files) if len(source)]
+        sources: tuple[IndexMemory | IndexFile, ...] = (*self.memories, *self.files)
         return sum(
             max((len(source) if stop is None else source.position(stop)) - source.position(start), 0)
             for source in sources

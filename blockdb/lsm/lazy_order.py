@@ -47,12 +47,13 @@ class LazyOrder:
     def _in_order(self) -> SortedList[bytes]:
         """All keys in order: O(n log n) at first, then O(m log n) for the m that came since."""
         if len(self._ordered) < len(self.index):
-            self._ordered.update(self._keys_after(len(self._ordered)))
+            self._ordered.update(self.keys_after(len(self._ordered)))
         return self._ordered
 
-    def _keys_after(self, count: int) -> list[bytes]:
+    def keys_after(self, first: int, stop: int | None = None) -> list[bytes]:
+        """The keys that came from the `first` one on, counted from 0, before another one or all. O(n)."""
         while True:
             try:
-                return list(islice(self.index, count, None))
+                return list(islice(self.index, first, stop))
             except RuntimeError:  # a write came between the making of the iterator and its use
                 continue

@@ -15,8 +15,8 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from blockdb.documents.paths import EACH, Part, Path
+from blockdb.documents.patterns import Pattern
 from blockdb.format.ordered import MISSING, encode
-from blockdb.query.patterns import searcher
 from blockdb.query.shape import Fields, decoder_of, fields_of, struct_of
 from blockdb.query.tree import (
     KEY,
@@ -250,7 +250,7 @@ class _Writer:
 
     def _text_test(self, operator: str, text: Any, value: str) -> str:
         if operator == "matches":
-            return f"{self._value(searcher(text))}({value}) is not None"
+            return f"{self._value(Pattern(text).search)}({value})"
         return f"{value}.{_METHODS[operator]}({self._value(text)})"
 
     def _comparison(self, operator: str, right: Value, value: str) -> str:

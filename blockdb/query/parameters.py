@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Final
 
+from blockdb.documents.patterns import Pattern
 from blockdb.errors import InvalidData, QueryError
 from blockdb.query.lexer import near
-from blockdb.query.patterns import pattern_error
 from blockdb.query.tree import KEY, And, Between, Comparison, In, Not, Or, Parameter, Scalar, Term, TextTest, Value
 
 __all__ = ["bind"]
@@ -76,8 +76,11 @@ class _Binder:
         value = self._value(parameter, self._of(parameter), is_key)
         if not isinstance(value, str):
             raise self._unfit(parameter, f"is {type(value).__name__}, and `{operator}` takes text")
-        if operator == "matches" and (wrong := pattern_error(value)):
-            raise self._unfit(parameter, f"is not a pattern of RE2: {wrong}")
+        if operator == "matches":
+            try:
+                Pattern(value)
+            except InvalidData as error:
+                raise self._unfit(parameter, f"is no pattern: {error}") from None
         return value
 
     def _of(self, parameter: Parameter) -> Any:
@@ -95,7 +98,7 @@ class _Binder:
         return found  # type: ignore[no-any-return]
 
     def _unfit(self, parameter: Parameter, what: str) -> QueryError:
-        return QueryError(self._text, parameter.position, f"The parameter `:{parameter.name}` {what}.")
+        return QueryError(self._text, parameter.position, f"The parameter `:{parameter.name}` {what.rstrip('.')}.")
 
 
 _UNFIT: Final = object()

@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Final
 
 from blockdb.documents.paths import EACH, Path
+from blockdb.documents.patterns import Pattern
 from blockdb.errors import InvalidData, QueryError
 from blockdb.query.lexer import KEYWORDS, Kind, Token, near, tokens
-from blockdb.query.patterns import pattern_error
 from blockdb.query.tree import (
     ALL,
     SPECIAL,
@@ -266,8 +266,11 @@ class _Reader:
     def pattern(self) -> str | Parameter:
         place = self.current.position
         value = self.text("a pattern in '' after `matches`")
-        if isinstance(value, str) and (wrong := pattern_error(value)):
-            raise QueryError(self._text, place, f"The pattern is not one of RE2: {wrong}.")
+        if isinstance(value, str):
+            try:
+                Pattern(value)
+            except InvalidData as error:
+                raise QueryError(self._text, place, str(error)) from None
         return value
 
     def parameter(self) -> Parameter:

@@ -17,9 +17,10 @@ from blockdb.format.walk import DamagedChain
 from blockdb.layout import CollectionFiles
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
+from blockdb.storage.indexes import Indexes
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
-from blockdb.storage.metadata import Metadata
+from blockdb.storage.metadata import Metadata, load_metadata
 from blockdb.storage.parking import all_free, resources
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
@@ -50,7 +51,9 @@ class Attachment(Reader):
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
+        self._metadata_identity: object = None
         self._checked_at = 0.0
+        self.indexes = Indexes(self)
         super().__init__(door, files, metadata, commons.cache_room)
 
     def begin(self) -> None:
@@ -61,12 +64,18 @@ class Attachment(Reader):
 
     def park(self) -> bool:
         """Let go of files and memory, unless somebody looks for what is new, and say whether that was done."""
-        with all_free((self.unparking, self._refreshing)) as are_free:
+        with all_free((self.unparking, self._refreshing, self.indexes.refreshing)) as are_free:
             if are_free and not self.is_parked and not self.closed:
                 self._mark, self._identity = None, None
                 self.let_go()
+                self.indexes.let_go()
                 self.cache.clear()
             return are_free and self.is_parked
+
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """Which indexes are damaged, as far as they were asked for."""
+        return self.indexes.notes
 
     @property
     def end(self) -> int:
@@ -131,6 +140,13 @@ class Attachment(Reader):
             if self._look() != self._identity:
                 self._attach()
 
+    def follow_metadata(self) -> None:
+        """Read the metadata anew where the writer replaced it. Raises Corruption."""
+        identity = self.door.identity(self.files.metadata)
+        if identity != self._metadata_identity:
+            self.metadata = load_metadata(self.door, self.files.metadata)
+            self._metadata_identity = identity
+
     def acknowledged(self, forced_only: bool) -> Horizon:
         """What was read; with `forced_only`, as far as the writer says that it is on the disk."""
         self.refresh()
@@ -184,6 +200,7 @@ class Attachment(Reader):
         now = self._redactions.look()
         self.chain.renew_all()
         self.cache.clear()
+        self.indexes.forget()
         self._attach()
         self._redactions.seen = now
 

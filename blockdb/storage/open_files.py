@@ -22,7 +22,7 @@ from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.packed import Packer
-from blockdb.storage.parking import all_free, resources
+from blockdb.storage.parking import Tryable, all_free, resources
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import Recovered, recover
 from blockdb.storage.seals import Seals
@@ -121,8 +121,17 @@ class OpenFiles(Reader):
         seals = vars(self).get("_seals")
         if seals is not None:
             seals.stop()
-        with all_free((self.unparking, self.upkeep.compacting, self.upkeep.flushing, self.writing)) as are_free:
+        with all_free((*self.parking_locks, self.writing)) as are_free:
             return are_free and (self.is_parked or self._park())
+
+    @property
+    def parking_locks(self) -> tuple[Tryable, ...]:
+        """Whoever holds one of these is at work."""
+        return self.unparking, self.upkeep.compacting, self.upkeep.flushing
+
+    def pause(self) -> bool:
+        """Have nothing done beside the writers any more, unless there is something to do, and say so."""
+        return self.upkeep.pause()
 
     def _park(self) -> bool:
         if self.closed or self.gate is not None or not self._seals.is_idle or not self.upkeep.is_idle:
@@ -132,7 +141,7 @@ class OpenFiles(Reader):
             return False
         with suppress(BlockDBError):
             self._log.force()
-        if not self._log.is_forced or not self.upkeep.pause():
+        if not self._log.is_forced or not self.pause():
             return False
         with suppress(BlockDBError):  # the mark is not as it was left then: recovery looks closer
             self._log.close()

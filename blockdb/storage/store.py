@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import Condition, Lock
+from threading import Condition, Lock, RLock
 
 from blockdb.config import DatabaseConfig
 from blockdb.format.limits import MAX_SEGMENTS
@@ -12,8 +12,10 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
-from blockdb.storage.metadata import Metadata
+from blockdb.storage.index_keeper import IndexKeeper
+from blockdb.storage.metadata import Metadata, load_metadata, save_metadata
 from blockdb.storage.open_files import FLUSH_RECORDS
+from blockdb.storage.parking import Tryable
 from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.sources import Horizon
 from blockdb.storage.writer import Writer
@@ -37,7 +39,47 @@ class Store(Writer):
         A redaction that was under way is left to `finish_redaction`.
         """
         super().__init__(door, files, metadata, config, signer, commons)
-        self._redactor = Redactor(self, self._close_file_of, self._forget_values)
+        self.changing = RLock()
+        """Held by whoever changes what the collection is, and taken before `writing`."""
+        self.indexes = IndexKeeper(self, commons)
+        self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
+        self.look_for_riders()
+
+    def begin(self) -> None:
+        """Open the files, and the indexes if it is not for the first time."""
+        super().begin()
+        if "indexes" in vars(self):
+            self.indexes.begin()
+
+    @property
+    def parking_locks(self) -> tuple[Tryable, ...]:
+        """Whoever holds one of these is at work."""
+        return (self.changing, *super().parking_locks, *self.indexes.locks)
+
+    def pause(self) -> bool:
+        """Have nothing done beside the writers any more, unless there is something to do, and say so."""
+        if not self.indexes.pause():
+            return False
+        if super().pause():
+            self.indexes.let_go()
+            return True
+        self.indexes.go_on()
+        return False
+
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        self.needs_riders = bool(self.metadata.schemas or self.indexes.by_name)
+
+    def change_metadata(self, metadata: Metadata) -> None:
+        """Under the write lock: put metadata in the place of what there is; what was written is on the disk before.
+
+        So a number of records that it names is never more than a power cut leaves. Raises StorageError, OSError.
+        """
+        self._log.force()
+        try:
+            save_metadata(self.door, self.files.metadata, metadata)
+        finally:  # where a force failed, the new file may be there all the same
+            self.metadata = load_metadata(self.door, self.files.metadata)
 
     # Following.
 
@@ -105,8 +147,10 @@ class Store(Writer):
             self._seals.settle()
             self.check_open()  # waiting gives the lock away
             self._freeze()
+            self.indexes.freeze(1)
         self._log.force()
         self.upkeep.flush()
+        self.indexes.flush()
 
     def compact(self) -> None:
         """Flush, merge all tables into one, and pack the chain if it is to be. O(n). Raises StorageError."""
@@ -116,6 +160,7 @@ class Store(Writer):
                 if self._log.is_begun and self._log.segment < MAX_SEGMENTS // 2:  # often enough, they would run out
                     self._roll()
         self.upkeep.compact()
+        self.indexes.compact()
 
     def close(self) -> None:
         """Force what was written and stop; a memtable that would take long to replay is written first. Idempotent."""
@@ -129,6 +174,7 @@ class Store(Writer):
                 return
             if len(self._active) >= FLUSH_RECORDS:
                 self._freeze()
+            self.indexes.freeze(FLUSH_RECORDS)
             self.closed = self._attention = True
             self._room.notify_all()
         self.shut()
@@ -143,11 +189,17 @@ class Store(Writer):
         self._seals.stop()
         try:
             self.upkeep.stop()
+            self.indexes.close()
         finally:
             self.cache.clear()
             self.leave()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
+
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """What was found damaged of indexes when it was opened."""
+        return self.indexes.notes
 
     def disown(self) -> None:
         """In a forked child: refuse everything; the locks may be held by threads that are the parent's."""

@@ -16,7 +16,7 @@ from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import Gate, Held, Rider
+from blockdb.storage.commit import Gate, Held, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import Metadata
@@ -43,6 +43,8 @@ class Writer(OpenFiles):
         self.duplicates = 0
         self.put_latency = Histogram()
         self._max_value_bytes = metadata.settings.max_document_size
+        self.needs_riders = False
+        """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._group = WriteGroup(self._put_group)
 
@@ -67,19 +69,25 @@ class Writer(OpenFiles):
             self.put_latency.add(perf_counter_ns() - start)
         return sequence
 
-    def _put(self, key: bytes, value: bytes) -> int:
+    def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
         """Under the write lock."""
         if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
             self._attend((key,))
+        if rider is None and self.needs_riders:
+            raise Unprepared
         active = self._active
         if key in active.index or self.view.is_in_older(key):
             self._refuse(key)
+        if rider is not None:
+            rider.check()
         now_ms = self._now_ms()
         body = self._encode(now_ms, key, value)
         place = self._log.append(with_check(body))
         active.append(key, value, place)
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
+        if rider is not None:
+            rider.take(sequence, (place,))
         if self._open_block.add(body, place):
             self._seals.seal()
         if active.size_bytes >= active.allowed_bytes:
@@ -98,14 +106,19 @@ class Writer(OpenFiles):
         if not keys:
             self.check_open()
             return range(self.next_sequence, self.next_sequence)
-        start = perf_counter_ns()
+        start = 0 if len(keys) == 1 and self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         with self.writing:
-            self.prepare(keys, rider)
-            sequences = self.apply(keys, values, rider)
+            if len(keys) == 1:
+                first = self._put(keys[0], values[0], rider)
+                sequences = range(first, first + 1)
+            else:
+                self.prepare(keys, rider)
+                sequences = self.apply(keys, values, rider)
             end = self._log.end
         if sync or not self.config.wal_sync_interval:
             self._log.force(end)
-        self.put_latency.add((perf_counter_ns() - start) // len(keys))
+        if start:
+            self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return sequences
 
     def prepare(self, keys: Sequence[bytes], rider: Rider | None = None) -> None:
@@ -114,6 +127,8 @@ class Writer(OpenFiles):
         self._refuse_duplicates(keys)
         if rider is not None:
             rider.check()
+        elif self.needs_riders:
+            raise Unprepared
 
     def apply(
         self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
@@ -135,6 +150,8 @@ class Writer(OpenFiles):
         try:
             with self.writing:
                 self._attend()
+                if self.needs_riders:
+                    raise Unprepared
                 fresh = self._fresh(writes)
                 if fresh:
                     values = [write.value for write in fresh.values()]
@@ -143,7 +160,7 @@ class Writer(OpenFiles):
                         write.sequence = first + ordinal
                 end = self._log.end
             self._log.force(end)
-        except BlockDBError as error:
+        except (BlockDBError, Unprepared) as error:
             for write in writes:
                 write.error = write.error or error
 
@@ -196,6 +213,10 @@ class Writer(OpenFiles):
         if now_ms > self._last_time_ms:
             self._last_time_ms = now_ms
         return self._last_time_ms
+
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        raise NotImplementedError
 
     def use_gate(self, gate: Gate | None) -> None:
         """Have each commit pass this gate from now on."""

@@ -49,7 +49,7 @@ def test_a_file_answers_like_a_sorted_list(places: dict[bytes, int], key: bytes,
 
 def test_what_it_is_about_stands_in_its_header() -> None:
     file = file_of([(b"b", 60), (b"a", 50)])
-    kept = ("collection", "index", "number", "tier", "first_place", "end_place", "records", "unique")
+    kept = ("collection", "index_id", "number", "tier", "first_place", "end_place", "records", "unique")
     assert [getattr(file.header, field) for field in kept] == [getattr(header_of(True), field) for field in kept]
     assert (len(file), file.header.entry_bytes, file.tier) == (2, 2, 2)
 

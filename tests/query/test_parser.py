@@ -71,7 +71,7 @@ BAD = [
     ("'a' = 3", 0, "names of fields stand in double quotes"),
     ("a starts 'x'", 9, "Expected `with`"),
     ("a starts with 5", 14, "Expected a text"),
-    ("a matches '('", 10, "not one of RE2"),
+    ("a matches '('", 10, "as RE2 has them"),
     ("a between 1 or 2", 12, "Expected `and` and the higher value"),
     ("a in 5", 5, "Expected `(`"),
     ("a in (1 2)", 8, "a comma or `)`"),
