@@ -277,6 +277,41 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionInfo:
+    """A transaction that is under way."""
+
+    id: int
+    """The smaller, the older."""
+    age_s: float
+    locks: int
+    """How many locks on keys and ranges it holds."""
+    waits_for: tuple[int, ...] = ()
+    """Which ones it waits for; none while it does not wait."""
+    wanted: str | None = None
+    """What it waits for, in words."""
+    committing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStatistics:
+    """Transactions since the database was opened, and their locks at this moment."""
+
+    active: int = 0
+    waiting: int = 0
+    """How many of them wait for a lock."""
+    locks: int = 0
+    """How many locks they hold together."""
+    committed: int = 0
+    aborted: int = 0
+    """For whatever reason: deadlocks and timeouts are among them."""
+    deadlocks: int = 0
+    timeouts: int = 0
+    waits: int = 0
+    """How often somebody had to wait for a lock."""
+    wait_latency: Latency = Latency()
+
+
+@dataclass(frozen=True, slots=True)
 class ScrubStatistics:
     """The scrubber: what audits the directory in the background, and what it found."""
 
@@ -377,6 +412,7 @@ class Statistics:
     """Whether what holds data is encrypted on the disk."""
 
     scrub: ScrubStatistics = ScrubStatistics()
+    transactions: TransactionStatistics = TransactionStatistics()
 
     @property
     def write_amplification(self) -> float:

@@ -14,6 +14,7 @@ from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
+from blockdb.storage.commit import DecisionLog
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
@@ -48,6 +49,8 @@ class Catalog:
         self._open: dict[str, Store | Attachment] = {}
         self._identity: object = None
         self._ids: dict[str, str] = {}
+        self.decisions: DecisionLog | None = None
+        """What is known of transactions over several collections, before the first of them is opened."""
 
     def ids(self) -> dict[str, str]:
         """The ids of all collections, the database's own too, by their names. Raises Corruption."""
@@ -155,10 +158,12 @@ class Catalog:
         metadata = load_metadata(door, files.metadata)
         encryption.check_is_whole(door, self.files, metadata.encrypted)
         if self.signer is None:
-            return Attachment(door, files, metadata, self.config.cache_size_limit)
+            decided = None if self.decisions is None else self.decisions.has
+            return Attachment(door, files, metadata, self.config.cache_size_limit, decided)
         creation.force_names(door, self.files, files)
         manifest = load_manifest(door, files.manifest, metadata.id)
-        return Store(door, files, metadata, manifest, self._config_of(metadata.settings), self.signer)
+        config = self._config_of(metadata.settings)
+        return Store(door, files, metadata, manifest, config, self.signer, self.decisions)
 
     def _config_of(self, settings: CollectionSettings) -> DatabaseConfig:
         """What of the database's configuration is another one for this collection."""

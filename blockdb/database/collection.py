@@ -8,6 +8,7 @@ from typing import NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
+from blockdb.database.part import Part
 from blockdb.database.preparation import Given, Preparation
 from blockdb.database.proving import ProvingCollection
 from blockdb.database.ranges import range_of
@@ -15,6 +16,7 @@ from blockdb.database.redaction import explained, login_name
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
+from blockdb.storage.commit import Held
 from blockdb.storage.door import guarded
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
@@ -62,7 +64,10 @@ class Collection(ProvingCollection):
         if store is None:
             self._refuse()
         if self._preparation.is_plain:
-            return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            try:
+                return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
+            except Held:
+                pass  # for now: a transaction has it
         return self._commit([(key, value)], sync)[0]
 
     def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
@@ -78,7 +83,17 @@ class Collection(ProvingCollection):
         store = self._store
         assert store is not None, "whoever calls this has one"
         prepared = self._preparation.prepare(items)
-        return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+        transactions = self._core.transactions
+        try:
+            return store.commit(prepared.keys, prepared.values, transactions.guarded(prepared), sync)
+        except Held:
+            return transactions.commit_alone(self.part(), prepared, sync)
+
+    def part(self) -> Part:
+        """What one transaction has to do with the collection. Raises ReadOnly."""
+        if self._store is None:
+            self._refuse()
+        return self._core.transactions.part(self, self._store, self._preparation)
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
@@ -117,6 +132,7 @@ class Collection(ProvingCollection):
             sequences, files = store.redact(list(keys), reason, author, self._core.record_event)
         except Redacted as error:
             raise self._explained(error) from None
+        self._core.transactions.empty()  # the values may stand there too
         quarantined = any(path.is_file() for path in self._core.files.quarantine.rglob("*"))
         return Redaction(tuple(sequences), files, quarantined)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from sys import byteorder
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
@@ -18,7 +18,10 @@ from blockdb.database import collections, creation, encryption, keys
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
+from blockdb.database.part import Part
 from blockdb.database.scrubber import Scrubber, ScrubFile
+from blockdb.database.transaction import Transaction
+from blockdb.database.transactions import ATTEMPTS
 from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
@@ -26,7 +29,9 @@ from blockdb.masterkey import MasterKeySource
 from blockdb.settings import CollectionSettings
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.store import Store
-from blockdb.types import Anchor, CollectionInfo, Progress, Report, Statistics
+from blockdb.types import Anchor, CollectionInfo, Progress, Report, Statistics, TransactionInfo
+
+T = TypeVar("T")
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -80,10 +85,12 @@ class Database(AnchoringDatabase):
                 self._door = encryption.opened(self._door, self._files, self._config, self._source)
             core = self._core = Core(self.path, self._config, self._door, self._files, signer)
             try:
+                if signer is not None:
+                    core.transactions.recover()
                 super().__init__(core, core.catalog.default_id())
                 core.catalog.open_unfinished()
             except BaseException:
-                core.catalog.close()
+                core.close()
                 raise
         except BaseException:
             self._unlock()
@@ -167,12 +174,57 @@ class Database(AnchoringDatabase):
         """Remove a collection with everything in it, and say what it was. Raises CollectionNotFound, ReadOnly."""
         raise NotImplementedError
 
+    # Transactions.
+
+    def transaction(self, timeout_s: float | None = None) -> Transaction:
+        """A transaction over any of the collections, to be used as a context manager or ended with commit or abort.
+
+        It gives way to others after `timeout_s` seconds (default: `transaction_timeout`). Raises ReadOnly, InvalidData.
+        """
+        self._refreshed()
+        return self._core.transactions.begin(self._part_of, timeout_s)
+
+    def execute_transaction(self, run: Callable[[Transaction], T], attempts: int = ATTEMPTS) -> T:
+        """Call `run` with a transaction, commit it, and return what `run` did; anew where it ended in a deadlock.
+
+        After the last of `attempts`, Deadlock is raised. Raises ReadOnly, and whatever comes out of `run`.
+        """
+        self._refreshed()
+        return self._core.transactions.execute(self._part_of, run, attempts)
+
+    def begin_transaction(self, timeout_s: float | None = None) -> int:
+        """Begin a transaction that goes by the number that is returned, and lasts until it is ended or times out."""
+        self._refreshed()
+        return self._core.transactions.begin_by_id(self._part_of, timeout_s)
+
+    def get_transaction(self, transaction_id: int) -> Transaction:
+        """The transaction that was begun under a number. Raises TransactionClosed where there is none."""
+        self._refreshed()
+        return self._core.transactions.by_id(transaction_id)
+
+    def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, range]:
+        """Commit it: see `Transaction.commit`. Raises TransactionClosed where there is none."""
+        return self.get_transaction(transaction_id).commit(sync=sync)
+
+    def abort_transaction(self, transaction_id: int) -> None:
+        """Forget all that it wrote. Raises TransactionClosed where there is none."""
+        self.get_transaction(transaction_id).abort()
+
+    def transactions(self) -> tuple[TransactionInfo, ...]:
+        """The transactions of this handle that are under way, the oldest first: their locks, and whom they wait for."""
+        self._refreshed()
+        return () if self.read_only else self._core.transactions.infos()
+
+    def _part_of(self, name_or_id: str | None) -> Part:
+        return self.part() if name_or_id is None else self.collection(name_or_id).part()
+
     # All of them together.
 
     def flush(self) -> None:
         """Write everything in memory to tables and force it to disk. Raises ReadOnly, StorageError."""
         for store in self._stores():
             store.flush()
+        self._core.transactions.empty()
 
     def compact(self) -> None:
         """Flush, then merge all tables of each collection into one. O(n). Raises ReadOnly, StorageError."""
@@ -192,9 +244,9 @@ class Database(AnchoringDatabase):
 
     def stats(self) -> Statistics:
         """An immutable snapshot of the default collection; cheap enough to be asked for ten times a second."""
-        return replace(
-            super().stats(), scrub=self._scrubbed.state() if self._scrubber is None else self._scrubber.state
-        )
+        scrub = self._scrubbed.state() if self._scrubber is None else self._scrubber.state
+        found = replace(super().stats(), scrub=scrub)
+        return found if self.read_only else replace(found, transactions=self._core.transactions.statistics())
 
     def verify(
         self,
@@ -222,7 +274,7 @@ class Database(AnchoringDatabase):
             scrubber.close()
         with guarded(f"closing {self.path}"):
             try:
-                self._core.catalog.close()
+                self._core.close()
             finally:
                 self._unlock()
 

@@ -13,7 +13,7 @@ from blockdb.errors import Corruption
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_forced, read_written
-from blockdb.format.walk import DamagedChain
+from blockdb.format.walk import DamagedChain, Decided
 from blockdb.layout import CollectionFiles
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
@@ -43,8 +43,16 @@ class Attachment(Reader):
     themselves are read from the log, as recovery does.
     """
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int) -> None:
+    def __init__(
+        self,
+        door: Door,
+        files: CollectionFiles,
+        metadata: Metadata,
+        cache_size_limit: int,
+        decided: Decided | None = None,
+    ) -> None:
         super().__init__(door, files, metadata, cache_size_limit)
+        self._decided = decided
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
@@ -169,7 +177,7 @@ class Attachment(Reader):
         tables = self.open_tables(manifest)
         self.chain.follow_packing()
         mark = self._map_mark()
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, self._decided)
         if not hasattr(self, "recovered"):
             self.recovered = state
         self._mark, self._manifest, self._state, self._identity = mark, manifest, state, identity

@@ -48,7 +48,6 @@ class Stretch(NamedTuple):
             return walk_part(self.buffer, self.first, self.last)
         return walk(self.buffer, self.first, self.last, decided)
 
-
     def runs(self, decided: Decided | None = None) -> Iterator[Run | Step]:
         """The same, with plain records that follow each other taken together."""
         offset = self.first

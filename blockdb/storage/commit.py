@@ -20,6 +20,16 @@ class Held(Exception):
     """A transaction holds what is to be written: the write is to wait for it, and then to be tried again."""
 
 
+class DecisionLog(Protocol):
+    """What was decided about transactions over several collections."""
+
+    def has(self, number: int) -> bool:
+        """Whether a transaction was decided: for those of an earlier process, whose batches are found at recovery."""
+
+    def force(self, number: int) -> None:
+        """Have its decision on the disk, where it is one of this process. Raises WritesStopped."""
+
+
 class Gate(Protocol):
     """What each commit has to pass while transactions hold locks in the collection."""
 

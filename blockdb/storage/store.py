@@ -11,6 +11,7 @@ from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
+from blockdb.storage.commit import DecisionLog
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
@@ -33,12 +34,14 @@ class Store(Writer):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        decisions: DecisionLog | None = None,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
-        A redaction that was under way is left to `finish_redaction`.
+        `decisions` tells of the transactions over several collections that it takes part in. A redaction that was under
+        way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, manifest, config, signer)
+        super().__init__(door, files, metadata, manifest, config, signer, decisions)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values)
 
     # Following.

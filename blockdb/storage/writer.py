@@ -10,7 +10,7 @@ from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
 
 from blockdb.config import DatabaseConfig
-from blockdb.errors import BlockDBError, DuplicateKey
+from blockdb.errors import BlockDBError, DuplicateKey, WritesStopped
 from blockdb.format import batch
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES
@@ -19,7 +19,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import Gate, Held, Rider
+from blockdb.storage.commit import DecisionLog, Gate, Held, Rider
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
@@ -46,6 +46,7 @@ class Writer(Reader):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        decisions: DecisionLog | None = None,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
         super().__init__(door, files, metadata, config.cache_size_limit)
@@ -66,16 +67,17 @@ class Writer(Reader):
         self._attention = False
         """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
-        self._recover(manifest, signer)
+        self._recover(manifest, signer, decisions)
         self.tree.cut(manifest.flushed_sequence)
         self.bytes_before = self.data_bytes()
         """Keys and values that were there when it was opened."""
         self._group = WriteGroup(self._put_group)
         self.upkeep = Upkeep(self, self._log, tables, packer, config, self._room)
 
-    def _recover(self, manifest: Manifest, signer: Signer) -> None:
+    def _recover(self, manifest: Manifest, signer: Signer, decisions: DecisionLog | None) -> None:
         tables = self.open_tables(manifest)
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
+        decided = None if decisions is None else decisions.has
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, decided)
         self.recovered = state
         self._active = state.memtable
         self.view = View((state.memtable,), tables)
@@ -90,6 +92,7 @@ class Writer(Reader):
             state.torn_bytes,
             self.config.compression_enabled,
         )
+        self._log.before_force = None if decisions is None else decisions.force
         self._seals = Seals(
             self.files,
             self.metadata.uuid,
@@ -332,6 +335,15 @@ class Writer(Reader):
         stored = self.view.first_stored(keys, distinct)
         if stored is not None:
             self._refuse(stored)
+
+    def check_new(self, key: bytes) -> None:
+        """Raises DuplicateKey where a key is stored."""
+        if self.view.has(key):
+            self._refuse(key)
+
+    def stop(self, what: str) -> WritesStopped:
+        """Take no more writes, because of what happened. Returns the error that says so."""
+        return self._log.stop(what)
 
     def _refuse(self, key: bytes) -> None:
         raise self._duplicate(key)
