@@ -27,6 +27,7 @@ from blockdb.errors import (
     DatabaseClosed,
     DatabaseLocked,
     DatabaseNotFound,
+    Deadlock,
     DuplicateCollection,
     DuplicateKey,
     HistoryConflict,
@@ -37,6 +38,8 @@ from blockdb.errors import (
     ReadOnly,
     Redacted,
     StorageError,
+    TransactionClosed,
+    TransactionTimeout,
     UnsupportedFormat,
     WritesStopped,
 )
@@ -61,12 +64,15 @@ from blockdb.types import (
     ScrubStatistics,
     Statistics,
     TableStatistics,
+    TransactionInfo,
+    TransactionStatistics,
 )
 
 if TYPE_CHECKING:
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.database.transaction import Transaction
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
@@ -99,6 +105,7 @@ __all__ = [
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "Deadlock",
     "DuplicateCollection",
     "DuplicateKey",
     "GoodBlock",
@@ -123,6 +130,11 @@ __all__ = [
     "Statistics",
     "StorageError",
     "TableStatistics",
+    "Transaction",
+    "TransactionClosed",
+    "TransactionInfo",
+    "TransactionStatistics",
+    "TransactionTimeout",
     "UnsupportedFormat",
     "Verified",
     "WritesStopped",
@@ -257,6 +269,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 _LAZY = {
     "Collection": "blockdb.database.collection",
+    "Transaction": "blockdb.database.transaction",
     "Database": "blockdb.database.database",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from threading import Lock
 from time import monotonic, perf_counter_ns
 from typing import Final
@@ -18,6 +19,8 @@ from blockdb.types import TransactionInfo, TransactionStatistics
 
 LOOK_AROUND_S: Final = 1.0
 """Who waits looks as often whether somebody was left to the garbage collector with his locks."""
+
+_deadline = attrgetter("deadline")
 
 Ending = tuple[type[BlockDBError], str]
 """The error that every further use of a transaction raises."""
@@ -259,15 +262,15 @@ class Locks:
             raise holder.ending[0](holder.ending[1])
 
     def _patience(self) -> float:
-        """End those whose time is over. Returns how many seconds there are until the next one's is."""
-        now = monotonic()
+        """End the one whose time is over for longest. Returns after how many seconds to look again."""
         with self._mutex:
             self._end_abandoned()
-            for holder in list(self._active.values()):
-                if holder.deadline <= now and not holder.is_committing:
-                    self._time_out(holder)
-            deadlines = [holder.deadline for holder in self._active.values() if not holder.is_committing]
-        return min([LOOK_AROUND_S, *(max(deadline - now, 0) for deadline in deadlines)])
+            patient = [holder for holder in self._active.values() if not holder.is_committing]
+            first = min(patient, key=_deadline, default=None)
+            left = LOOK_AROUND_S if first is None else first.deadline - monotonic()
+            if first is not None and left <= 0:
+                self._time_out(first)  # and perhaps that was it
+            return min(max(left, 0), LOOK_AROUND_S)
 
 
 def _in_words(claim: Claim) -> str:

@@ -156,7 +156,7 @@ class Transaction:
         """
         with self._using:
             self._is_finished = True
-            return self._manager.commit(self._holder, list(self._parts.values()), sync)
+            return self._manager.commit(self._holder, list(dict.fromkeys(self._parts.values())), sync)
 
     def abort(self) -> None:
         """Forget all that was written, and give up all locks. One that has ended stays as it is. Never waits."""

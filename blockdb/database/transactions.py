@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from random import uniform
 from threading import Event
 from typing import Final, TypeVar
@@ -111,6 +112,7 @@ class TransactionManager:
                 self._locks.lock_key(holder, part.gate.space, key, True)
             for space, point in prepared.entries:
                 self._locks.lock_key(holder, space, point, True)
+            holder.deadline = inf  # it has waited enough
             part.gate.shut()
             return self.commit(holder, [part], sync)[part.name]
         finally:
