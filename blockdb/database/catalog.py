@@ -54,6 +54,8 @@ class Catalog:
 
     def ids(self) -> dict[str, str]:
         """The ids of all collections, the database's own too, by their names. Raises Corruption."""
+        if self.signer is not None and self._ids:
+            return self._ids  # nobody else changes them
         with self._changing, guarded("reading the registry of collections"):
             identity = self.door.identity(self.files.registry) if self.signer is None else None
             if not self._ids or identity != self._identity:

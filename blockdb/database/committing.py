@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from operator import attrgetter
 from threading import Lock
 from typing import NoReturn
 from uuid import UUID
@@ -18,10 +19,12 @@ from blockdb.database.part import Part
 from blockdb.database.preparation import Prepared
 from blockdb.errors import StorageError, WritesStopped
 from blockdb.format.transaction import Decision, Writes
-from blockdb.storage.metadata import PREFIX, Metadata
+from blockdb.storage.metadata import PREFIX
 from blockdb.storage.recovery import read_mark
 from blockdb.storage.store import Store
 from blockdb.storage.transaction_log import EMPTY_AT_BYTES, TransactionLog
+
+_uuid = attrgetter("gate.uuid")
 
 
 class Committer:
@@ -85,7 +88,7 @@ class Committer:
 
     def _decide(self, parts: Sequence[Part], prepared: Sequence[Prepared]) -> tuple[int, dict[str, range]]:
         number = self._log.decide(
-            Writes(_uuid(part), tuple(zip(records.keys, records.values, strict=True)))
+            Writes(part.gate.uuid, tuple(zip(records.keys, records.values, strict=True)))
             for part, records in zip(parts, prepared, strict=True)
         )
         sequences: dict[str, range] = {}
@@ -158,8 +161,3 @@ class Committer:
             with store.writing:
                 store.prepare(keys)
                 store.apply(keys, values, None, decision.number)
-
-
-def _uuid(part: Part) -> bytes:
-    metadata: Metadata = part.store.metadata
-    return metadata.uuid

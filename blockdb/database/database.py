@@ -142,6 +142,9 @@ class Database(AnchoringDatabase):
     def collection(self, name_or_id: str) -> Collection:
         """The collection of that name or id; the same handle each time. Raises CollectionNotFound."""
         self._refreshed()
+        return self._handle(name_or_id)
+
+    def _handle(self, name_or_id: str) -> Collection:
         collection_id = self._core.catalog.resolve(name_or_id)
         if collection_id == self.id:
             return self
@@ -181,7 +184,7 @@ class Database(AnchoringDatabase):
 
         It gives way to others after `timeout_s` seconds (default: `transaction_timeout`). Raises ReadOnly, InvalidData.
         """
-        self._refreshed()
+        self._reader.check_open()
         return self._core.transactions.begin(self._part_of, timeout_s)
 
     def execute_transaction(self, run: Callable[[Transaction], T], attempts: int = ATTEMPTS) -> T:
@@ -189,17 +192,17 @@ class Database(AnchoringDatabase):
 
         After the last of `attempts`, Deadlock is raised. Raises ReadOnly, and whatever comes out of `run`.
         """
-        self._refreshed()
+        self._reader.check_open()
         return self._core.transactions.execute(self._part_of, run, attempts)
 
     def begin_transaction(self, timeout_s: float | None = None) -> int:
         """Begin a transaction that goes by the number that is returned, and lasts until it is ended or times out."""
-        self._refreshed()
+        self._reader.check_open()
         return self._core.transactions.begin_by_id(self._part_of, timeout_s)
 
     def get_transaction(self, transaction_id: int) -> Transaction:
         """The transaction that was begun under a number. Raises TransactionClosed where there is none."""
-        self._refreshed()
+        self._reader.check_open()
         return self._core.transactions.by_id(transaction_id)
 
     def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, range]:
@@ -212,11 +215,11 @@ class Database(AnchoringDatabase):
 
     def transactions(self) -> tuple[TransactionInfo, ...]:
         """The transactions of this handle that are under way, the oldest first: their locks, and whom they wait for."""
-        self._refreshed()
+        self._reader.check_open()
         return () if self.read_only else self._core.transactions.infos()
 
     def _part_of(self, name_or_id: str | None) -> Part:
-        return self.part() if name_or_id is None else self.collection(name_or_id).part()
+        return self.part() if name_or_id is None else self._handle(name_or_id).part()
 
     # All of them together.
 

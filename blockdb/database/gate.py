@@ -14,13 +14,14 @@ from blockdb.storage.store import Store
 class CollectionGate:
     """The gate of one collection. It is set up by the first lock there, and gone once there are none."""
 
-    __slots__ = ("_locks", "_thread", "space", "store")
+    __slots__ = ("_locks", "_thread", "space", "store", "uuid")
 
     def __init__(self, locks: Locks, store: Store) -> None:
         self._locks = locks
         self.store = store
         self.space = store.metadata.id
         """The keys of the collection, in the lock table."""
+        self.uuid = store.metadata.uuid
         self._thread = 0
 
     def check(self, keys: Sequence[bytes]) -> None:
