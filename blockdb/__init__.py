@@ -35,6 +35,7 @@ from blockdb.errors import (
     InvalidProof,
     KeyNotFound,
     MasterKeyError,
+    QueryError,
     ReadOnly,
     Redacted,
     StorageError,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
     from blockdb.masterkey import MasterKeySource
+    from blockdb.storage.feed import Feed
 
 __version__ = "0.1.0"
 
@@ -108,6 +110,7 @@ __all__ = [
     "Deadlock",
     "DuplicateCollection",
     "DuplicateKey",
+    "Feed",
     "GoodBlock",
     "HistoryConflict",
     "InvalidData",
@@ -118,6 +121,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Publication",
+    "QueryError",
     "RangeReceipt",
     "ReadOnly",
     "Receipt",
@@ -271,6 +275,7 @@ _LAZY = {
     "Collection": "blockdb.database.collection",
     "Transaction": "blockdb.database.transaction",
     "Database": "blockdb.database.database",
+    "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
     "RunReceipt": "blockdb.ledger.receipt",

@@ -6,7 +6,10 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from unicodedata import combining, east_asian_width
 
 __all__ = [
     "AnchorFailed",
@@ -21,20 +24,35 @@ __all__ = [
     "DatabaseNotFound",
     "Deadlock",
     "DuplicateCollection",
+    "DuplicateIndex",
     "DuplicateKey",
     "HistoryConflict",
+    "IndexNotFound",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
     "MasterKeyError",
+    "QueryError",
     "ReadOnly",
     "Redacted",
     "StorageError",
     "TransactionClosed",
     "TransactionTimeout",
+    "UniqueViolation",
     "UnsupportedFormat",
+    "ValidationError",
+    "Violation",
     "WritesStopped",
 ]
+
+
+_SHOWN_CHARACTERS = 80
+
+
+def _shown(value: object) -> str:
+    """A JSON value, or the beginning of a long one."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 class BlockDBError(Exception):
@@ -43,6 +61,66 @@ class BlockDBError(Exception):
 
 class InvalidData(BlockDBError, ValueError):
     """A key, value or argument is not acceptable: wrong type, empty, or beyond a documented limit."""
+
+
+class QueryError(InvalidData):
+    """A filter, an order or a list of fields is not written as such, or its parameters do not fit.
+
+    `text` is what was given, `position` the place in it (characters from 0) where it goes wrong, and `what` says how.
+    `pointer` is two lines: the text, shortened around the place, and a caret below it. `str(error)` is all of that.
+    """
+
+    def __init__(self, text: str, position: int, what: str) -> None:
+        self.text = text
+        self.position = position
+        self.what = what
+        self.pointer = _pointer(text, position)
+        super().__init__(f"{what}\n{self.pointer}" if text else what)
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[str, int, str]]:
+        return type(self), (self.text, self.position, self.what)
+
+
+def _pointer(text: str, position: int, width: int = 100) -> str:
+    """The text around a place and a caret below it, on one line each; what is not printable is a dot."""
+    first = max(0, min(position - width // 2, len(text) - width))
+    shown = [char if char.isprintable() else "·" for char in text[first : first + width]]
+    before, after = "…" if first else "", "…" if first + width < len(text) else ""
+    columns = sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in shown[: position - first])
+    return f"  {before}{''.join(shown)}{after}\n  {' ' * (len(before) + columns)}^"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing of a document that is not as its schema says."""
+
+    path: str
+    """Where: names, and members of arrays by their number (`items[3].price`)."""
+    rule: str
+    """What is violated: `Type`, `Required`, or the name of a rule, such as `MinLength`."""
+    message: str
+    """What is expected there, and what was found."""
+
+    def __str__(self) -> str:
+        return f"`{self.path}` {self.message}"
+
+
+class ValidationError(InvalidData):
+    """A document is not as the schema of its collection says. Nothing was written.
+
+    `violations` has all that is wrong with it, each with its path; `key` is the key that it was given with.
+    """
+
+    def __init__(self, violations: tuple[Violation, ...], key: bytes | None = None) -> None:
+        self.violations = violations
+        self.key = key
+        whose = "" if key is None else f" of key '{key.decode('utf-8', 'backslashreplace')}'"
+        told = "; ".join(map(str, violations[:5]))
+        more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
+        super().__init__(f"The document{whose} is not as the schema says: {told}{more}.")
+
+    def __reduce__(self) -> tuple[type[ValidationError], tuple[tuple[Violation, ...], bytes | None]]:
+        return type(self), (self.violations, self.key)
 
 
 class DuplicateKey(BlockDBError):
@@ -137,6 +215,53 @@ class DuplicateCollection(BlockDBError):
 
     def __reduce__(self) -> tuple[type[DuplicateCollection], tuple[str]]:
         return type(self), (self.name,)
+
+
+class IndexNotFound(BlockDBError, LookupError):
+    """The collection has no index of that name. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Index '{name}' not found; `blockdb collection indexes ID` shows those that there are.")
+
+    def __reduce__(self) -> tuple[type[IndexNotFound], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class DuplicateIndex(BlockDBError):
+    """The collection has an index of that name. `name` is it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Index with name '{name}' already exists. Choose another name, or drop that one.")
+
+    def __reduce__(self) -> tuple[type[DuplicateIndex], tuple[str]]:
+        return type(self), (self.name,)
+
+
+class UniqueViolation(BlockDBError):
+    """Two documents may not have the same values in the fields of a unique index. Nothing was written.
+
+    `index` is its name, `fields` its paths, `values` the values (JSON; None also where a field is missing), `key` the
+    key of the record that has them. `other` is the key of another stored record that has them, where an index was to
+    be made.
+    """
+
+    def __init__(
+        self, index: str, fields: tuple[str, ...], values: tuple[object, ...], key: bytes, other: bytes | None = None
+    ) -> None:
+        self.index = index
+        self.fields = fields
+        self.values = values
+        self.key = key
+        self.other = other
+        shown = ", ".join(f"{field} = {_shown(value)}" for field, value in zip(fields, values, strict=True))
+        keys = " and ".join(f"'{key.decode('utf-8', 'backslashreplace')}'" for key in (key, other) if key is not None)
+        what = f"record {keys} has" if other is None else f"records {keys} both have"
+        super().__init__(f"Index '{index}' is unique, and {what} {shown}{' already' * (other is None)}.")
+
+    def __reduce__(self) -> tuple[type[UniqueViolation], tuple[object, ...]]:
+        return type(self), (self.index, self.fields, self.values, self.key, self.other)
 
 
 class InvalidProof(BlockDBError, ValueError):

@@ -16,6 +16,8 @@ collections/col_<uuid>/
     chain/<number>.chain                the records and seals, in commit order
     chain/<number>.chain.zst            the same, packed
     tables/<number>.sst                 key -> place in the chain
+    indexes.toml                        the indexes, and which of their files count
+    indexes/<number>.idx                values of fields -> places in the chain
     tree.nodes                          upper nodes of the Merkle tree, for proofs
     checkpoint                          the last checkpoint that was signed
 
@@ -37,6 +39,7 @@ SEGMENT_SUFFIX = ".chain"
 ZSTD = ".zst"
 PACKED_SUFFIX = SEGMENT_SUFFIX + ZSTD
 TABLE_SUFFIX = ".sst"
+INDEX_SUFFIX = ".idx"
 OLD_SUFFIX = ".old"
 """A chain file whose place another one took, until its values are overwritten."""
 
@@ -151,6 +154,16 @@ class CollectionFiles:
         return self.root / "tables"
 
     @property
+    def index_list(self) -> Path:
+        """The indexes, and which of their files count."""
+        return self.root / "indexes.toml"
+
+    @property
+    def indexes(self) -> Path:
+        """The directory of index files."""
+        return self.root / "indexes"
+
+    @property
     def nodes(self) -> Path:
         """The upper nodes of the Merkle tree."""
         return self.root / "tree.nodes"
@@ -171,6 +184,10 @@ class CollectionFiles:
     def table(self, number: int) -> Path:
         """A table."""
         return self.tables / f"{number:08d}{TABLE_SUFFIX}"
+
+    def index_file(self, number: int) -> Path:
+        """A file of an index."""
+        return self.indexes / f"{number:08d}{INDEX_SUFFIX}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from blockdb.errors import InvalidData
+from blockdb.errors import InvalidData, Violation
 from blockdb.settings import CollectionSettings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Block",
     "Change",
     "GoodBlock",
+    "IndexInfo",
     "Latency",
     "Problem",
     "Progress",
@@ -24,6 +25,7 @@ __all__ = [
     "ScrubStatistics",
     "Statistics",
     "TableStatistics",
+    "Violation",
 ]
 
 
@@ -164,6 +166,26 @@ class CollectionInfo:
     created_by: str
     settings: CollectionSettings
     stats: CollectionStats
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """An index of a collection."""
+
+    name: str
+    fields: tuple[str, ...]
+    """Paths into documents, the first of which rules the order."""
+    unique: bool
+    """Whether no two documents may have the same values there."""
+    sparse: bool
+    """Whether documents that lack one of the fields are left out."""
+    entries: int
+    size_bytes: int
+    """What its files take on the disk; the newest entries are in memory alone."""
+    state: str
+    """`building` or `ready`."""
+    lookups: int
+    """How often it was asked since the collection was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +416,7 @@ class Statistics:
     chain_data_bytes: int = 0
     """The chain before it was packed; `chain_bytes` is what it takes on the disk."""
     other_bytes: int = 0
-    """Manifest, mark and metadata; `disk_bytes` is all three parts."""
+    """Manifest, mark and metadata; `disk_bytes` is all four parts."""
     bytes_stored: int = 0
     """Keys and values that this handle stored."""
     bytes_written: int = 0
@@ -408,6 +430,8 @@ class Statistics:
     """How often a table was asked for a key that its filter did not rule out, and had it."""
     filter_false_positives: int = 0
     """How often it did not have it."""
+    index_bytes: int = 0
+    """What the files of indexes take."""
     encrypted: bool = False
     """Whether what holds data is encrypted on the disk."""
 

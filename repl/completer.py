@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -30,25 +31,41 @@ PATIENCE_S = 1.0
 
 
 class LiveKeys:
-    """Asks the database for keys in a thread of its own, one question at a time, and does not wait for ever."""
+    """Asks the database for keys, and for the names of collections, in a thread of its own.
+
+    One question at a time, and it does not wait for ever.
+    """
 
     def __init__(self, open_database: Callable[[], Database]) -> None:
         self._open_database = open_database
         self._worker = ThreadPoolExecutor(1, "completion")
         self._asked: Future[list[bytes]] | None = None
 
-    def __call__(self, prefix: bytes) -> list[bytes]:
-        """Keys with this prefix; none if the database is slow to answer."""
+    def __call__(self, prefix: bytes, collection: str | None = None) -> list[bytes]:
+        """Keys of a collection with this prefix; none if the database is slow to answer."""
+        return self._answer(self._keys, prefix, collection)
+
+    def collections(self, prefix: bytes) -> list[bytes]:
+        """The names of collections that begin so."""
+        return self._answer(self._names, prefix)
+
+    def _answer(self, ask: Callable[..., list[bytes]], *words: object) -> list[bytes]:
         if self._asked is not None and not self._asked.done():
             return []
-        self._asked = self._worker.submit(self._keys, prefix)
+        self._asked = self._worker.submit(ask, *words)
         try:
             return self._asked.result(PATIENCE_S)
         except (TimeoutError, BlockDBError):
             return []
 
-    def _keys(self, prefix: bytes) -> list[bytes]:
-        return list(self._open_database().keys(prefix=prefix, limit=MOST_KEYS))
+    def _keys(self, prefix: bytes, collection: str | None) -> list[bytes]:
+        database = self._open_database()
+        source = database if collection is None else database.collection(collection)
+        return list(source.keys(prefix=prefix, limit=MOST_KEYS))
+
+    def _names(self, prefix: bytes) -> list[bytes]:
+        names = map(str.encode, self._open_database().collection_names())
+        return [name for name in names if name.startswith(prefix)][:MOST_KEYS]
 
     def close(self) -> None:
         """Wait for the last answer, so that the database can be closed."""
@@ -79,8 +96,16 @@ class _Place:
 class LineCompleter(Completer):
     """Completes the last word of the line before the cursor."""
 
-    def __init__(self, keys: Callable[[bytes], list[bytes]]) -> None:
+    def __init__(
+        self,
+        keys: Callable[[bytes, str | None], list[bytes]],
+        collections: Callable[[bytes], list[bytes]] = lambda _: [],
+        current: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`keys` and `collections` give what begins so; `current` is the collection that the shell uses."""
         self._keys = keys
+        self._collections = collections
+        self._current = current
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
         """The completions of the word at the cursor."""
@@ -114,17 +139,33 @@ class LineCompleter(Completer):
             return _matching(place, ((choice, "") for choice in choices))
         match argument.completes:
             case Completes.KEY:
-                return self._live(place)
+                collection = _collection(command, place.before) or self._current()
+                return _live(place, self._keys(to_bytes(place.typed), collection))
+            case Completes.COLLECTION:
+                return _live(place, self._collections(to_bytes(place.typed)))
             case Completes.FILE:
                 return _files(place)
             case Completes.COMMAND:
                 return _names(place, place.before[1:])
         return ()
 
-    def _live(self, place: _Place) -> Iterator[Completion]:
-        for key in self._keys(to_bytes(place.typed)):
-            guard = "-- " if key.startswith(b"-") and "--" not in place.before else ""
-            yield Completion(guard + quote(key), -place.width, display=shortened(printable(key), 60))
+
+def _live(place: _Place, found: Iterable[bytes]) -> Iterator[Completion]:
+    for text in found:
+        guard = "-- " if text.startswith(b"-") and "--" not in place.before else ""
+        yield Completion(guard + quote(text), -place.width, display=shortened(printable(text), 60))
+
+
+def _collection(command: Command, before: list[str]) -> str | None:
+    """The collection that the words of a line name already, if they do."""
+    named = next((argument for argument in command.arguments if argument.completes is Completes.COLLECTION), None)
+    if named is None:
+        return None
+    if not named.is_flag:
+        return next(iter(before[len(command.name.split()) :]), None)
+    values = (value for flag, value in pairwise(before) if flag in named.names)
+    glued = (word.partition("=")[2] for word in before if word.startswith(f"{named.names[-1]}="))
+    return next(chain(values, glued), None)
 
 
 def _flags(command: Command) -> list[Argument]:

@@ -36,11 +36,19 @@ def kept(line: str) -> str | None:
     found = words(line)
     if not found or line.startswith((" ", "\t")) or _SECRET.search(line):
         return None
-    if found[0].text != "put":
+    if found[0].text == "put":
+        key = 1
+    elif [word.text for word in found[:2]] == ["collection", "put"]:
+        key = 3
+    else:
         return line
-    if "\n" in line or len(found) < 2 or found[1].problem or found[1].text.startswith("-"):
+    if (
+        "\n" in line
+        or len(found) <= key
+        or any(word.problem or word.text.startswith("-") for word in found[1 : key + 1])
+    ):
         return None
-    return line[found[0].start : found[1].end]
+    return line[found[0].start : found[key].end]
 
 
 class ShellHistory(History):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from blockdb.commands.asking import asking
 from blockdb.commands.context import Context
 from blockdb.commands.failures import DONE, CannotOpen, describe, exit_code
 from blockdb.commands.invocation import Invocation, parse_line
@@ -16,14 +17,17 @@ from blockdb.commands.render import render
 from blockdb.commands.results import Nothing
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import Collection, Database
     from blockdb.config import DatabaseConfig
 
 __all__ = ["Session"]
 
 
 class Session:
-    """Runs lines. `left` is true once a line said `exit`; `latency_s` is how long the last command took."""
+    """Runs lines. `left` is true once a line said `exit`; `latency_s` is how long the last command took.
+
+    `collection` is the one that a line said to `use`, None for the default one.
+    """
 
     def __init__(
         self,
@@ -39,7 +43,23 @@ class Session:
         self.latency_s: float | None = None
         self._format = format
         self._in_script = in_script
-        self._context = Context(open_database, progress=output.progress, in_shell=True, config=config)
+        self.collection: str | None = None
+        self._context = Context(
+            open_database,
+            progress=output.progress,
+            in_shell=True,
+            config=config,
+            use=self._use,
+            ask=None if in_script else asking(),
+        )
+
+    def _use(self, name: str | None) -> None:
+        self.collection = name
+
+    def target(self) -> Database | Collection:
+        """The collection that lines are about, the database for the default one. Raises `CollectionNotFound`."""
+        database = self._context.database
+        return database if self.collection is None else database.collection(self.collection)
 
     def execute(self, line: str) -> int:
         """Run a line, show its result or what went wrong, and give its exit code.
@@ -63,7 +83,7 @@ class Session:
         shape = self._shape(invocation)
         on_screen = self.output.on_terminal and not self._in_script and shape in (None, "table")
         started = perf_counter()
-        result = invocation.run(replace(self._context, on_screen=on_screen))
+        result = invocation.run(replace(self._context, on_screen=on_screen, collection=self.collection))
         render(result, self.output, shape)
         self.output.flush()
         self.latency_s = perf_counter() - started

@@ -56,12 +56,12 @@ def run_shell(
     output.words(BANNER)
     output.flush()
     opening = Opening(open_it, lambda error: _leave(prompt, error))
-    with closing(opening), closing(LiveKeys(opening)) as keys, closing(Toolbar(opening)) as toolbar:
-        session = Session(opening, output, config, format=format, in_script=False)
+    session = Session(opening, output, config, format=format, in_script=False)
+    with closing(opening), closing(LiveKeys(opening)) as keys, closing(Toolbar(session.target)) as toolbar:
         prompt: PromptSession[str] = PromptSession(
-            message=_prompt(config.data_dir),
+            message=lambda: _prompt(config.data_dir, session.collection),
             lexer=LineLexer(),
-            completer=LineCompleter(keys),
+            completer=LineCompleter(keys, keys.collections, lambda: session.collection),
             complete_in_thread=True,
             complete_while_typing=True,
             auto_suggest=AutoSuggestFromHistory(),
@@ -102,8 +102,11 @@ def _leave(prompt: PromptSession[str], error: BaseException) -> None:
         app.loop.call_soon_threadsafe(leave)
 
 
-def _prompt(data_dir: str) -> StyleAndTextTuples:
-    return [("class:prompt", f"{shortened(printable(Path(data_dir).resolve().name), 24)}> ")]
+def _prompt(data_dir: str, collection: str | None) -> StyleAndTextTuples:
+    place = shortened(printable(Path(data_dir).resolve().name), 24)
+    if collection is not None:
+        place += f"/{shortened(printable(collection), 24)}"
+    return [("class:prompt", f"{place}> ")]
 
 
 def run_input(session: Session, text: str) -> None:

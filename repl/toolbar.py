@@ -12,7 +12,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from blockdb.errors import BlockDBError
 
 if TYPE_CHECKING:
-    from blockdb import Database, Statistics
+    from blockdb import Collection, Database, Statistics
 
 from blockdb.commands.display import human_count, human_duration, plural, printable, shortened
 
@@ -24,8 +24,9 @@ PERIOD_S = 1.0
 class Toolbar:
     """Looks at the database once a second, in a thread of its own, so that the prompt never waits for it."""
 
-    def __init__(self, open_database: Callable[[], Database]) -> None:
-        self._open_database = open_database
+    def __init__(self, target: Callable[[], Database | Collection]) -> None:
+        """`target` gives the collection that is used at the moment; it may have to be opened first."""
+        self._target = target
         self._statistics: Statistics | None = None
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -51,7 +52,7 @@ class Toolbar:
     def look(self) -> None:
         """Look now."""
         with suppress(BlockDBError):
-            self._statistics = self._open_database().stats()
+            self._statistics = self._target().stats()
 
     def fragments(self, latency_s: float | None) -> StyleAndTextTuples:
         """The pieces of the line."""

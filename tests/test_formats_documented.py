@@ -12,11 +12,14 @@ from blockdb.format import (
     batch,
     block,
     checked_toml,
+    index,
     keyring,
     mark,
     nodes,
     note_file,
+    ordered,
     packed,
+    pages,
     record,
     sealed,
     segment,
@@ -34,6 +37,7 @@ from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import node_hash
 from blockdb.ledger.note import Note
 from blockdb.ledger.signature import Signer
+from blockdb.lsm import index_file
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
@@ -170,11 +174,34 @@ def test_a_table(data: bytes) -> None:
     header = table.decode_header(data)
     about = {"number": 1, "tier": 0, "first_sequence": 0, "first_place": place, "end_place": end, "first_block": 0}
     assert header._asdict().items() >= {**about, "records": 1, "seals": 1, "data_bytes": 17}.items()
-    assert list(table.bad_pages(data, header)) == []
+    assert list(pages.bad_pages(data, header)) == []
     found = Table(data, "example", DictChain({place: (KEY, VALUE)}))
     assert found.find(KEY, key_hash(KEY)) == (place, VALUE)
     assert found.seals() == [seal]
     assert build(header, [([KEY], [place])], [seal]) == data
+
+
+@decodes("index", "index")
+def test_an_index_file(data: bytes) -> None:
+    place = segment.HEADER_BYTES
+    header = index.decode_header(data)
+    about = {"number": 1, "tier": 0, "unique": 0, "first_place": place, "end_place": 83, "records": 1, "entries": 1}
+    assert header._asdict().items() >= {"collection": COLLECTION, "index_id": bytes(range(16)), **about}.items()
+    entry = (ordered.encode("Oslo") + index.place_bytes(place), place)
+    assert index_file.IndexFile(data, "example").window(0, 1) == [entry]
+    assert index_file.build(header, [[entry]]) == data
+
+
+@decodes("ordered", "array")
+def test_an_array_of_values(data: bytes) -> None:
+    assert ordered.encode(["Oslo", -2.5, None]) == data
+    assert ordered.decode(data) == (["Oslo", -2.5, None], len(data))
+
+
+@decodes("ordered", "long")
+def test_a_number_that_no_double_is(data: bytes) -> None:
+    assert ordered.encode(2**53 + 1) == data
+    assert ordered.decode(data) == (2**53 + 1, len(data))
 
 
 @decodes("packed", "packed")
@@ -273,7 +300,8 @@ def layouts_of(page: str) -> list[list[tuple[int, int | None]]]:
 SIZES = {
     "chain": [segment.HEADER_BYTES, record.HEADER_BYTES, batch.HEADER_BYTES],
     "block": [len(BlockHeader(b"", 0, 0, 0, 0, 0, 0, b"", b"").encode()), len(EXAMPLES["block", "seal"])],
-    "table": [table.HEADER_BYTES],
+    "table": [pages.HEADER_BYTES],
+    "index": [pages.HEADER_BYTES],
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
     "sealed": [sealed.HEADER_BYTES],

@@ -12,8 +12,9 @@ from xxhash import xxh3_64_intdigest
 from blockdb.audit.findings import Findings
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
+from blockdb.format.pages import HEADER_BYTES, PAGE_BYTES, bad_pages
 from blockdb.format.place import PLACE_MASK
-from blockdb.format.table import HEADER_BYTES, PAGE_BYTES, TableHeader, bad_pages, decode_header, home_slot, word
+from blockdb.format.table import TableHeader, decode_header, home_slot, word
 
 
 class TableAudit:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from blockdb.errors import Corruption
 
 from .anchors import ANCHOR, ANCHOR_KEY, named_anchors
-from .command import Command, flag, option, positional
+from .choice import COLLECTION, collection_of, is_named
+from .command import Command, Completes, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
-from .failures import FAILED, CannotOpen
+from .failures import FAILED, CannotOpen, UsageError
 from .opening import secrets
 from .parsing import count
 from .records import ALL, LIMIT, screenful
@@ -21,10 +22,10 @@ from .results import Column, Facts, Records, Result, Table, Words
 from .shapes import record_object
 
 if TYPE_CHECKING:
-    from blockdb import Anchor, Block, Problem, Report
+    from blockdb import Anchor, Block, Collection, Problem, Report
     from blockdb.config import DatabaseConfig
 
-__all__ = ["COMMANDS", "problem_object"]
+__all__ = ["COMMANDS", "problem_object", "verify_collection"]
 
 VERIFIED = "✓ Blockchain integrity verified successfully"
 FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
@@ -33,10 +34,20 @@ FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
 def verify(context: Context, arguments: Namespace) -> Result:
     """Check every record, block and signature; with `--repair`, rebuild what can be rebuilt."""
     anchors = named_anchors(arguments.anchors)
+    if is_named(arguments) and (arguments.repair or anchors):
+        raise UsageError("--repair and --anchor are about the whole database; leave --collection out")
     if arguments.repair and context.config is not None:
         return _repair(context, context.config)
     context.announce("Verifying blockchain integrity...")
+    if is_named(arguments):
+        return verify_collection(context, collection_of(context, arguments))
     return _result(_report(context, anchors))
+
+
+def verify_collection(context: Context, collection: Collection) -> Result:
+    """Check every record, block and signature of one collection."""
+    with context.progress("Verifying", collection.stats().records, "records") as advance_to:
+        return _result(collection.verify(lambda progress: advance_to(progress.records_done)))
 
 
 def _repair(context: Context, config: DatabaseConfig) -> Result:
@@ -102,12 +113,12 @@ def problem_object(problem: Problem) -> dict[str, Any]:
 
 def blocks(context: Context, arguments: Namespace) -> Result:
     """List the sealed blocks."""
-    database = context.database
+    collection = collection_of(context, arguments)
     limit = screenful(context, arguments.limit, arguments.all)
-    found = database.blocks(arguments.first, limit, reverse=arguments.reverse)
+    found = collection.blocks(arguments.first, limit, reverse=arguments.reverse)
     more = None
     if limit != arguments.limit:
-        total = database.stats().blocks
+        total = collection.stats().blocks
         reached = arguments.first + 1 if arguments.reverse and arguments.first else total
         left = (reached if arguments.reverse else total - arguments.first) - (limit or 0)
         more = f"{human_count(left)} more; --all shows them, --limit and --first choose" if left > 0 else None
@@ -137,9 +148,10 @@ def _row(block: Block) -> dict[str, Any]:
 
 def block(context: Context, arguments: Namespace) -> Result:
     """Show one sealed block, or its records."""
-    found = context.database.block(arguments.number)
+    collection = collection_of(context, arguments)
+    found = collection.block(arguments.number)
     if arguments.records:
-        return Records((record.key, record.value) for record in context.database.block_records(arguments.number))
+        return Records((record.key, record.value) for record in collection.block_records(arguments.number))
     facts = (
         ("Hash", found.hash.hex()),
         ("Previous hash", found.previous_hash.hex()),
@@ -161,6 +173,8 @@ def block(context: Context, arguments: Namespace) -> Result:
     return Facts(f"Block {found.number}", facts, {**_row(found), **more})
 
 
+CHECK_ONE = option(*COLLECTION.names, metavar="NAME", completes=Completes.COLLECTION, help="This collection alone.")
+
 COMMANDS = (
     Command(
         "verify",
@@ -173,6 +187,7 @@ COMMANDS = (
             ),
             ANCHOR,
             ANCHOR_KEY,
+            CHECK_ONE,
         ),
         details="Reads the whole database and computes every hash again, and holds it against its anchors. What is "
         "wrong is named on standard error, line by line, and the exit code is 1; so is an anchor that cannot be asked. "
@@ -195,6 +210,7 @@ COMMANDS = (
             LIMIT,
             ALL,
             flag("--reverse", help="From the newest block (or from --first) down."),
+            COLLECTION,
         ),
         details="On a terminal the default format is a table, which shortens hashes; elsewhere it is JSON lines.",
         examples=(("blocks --reverse --limit 5", "The five newest blocks"), ("blocks --format csv", "All, as CSV")),
@@ -207,6 +223,7 @@ COMMANDS = (
         (
             positional("number", "The number of the block, from 0.", type=count),
             flag("--records", help="List the records of the block, in the order they were written."),
+            COLLECTION,
         ),
         examples=(("block 0", "The header of the first block"), ("block 0 --records", "Its records")),
         formats=("table", "json", "jsonl", "csv"),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
+from .asking import asking
 from .command import Where
 from .context import Context
 from .failures import DONE, INTERRUPTED, USAGE, describe, exit_code
@@ -102,6 +103,7 @@ def _run(words: Sequence[str], output: Output) -> int:
             on_screen=output.on_terminal and asked in (None, "table"),
             config=config,
             format=asked,
+            ask=asking(),
         )
         result = command.run(context, arguments)
         with suppress(BrokenPipeError):  # whoever reads the output has seen enough; what was done was done

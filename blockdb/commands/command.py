@@ -43,6 +43,7 @@ class Completes(Enum):
     KEY = "a stored key"
     FILE = "a path"
     COMMAND = "the name of a command"
+    COLLECTION = "the name of a collection"
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,10 @@ def _silent(_: object) -> None:
     return None
 
 
+def _stay(_: str | None) -> None:
+    return None
+
+
 def _no_bar(_title: str, _total: int | None, _unit: str) -> AbstractContextManager[Callable[[int], None]]:
     return nullcontext(_silent)
 
@@ -33,6 +37,8 @@ class Context:
     - `announce` says a line while the command runs, `progress` draws how far it is; both may do nothing
     - `stdin` is standard input where a command may read it, else None
     - `on_screen` tells that a person looks at the rows, so that a long listing should stop and say how to go on
+    - `collection` is the one that the shell uses (None: the default one), and `use` makes it use another one
+    - `ask` puts a question to the person at the terminal and gives the answer; None where nobody is there
     - `config` and `format` are what a front end that a command starts is to use
     """
 
@@ -44,6 +50,9 @@ class Context:
     in_shell: bool = False
     config: DatabaseConfig | None = None
     format: str | None = None
+    collection: str | None = None
+    use: Callable[[str | None], None] = _stay
+    ask: Callable[[str], str] | None = None
 
     @property
     def database(self) -> Database:

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from .choice import COLLECTION, collection_of
 from .command import Command, Completes, Need, option
 from .context import Context
 from .display import plural
@@ -20,13 +21,17 @@ from .records import PREFIX
 from .results import Records, Result, Words
 from .shapes import record_lines
 
+if TYPE_CHECKING:
+    from blockdb import Collection
+
 __all__ = ["COMMANDS", "replaced"]
 
 
 def export(context: Context, arguments: Namespace) -> Result:
     """Write all records, or those of a prefix."""
     left_out: Counter[str] = Counter()
-    items = _items(context, None if arguments.prefix is None else to_bytes(arguments.prefix), left_out)
+    prefix = None if arguments.prefix is None else to_bytes(arguments.prefix)
+    items = _items(collection_of(context, arguments), prefix, left_out)
     if arguments.output is None:
         return Records(items)
     shape = getattr(arguments, "format", None) or ("csv" if arguments.output.endswith(".csv") else "jsonl")
@@ -36,13 +41,14 @@ def export(context: Context, arguments: Namespace) -> Result:
     return Words(f"Exported {plural(written, 'record')} to {arguments.output}{without}", role="success")
 
 
-def _items(context: Context, prefix: bytes | None, left_out: Counter[str]) -> Iterator[tuple[bytes, bytes | None]]:
+def _items(
+    collection: Collection, prefix: bytes | None, left_out: Counter[str]
+) -> Iterator[tuple[bytes, bytes | None]]:
     """Records in commit order: an import of them makes the same chain. Those that come meanwhile are left out.
 
     So are those that were redacted, which `left_out` counts.
     """
-    database = context.database
-    for record in database.records(0, database.stats().records):
+    for record in collection.records(0, collection.stats().records):
         if prefix is not None and not record.key.startswith(prefix):
             continue
         if record.redacted:
@@ -104,6 +110,7 @@ COMMANDS = (
                 completes=Completes.FILE,
                 help="Write to FILE, whole or not at all.",
             ),
+            COLLECTION,
         ),
         details="Records come in the order they were written, so that an import makes the same chain of records. "
         "Those whose values were redacted are left out, and an export to a file says how many. "

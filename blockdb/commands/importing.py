@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from blockdb.errors import BlockDBError, DuplicateKey
+from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 
+from .choice import COLLECTION, collection_of
 from .command import Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_count, printable, quoted
@@ -23,7 +24,7 @@ from .results import Result, Words
 from .shapes import json_text
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import Collection
 
 __all__ = ["COMMANDS"]
 
@@ -56,7 +57,7 @@ class Tally:
 class Importer:
     """Stores records batch by batch and keeps the tally."""
 
-    database: Database
+    collection: Collection
     errors: BinaryIO | None = None
     tally: Tally = field(default_factory=Tally)
     named: list[str] = field(default_factory=list)
@@ -93,20 +94,33 @@ class Importer:
         """One atomic batch; without the records that are there already, if there are any."""
         while batch:
             try:
-                self.database.put_many([(key, value) for _, key, value in batch])
-            except DuplicateKey:
-                fresh = self._without_duplicates(batch)
+                self.collection.put_many([(key, value) for _, key, value in batch])
+            except DuplicateKey as error:
+                fresh = self._without_duplicates(batch, error)
                 if len(fresh) == len(batch):
                     raise
                 batch = fresh
+            except InvalidData as error:  # what the collection does not take: it is looked for by halving
+                if len(batch) == 1:
+                    return self.malformed(batch[0][0], str(error))
+                middle = len(batch) // 2
+                self._store(batch[:middle])
+                batch = batch[middle:]
             else:
                 self.tally.stored += len(batch)
-                return
+                return None
+        return None
 
-    def _without_duplicates(self, batch: list[tuple[int, bytes, bytes]]) -> list[tuple[int, bytes, bytes]]:
+    def _without_duplicates(
+        self, batch: list[tuple[int, bytes, bytes]], error: DuplicateKey
+    ) -> list[tuple[int, bytes, bytes]]:
         fresh: dict[bytes, tuple[int, bytes, bytes]] = {}
         for number, key, value in batch:
-            there = fresh[key][2] if key in fresh else self.database.get(key)
+            if error.expired and key == error.key:
+                self.tally.refused += 1
+                self._name(number, "refused", f"key {quoted(key)} has expired, but the chain keeps it")
+                continue
+            there = fresh[key][2] if key in fresh else self.collection.get(key)
             if there is None:
                 fresh[key] = number, key, value
             elif there == value:
@@ -147,7 +161,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     with ExitStack() as stack:
         source = _source(arguments.file, context, stack)
         errors = None if arguments.errors is None else stack.enter_context(_opened(arguments.errors, "wb"))
-        importer = Importer(context.database, errors)
+        importer = Importer(collection_of(context, arguments), errors)
         advance_to = stack.enter_context(context.progress(f"Importing {name}", _size(source), "bytes"))
         try:
             _import(importer, source, shape, advance_to)
@@ -234,6 +248,7 @@ COMMANDS = (
                 help="Write the number of every malformed or refused line, and the reason, to FILE as JSON lines.",
             ),
             flag("--strict", help="Exit with 1 if a line was malformed or refused."),
+            COLLECTION,
         ),
         details='A line of JSON is {"key": ..., "value": ...}, with "encoding": "base64" if both are base64. A value '
         "that is not a string is stored as its JSON text, without the blanks between tokens. CSV begins with the names "

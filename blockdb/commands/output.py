@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -121,6 +122,16 @@ class Output:
         """Send what was written on its way. Raises `IoError`, or `BrokenPipeError` when nobody reads any more."""
         with _named("standard output"):
             self._out.flush()
+
+    def insist_on_reader(self) -> None:
+        """Raises `BrokenPipeError` where nobody reads standard output any more: a pipe tells without being written."""
+        looking = select.poll()
+        try:
+            looking.register(self._out.fileno(), 0)
+        except (OSError, ValueError):  # not a file of the system
+            return
+        if any(event & (select.POLLERR | select.POLLHUP) for _, event in looking.poll(0)):
+            raise BrokenPipeError
 
     def progress(self, title: str, total: int | None, unit: str) -> AbstractContextManager[Callable[[int], None]]:
         """A progress bar on standard error if a person is there."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockdb.types import REDACTED
 
+from .choice import COLLECTION, collection_of
 from .command import Argument, Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_count, human_time, plural
@@ -49,14 +50,14 @@ def _receipt(context: Context, arguments: Namespace) -> Receipt | RunReceipt | R
     asked = [arguments.key is not None, arguments.records is not None, any(bound is not None for bound in a_range)]
     if sum(asked) != 1 or (arguments.absent and arguments.key is None):
         raise UsageError("name a KEY, or --records, or a range of keys (--prefix, --start, --end); one of them")
-    database = context.database
+    collection = collection_of(context, arguments)
     if arguments.records is not None:
-        return database.prove_run(*arguments.records)
+        return collection.prove_run(*arguments.records)
     if arguments.key is None:
         prefix, start, end = (None if bound is None else to_bytes(bound) for bound in a_range)
-        return database.prove_range(prefix=prefix, start=start, end=end)
+        return collection.prove_range(prefix=prefix, start=start, end=end)
     key = to_bytes(arguments.key)
-    return database.prove_absent(key) if arguments.absent else database.prove(key)
+    return collection.prove_absent(key) if arguments.absent else collection.prove(key)
 
 
 def written(text: str, data: dict[str, Any], output: str | None, what: str) -> Document | Words:
@@ -142,10 +143,11 @@ def checkpoint(context: Context, arguments: Namespace) -> Result:
 
 def export_tiles(context: Context, arguments: Namespace) -> Result:
     """Write the log as tiles."""
-    total = context.database.stats().records
+    collection = collection_of(context, arguments)
+    total = collection.stats().records
     directory = Path(arguments.directory).expanduser()
     with context.progress("Exporting", total, "records") as advance_to:
-        exported = context.database.export_tiles(directory, entries=not arguments.hashes_only, progress=advance_to)
+        exported = collection.export_tiles(directory, entries=not arguments.hashes_only, progress=advance_to)
     data = {"directory": str(directory), "origin": exported.origin, "size": exported.size}
     return Words(f"Exported {plural(exported.size, 'record')} as tiles to {directory}", data, role="success")
 
@@ -171,6 +173,7 @@ COMMANDS = (
             option("--start", metavar="KEY", help="Prove all records from this key on."),
             option("--end", metavar="KEY", help="And before this one."),
             OUTPUT,
+            COLLECTION,
         ),
         details="A receipt for a record is a C2SP tlog-proof, which tools of others read; docs/RECEIPTS.md tells of "
         "the other kinds. It holds the record itself, the way from its hash to the root of the tree, and a "
@@ -228,6 +231,7 @@ COMMANDS = (
         (
             positional("directory", "Where to; it is made, or continued.", Completes.FILE),
             flag("--hashes-only", help="Without the records: the tree alone."),
+            COLLECTION,
         ),
         details="An export into the same directory adds what is new.",
         examples=(("export-tiles ./public", "Write them"),),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
+from .choice import COLLECTION, collection_of
 from .command import FORMATS, Argument, Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_count, quoted
@@ -15,7 +17,7 @@ from .parsing import count
 from .results import Nothing, Records, Result, Value, Words
 from .shapes import decode_base64
 
-__all__ = ["COMMANDS", "SCREENFUL", "argument_bytes", "screenful"]
+__all__ = ["COMMANDS", "GET", "PUT", "SCAN", "SCREENFUL", "argument_bytes", "screenful", "stored"]
 
 SCREENFUL = 100
 """Rows that a listing shows a person who set no limit."""
@@ -38,13 +40,18 @@ def screenful(context: Context, limit: int | None, everything: bool) -> int | No
 
 def put(context: Context, arguments: Namespace) -> Result:
     """Store one record."""
+    return stored(context, arguments, STORED)
+
+
+def stored(context: Context, arguments: Namespace, words: str) -> Result:
+    """Store one record, and say it in these words."""
     key = argument_bytes(arguments.key, arguments.base64, "key") or b""
     if arguments.file:
         value = read_file(arguments.value, context)
     else:
         value = argument_bytes(arguments.value, arguments.base64, "value") or b""
-    sequence = context.database.put(key, value)
-    return Words(STORED, {"sequence": sequence}, role="success")
+    sequence = collection_of(context, arguments).put(key, value)
+    return Words(words, {"sequence": sequence}, role="success")
 
 
 def read_file(name: str, context: Context) -> bytes:
@@ -65,7 +72,7 @@ def read_file(name: str, context: Context) -> bytes:
 def get(context: Context, arguments: Namespace) -> Result:
     """Look one record up."""
     key = argument_bytes(arguments.key, arguments.key_base64, "key") or b""
-    value = context.database.get(key, as_of=arguments.as_of)
+    value = collection_of(context, arguments).get(key, as_of=arguments.as_of)
     if value is not None:
         return Value(key, value, arguments.base64)
     return Nothing(1, f"key {quoted(key)} is not stored") if arguments.exists else Nothing()
@@ -73,22 +80,22 @@ def get(context: Context, arguments: Namespace) -> Result:
 
 def scan(context: Context, arguments: Namespace) -> Result:
     """Walk through the keys in order."""
-    asked = {
+    asked: dict[str, Any] = {
         name: argument_bytes(getattr(arguments, name), arguments.key_base64, name)
         for name in ("prefix", "start", "end")
     }
-    database = context.database
+    collection = collection_of(context, arguments)
     limit = screenful(context, arguments.limit, arguments.all)
     page = {name: getattr(arguments, name) for name in ("offset", "reverse", "as_of")} | {**asked, "limit": limit}
     more = None
     if limit != arguments.limit and arguments.as_of is not None:
         more = "there may be more; --all shows them, --limit and --offset choose"
     elif limit != arguments.limit:
-        left = database.count(**asked) - arguments.offset - SCREENFUL
+        left = collection.count(**asked) - arguments.offset - SCREENFUL
         more = f"{human_count(left)} more; --all shows them, --limit and --offset choose" if left > 0 else None
     if arguments.keys_only:
-        return Records(((key, None) for key in database.keys(**page)), True, arguments.base64, more)
-    return Records(iter(database.scan(**page)), False, arguments.base64, more)
+        return Records(((key, None) for key in collection.keys(**page)), True, arguments.base64, more)
+    return Records(iter(collection.scan(**page)), False, arguments.base64, more)
 
 
 KEY_BASE64 = flag("--key-base64", help="The key is given as base64.")
@@ -101,17 +108,42 @@ def _bound(name: str, help: str) -> Argument:
     return option(name, metavar="KEY", completes=Completes.KEY, help=help)
 
 
+PUT = (
+    positional("key", "The key, 1 to 65,535 bytes."),
+    positional("value", "The value, up to 64 MB; it may be empty."),
+    flag("--base64", help="Key and value are given as base64."),
+    flag("--file", help="VALUE is the name of a file that holds the value, or - for standard input."),
+)
+
+GET = (
+    positional("key", "The key to look up.", Completes.KEY),
+    flag("--base64", help="Print the value as base64."),
+    KEY_BASE64,
+    flag("--exists", help="Exit with 1 if the key is not there."),
+    AS_OF,
+)
+
+SCAN = (
+    PREFIX,
+    _bound("--start", "From this key on."),
+    _bound("--end", "Up to this key, which is not listed."),
+    LIMIT,
+    option("--offset", metavar="N", type=count, default=0, help="Leave out the first N."),
+    ALL,
+    flag("--reverse", help="From the last key to the first."),
+    AS_OF,
+    flag("--keys-only", help="Keys without their values."),
+    flag("--base64", help="Print keys and values as base64."),
+    flag("--key-base64", help="PREFIX, START and END are given as base64."),
+)
+"""The arguments of these commands, which are those of `collection put` and so on as well."""
+
 COMMANDS = (
     Command(
         "put",
         "Store a record.",
         put,
-        (
-            positional("key", "The key, 1 to 65,535 bytes."),
-            positional("value", "The value, up to 64 MB; it may be empty."),
-            flag("--base64", help="Key and value are given as base64."),
-            flag("--file", help="VALUE is the name of a file that holds the value, or - for standard input."),
-        ),
+        (*PUT, COLLECTION),
         details="A key is stored once and for ever: a second put of it is refused, whatever the value.",
         examples=(
             ('put user:1001 "John Doe"', "Store a text"),
@@ -124,13 +156,7 @@ COMMANDS = (
         "get",
         "Print the value of a key.",
         get,
-        (
-            positional("key", "The key to look up.", Completes.KEY),
-            flag("--base64", help="Print the value as base64."),
-            KEY_BASE64,
-            flag("--exists", help="Exit with 1 if the key is not there."),
-            AS_OF,
-        ),
+        (*GET, COLLECTION),
         details="A key that is not there prints nothing, and that is no failure unless --exists is given. The format "
         "raw prints the bytes of the value and nothing after them.",
         examples=(
@@ -145,19 +171,7 @@ COMMANDS = (
         "scan",
         "List records in the order of their keys.",
         scan,
-        (
-            PREFIX,
-            _bound("--start", "From this key on."),
-            _bound("--end", "Up to this key, which is not listed."),
-            LIMIT,
-            option("--offset", metavar="N", type=count, default=0, help="Leave out the first N."),
-            ALL,
-            flag("--reverse", help="From the last key to the first."),
-            AS_OF,
-            flag("--keys-only", help="Keys without their values."),
-            flag("--base64", help="Print keys and values as base64."),
-            flag("--key-base64", help="PREFIX, START and END are given as base64."),
-        ),
+        (*SCAN, COLLECTION),
         details="On a terminal the default format is a table; elsewhere it is JSON lines, which import takes back. The "
         "format raw prints each value (or key, with --keys-only) and a newline.",
         examples=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from .choice import COLLECTION, collection_of
 from .command import Command, Completes, Need, option, positional
 from .context import Context
 from .display import plural, quoted
@@ -18,7 +19,7 @@ QUARANTINED = "quarantine/ holds files that earlier repairs set aside; they may 
 def redact(context: Context, arguments: Namespace) -> Result:
     """Erase values."""
     keys = [argument_bytes(key, arguments.key_base64, "key") or b"" for key in arguments.key]
-    done = context.database.redact_many(keys, reason=arguments.reason, by=arguments.by)
+    done = collection_of(context, arguments).redact_many(keys, reason=arguments.reason, by=arguments.by)
     what = f"key {quoted(keys[0])}" if len(keys) == 1 else plural(len(done.sequences), "key")
     return Words(
         f"Redacted {what}: the value is gone for good, the hash remains",
@@ -38,6 +39,7 @@ COMMANDS = (
             option("--reason", metavar="TEXT", required=True, help="Why: kept in the journal, for everybody to see."),
             option("--by", metavar="WHO", help="Who does it (default: your login name)."),
             KEY_BASE64,
+            COLLECTION,
         ),
         details="For databases that were made with the setting redactable. The value goes from the chain, from packed "
         "files and from memory, and cannot be had back; the key stays, and cannot be stored again. A get of it fails "

@@ -12,9 +12,10 @@ from typing import Any
 
 from blockdb.types import REDACTED
 
-from .display import human_bytes, human_count, human_time, printable
+from .display import human_bytes, human_count, human_time, printable, shortened
+from .failures import INTERRUPTED
 from .output import Output
-from .results import Column, Document, Facts, Nothing, Records, Result, Table, Value, Words
+from .results import Column, Document, Facts, Live, Nothing, Records, Result, Table, Value, Words
 from .shapes import csv_line, encode_base64, json_text, record_json, record_lines
 
 __all__ = ["default_format", "render"]
@@ -25,7 +26,7 @@ _GAP = "  "
 
 def default_format(result: Result, output: Output) -> str:
     """The format where none was asked for: tables for people, JSON lines for programs."""
-    return "table" if output.on_terminal or not isinstance(result, (Records, Table)) else "jsonl"
+    return "table" if output.on_terminal or not isinstance(result, (Records, Table, Live)) else "jsonl"
 
 
 def render(result: Result, output: Output, format: str | None = None) -> None:
@@ -44,6 +45,8 @@ def render(result: Result, output: Output, format: str | None = None) -> None:
             _table(result, output, shape)
         case Facts():
             _facts(result, output, shape)
+        case Live():
+            _live(result, output, shape)
         case Nothing():
             pass
 
@@ -225,6 +228,23 @@ def _painted(cell: str, column: Column, output: Output) -> str:
     if column.name == "value":
         return _highlighted(cell.rstrip(), output) if cell.rstrip()[-1:] in ("}", "]", "…") else cell
     return output.palette.paint(column.role, cell)
+
+
+def _live(result: Live, output: Output, format: str) -> None:
+    try:
+        for item in result.items:
+            if item is None:
+                output.insist_on_reader()
+                continue
+            text, data = item
+            if format == "table":
+                output.line(text if output.width is None else shortened(text, output.width))
+            else:
+                output.line(output.palette.paint_json(json_text(data)))
+            output.flush()
+    except KeyboardInterrupt:
+        output.note(result.interrupted(), "muted")
+        result.exit_code = INTERRUPTED
 
 
 def _facts(result: Facts, output: Output, format: str) -> None:

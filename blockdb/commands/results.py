@@ -5,11 +5,11 @@ Nothing in here is safe to show yet: whoever writes it makes it printable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["Column", "Document", "Facts", "Nothing", "Records", "Result", "Table", "Value", "Words"]
+__all__ = ["Column", "Document", "Facts", "Live", "Nothing", "Records", "Result", "Table", "Value", "Words"]
 
 
 @dataclass(frozen=True)
@@ -105,4 +105,16 @@ class Facts:
     exit_code: int = 0
 
 
-Result: TypeAlias = Nothing | Words | Document | Value | Records | Table | Facts
+@dataclass
+class Live:
+    """What comes as it happens: a line for a person, already safe to show, and the same as data; each goes out at once.
+
+    None comes where nothing has for a while. `interrupted` gives the words for a person who has ended it with ^C.
+    """
+
+    items: Iterator[tuple[str, Mapping[str, Any]] | None]
+    interrupted: Callable[[], str]
+    exit_code: int = 0
+
+
+Result: TypeAlias = Live | Nothing | Words | Document | Value | Records | Table | Facts

@@ -8,6 +8,7 @@ from . import (
     anchors,
     audit,
     chain,
+    collections,
     encryption,
     exporting,
     frontends,
@@ -18,6 +19,7 @@ from . import (
     redaction,
     tamper_lab,
     upkeep,
+    watching,
     witness,
 )
 from .command import Command, Where
@@ -28,11 +30,13 @@ __all__ = ["COMMANDS", "available", "find", "members", "names", "take"]
 COMMANDS: tuple[Command, ...] = (
     *records.COMMANDS,
     *chain.COMMANDS,
+    *collections.COMMANDS,
     *proofs.COMMANDS,
     *keys.COMMANDS,
     *audit.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
+    *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *encryption.COMMANDS,

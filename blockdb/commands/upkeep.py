@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from .choice import COLLECTION, collection_of
 from .command import Command, Need
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
-def stats(context: Context, _: Namespace) -> Result:
-    """Describe the database."""
-    found = context.database.stats()
+def stats(context: Context, arguments: Namespace) -> Result:
+    """Describe the database, or a collection."""
+    found = collection_of(context, arguments).stats()
     facts = _settings(found) + _contents(found) + (_activity(found) if context.in_shell else ())
     return Facts("BlockDB Statistics:", facts, _plain(asdict(found)))
 
@@ -140,7 +141,8 @@ COMMANDS = (
         "stats",
         "Show settings, size and state.",
         stats,
-        details="Makes the database if there is none yet.",
+        (COLLECTION,),
+        details="Makes the database if there is none yet. What is counted is that of one collection.",
         examples=(("stats", "Show them"), ("stats --format json", "All there is to know, for a program")),
         need=Need.READ_OR_MAKE,
         formats=("table", "json", "jsonl", "csv"),

@@ -15,6 +15,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.commit import DecisionLog
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
@@ -45,6 +46,7 @@ class Catalog:
         self.config = config
         self.signer = signer
         self._record_event = record_event
+        self._commons = Commons(config)
         self._changing = RLock()
         self._open: dict[str, Store | Attachment] = {}
         self._identity: object = None
@@ -161,11 +163,11 @@ class Catalog:
         encryption.check_is_whole(door, self.files, metadata.encrypted)
         if self.signer is None:
             decided = None if self.decisions is None else self.decisions.has
-            return Attachment(door, files, metadata, self.config.cache_size_limit, decided)
+            return Attachment(door, files, metadata, self._commons, decided)
         creation.force_names(door, self.files, files)
         manifest = load_manifest(door, files.manifest, metadata.id)
         config = self._config_of(metadata.settings)
-        return Store(door, files, metadata, manifest, config, self.signer, self.decisions)
+        return Store(door, files, metadata, manifest, config, self.signer, self._commons, self.decisions)
 
     def _config_of(self, settings: CollectionSettings) -> DatabaseConfig:
         """What of the database's configuration is another one for this collection."""
@@ -173,3 +175,7 @@ class Catalog:
         if settings.compression_enabled is not None:
             config = replace(config, compression_enabled=settings.compression_enabled)
         return replace(config, wal_sync_interval=0) if settings.is_forced else config
+
+    def is_forced(self, settings: CollectionSettings) -> bool:
+        """Whether what a collection with these settings acknowledges is on the disk."""
+        return not self._config_of(settings).wal_sync_interval

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
+from blockdb.database.documents import Given
+from blockdb.database.finding import FindingCollection
 from blockdb.database.part import Part
-from blockdb.database.preparation import Given, Preparation
-from blockdb.database.proving import ProvingCollection
+from blockdb.database.preparation import Preparation
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
+from blockdb.database.schemas import SchemaCollection
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
-from blockdb.storage.commit import Held
+from blockdb.storage.commit import Held, Unprepared
 from blockdb.storage.door import guarded
+from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
 
 
-class Collection(ProvingCollection):
+class Collection(FindingCollection, SchemaCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -38,6 +41,7 @@ class Collection(ProvingCollection):
         self.read_only = core.read_only
         if self._store is not None:
             self._preparation = Preparation(self._store)
+            self._finish_schema(self._store)
 
     @property
     def name(self) -> str:
@@ -63,11 +67,11 @@ class Collection(ProvingCollection):
         store = self._store
         if store is None:
             self._refuse()
-        if self._preparation.is_plain:
+        if self._preparation.is_plain and type(value) is bytes:
             try:
-                return store.put(key, value, sync)  # type: ignore[arg-type] # it is checked there
-            except Held:
-                pass  # for now: a transaction has it
+                return store.put(key, value, sync)
+            except (Unprepared, Held):  # an index was made, or a schema set, meanwhile; or a transaction has the key
+                pass
         return self._commit([(key, value)], sync)[0]
 
     def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
@@ -82,12 +86,15 @@ class Collection(ProvingCollection):
     def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store
         assert store is not None, "whoever calls this has one"
-        prepared = self._preparation.prepare(items)
-        transactions = self._core.transactions
-        try:
-            return store.commit(prepared.keys, prepared.values, transactions.guarded(prepared), sync)
-        except Held:
-            return transactions.commit_alone(self.part(), prepared, sync)
+        given = list(items)
+        while True:
+            prepared = self._preparation.prepare(given)
+            try:
+                return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+            except Unprepared:  # an index was made, or a schema set, meanwhile
+                continue
+            except Held:
+                return self._core.transactions.commit_alone(self.part(), given, sync)
 
     def part(self) -> Part:
         """What one transaction has to do with the collection. Raises ReadOnly."""
@@ -208,9 +215,28 @@ class Collection(ProvingCollection):
         items = self.scan(prefix=prefix, start=start, end=end, limit=limit, offset=offset, reverse=reverse, as_of=as_of)
         return (key for key, _ in items)
 
-    def count(self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None) -> int:
-        """How many keys a scan would give. O(tables · log n), without walking."""
-        return self._refreshed().count(range_of(prefix, start, end))
+    def count(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        where: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        as_of: AsOf | None = None,
+    ) -> int:
+        """How many keys a scan would give. O(tables · log n), without walking; O(n) where a part has expired.
+
+        With `where`, a filter, how many documents `find` would give; `parameters` and `as_of` are meant for it, and
+        keys are chosen by `_key` in it. O(entries) if an index serves the filter, or O(log n) if that says it all.
+        """
+        if where is None:
+            if parameters is not None or as_of is not None:
+                raise InvalidData("parameters and as_of belong to a filter: give one as where.")
+            return self._refreshed().count(range_of(prefix, start, end))
+        if (prefix, start, end) != (None, None, None):
+            raise InvalidData("Where a filter is given, it chooses the keys too: `_key starts with 'user:'`.")
+        return self._count_where(where, parameters, as_of)
 
     # Reading in commit order.
 
@@ -242,6 +268,18 @@ class Collection(ProvingCollection):
         """The leaf hashes (RFC 6962) of a block's records, recomputed here. Raises BlockNotFound."""
         return self._refreshed().history().block_leaves(number)
 
+    def watch(self, *, prefix: bytes | None = None, after: int | None = None, timeout_s: float | None = None) -> Feed:
+        """Each record that is stored (its key has `prefix`) once, in commit order, with its place in the chain.
+
+        From the record after the one with the sequence number `after` on (-1: from the first), or, if that is not
+        given, from now on. It reads the chain, so it costs no memory, however slow whoever takes the changes is; and
+        also those come that have expired since. What is given was acknowledged: with `wal_sync_interval=0` it is on the
+        disk. The iterator ends when the database is closed, when its `stop` is called, or when nothing came for
+        `timeout_s` seconds. O(log blocks + block) to begin. Raises InvalidData.
+        """
+        reader, catalog = self._refreshed(), self._core.catalog
+        return Feed(reader, prefix or b"", after, timeout_s, catalog.is_forced(reader.metadata.settings))
+
     # About the collection.
 
     def describe(self) -> CollectionInfo:
@@ -263,9 +301,9 @@ class Collection(ProvingCollection):
         records = reader.next_sequence
         last = next(reader.history().records(records - 1, 1), None) if records else None
         return CollectionStats(
-            document_count=records,
+            document_count=records - reader.expired().records,
             total_size_bytes=reader.data_bytes(),
-            index_size_bytes=0,
+            index_size_bytes=reader.index_bytes(),
             last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,
             operations_count=records,
         )

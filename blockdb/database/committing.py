@@ -16,9 +16,10 @@ from uuid import UUID
 
 from blockdb.database.catalog import Catalog
 from blockdb.database.part import Part
-from blockdb.database.preparation import Prepared
+from blockdb.database.preparation import Preparation, Prepared
 from blockdb.errors import StorageError, WritesStopped
 from blockdb.format.transaction import Decision, Writes
+from blockdb.storage.commit import Unprepared
 from blockdb.storage.metadata import PREFIX
 from blockdb.storage.recovery import read_mark
 from blockdb.storage.store import Store
@@ -50,9 +51,13 @@ class Committer:
         if writing and is_forced:
             for part in parts:
                 part.store.force()
-        if len(writing) > 1:
-            return self._commit_many(writing, is_forced)
-        return {part.name: self._commit_one(part, is_forced) for part in writing}
+        while True:
+            try:
+                if len(writing) > 1:
+                    return self._commit_many(writing, is_forced)
+                return {part.name: self._commit_one(part, is_forced) for part in writing}
+            except Unprepared:  # an index was made, or a schema set, meanwhile
+                continue
 
     def _commit_one(self, part: Part, is_forced: bool) -> range:
         prepared = part.prepared()
@@ -157,7 +162,7 @@ class Committer:
             assert isinstance(store, Store), "whoever recovers has a signer"
             if store.view.has(items[0][0]):
                 continue
-            keys, values = [key for key, _ in items], [value for _, value in items]
+            prepared = Preparation(store).prepare(items)
             with store.writing:
-                store.prepare(keys)
-                store.apply(keys, values, None, decision.number)
+                store.prepare(prepared.keys, prepared.rider)
+                store.apply(prepared.keys, prepared.values, prepared.rider, decision.number)

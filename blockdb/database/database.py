@@ -28,6 +28,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.settings import CollectionSettings
 from blockdb.storage.door import Door, guarded
+from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
 from blockdb.types import Anchor, CollectionInfo, Progress, Report, Statistics, TransactionInfo
 
@@ -172,6 +173,19 @@ class Database(AnchoringDatabase):
     def collections(self) -> tuple[CollectionInfo, ...]:
         """What there is, in the order of names. O(collections), and opens those that are not open."""
         return tuple(self.collection(name).describe() for name in self.collection_names())
+
+    def watch(
+        self,
+        *,
+        collection: str | None = None,
+        prefix: bytes | None = None,
+        after: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Feed:
+        """The change stream of a collection, of the default one unless it is given: see `Collection.watch`."""
+        if collection is not None and self.collection(collection) is not self:
+            return self.collection(collection).watch(prefix=prefix, after=after, timeout_s=timeout_s)
+        return super().watch(prefix=prefix, after=after, timeout_s=timeout_s)
 
     def drop_collection(self, name_or_id: str, *, by: str | None = None) -> CollectionInfo:
         """Remove a collection with everything in it, and say what it was. Raises CollectionNotFound, ReadOnly."""

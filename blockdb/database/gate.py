@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from threading import get_ident
 
 from blockdb.database.locks import Locks
-from blockdb.database.preparation import Entry
-from blockdb.storage.commit import Rider
 from blockdb.storage.store import Store
 
 
@@ -46,25 +44,3 @@ class CollectionGate:
         """Give it back."""
         self._thread = 0
         self.store.writing.release()
-
-
-class EntriesRider:
-    """A rider of a plain write, which has to respect locks on the entries that indexes get of it."""
-
-    __slots__ = ("_entries", "_locks", "_rider")
-
-    def __init__(self, rider: Rider | None, entries: Iterable[Entry], locks: Locks) -> None:
-        self._rider = rider
-        self._entries = entries
-        self._locks = locks
-
-    def check(self) -> None:
-        """Raises Held, or what the rider does."""
-        self._locks.check_entries(self._entries)
-        if self._rider is not None:
-            self._rider.check()
-
-    def take(self, first_sequence: int, places: Sequence[int]) -> None:
-        """Hand on what was stored."""
-        if self._rider is not None:
-            self._rider.take(first_sequence, places)

@@ -137,12 +137,6 @@ class Locks:
             elif any(self._table.is_locked(space, key) for key in keys):
                 raise Held
 
-    def check_entries(self, entries: Iterable[tuple[Space, bytes]]) -> None:
-        """Under the store's write lock: raises Held where a transaction holds one of these points."""
-        with self._mutex:
-            if any(self._table.is_locked(*entry) for entry in entries):
-                raise Held
-
     def disown(self) -> None:
         """In a forked child: who holds the mutex may be a thread of the parent's."""
         self._mutex = Lock()

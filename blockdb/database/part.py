@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from blockdb.database.documents import Given
 from blockdb.database.gate import CollectionGate
-from blockdb.database.preparation import Given, Preparation, Prepared
+from blockdb.database.preparation import Preparation, Prepared
 from blockdb.errors import DuplicateKey, InvalidData
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from blockdb.storage.checks import check_key, check_value
@@ -49,7 +50,7 @@ class Part:
         self.items: dict[bytes, bytes] = {}
         """What was written, in that order."""
         self._preparation = preparation
-        self._given: Prepared | None = None
+        self._given: Sequence[tuple[bytes, Given]] | None = None
         self._bytes = 0
 
     @property
@@ -59,7 +60,7 @@ class Part:
 
     def prepare(self, key: bytes, value: Given) -> Prepared | None:
         """What a record becomes; None where it is stored as it is given. Raises InvalidData, ValidationError."""
-        if not self._preparation.is_plain:
+        if type(value) is not bytes or not self._preparation.is_plain:
             return self._preparation.prepare([(key, value)])
         check_key(key)
         check_value(value, self.store.metadata.settings.max_document_size)
@@ -88,18 +89,18 @@ class Part:
             raise DuplicateKey(key)
         self.store.check_new(key)
 
-    def take(self, prepared: Prepared) -> None:
-        """Write records that were prepared together."""
-        self._given = prepared
-        self.items = dict(zip(prepared.keys, prepared.values, strict=True))
+    def take(self, items: Sequence[tuple[bytes, Given]]) -> None:
+        """Write a batch as it was given."""
+        self._given = items
+        self.items = dict.fromkeys((key for key, _ in items), b"")
 
     def prepared(self) -> Prepared:
-        """All records that were written, as they are to be committed."""
+        """All records that were written, as they are to be committed. Raises InvalidData, ValidationError."""
         if self._given is not None:
-            return self._given
+            return self._preparation.prepare(self._given)
         if self._preparation.is_plain:
             return Prepared(list(self.items), list(self.items.values()))
-        return self._preparation.prepare(self.items.items())
+        return self._preparation.prepare(list(self.items.items()))
 
     def own(self, start: bytes | None, stop: bytes | None, reverse: bool) -> list[tuple[bytes, bytes]]:
         """What was written here of a range, in key order or against it."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from blockdb.storage.checks import check_batch
+from blockdb.database.documents import DocumentRider, Documents, Given
+from blockdb.documents.values import encode, plain
+from blockdb.storage.checks import check_batch, check_pairs
 from blockdb.storage.commit import Rider
+from blockdb.storage.index_rider import IndexRider
 from blockdb.storage.store import Store
-
-Given = bytes | Mapping[str, Any]
-"""A value as a caller gives it: bytes, or a document for a collection of documents."""
-
-Entry = tuple[Hashable, bytes]
-"""A point that a transaction locks: its space, such as an index, and the point in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +20,6 @@ class Prepared:
     keys: Sequence[bytes]
     values: Sequence[bytes]
     rider: Rider | None = None
-    entries: Sequence[Entry] = ()
-    """What a transaction has to lock beside the keys: the entries that unique and other indexes get."""
 
 
 class Preparation:
@@ -36,13 +30,25 @@ class Preparation:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._documents = Documents(store)
 
     @property
     def is_plain(self) -> bool:
         """Whether values are bytes of which nothing is derived: then they need no preparation."""
-        return True
+        return not (self._store.metadata.schemas or self._store.indexes.by_name)
 
-    def prepare(self, items: Iterable[tuple[bytes, Given]]) -> Prepared:
+    def prepare(self, items: Sequence[tuple[bytes, Given]]) -> Prepared:
         """The records to commit. Raises InvalidData, ValidationError."""
-        keys, values = check_batch(items, self._store.metadata.settings.max_document_size)  # type: ignore[arg-type]
-        return Prepared(keys, values)
+        store, rules, indexes = self._store, self._documents.rules, self._store.indexes
+        max_bytes = store.metadata.settings.max_document_size
+        check_pairs(items)
+        if not rules.entries and not indexes.by_name:
+            return Prepared(*check_batch([(key, _bytes_of(value)) for key, value in items], max_bytes))
+        admitted = [(key, *self._documents.admit(key, value, rules)) for key, value in items]
+        keys, values = check_batch([(key, value) for key, value, _ in admitted], max_bytes)
+        rider = IndexRider(indexes, keys, [document for _, _, document in admitted])
+        return Prepared(keys, values, DocumentRider(store, rules, rider))
+
+
+def _bytes_of(value: Given) -> bytes:
+    return encode(plain(value)) if isinstance(value, Mapping) else value

@@ -10,9 +10,9 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from blockdb.database.documents import Given
 from blockdb.database.locks import Holder, Locks
 from blockdb.database.part import Opening, Part
-from blockdb.database.preparation import Given
 from blockdb.database.ranges import range_of
 from blockdb.storage.checks import check_key
 
@@ -79,12 +79,7 @@ class Transaction:
         prepared = part.prepare(key, value)
         self._lock(part, key, exclusive=True)
         part.check_new(key)
-        if prepared is None:
-            part.add(key, value)  # type: ignore[arg-type] # it was checked
-            return
-        for space, point in prepared.entries:
-            self._locks.lock_key(self._holder, space, point, True)
-        part.add(key, prepared.values[0])
+        part.add(key, value if prepared is None else prepared.values[0])  # type: ignore[arg-type] # it was checked
 
     # Reading.
 

@@ -10,13 +10,13 @@ from typing import Final, TypeVar
 
 from blockdb.database.catalog import Catalog
 from blockdb.database.committing import Committer
-from blockdb.database.gate import CollectionGate, EntriesRider
+from blockdb.database.documents import Given
+from blockdb.database.gate import CollectionGate
 from blockdb.database.locks import Holder, Locks
 from blockdb.database.part import Opening, Part, Readable
-from blockdb.database.preparation import Preparation, Prepared
+from blockdb.database.preparation import Preparation
 from blockdb.database.transaction import Transaction
 from blockdb.errors import Deadlock, InvalidData, TransactionClosed
-from blockdb.storage.commit import Rider
 from blockdb.storage.store import Store
 from blockdb.storage.transaction_log import TransactionLog
 from blockdb.types import TransactionInfo, TransactionStatistics
@@ -99,19 +99,13 @@ class TransactionManager:
 
     # Plain writes.
 
-    def guarded(self, prepared: Prepared) -> Rider | None:
-        """The rider of a plain write: one that respects the locks on what it adds to indexes."""
-        return EntriesRider(prepared.rider, prepared.entries, self._locks) if prepared.entries else prepared.rider
-
-    def commit_alone(self, part: Part, prepared: Prepared, sync: bool) -> range:
+    def commit_alone(self, part: Part, items: Sequence[tuple[bytes, Given]], sync: bool) -> range:
         """A plain write that met a lock: it becomes a transaction of its own, and waits. Raises as a commit does."""
         holder = self._locks.begin(self._timeout_s)
         try:
-            part.take(prepared)
-            for key in prepared.keys:
+            part.take(items)
+            for key, _ in items:
                 self._locks.lock_key(holder, part.gate.space, key, True)
-            for space, point in prepared.entries:
-                self._locks.lock_key(holder, space, point, True)
             holder.deadline = inf  # it has waited enough
             part.gate.shut()
             return self.commit(holder, [part], sync)[part.name]

@@ -55,16 +55,17 @@ class Kind(IntEnum):
     SALVAGED = 5
     NODES = 6
     REDACTIONS = 7
+    INDEX = 8
     TRANSACTIONS = 9
 
 
 GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES, Kind.TRANSACTIONS})
 """The kinds of files that grow: they consist of pieces, the others of pages."""
 
-_NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE}
+_NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE, ".idx": Kind.INDEX}
 _OF_COLLECTIONS: Final = {"tree.nodes": Kind.NODES, "redactions.toml": Kind.REDACTIONS}
 _OF_DATABASE: Final = {"salvaged.jsonl": Kind.SALVAGED, "transactions.log": Kind.TRANSACTIONS}
-_NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst)(\.\d+)?(\.tmp)?")
+_NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst|\.idx)(\.\d+)?(\.tmp)?")
 
 
 class Binding(NamedTuple):

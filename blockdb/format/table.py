@@ -11,19 +11,23 @@ pages, each with its own check, so that a reader checks exactly what it touches.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
-from xxhash import xxh3_64_digest
-
 from blockdb.format.buffer import Buffer
-from blockdb.format.frame import BadFrame, TornFrame
+from blockdb.format.pages import (
+    HEADER_BYTES,
+    check_checks,
+    check_of,
+    file_bytes,
+    open_header,
+    page_checks,
+    pages_of,
+    seal_header,
+)
 
 MAGIC: Final = b"BlockDB table 1\n"
-HEADER_BYTES: Final = 256
-PAGE_BYTES: Final = 4096
-CHECK_BYTES: Final = 8
 WORD_BYTES: Final = 8
 ORDER_BYTES: Final = 4
 
@@ -78,12 +82,12 @@ class TableHeader(NamedTuple):
     @property
     def pages(self) -> int:
         """How many pages the sections fill, the last one perhaps in part."""
-        return (self.checks_offset - HEADER_BYTES + PAGE_BYTES - 1) // PAGE_BYTES
+        return pages_of(self)
 
     @property
     def file_bytes(self) -> int:
         """The size of the whole file."""
-        return self.checks_offset + self.pages * CHECK_BYTES
+        return file_bytes(self)
 
 
 def home_slot(key_hash: int, home_slots: int) -> int:
@@ -113,48 +117,16 @@ def words(hashes: array[int], places: Sequence[int]) -> Sequence[int]:
     return memoryview(together).cast("Q")
 
 
-def page_checks(sections: bytes) -> bytes:
-    """The check of each page of `sections` (all bytes between header and checks)."""
-    pages = (sections[start : start + PAGE_BYTES] for start in range(0, len(sections), PAGE_BYTES))
-    return b"".join([xxh3_64_digest(page) for page in pages])
-
-
 def encode(header: TableHeader, sections: bytes) -> bytes:
     """The whole file. `header.checks` is filled in here."""
     checks = page_checks(sections)
-    header = header._replace(checks=int.from_bytes(xxh3_64_digest(checks)))
-    packed = _HEADER.pack(MAGIC, *header)
-    head = packed.ljust(HEADER_BYTES - CHECK_BYTES, b"\0")
-    return b"".join((head, xxh3_64_digest(head), sections, checks))
+    header = header._replace(checks=check_of(checks))
+    return b"".join((seal_header(_HEADER.pack(MAGIC, *header)), sections, checks))
 
 
 def decode_header(buffer: Buffer) -> TableHeader:
     """The header of a table whose page checks are intact. Raises TornFrame or BadFrame."""
-    if len(buffer) < HEADER_BYTES:
-        raise TornFrame("the file is shorter than its header")
-    head = buffer[: HEADER_BYTES - CHECK_BYTES]
-    magic, *fields = _HEADER.unpack_from(head)
-    if magic != MAGIC or buffer[len(head) : HEADER_BYTES] != xxh3_64_digest(head):
-        raise BadFrame("the header of the table is damaged, or of an unknown version")
+    _, *fields = _HEADER.unpack_from(open_header(buffer, MAGIC, "table"))
     header = TableHeader(*fields)
-    if len(buffer) != header.file_bytes:
-        raise TornFrame(f"the table has {len(buffer)} bytes and should have {header.file_bytes}")
-    if int.from_bytes(xxh3_64_digest(buffer[header.checks_offset :])) != header.checks:
-        raise BadFrame("the page checks of the table are damaged")
+    check_checks(buffer, header, "table")
     return header
-
-
-def bad_pages(buffer: Buffer, header: TableHeader) -> Iterator[int]:
-    """The numbers of the pages that do not match their checks."""
-    for page in range(header.pages):
-        if not is_page_intact(buffer, header, page):
-            yield page
-
-
-def is_page_intact(buffer: Buffer, header: TableHeader, page: int) -> bool:
-    """Whether a page of the sections matches its check."""
-    start = HEADER_BYTES + page * PAGE_BYTES
-    at = header.checks_offset + page * CHECK_BYTES
-    return (
-        xxh3_64_digest(buffer[start : min(start + PAGE_BYTES, header.checks_offset)]) == buffer[at : at + CHECK_BYTES]
-    )

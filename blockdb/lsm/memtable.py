@@ -4,41 +4,35 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from itertools import islice
-from threading import Lock
 from typing import Final
 
-from sortedcontainers import SortedList
-
+from blockdb.lsm.lazy_order import LazyOrder
 from blockdb.types import REDACTED
 
 RECORD_OVERHEAD_BYTES: Final = 200
 """What a record costs in memory beside its bytes: two objects, a dictionary entry, two list entries."""
 
 
-class Memtable:
+class Memtable(LazyOrder):
     """Records from `first_sequence` on, and the seals that were written among them.
 
     One thread at a time appends (the engine's write lock sees to that); any number read meanwhile. A write only
-    appends; the order of keys is made when a scan wants it, and kept until it is stale.
+    appends; the order of keys is made when a scan wants it, and kept until it is stale. `index` says which of the
+    records has a key, counted from 0 in commit order.
     """
 
     def __init__(self, first_sequence: int, first_block: int, first_place: int) -> None:
+        super().__init__()
         self.first_sequence = first_sequence
         self.first_block = first_block
         self.first_place = first_place
-        self.index: dict[bytes, int] = {}
-        """Which of the records has a key, counted from 0 in commit order: also the order of the dictionary."""
         self.values: list[bytes] = []
         self.places = array("Q")
         self.seals = array("Q")
         self.size_bytes = 0
         """About what the memtable takes of memory."""
-        self._ordered: SortedList[bytes] = SortedList()
-        self._ordering = Lock()
-
-    def __len__(self) -> int:
-        return len(self.index)
+        self.allowed_bytes = 0
+        """How far it may grow before its writer asks for more."""
 
     @property
     def data_bytes(self) -> int:
@@ -70,42 +64,3 @@ class Memtable:
     def keys(self) -> list[bytes]:
         """The keys in commit order. O(n)."""
         return list(self.index)
-
-    # What blockdb.lsm.merge asks of a source.
-
-    def position(self, key: bytes) -> int:
-        """How many keys are smaller. O(log n)."""
-        with self._ordering:
-            return int(self._in_order().bisect_left(key))
-
-    def window(self, first: int, stop: int) -> list[bytes]:
-        """The keys at these positions of the order. O(stop - first + log n)."""
-        with self._ordering:
-            return list(self._in_order()[first:stop])
-
-    def after(self, key: bytes, inclusive: bool, count: int) -> list[bytes]:
-        """The next keys from `key` up, with or without itself, `count` at most. O(count + log n)."""
-        with self._ordering:
-            ordered = self._in_order()
-            first = ordered.bisect_left(key) if inclusive else ordered.bisect_right(key)
-            return list(ordered[first : first + count])
-
-    def before(self, key: bytes | None, count: int) -> list[bytes]:
-        """The last keys below `key`, or of all if there is none, `count` at most. O(count + log n)."""
-        with self._ordering:
-            ordered = self._in_order()
-            stop = len(ordered) if key is None else ordered.bisect_left(key)
-            return list(ordered[max(stop - count, 0) : stop])
-
-    def _in_order(self) -> SortedList[bytes]:
-        """All keys in order: O(n log n) at first, then O(m log n) for the m that came since."""
-        if len(self._ordered) < len(self.index):
-            self._ordered.update(self._keys_after(len(self._ordered)))
-        return self._ordered
-
-    def _keys_after(self, count: int) -> list[bytes]:
-        while True:
-            try:
-                return list(islice(self.index, count, None))
-            except RuntimeError:  # a write came between the making of the iterator and its use
-                continue

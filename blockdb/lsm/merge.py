@@ -91,6 +91,40 @@ class PositionCursor(Cursor[V]):
         return self._source.window(first, stop)
 
 
+class Keyed(Protocol[V]):
+    """Sorted keys that are reached by the key before them, since their positions move when others come."""
+
+    def after(self, key: bytes, inclusive: bool, count: int) -> list[bytes]:
+        """The next keys from `key` up, with or without itself, `count` at most."""
+
+    def before(self, key: bytes | None, count: int) -> list[bytes]:
+        """The last keys below `key`, or of all if there is none, `count` at most."""
+
+    def items(self, keys: list[bytes]) -> list[tuple[bytes, V]]:
+        """The keys with what they have."""
+
+
+class KeyCursor(Cursor[V]):
+    """Walks a source that grows from key to key: a memtable."""
+
+    def __init__(self, source: Keyed[V], key: bytes | None, reverse: bool, window: int = 0) -> None:
+        """Begin at `key` (itself included when walking up, left out when walking down), or at the end if it is None."""
+        super().__init__(reverse, window)
+        self._source = source
+        self._key = key
+        self._inclusive = True
+
+    def fetch(self, size: int) -> list[tuple[bytes, V]]:
+        """The next items."""
+        if self._reverse:
+            keys = self._source.before(self._key, size)
+        else:
+            keys = self._source.after(self._key or b"", self._inclusive, size)
+        if keys:
+            self._key, self._inclusive = keys[0 if self._reverse else -1], False
+        return self._source.items(keys)
+
+
 def split(sources: Sequence[Source[V]], place: int) -> list[int]:
     """Positions, one for each source, with the `place` smallest items of all before them. O(k² log² n)."""
     low = [0] * len(sources)

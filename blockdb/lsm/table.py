@@ -9,19 +9,18 @@ from typing import Final, Protocol
 from blockdb.errors import Corruption
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
+from blockdb.format.pages import HEADER_BYTES, PAGE_BYTES
 from blockdb.format.place import PLACE_MASK
 from blockdb.format.table import (
     FINGERPRINT_MASK,
     FINGERPRINT_SHIFT,
     HASH_SHIFT,
-    HEADER_BYTES,
     ORDER_BYTES,
-    PAGE_BYTES,
     decode_header,
-    is_page_intact,
 )
 from blockdb.lsm.bloom import Filter, load
 from blockdb.lsm.merge import Item
+from blockdb.lsm.paged_file import PagedFile
 
 _SLOTS_PER_PAGE_SHIFT = 9
 assert PAGE_BYTES == 8 << _SLOTS_PER_PAGE_SHIFT
@@ -41,7 +40,7 @@ class Records(Protocol):
         """The same for many places."""
 
 
-class Table:
+class Table(PagedFile):
     """A table file in memory (mapped), with the chain that its places point into.
 
     `path` is for messages only. Raises Corruption from every method when a page that it needs is damaged; the
@@ -49,20 +48,19 @@ class Table:
     """
 
     def __init__(self, buffer: Buffer, path: str, records: Records) -> None:
-        self.path = path
-        self.buffer = buffer
         self.item_at = records.item_at
         self.items_at = records.items_at
         self._fences: dict[int, bytes] = {}
         try:
-            self.header = header = decode_header(buffer)
+            header = decode_header(buffer)
         except BadFrame as error:
             raise Corruption(path, 0, str(error)) from None
+        super().__init__(buffer, path, header, "table")
+        self.header = header
         view = memoryview(buffer)
         self._words = view[HEADER_BYTES : header.order_offset].cast("Q")
         self._order = view[header.order_offset : header.order_offset + header.records * ORDER_BYTES].cast("I")
         self._seals = view[header.seals_offset : header.filter_offset].cast("Q")
-        self._checked = bytearray(header.pages)
         self._home_slots = header.home_slots
         self._order_offset = header.order_offset
         self._size = header.records
@@ -167,11 +165,6 @@ class Table:
         self._check_range(offset, offset + 8)
         return self._seals[ordinal]
 
-    def check(self) -> None:
-        """Check every page now."""
-        for page in range(self.header.pages):
-            self._check_page(page)
-
     def close(self) -> None:
         """Let go of the buffer. The table must not be used again."""
         for view in (self._words, self._order, self._seals):
@@ -181,15 +174,3 @@ class Table:
         header = self.header
         self._check_range(header.filter_offset, header.checks_offset)
         return load(self.buffer[header.filter_offset : header.checks_offset])
-
-    def _check_range(self, start: int, stop: int) -> None:
-        for page in range((start - HEADER_BYTES) // PAGE_BYTES, (stop - 1 - HEADER_BYTES) // PAGE_BYTES + 1):
-            if not self._checked[page]:
-                self._check_page(page)
-
-    def _check_page(self, page: int) -> None:
-        if not is_page_intact(self.buffer, self.header, page):
-            raise Corruption(
-                self.path, HEADER_BYTES + page * PAGE_BYTES, "a page of the table does not match its check"
-            )
-        self._checked[page] = 1

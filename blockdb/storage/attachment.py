@@ -15,10 +15,12 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_forced, read_written
 from blockdb.format.walk import DamagedChain, Decided
 from blockdb.layout import CollectionFiles
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
+from blockdb.storage.indexes import Indexes
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
-from blockdb.storage.metadata import Metadata
+from blockdb.storage.metadata import Metadata, load_metadata
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.redaction import Watch
@@ -48,17 +50,28 @@ class Attachment(Reader):
         door: Door,
         files: CollectionFiles,
         metadata: Metadata,
-        cache_size_limit: int,
+        commons: Commons,
         decided: Decided | None = None,
     ) -> None:
-        super().__init__(door, files, metadata, cache_size_limit)
+        """`commons` is what it shares with the other collections of its database.
+
+        `decided` tells which transactions over several collections were decided.
+        """
+        super().__init__(door, files, metadata, commons.cache_room)
         self._decided = decided
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
+        self._metadata_identity: object = None
         self._checked_at = 0.0
         self._redactions = Watch(door, files.redactions)
+        self.indexes = Indexes(self)
         self._attach()
+
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """Which indexes are damaged, as far as they were asked for."""
+        return self.indexes.notes
 
     @property
     def end(self) -> int:
@@ -103,6 +116,13 @@ class Attachment(Reader):
         finally:
             self._refreshing.release()
 
+    def follow_metadata(self) -> None:
+        """Read the metadata anew where the writer replaced it. Raises Corruption."""
+        identity = self.door.identity(self.files.metadata)
+        if identity != self._metadata_identity:
+            self.metadata = load_metadata(self.door, self.files.metadata)
+            self._metadata_identity = identity
+
     def acknowledged(self, forced_only: bool) -> Horizon:
         """What was read; with `forced_only`, as far as the writer says that it is on the disk."""
         self.refresh()
@@ -132,6 +152,7 @@ class Attachment(Reader):
     def close(self) -> None:
         """Let go of the files. Idempotent."""
         self.closed = True
+        self.cache.clear()
 
     def _follow_mark(self) -> None:
         try:
@@ -154,6 +175,7 @@ class Attachment(Reader):
         now = self._redactions.look()
         self.chain.renew_all()
         self.cache.clear()
+        self.indexes.forget()
         self._attach()
         self._redactions.seen = now
 

@@ -19,7 +19,7 @@ from blockdb.format.record import RecordFrame
 from blockdb.format.walk import DamagedChain, Decided, Run, Step, bodies, run_at, skip, walk, walk_part
 from blockdb.layout import CollectionFiles, segment_numbers
 from blockdb.lsm.merge import Item
-from blockdb.storage.cache import Cache
+from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.packed import PackedFile
 
@@ -74,7 +74,7 @@ class Chain:
         self._door = door
         self._files = files
         self._collection = collection
-        self._cache = cache or Cache(CHUNK_CACHE_BYTES)
+        self._cache = cache or Cache(CacheRoom(CHUNK_CACHE_BYTES))
         self._maps: list[mmap | bytes] = []
         """Empty bytes stand for a segment that is packed: nothing is found in them, and `_packed` is looked at."""
         self._packed: dict[int, PackedFile] = {}

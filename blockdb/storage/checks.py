@@ -57,6 +57,15 @@ def check_batch(
     return keys, values
 
 
+def check_pairs(items: Iterable[tuple[object, object]]) -> None:
+    """Raises InvalidData where an item of a batch is no pair. O(n)."""
+    try:
+        for _key, _value in items:
+            pass
+    except (TypeError, ValueError):
+        raise InvalidData("A batch consists of pairs of a key and a value.") from None
+
+
 def first_repeated(keys: Sequence[bytes]) -> bytes:
     """The first key that stands in a batch for the second time; there is one."""
     seen: set[bytes] = set()

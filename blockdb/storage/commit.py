@@ -16,6 +16,10 @@ class Rider(Protocol):
         """Under the write lock, once the records are in the log and in memory. Does not fail."""
 
 
+class Unprepared(Exception):
+    """Something is derived from records that was not when these were prepared: they are to be prepared anew."""
+
+
 class Held(Exception):
     """A transaction holds what is to be written: the write is to wait for it, and then to be tried again."""
 

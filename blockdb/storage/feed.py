@@ -80,7 +80,7 @@ class Feed:
     def take(self, timeout_s: float | None = None) -> Change | None:
         """The next change; None where none came in time (0: where none is there), or when it is over."""
         deadline = None if timeout_s is None else monotonic() + timeout_s
-        while not self._is_over():
+        while not self.is_over():
             change = next(self._page, None)
             if change is not None:
                 return change
@@ -92,7 +92,7 @@ class Feed:
             left_s = None if deadline is None else deadline - monotonic()
             if left_s is not None and left_s <= 0:
                 return None
-            self._reader.wait_beyond(known, self._forced_only, self._is_over, left_s)
+            self._reader.wait_beyond(known, self._forced_only, self.is_over, left_s)
         return None
 
     def stop(self) -> None:
@@ -100,7 +100,8 @@ class Feed:
         self._is_stopped = True
         self._reader.wake()
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether it was stopped, or its database closed: nothing comes any more."""
         return self._is_stopped or self._reader.closed
 
     def _changes(self, ahead: Horizon) -> Iterator[Change]:

@@ -33,9 +33,14 @@ class History:
     def __init__(self, chain: Chain, view: View, blocks: int, end: int, records: int) -> None:
         self._chain = chain
         self._view = view
-        self._end = end
+        self.end = end
         self.blocks = blocks
         self.records_count = records
+
+    @property
+    def start(self) -> Horizon:
+        """The border before the first record."""
+        return Horizon(0, HEADER_BYTES)
 
     def block(self, number: int) -> Block:
         """A sealed block. Raises BlockNotFound."""
@@ -95,7 +100,7 @@ class History:
         if count <= 0:
             return []
         extent = self.extent(self.block_of(first))
-        return self._chain.bodies_from(extent.first_place, self._end, first - extent.first_sequence, count)
+        return self._chain.bodies_from(extent.first_place, self.end, first - extent.first_sequence, count)
 
     def sequence_at(self, place: int) -> int:
         """The sequence number of the record at a place where one begins. O(log blocks + records in a block)."""
@@ -115,7 +120,7 @@ class History:
         number = self.block_of(first)
         extent = self.extent(number)
         sequence, block_stop = extent.first_sequence, extent.first_sequence + extent.records
-        for _, _, frame in self._chain.walk(extent.first_place, self._end):
+        for _, _, frame in self._chain.walk(extent.first_place, self.end):
             if not isinstance(frame, RecordFrame):
                 continue
             if sequence == block_stop:
@@ -164,7 +169,7 @@ class History:
 
     def _horizon_at(self, records: int) -> Horizon:
         if records >= self.records_count:
-            return Horizon(self.records_count, self._end)
+            return Horizon(self.records_count, self.end)
         number = self.block_of(records)
         return self._horizon_in(number, lambda sequence, frame: sequence == records)
 
@@ -174,7 +179,7 @@ class History:
         for sequence, (place, frame) in enumerate(self._frames(extent), extent.first_sequence):
             if is_hidden(sequence, frame):
                 return Horizon(sequence, place)
-        return Horizon(self.records_count, self._end)
+        return Horizon(self.records_count, self.end)
 
     def extent(self, number: int) -> Extent:
         """Where the records of a block are; those of the open one for the number after the last."""
@@ -190,7 +195,7 @@ class History:
 
     def _frames(self, extent: Extent) -> Iterator[tuple[int, RecordFrame]]:
         left = extent.records
-        for place, _, frame in self._chain.walk(extent.first_place, self._end):
+        for place, _, frame in self._chain.walk(extent.first_place, self.end):
             if not left:
                 return
             if isinstance(frame, RecordFrame):

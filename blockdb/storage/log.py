@@ -64,6 +64,11 @@ class Log(MarkedLog):
         """Whether the newest chain file has more than its header."""
         return split_place(self.end)[1] > segment.HEADER_BYTES
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether the disk has everything."""
+        return self.forced >= self.end
+
     def roll(self, first_sequence: int) -> None:
         """Begin a new chain file.
 

@@ -22,8 +22,24 @@ UNLIMITED: Final = CollectionSettings(max_document_size=MAX_VALUE_BYTES)
 
 
 @dataclass(frozen=True)
+class SchemaEntry:
+    """A version of the schema of a collection."""
+
+    version: int
+    """From 1, without a gap."""
+    first_sequence: int
+    """The first record that was, or will be, written under it."""
+    time_ms: int
+    by: str
+    schema: str
+    """Its JSON form."""
+    is_told: bool = False
+    """Whether the journal tells of it, and the indexes that it names were made."""
+
+
+@dataclass(frozen=True)
 class Metadata:
-    """The settings of a collection that are fixed when it is created."""
+    """What a collection is: settings that are fixed when it is created, and its schemas, of which there may be more."""
 
     id: str
     """`col_` and a UUID: also the name of its directory."""
@@ -40,6 +56,8 @@ class Metadata:
     created_by: str = ""
     settings: CollectionSettings = field(default_factory=CollectionSettings)
     """What it was told beyond that."""
+    schemas: tuple[SchemaEntry, ...] = ()
+    """All versions of its schema, the oldest first; none where values are any bytes."""
 
     @property
     def uuid(self) -> bytes:
@@ -51,6 +69,8 @@ def save_metadata(door: Door, path: Path, metadata: Metadata) -> None:
     """Write the metadata of a collection."""
     values = asdict(metadata)
     values["settings"] = {key: value for key, value in values["settings"].items() if value is not None}
+    if not metadata.schemas:
+        del values["schemas"]
     save_checked(door, path, METADATA, values)
 
 
@@ -58,7 +78,8 @@ def load_metadata(door: Door, path: Path) -> Metadata:
     """The metadata of a collection. Raises Corruption."""
     try:
         values = load_checked(door, path, METADATA)
-        metadata = Metadata(**{**values, "settings": _settings(values.get("settings"))})
+        schemas = tuple(SchemaEntry(**entry) for entry in values.pop("schemas", ()))
+        metadata = Metadata(**{**values, "settings": _settings(values.get("settings"))}, schemas=schemas)
         _ = metadata.uuid
     except (TypeError, ValueError) as error:
         raise Corruption(str(path), None, f"its contents are not those of a collection: {error}") from None

@@ -14,7 +14,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
-from blockdb.storage.cache import Cache
+from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.expiry import Expiry
@@ -40,11 +40,11 @@ class Reader:
 
     next_sequence: int
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, cache_size_limit: int = 0) -> None:
+    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, room: CacheRoom | None = None) -> None:
         self.door = door
         self.files = files
         self.metadata = metadata
-        self.cache = Cache(cache_size_limit)
+        self.cache = Cache(room or CacheRoom(0))
         self.chain = Chain(door, files, metadata.uuid, self.cache)
         self.tree = Tree(door, files, metadata.uuid)
         self.view = View((), ())
@@ -58,6 +58,8 @@ class Reader:
         self._expiry: Expiry | None = None
         self._look_up = self._get
         """What `get` does: with a time to live it is another method, so that without one nothing is asked."""
+        if metadata.settings.ttl_seconds is not None:
+            self.ttl_ms = metadata.settings.ttl_seconds * 1000
 
     @property
     def ttl_ms(self) -> int | None:
@@ -93,6 +95,11 @@ class Reader:
         """The manifest that the view is from."""
         raise NotImplementedError
 
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """What was found damaged of indexes."""
+        raise NotImplementedError
+
     def open_block_size(self) -> tuple[int, int]:
         """How many records, and how many bytes of keys and values, no seal covers yet."""
         raise NotImplementedError
@@ -115,6 +122,9 @@ class Reader:
 
         With `wait`, that thread is waited for.
         """
+
+    def follow_metadata(self) -> None:
+        """See what the collection is by now. Raises Corruption."""
 
     def acknowledged(self, forced_only: bool) -> Horizon:
         """Up to where the writers were told that their records are stored; with `forced_only`, that is on the disk."""
@@ -189,7 +199,7 @@ class Reader:
         self.gets += 1
         horizon = self.history().horizon(as_of)
         found = self.view.find(key)
-        if found is None or not self._expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
+        if found is None or not self.expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
             return None
         if found[1] is REDACTED:
             raise Redacted(key)
@@ -213,9 +223,10 @@ class Reader:
         if as_of is None:
             return view.scan(range_, offset, limit, reverse, expired=self.expired())
         horizon = self.history().horizon(as_of)
-        return view.scan(range_, offset, limit, reverse, horizon, self._expired_as_of(as_of, horizon))
+        return view.scan(range_, offset, limit, reverse, horizon, self.expired_as_of(as_of, horizon))
 
-    def _expired_as_of(self, as_of: AsOf, horizon: Horizon) -> Horizon:
+    def expired_as_of(self, as_of: AsOf, horizon: Horizon) -> Horizon:
+        """The border before which all records had expired at a moment that sees those before `horizon`."""
         return NOTHING if self._expiry is None else self._expiry.horizon_as_of(as_of, horizon)
 
     def history(self) -> History:
@@ -254,9 +265,19 @@ class Reader:
     def other_bytes(self) -> int:
         """What everything else of the collection takes on the disk; a file that is missing takes nothing."""
         size = 0
-        for path in (self.files.manifest, self.files.mark, self.files.metadata, self.files.nodes):
+        files = self.files
+        for path in (files.manifest, files.mark, files.metadata, files.nodes, files.index_list):
             with suppress(FileNotFoundError):
                 size += self.door.disk_size(path)
+        return size
+
+    def index_bytes(self) -> int:
+        """What the files of indexes take on the disk."""
+        size = 0
+        if self.door.inode(self.files.indexes) is not None:
+            for name in self.door.names(self.files.indexes):
+                with suppress(FileNotFoundError):
+                    size += self.door.disk_size(self.files.indexes / name)
         return size
 
     def log_bytes(self) -> int:
@@ -271,6 +292,8 @@ class Reader:
         if self.recovered.mark_damage is not None:
             path = self.files.mark.relative_to(self.files.root.parent.parent).as_posix()
             problems.append(Problem(path, None, None, None, None, f"when it was opened, {self.recovered.mark_damage}"))
+        path = self.files.index_list.relative_to(self.files.root.parent.parent).as_posix()
+        problems += [Problem(path, None, None, None, None, f"when it was opened: {note}") for note in self.index_notes]
         valid = report.valid and not problems
         return replace(report, valid=valid, problems=(*report.problems, *problems))
 

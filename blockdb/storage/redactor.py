@@ -41,14 +41,17 @@ class Redactor:
         reader: Reader,
         close_file_of: Callable[[int], None],
         forget_values: Callable[[Mapping[int, bytes]], None],
+        forget_entries: Callable[[frozenset[int]], None],
     ) -> None:
-        """`close_file_of` sees to it that no more is written to the file with a place, `forget_values` to the memory.
+        """`close_file_of` sees to it that no more is written to the file with a place, `forget_values` to the memory,
+        and `forget_entries` to the indexes, once the chain has the values no more.
 
         Raises Corruption, StorageError.
         """
         self._reader = reader
         self._close_file_of = close_file_of
         self._forget_values = forget_values
+        self._forget_entries = forget_entries
         with guarded("reading the redactions"):
             self._state = load(reader.door, reader.files, reader.metadata.id)
 
@@ -90,6 +93,7 @@ class Redactor:
                 files += 1
         finally:
             reader.cache.clear()
+        self._forget_entries(frozenset(state.places))
         self._save(Redactions(state.collection, state.finished + 1))  # attachments read everything anew now
         return files
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import Cursor, Item, PositionCursor
+from blockdb.lsm.merge import Cursor, Item, KeyCursor, PositionCursor
 from blockdb.lsm.table import Table
 
 LONGEST_STEP: Final = 4096
@@ -51,6 +51,7 @@ class Snapshot:
 
     def __init__(self, memtable: Memtable, first: int, stop: int) -> None:
         self.memtable = memtable
+        self.after, self.before = memtable.after, memtable.before
         self._first = first
         self._stop = stop
 
@@ -83,6 +84,12 @@ class Snapshot:
         if len(self.memtable) == self._stop:
             return items
         return [item for item in items if ordinal(item[0], -1) < self._stop]
+
+    def places(self, first: int, stop: int) -> list[int]:
+        """The places of the records at these positions, without those that are hidden. O(stop - first)."""
+        index, places = self.memtable.index, self.memtable.places
+        ordinals = map(index.__getitem__, self.memtable.window(first, stop))
+        return [places[ordinal] for ordinal in ordinals if self._first <= ordinal < self._stop]
 
     def count(self, first: int, stop: int) -> int:
         """How many records at these positions have not expired. O(1) where none or all are meant, else O(n)."""
@@ -169,28 +176,6 @@ def sources_of(
             sources.append(Snapshot(memtable, hidden, seen))
     rows = (Rows(table, first, stop) for table in tables)
     return sources + [source for source in rows if source.is_seen]
-
-
-class KeyCursor(Cursor[bytes]):
-    """Walks a memtable from key to key, since its positions move when it grows."""
-
-    def __init__(self, snapshot: Snapshot, key: bytes | None, reverse: bool, window: int) -> None:
-        """Begin at `key` (itself included when walking up, left out when walking down), or at the end if it is None."""
-        super().__init__(reverse, window)
-        self._snapshot = snapshot
-        self._key = key
-        self._inclusive = True
-
-    def fetch(self, size: int) -> list[Item]:
-        """The next items."""
-        memtable = self._snapshot.memtable
-        if self._reverse:
-            keys = memtable.before(self._key, size)
-        else:
-            keys = memtable.after(self._key or b"", self._inclusive, size)
-        if keys:
-            self._key, self._inclusive = keys[0 if self._reverse else -1], False
-        return self._snapshot.items(keys)
 
 
 class SkippingCursor(Cursor[bytes]):

@@ -16,11 +16,13 @@ class Histogram:
     """
 
     def __init__(self) -> None:
-        self._buckets = [0] * (64 * _STEPS)
+        self._buckets: list[int] = []
         self._max_ns = 0
 
     def add(self, elapsed_ns: int) -> None:
         """Count one time."""
+        if not self._buckets:
+            self._buckets = [0] * (64 * _STEPS)
         self._buckets[_bucket(elapsed_ns)] += 1
         self._max_ns = max(self._max_ns, elapsed_ns)
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import Condition, Lock
+from threading import Condition, Lock, RLock
 from typing import Final
 
 from blockdb.config import DatabaseConfig
+from blockdb.errors import WritesStopped
 from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commit import DecisionLog
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
+from blockdb.storage.index_keeper import IndexKeeper
 from blockdb.storage.manifest import Manifest
-from blockdb.storage.metadata import Metadata
+from blockdb.storage.metadata import Metadata, load_metadata, save_metadata
 from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.sources import Horizon
 from blockdb.storage.writer import Writer
@@ -34,15 +37,46 @@ class Store(Writer):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        commons: Commons,
         decisions: DecisionLog | None = None,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
-        `decisions` tells of the transactions over several collections that it takes part in. A redaction that was under
-        way is left to `finish_redaction`.
+        `commons` is what it shares with the other collections of its database; `decisions` tells of the transactions
+        over several of them. A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, manifest, config, signer, decisions)
-        self._redactor = Redactor(self, self._close_file_of, self._forget_values)
+        super().__init__(door, files, metadata, manifest, config, signer, commons, decisions)
+        self.changing = RLock()
+        """Held by whoever changes what the collection is, and taken before `writing`."""
+        self.indexes = IndexKeeper(self, commons)
+        self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
+        self.look_for_riders()
+
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        self.needs_riders = bool(self.metadata.schemas or self.indexes.by_name)
+
+    def change_metadata(self, metadata: Metadata) -> None:
+        """Under the write lock: put metadata in the place of what there is; what was written is on the disk before.
+
+        So a number of records that it names is never more than a power cut leaves. Raises StorageError, OSError.
+        """
+        self._log.force()
+        try:
+            save_metadata(self.door, self.files.metadata, metadata)
+        finally:  # where a force failed, the new file may be there all the same
+            self.metadata = load_metadata(self.door, self.files.metadata)
+
+    # In transactions.
+
+    def check_new(self, key: bytes) -> None:
+        """Raises DuplicateKey where a key is stored."""
+        if self.view.has(key):
+            self._refuse(key)
+
+    def stop(self, what: str) -> WritesStopped:
+        """Take no more writes, because of what happened. Returns the error that says so."""
+        return self._log.stop(what)
 
     # Following.
 
@@ -110,8 +144,10 @@ class Store(Writer):
             self._seals.settle()
             self.check_open()  # waiting gives the lock away
             self._freeze()
+            self.indexes.freeze(1)
         self._log.force()
         self.upkeep.flush()
+        self.indexes.flush()
 
     def compact(self) -> None:
         """Flush, merge all tables into one, and pack the chain if it is to be. O(n). Raises StorageError."""
@@ -121,6 +157,7 @@ class Store(Writer):
                 if self._log.is_begun and self._log.segment < MAX_SEGMENTS // 2:  # often enough, they would run out
                     self._roll()
         self.upkeep.compact()
+        self.indexes.compact()
 
     def close(self) -> None:
         """Force what was written and stop; a memtable that would take long to replay is written first. Idempotent."""
@@ -130,13 +167,21 @@ class Store(Writer):
                 return
             if len(self._active) >= FLUSH_ON_CLOSE_RECORDS:
                 self._freeze()
+            self.indexes.freeze(FLUSH_ON_CLOSE_RECORDS)
             self.closed = self._attention = True
             self._room.notify_all()
         try:
             self.upkeep.stop()
+            self.indexes.close()
         finally:
+            self.cache.clear()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
+
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """What was found damaged of indexes when it was opened."""
+        return self.indexes.notes
 
     def disown(self) -> None:
         """In a forked child: refuse everything; the locks may be held by threads that are the parent's."""

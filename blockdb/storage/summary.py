@@ -16,6 +16,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
     view = reader.view
     tables = reader.tables()
     chain_bytes, other_bytes, data_bytes = reader.chain_bytes(), reader.other_bytes(), reader.data_bytes()
+    index_bytes = reader.index_bytes()
     table_bytes = sum(table.size_bytes for table in tables)
     writer = reader if isinstance(reader, Store) else None
     open_records, open_bytes = reader.open_block_size()
@@ -40,7 +41,8 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         log_bytes=reader.log_bytes(),
         chain_bytes=chain_bytes,
         table_bytes=table_bytes,
-        disk_bytes=chain_bytes + table_bytes + other_bytes,
+        disk_bytes=chain_bytes + table_bytes + index_bytes + other_bytes,
+        index_bytes=index_bytes,
         puts=writer.puts if writer else 0,
         gets=reader.gets,
         misses=reader.misses,
@@ -58,7 +60,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         recovery_ms=reader.recovered.elapsed_ms,
         recovered_records=reader.recovered.records,
         uptime_s=monotonic() - reader.opened,
-        background_failure=str(writer.upkeep.failure) if writer and writer.upkeep.failure else None,
+        background_failure=_failure_of(writer),
         stall_latency=(writer.upkeep.stall_latency if writer else Histogram()).snapshot(),
         compression_enabled=config.compression_enabled,
         encrypted=reader.door.is_sealing,
@@ -73,3 +75,9 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         filter_hits=sum(table.hits for table in view.tables),
         filter_false_positives=sum(table.false_positives for table in view.tables),
     )
+
+
+def _failure_of(writer: Store | None) -> str | None:
+    """Why work in the background failed, if it did."""
+    failure = None if writer is None else writer.upkeep.failure or writer.indexes.failure
+    return None if failure is None else str(failure)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Condition, Lock
 from time import perf_counter_ns
 from typing import Final
 
 from blockdb.config import DatabaseConfig
-from blockdb.errors import BlockDBError, WritesStopped
+from blockdb.errors import BlockDBError, StorageError, WritesStopped
 from blockdb.lsm import tiers
 from blockdb.lsm.key_filter import KeyFilter
+from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.table import Table
-from blockdb.storage.background import Worker
+from blockdb.storage.commons import Commons
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.packed import Packer
@@ -31,13 +33,23 @@ RETRY_S: Final = 1.0
 
 
 class Upkeep:
-    """The threads of a writer, and the memtables that wait for them. A failure here is told to whoever writes next.
+    """What threads do for a writer, and the memtables that wait for them. A failure is told to whoever writes next.
 
-    `reader` is the writer, whose view is replaced under its lock, `room`'s.
+    `reader` is the writer, whose view is replaced under its lock, `room`'s; under it, too, `freeze` freezes the
+    memtable that is being filled, and `attend` has the next write call `note_write`.
     """
 
     def __init__(
-        self, reader: Reader, log: Log, tables: Tables, packer: Packer, config: DatabaseConfig, room: Condition
+        self,
+        reader: Reader,
+        log: Log,
+        tables: Tables,
+        packer: Packer,
+        config: DatabaseConfig,
+        room: Condition,
+        commons: Commons,
+        freeze: Callable[[], None],
+        attend: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._log = log
@@ -56,10 +68,16 @@ class Upkeep:
         self.stalls = 0
         self.stall_latency = Histogram()
         """How often, and how long, writers waited for a memtable to be flushed."""
-        self._forcer = Worker("blockdb-force", self._force_in_background, (config.wal_sync_interval or 1000) / 1000)
-        self._merger = Worker("blockdb-compact", self._merge_in_background)
-        self._flusher = Worker("blockdb-flush", self._flush_in_background, RETRY_S)
-        self.wake_merger()
+        self._freeze = freeze
+        self._attend = attend
+        self._is_low = False
+        self._budget = commons.memtables
+        self._force_s = (config.wal_sync_interval or 1000) / 1000
+        self._forcer = commons.forcing.task(self._force_in_background)
+        self._merger = commons.compacting.task(self._merge_in_background)
+        self._flusher = commons.flushing.task(self._flush_in_background)
+        if log.segment or len(reader.view.tables) >= min(WORTHWHILE_TABLES, config.compaction_threshold):
+            self.wake_merger()
 
     @property
     def failure(self) -> BlockDBError | None:
@@ -73,14 +91,50 @@ class Upkeep:
 
     def wake_merger(self) -> None:
         """Have it looked whether there is anything to merge or to pack."""
-        self._merger.wake()
+        try:
+            self._merger.wake()
+        except StorageError as error:
+            self._merging_failure = error
+
+    # What the budget of memtables asks.
+
+    @property
+    def active(self) -> Memtable:
+        """The memtable that is being filled."""
+        return self._reader.view.memtables[0]
+
+    @property
+    def frozen_bytes(self) -> int:
+        """What those take that wait to be flushed."""
+        return sum(memtable.size_bytes for memtable in self._reader.view.memtables[1:])
+
+    def relieve(self) -> None:
+        """Have the memtable that is being filled flushed soon, beside its writer."""
+        self._is_low = True
+        self._wake_flusher()
 
     # Under the write lock.
 
     def add(self, frozen: Frozen) -> None:
         """Take a memtable that is to be flushed."""
         self._frozen.append(frozen)
-        self._flusher.wake()
+        self._wake_flusher()
+
+    def note_write(self) -> None:
+        """Something is about to be written: force it before long. Raises StorageError where no thread can be had."""
+        if self._forcer.due is None:
+            self._forcer.wake(self._force_s)
+
+    def may_grow(self) -> bool:
+        """Whether the memtable that is being filled may take more before it is frozen."""
+        self._budget.ask(self)
+        return self.active.size_bytes < self.active.allowed_bytes
+
+    def _wake_flusher(self, delay_s: float = 0.0) -> None:
+        try:
+            self._flusher.wake(delay_s)
+        except StorageError as error:
+            self._failure = error
 
     def wait_for_room(self) -> bool:
         """Wait until one more memtable may be frozen. Says no where there is no room, because flushing fails."""
@@ -96,7 +150,7 @@ class Upkeep:
         if self._failure is None or len(self._frozen) < MAX_FROZEN:
             return
         self._failure = None
-        self._flusher.wake()
+        self._wake_flusher()
         self.wait_for_room()
         if self._failure is not None:
             raise self._failure
@@ -119,10 +173,13 @@ class Upkeep:
             self._pack()
 
     def stop(self) -> None:
-        """Stop the threads, once what they are doing is done, and flush what is left. Raises StorageError."""
-        for worker in (self._forcer, self._flusher, self._merger):
-            worker.stop()
-        self.flush()
+        """Have no more done by threads, once what they are at is done, and flush what is left. Raises StorageError."""
+        for task in (self._forcer, self._flusher, self._merger):
+            task.stop()
+        try:
+            self.flush()
+        finally:
+            self._budget.leave(self)
 
     def _flush_first(self) -> None:
         frozen = self._frozen[0]
@@ -179,14 +236,28 @@ class Upkeep:
     def _force_in_background(self) -> None:
         with suppress(WritesStopped):  # every write says so from now on
             self._log.force()
+            if self._room.acquire(blocking=False):  # else somebody writes
+                try:
+                    if self._log.is_forced:
+                        self._attend()
+                        return
+                finally:
+                    self._room.release()
+            self.note_write()
 
     def _flush_in_background(self) -> None:
+        if self._is_low:
+            self._is_low = False
+            with self._room:
+                if not self._frozen and not self._reader.closed:
+                    self._freeze()
         try:
             self.flush()
         except BlockDBError as error:
             with self._room:
                 self._failure = error
                 self._room.notify_all()
+            self._wake_flusher(RETRY_S)
 
     def _merge_in_background(self) -> None:
         try:

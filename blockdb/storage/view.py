@@ -161,6 +161,12 @@ class View:
             cursors = [source.cursor(edge, reverse, w) for source, w in zip(sources, windows, strict=True)]
         return _emit(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
 
+    def places(self, range_: Range, expired: Horizon, horizon: Horizon) -> Iterator[int]:
+        """The places of the records of the range between two horizons, in no order, without reading them. O(n)."""
+        for source in sources_of(self.memtables, self.tables, expired, horizon):
+            (first,), (stop,) = range_.first([source]), range_.last([source])
+            yield from source.places(first, stop)
+
     def block_place(self, number: int) -> int | None:
         """The place of the seal of a block, or None."""
         for table in self.tables:

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Final
 
 from blockdb.errors import BlockDBError, StorageError
-from blockdb.storage.commit import Held
+from blockdb.storage.commit import Held, Unprepared
 
 GROUP_BYTES: Final = 1024 * 1024
 """A group takes no further write beyond this: large values gain nothing, and all of them are in memory at once."""
@@ -28,7 +28,7 @@ class Write:
         self.key = key
         self.value = value
         self.sequence = -1
-        self.error: BlockDBError | Held | None = None
+        self.error: BlockDBError | Held | Unprepared | None = None
         self.is_done = False
         self.following: Write | None = None
         """Who is to be woken next: one after the other, since only one at a time can run."""

@@ -10,7 +10,7 @@ from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
 
 from blockdb.config import DatabaseConfig
-from blockdb.errors import BlockDBError, DuplicateKey, WritesStopped
+from blockdb.errors import BlockDBError, DuplicateKey
 from blockdb.format import batch
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES
@@ -19,7 +19,8 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import DecisionLog, Gate, Held, Rider
+from blockdb.storage.commit import DecisionLog, Gate, Held, Rider, Unprepared
+from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
 from blockdb.storage.maintenance import Frozen, Tables
@@ -30,7 +31,7 @@ from blockdb.storage.reader import SAMPLE_MASK, Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
-from blockdb.storage.upkeep import MAX_FROZEN, Upkeep
+from blockdb.storage.upkeep import Upkeep
 from blockdb.storage.view import View
 from blockdb.storage.write_group import Write, WriteGroup
 
@@ -46,25 +47,27 @@ class Writer(Reader):
         manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
+        commons: Commons,
         decisions: DecisionLog | None = None,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
-        super().__init__(door, files, metadata, config.cache_size_limit)
+        super().__init__(door, files, metadata, commons.cache_room)
         self.config = config
         self.duplicates = 0
         self._max_value_bytes = metadata.settings.max_document_size
         self.put_latency = Histogram()
-        self._full_bytes = config.memtable_size_limit // (1 + MAX_FROZEN)
         self.writing = Lock()
         """Held by whoever commits."""
         self.gate: Gate | None = None
+        self.needs_riders = False
+        """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
         self._room = Condition(self.writing)
         tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
         tables.remove_unused()
         packer = Packer(door, files, metadata.uuid, config.compression_enabled)
         packer.remove_unused()
         self._tables, self._packer = tables, packer
-        self._attention = False
+        self._attention = True
         """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
         self._recover(manifest, signer, decisions)
@@ -72,7 +75,9 @@ class Writer(Reader):
         self.bytes_before = self.data_bytes()
         """Keys and values that were there when it was opened."""
         self._group = WriteGroup(self._put_group)
-        self.upkeep = Upkeep(self, self._log, tables, packer, config, self._room)
+        self.upkeep = Upkeep(
+            self, self._log, tables, packer, config, self._room, commons, self._freeze, self._have_attended
+        )
 
     def _recover(self, manifest: Manifest, signer: Signer, decisions: DecisionLog | None) -> None:
         tables = self.open_tables(manifest)
@@ -176,22 +181,28 @@ class Writer(Reader):
             self.put_latency.add(perf_counter_ns() - start)
         return sequence
 
-    def _put(self, key: bytes, value: bytes) -> int:
+    def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
         """Under the write lock."""
         if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
             self._attend((key,))
+        if rider is None and self.needs_riders:
+            raise Unprepared
         active = self._active
         if key in active.index or self.view.is_in_older(key):
             self._refuse(key)
+        if rider is not None:
+            rider.check()
         now_ms = self._now_ms()
         body = self._encode(now_ms, key, value)
         place = self._log.append(with_check(body))
         active.append(key, value, place)
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
+        if rider is not None:
+            rider.take(sequence, (place,))
         if self._open_block.add(body, place):
             self._seals.seal()
-        if active.size_bytes >= self._full_bytes:
+        if active.size_bytes >= active.allowed_bytes:
             self._make_room()
         return sequence
 
@@ -207,14 +218,19 @@ class Writer(Reader):
         if not keys:
             self.check_open()
             return range(self.next_sequence, self.next_sequence)
-        start = perf_counter_ns()
+        start = 0 if len(keys) == 1 and self.next_sequence & SAMPLE_MASK else perf_counter_ns()
         with self.writing:
-            self.prepare(keys, rider)
-            sequences = self.apply(keys, values, rider)
+            if len(keys) == 1:
+                first = self._put(keys[0], values[0], rider)
+                sequences = range(first, first + 1)
+            else:
+                self.prepare(keys, rider)
+                sequences = self.apply(keys, values, rider)
             end = self._log.end
         if sync or not self.config.wal_sync_interval:
             self._log.force(end)
-        self.put_latency.add((perf_counter_ns() - start) // len(keys))
+        if start:
+            self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return sequences
 
     def prepare(self, keys: Sequence[bytes], rider: Rider | None = None) -> None:
@@ -223,6 +239,8 @@ class Writer(Reader):
         self._refuse_duplicates(keys)
         if rider is not None:
             rider.check()
+        elif self.needs_riders:
+            raise Unprepared
 
     def apply(
         self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
@@ -244,6 +262,8 @@ class Writer(Reader):
         try:
             with self.writing:
                 self._attend()
+                if self.needs_riders:
+                    raise Unprepared
                 fresh = self._fresh(writes)
                 if fresh:
                     values = [write.value for write in fresh.values()]
@@ -252,7 +272,7 @@ class Writer(Reader):
                         write.sequence = first + ordinal
                 end = self._log.end
             self._log.force(end)
-        except BlockDBError as error:
+        except (BlockDBError, Unprepared) as error:
             for write in writes:
                 write.error = write.error or error
 
@@ -295,7 +315,7 @@ class Writer(Reader):
             rider.take(first, places)
         if self._open_block.add_many(bodies, places):
             self._seals.seal()
-        if self._active.size_bytes >= self._full_bytes:
+        if self._active.size_bytes >= self._active.allowed_bytes:
             self._make_room()
         return range(first, first + len(keys))
 
@@ -305,6 +325,10 @@ class Writer(Reader):
         if now_ms > self._last_time_ms:
             self._last_time_ms = now_ms
         return self._last_time_ms
+
+    def look_for_riders(self) -> None:
+        """Have each record come with a rider if anything is demanded of it, or derived from it."""
+        raise NotImplementedError
 
     def use_gate(self, gate: Gate | None) -> None:
         """Have each commit pass this gate from now on."""
@@ -319,10 +343,14 @@ class Writer(Reader):
         self._seals.write_waiting()
         if self._log.end >= self._log.roll_at:
             self._roll()
+        self.upkeep.note_write()
         self._attention = self.upkeep.is_failing or self.gate is not None
         self._room.notify_all()  # see `Store.wait_beyond`
         if self.gate is not None:
             self.gate.check(keys)
+
+    def _have_attended(self) -> None:
+        self._attention = True
 
     def _roll(self) -> None:
         self._log.roll(self.next_sequence)
@@ -335,15 +363,6 @@ class Writer(Reader):
         stored = self.view.first_stored(keys, distinct)
         if stored is not None:
             self._refuse(stored)
-
-    def check_new(self, key: bytes) -> None:
-        """Raises DuplicateKey where a key is stored."""
-        if self.view.has(key):
-            self._refuse(key)
-
-    def stop(self, what: str) -> WritesStopped:
-        """Take no more writes, because of what happened. Returns the error that says so."""
-        return self._log.stop(what)
 
     def _refuse(self, key: bytes) -> None:
         raise self._duplicate(key)
@@ -358,11 +377,14 @@ class Writer(Reader):
         self._active.seals.append(place)
 
     def _make_room(self) -> None:
-        """Freeze the full memtable, once there are not too many frozen ones."""
-        if self.upkeep.wait_for_room():
-            self._freeze()
-        else:  # what was written stands, and the next write tries again
+        """Let the memtable grow, or else freeze it, once there are not too many frozen ones."""
+        active = self._active
+        if self.upkeep.may_grow():
+            return
+        if not self.upkeep.wait_for_room():  # what was written stands, and the next write tries again
             self._attention = True
+        elif self._active is active:  # else it was frozen for the others' sake meanwhile
+            self._freeze()
 
     def _freeze(self) -> None:
         if self._seals.is_waiting or not len(self._active):

@@ -80,7 +80,7 @@ def test_help(run: Run) -> None:
     ],
 )
 def test_completion(line: str, found: list[str]) -> None:
-    items = LineCompleter(lambda _: []).get_completions(Document(line), CompleteEvent())
+    items = LineCompleter(lambda *_: []).get_completions(Document(line), CompleteEvent())
     assert [line[: len(line) + item.start_position] + item.text for item in items] == found
 
 

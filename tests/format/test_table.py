@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockdb.format import table
+from blockdb.format import pages, table
 from blockdb.format.frame import TornFrame
 from blockdb.format.table import TableHeader
 from blockdb.lsm.bloom import key_hash
@@ -39,7 +39,7 @@ def test_a_header_comes_back(header: TableHeader) -> None:
     decoded = table.decode_header(data)
     assert decoded._replace(checks=0) == header
     assert len(data) == decoded.file_bytes
-    assert list(table.bad_pages(data, decoded)) == []
+    assert list(pages.bad_pages(data, decoded)) == []
 
 
 @given(headers)
@@ -60,7 +60,7 @@ def test_every_changed_byte_is_noticed_by_the_header_or_by_one_page() -> None:
     for offset in sections:
         damaged = data[:offset] + bytes((data[offset] ^ 1,)) + data[offset + 1 :]
         assert table.decode_header(damaged) == header
-        assert list(table.bad_pages(damaged, header)) == [(offset - table.HEADER_BYTES) // table.PAGE_BYTES]
+        assert list(pages.bad_pages(damaged, header)) == [(offset - table.HEADER_BYTES) // pages.PAGE_BYTES]
 
 
 def test_a_table_of_another_size_is_torn() -> None:

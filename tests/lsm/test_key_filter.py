@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockdb.errors import Corruption
-from blockdb.format.table import HEADER_BYTES
+from blockdb.format.pages import HEADER_BYTES
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.key_filter import KeyFilter

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from blockdb.errors import Corruption
 from blockdb.format import limits
 from blockdb.format import table as format_table
-from blockdb.format.table import HEADER_BYTES, PAGE_BYTES, TableHeader
+from blockdb.format.pages import HEADER_BYTES, PAGE_BYTES
+from blockdb.format.table import TableHeader
 from blockdb.lsm import builder
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
@@ -173,4 +174,4 @@ def test_a_table_that_was_cut_is_noticed_when_it_is_opened() -> None:
 
 
 def test_the_words_of_a_page_are_as_many_as_the_reader_thinks() -> None:
-    assert format_table.PAGE_BYTES // format_table.WORD_BYTES == 512
+    assert PAGE_BYTES // format_table.WORD_BYTES == 512

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.planted import (
+    many_rooms,
     other_rooms,
     outside,
     proof_room,
@@ -25,6 +26,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "files": storage_room.FILES,
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
+    "many": many_rooms.MANY,
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,

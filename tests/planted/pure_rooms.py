@@ -92,7 +92,7 @@ FORMAT: Final[dict[str, Bug]] = {
         "A place in the mark is believed without its guard.",
     ),
     "table-page": Bug(
-        "blockdb/format/table.py",
+        "blockdb/format/pages.py",
         "xxh3_64_digest(buffer[start : min(start + PAGE_BYTES, header.checks_offset)]) ==",
         "buffer[at : at + CHECK_BYTES] ==",
         ("tests/format/test_table.py",),
@@ -210,9 +210,9 @@ LSM: Final[dict[str, Bug]] = {
         "A table takes a record for the one that was asked for, because 16 bits of their hashes agree.",
     ),
     "page-not-checked": Bug(
-        "blockdb/lsm/table.py",
-        "if not is_page_intact(self.buffer, self.header, page):",
-        "if not page and not is_page_intact(self.buffer, self.header, page):",
+        "blockdb/lsm/paged_file.py",
+        "if not is_page_intact(self.buffer, self._paged, page):",
+        "if not page and not is_page_intact(self.buffer, self._paged, page):",
         ("tests/lsm/test_table.py",),
         "Only the first page of a table is checked before it is believed.",
     ),
@@ -245,7 +245,7 @@ LSM: Final[dict[str, Bug]] = {
         "Tables are merged that are not neighbours, so that commit order is lost.",
     ),
     "stale-order": Bug(
-        "blockdb/lsm/memtable.py",
+        "blockdb/lsm/lazy_order.py",
         "if len(self._ordered) < len(self.index):",
         "if not self._ordered:",
         ("tests/lsm/test_memtable.py",),

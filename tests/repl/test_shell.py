@@ -99,6 +99,39 @@ def test_a_conversation(start: Start) -> None:
     assert "Goodbye!" in shell.screen
 
 
+def test_a_conversation_about_collections(start: Start) -> None:
+    shell = start("interactive")
+    shell.until("blockdb_data>")
+    shell.run("collection create users", "Collection 'users' created with ID: col_")
+    shell.run('collection put users user:1001 "Alice"', "Successfully stored document in collection")
+    shell.run("collection get users user:1001", "\nAlice\n")
+    shell.run("collection list", ") - 1 documents, 14 bytes")
+    shell.run("use users", "blockdb_data/users>")
+    shell.until("records 1")
+    shell.type("get user")
+    shell.until("> get user")
+    shell.type(TAB)
+    shell.run("", "get user:1001\nAlice\n")
+    shell.run("watch --until-end", "0  block 0.0")
+    shell.run("use", "Using the default collection")
+    shell.until("records 0")
+    shell.type("exit" + ENTER)
+    assert shell.ended() == 0
+
+
+def test_a_live_view_is_left_with_control_c(start: Start) -> None:
+    with blockdb.open("blockdb_data") as db:
+        shell = start()
+        shell.until("read-only")
+        shell.type("watch --after -1" + ENTER)
+        for number in range(2):
+            db.put(b"%d" % number, b"")
+        shell.until("1  block 0.1")
+        shell.type(CTRL_C)
+        shell.until("Interrupted; --after 1 goes on from here.")
+        shell.run("get 0 --exists", lambda screen: screen.rstrip().count("blockdb_data>") >= 2)
+
+
 def test_control_d_leaves(start: Start) -> None:
     shell = start()
     shell.until("blockdb_data>")

@@ -28,13 +28,14 @@ KEYS = [b"user:1001", b"user:1002", b"two words", b"\x1b[31m", b"\xff", b"-dash"
 def database(here: Path) -> Iterator[blockdb.Database]:
     with blockdb.open("blockdb_data") as db:
         db.put_many([(key, b"") for key in KEYS])
+        db.create_collection("users").put_many([(b"a", b""), (b"b", b"")])
         yield db
 
 
 @pytest.fixture
 def completer(database: blockdb.Database) -> Iterator[LineCompleter]:
     keys = LiveKeys(lambda: database)
-    yield LineCompleter(keys)
+    yield LineCompleter(keys, keys.collections, lambda: None)
     keys.close()
 
 
@@ -68,6 +69,16 @@ def completed(completer: LineCompleter, line: str) -> list[str]:
         ("scan --prefix=us", ["scan --prefix=user:1001", "scan --prefix=user:1002", "scan --prefix=users"]),
         ("scan --limit ", []),
         ("put us", []),
+        ("use ", ["use default", "use users"]),
+        ("scan -c us", ["scan -c users"]),
+        ("scan --collection=us", ["scan --collection=users"]),
+        ("get -c users ", ["get -c users a", "get -c users b"]),
+        ("get --collection=users ", ["get --collection=users a", "get --collection=users b"]),
+        ("collection get u", ["collection get users"]),
+        ("collection get users ", ["collection get users a", "collection get users b"]),
+        ("collection get nowhere ", []),
+        ("collection put users ", []),
+        ("collection ver", ["collection verify"]),
         ("get -- -d", ["get -- -dash"]),
         ("# ge", []),
     ],
@@ -127,7 +138,7 @@ def test_a_database_that_fails_completes_nothing() -> None:
 
 @given(st.text(alphabet=st.one_of(st.sampled_from("\"'\\ -={}[]:1\n"), st.characters()), max_size=40))
 def test_no_line_makes_completion_or_colours_fail(line: str) -> None:
-    list(LineCompleter(lambda prefix: [prefix + b"x"]).get_completions(Document("get " + line), CompleteEvent()))
+    list(LineCompleter(lambda prefix, _: [prefix + b"x"]).get_completions(Document("get " + line), CompleteEvent()))
     document = Document("put k " + line)
     lexed = LineLexer().lex_document(document)
     for number, text in enumerate(document.lines):
@@ -174,6 +185,10 @@ def test_history_is_private_and_comes_back(tmp_path: Path) -> None:
         ("put --base64 a2V5 dmFsdWU=", None),
         ("put 'open", None),
         ("put a 1\nput b 2", None),
+        ("collection put users user:1 value", "collection put users user:1"),
+        ("collection put users --base64 a2V5 dmFsdWU=", None),
+        ("collection put users", None),
+        ("collection get users user:1", "collection get users user:1"),
         (" get user:1", None),
         ("get the:password", None),
         ("get API_KEY", None),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import blockdb
-from blockdb.storage.cache import ENTRY_BYTES, Cache, Key
+from blockdb.storage.cache import ENTRY_BYTES, Cache, CacheRoom, Key
 
 EDGES = [0, 1, 2, 2 * ENTRY_BYTES - 1, 2 * ENTRY_BYTES, 2 * ENTRY_BYTES + 1]
 limits = st.integers(0, 3_000) | st.sampled_from(EDGES)
@@ -27,7 +27,7 @@ def value_of(name: Key, size: int) -> bytes:
 def kept_bytes(cache: Cache) -> int:
     """What is in it, counted anew, also while others change it."""
     return sum(
-        len(key) + len(value) + ENTRY_BYTES for part in (cache._young, cache._old) for key, value in list(part.items())
+        len(key) + len(value) + ENTRY_BYTES for part in (cache._young, cache._old) for key, value in part.copy().items()
     )
 
 
@@ -39,7 +39,7 @@ def is_kept(value: bytes, limit: int) -> bool | None:
 
 @given(limits, st.lists(st.tuples(names, sizes), max_size=120))
 def test_it_gives_what_was_put_in_and_keeps_to_its_limit(limit: int, steps: list[tuple[Key, int]]) -> None:
-    cache = Cache(limit)
+    cache = Cache(CacheRoom(limit))
     stored: dict[Key, bytes] = {}
     answers: list[bool] = []
     for name, size in steps:
@@ -59,7 +59,7 @@ def test_it_gives_what_was_put_in_and_keeps_to_its_limit(limit: int, steps: list
 
 def test_what_is_used_stays_and_what_is_not_goes() -> None:
     size = 1_000
-    cache = Cache(20 * (size + 20 + ENTRY_BYTES))
+    cache = Cache(CacheRoom(20 * (size + 20 + ENTRY_BYTES)))
     cache.put(b"used", value_of(b"used", size), cache.epoch)
     cache.put(b"not used", value_of(b"not used", size), cache.epoch)
     for number in range(100):
@@ -71,14 +71,14 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
 
 
 def test_a_value_that_is_empty_is_a_value() -> None:
-    cache = Cache(1_000)
+    cache = Cache(CacheRoom(1_000))
     cache.put(b"key", b"", cache.epoch)
     assert cache.get(b"key") == b""
     assert (cache.hits, cache.misses) == (1, 0)
 
 
 def test_what_is_too_large_pushes_nothing_out() -> None:
-    cache = Cache(1_000)
+    cache = Cache(CacheRoom(1_000))
     cache.put(b"small", b"1", cache.epoch)
     for size in (500 - ENTRY_BYTES, 1_000, 100_000):
         cache.put(b"large", bytes(size), cache.epoch)
@@ -90,7 +90,7 @@ def test_what_is_too_large_pushes_nothing_out() -> None:
 
 def test_threads_keep_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     limit, threads, rounds = 20_000, 4, 1_000
-    cache = Cache(limit)
+    cache = Cache(CacheRoom(limit))
     barrier = Barrier(threads)
     faults: list[str] = []
 
@@ -158,7 +158,7 @@ def memory_of(keys: int, key_bytes: int, limit: int) -> int:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        cache = Cache(limit)
+        cache = Cache(CacheRoom(limit))
         for number in range(keys):
             cache.put(b"%d" % number + bytes(key_bytes), b"", cache.epoch)
         assert cache.size_bytes <= limit

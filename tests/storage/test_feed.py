@@ -191,10 +191,11 @@ def test_a_put_does_not_even_look_while_nobody_waits(tmp_path: Path, monkeypatch
     with blockdb.open(tmp_path / "db") as db:
         store = db._store
         assert store is not None
+        db.put(b"first", b"")
         looks: list[object] = []
         attend = store._attend
         monkeypatch.setattr(store, "_attend", lambda keys=(): (looks.append(keys), attend(keys)))
-        feed = feed_of(db)
+        feed = feed_of(db, after=0)
         for item in pairs(range(50)):
             db.put(*item)
         assert not looks

@@ -1,0 +1,34 @@
+"""Which collection a command is about: the one that is named, else the shell's current one, else the default one."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from .command import Argument, Completes, option, positional
+from .context import Context
+
+if TYPE_CHECKING:
+    from blockdb import Collection
+
+__all__ = ["COLLECTION", "THE_COLLECTION", "collection_of", "is_named"]
+
+COLLECTION: Argument = option(
+    *("-c", "--collection"),
+    metavar="NAME",
+    completes=Completes.COLLECTION,
+    help="Of this collection (its name or id); else of the one that the shell uses, else of the default one.",
+)
+
+THE_COLLECTION: Argument = positional("collection", "The name or the id of the collection.", Completes.COLLECTION)
+
+
+def collection_of(context: Context, arguments: Namespace) -> Collection:
+    """The collection that a command is about; the default one is the database. Raises `CollectionNotFound`."""
+    name = getattr(arguments, "collection", None) or context.collection
+    return context.database if name is None else context.database.collection(name)
+
+
+def is_named(arguments: Namespace) -> bool:
+    """Whether a collection was named: commands that are about the whole database keep to it then."""
+    return getattr(arguments, "collection", None) is not None

@@ -1,0 +1,45 @@
+"""The newest entries of an index, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from blockdb.lsm.index_file import Entry
+from blockdb.lsm.lazy_order import LazyOrder
+
+ENTRY_OVERHEAD_BYTES: Final = 200
+"""What an entry costs in memory beside its bytes: two objects, a dictionary entry, a list entry."""
+
+
+class IndexMemory(LazyOrder):
+    """Entries with their places, from `first_place` of the chain on. `index` has them in commit order.
+
+    One thread at a time adds (the write lock sees to that); any number read meanwhile.
+    """
+
+    def __init__(self, first_sequence: int, first_place: int) -> None:
+        super().__init__()
+        self.first_sequence = first_sequence
+        self.first_place = first_place
+        self.size_bytes = 0
+        """About what it takes of memory."""
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Add entries that are not there yet. O(n)."""
+        index, size = self.index, 0
+        for entry, place in entries:
+            index[entry] = place
+            size += ENTRY_OVERHEAD_BYTES + len(entry)
+        self.size_bytes += size
+
+    def items(self, keys: list[bytes]) -> list[Entry]:
+        """Entries with their places."""
+        index = self.index
+        return [(key, index[key]) for key in keys]
+
+    def without(self, places: frozenset[int] | set[int]) -> IndexMemory:
+        """The same without the entries of some records. O(n)."""
+        other = IndexMemory(self.first_sequence, self.first_place)
+        other.extend((entry, place) for entry, place in list(self.index.items()) if place not in places)
+        return other

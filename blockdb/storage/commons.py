@@ -1,0 +1,28 @@
+"""What the open collections of one database share: threads, cache, and memory for memtables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from blockdb.config import DatabaseConfig
+from blockdb.storage.background import Crew
+from blockdb.storage.cache import CacheRoom
+from blockdb.storage.memory import MemtableBudget
+
+FLUSHERS: Final = 2
+"""Threads that write memtables: while one is at a large one, the writers of other collections need not wait."""
+
+
+class Commons:
+    """Made once for a database, and handed to each of its collections. It needs no closing: threads end by themselves.
+
+    Merging has a thread of its own, since no writer waits for it; flushing has others, since writers do.
+    """
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self.cache_room = CacheRoom(config.cache_size_limit)
+        self.memtables = MemtableBudget(config.memtable_size_limit)
+        self.forcing = Crew("blockdb-force")
+        self.flushing = Crew("blockdb-flush", FLUSHERS)
+        self.compacting = Crew("blockdb-compact")
+        self.indexing = Crew("blockdb-index")
