@@ -81,8 +81,9 @@ class Writer(Reader):
 
     def _recover(self, manifest: Manifest, signer: Signer, decisions: DecisionLog | None) -> None:
         tables = self.open_tables(manifest)
-        decided = None if decisions is None else decisions.has
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, decided)
+        state = recover(
+            self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, decisions and decisions.has
+        )
         self.recovered = state
         self._active = state.memtable
         self.view = View((state.memtable,), tables)
@@ -97,7 +98,7 @@ class Writer(Reader):
             state.torn_bytes,
             self.config.compression_enabled,
         )
-        self._log.before_force = None if decisions is None else decisions.force
+        self._log.before_force = decisions and decisions.force
         self._seals = Seals(
             self.files,
             self.metadata.uuid,
@@ -245,10 +246,7 @@ class Writer(Reader):
     def apply(
         self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
     ) -> range:
-        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then.
-
-        `transaction` is the number of the transaction over several collections that they are part of.
-        """
+        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
         if transaction:
             self._log.transaction = transaction
             frames = partial(batch.encode, transaction=transaction)
