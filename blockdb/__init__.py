@@ -46,6 +46,14 @@ from blockdb.errors import (
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.settings import CollectionSettings
+from blockdb.statistics import (
+    Latency,
+    ScrubStatistics,
+    Statistics,
+    TableStatistics,
+    TransactionInfo,
+    TransactionStatistics,
+)
 from blockdb.types import (
     REDACTED,
     Anchor,
@@ -55,18 +63,12 @@ from blockdb.types import (
     CollectionInfo,
     CollectionStats,
     GoodBlock,
-    Latency,
     Problem,
     Progress,
     Publication,
     Record,
     Redaction,
     Report,
-    ScrubStatistics,
-    Statistics,
-    TableStatistics,
-    TransactionInfo,
-    TransactionStatistics,
 )
 
 if TYPE_CHECKING:

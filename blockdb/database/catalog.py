@@ -14,7 +14,7 @@ from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
-from blockdb.storage.commit import DecisionLog
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load as load_manifest
@@ -51,7 +51,7 @@ class Catalog:
         self._open: dict[str, Store | Attachment] = {}
         self._identity: object = None
         self._ids: dict[str, str] = {}
-        self.decisions: DecisionLog | None = None
+        self.decisions: DecisionLog = NO_DECISIONS
         """What is known of transactions over several collections, before the first of them is opened."""
 
     def ids(self) -> dict[str, str]:
@@ -162,8 +162,7 @@ class Catalog:
         metadata = load_metadata(door, files.metadata)
         encryption.check_is_whole(door, self.files, metadata.encrypted)
         if self.signer is None:
-            decided = None if self.decisions is None else self.decisions.has
-            return Attachment(door, files, metadata, self._commons, decided)
+            return Attachment(door, files, metadata, self._commons, self.decisions.has)
         creation.force_names(door, self.files, files)
         manifest = load_manifest(door, files.manifest, metadata.id)
         config = self._config_of(metadata.settings)

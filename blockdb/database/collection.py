@@ -16,6 +16,7 @@ from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.database.schemas import SchemaCollection
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
+from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
 from blockdb.storage.commit import Held, Unprepared
@@ -23,7 +24,7 @@ from blockdb.storage.door import guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
+from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report
 
 
 class Collection(FindingCollection, SchemaCollection):

@@ -27,10 +27,11 @@ from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.settings import CollectionSettings
+from blockdb.statistics import Statistics, TransactionInfo
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
-from blockdb.types import Anchor, CollectionInfo, Progress, Report, Statistics, TransactionInfo
+from blockdb.types import Anchor, CollectionInfo, Progress, Report
 
 T = TypeVar("T")
 

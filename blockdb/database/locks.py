@@ -12,10 +12,10 @@ from typing import Final
 from blockdb.errors import BlockDBError, Deadlock, TransactionClosed, TransactionTimeout
 from blockdb.locking.claim import Claim, Space
 from blockdb.locking.table import GRANTED, LockTable, Outcome
+from blockdb.statistics import TransactionInfo, TransactionStatistics
 from blockdb.storage.commit import Held
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.store import Store
-from blockdb.types import TransactionInfo, TransactionStatistics
 
 LOOK_AROUND_S: Final = 1.0
 """Who waits looks as often whether somebody was left to the garbage collector with his locks."""

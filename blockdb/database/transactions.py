@@ -17,9 +17,9 @@ from blockdb.database.part import Opening, Part, Readable
 from blockdb.database.preparation import Preparation
 from blockdb.database.transaction import Transaction
 from blockdb.errors import Deadlock, InvalidData, TransactionClosed
+from blockdb.statistics import TransactionInfo, TransactionStatistics
 from blockdb.storage.store import Store
 from blockdb.storage.transaction_log import TransactionLog
-from blockdb.types import TransactionInfo, TransactionStatistics
 
 T = TypeVar("T")
 

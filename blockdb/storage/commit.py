@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Rider(Protocol):
@@ -32,6 +32,20 @@ class DecisionLog(Protocol):
 
     def force(self, number: int) -> None:
         """Have its decision on the disk, where it is one of this process. Raises WritesStopped."""
+
+
+class _NoDecisions:
+    """Of a collection that stands for itself: whatever it has counts."""
+
+    def has(self, number: int) -> bool:
+        """Yes."""
+        return True
+
+    def force(self, number: int) -> None:
+        """Nothing."""
+
+
+NO_DECISIONS: Final = _NoDecisions()
 
 
 class Gate(Protocol):

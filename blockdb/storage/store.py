@@ -12,7 +12,7 @@ from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
-from blockdb.storage.commit import DecisionLog
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.index_keeper import IndexKeeper
@@ -38,7 +38,7 @@ class Store(Writer):
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
-        decisions: DecisionLog | None = None,
+        decisions: DecisionLog = NO_DECISIONS,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 

@@ -19,7 +19,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import DecisionLog, Gate, Held, Rider, Unprepared
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
@@ -48,7 +48,7 @@ class Writer(Reader):
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
-        decisions: DecisionLog | None = None,
+        decisions: DecisionLog = NO_DECISIONS,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
         super().__init__(door, files, metadata, commons.cache_room)
@@ -79,11 +79,9 @@ class Writer(Reader):
             self, self._log, tables, packer, config, self._room, commons, self._freeze, self._have_attended
         )
 
-    def _recover(self, manifest: Manifest, signer: Signer, decisions: DecisionLog | None) -> None:
+    def _recover(self, manifest: Manifest, signer: Signer, decisions: DecisionLog) -> None:
         tables = self.open_tables(manifest)
-        state = recover(
-            self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, decisions and decisions.has
-        )
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, decisions.has)
         self.recovered = state
         self._active = state.memtable
         self.view = View((state.memtable,), tables)
@@ -98,7 +96,7 @@ class Writer(Reader):
             state.torn_bytes,
             self.config.compression_enabled,
         )
-        self._log.before_force = decisions and decisions.force
+        self._log.before_force = decisions.force
         self._seals = Seals(
             self.files,
             self.metadata.uuid,
