@@ -107,6 +107,8 @@ class Command:
     where: Where = Where.EVERYWHERE
     formats: tuple[str, ...] = ("table", "json", "jsonl")
     default_format: str | None = None
+    in_transaction: bool = False
+    """Whether a command that writes can be given while the shell has a transaction open."""
 
     @property
     def usage(self) -> str:
