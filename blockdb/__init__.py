@@ -27,9 +27,12 @@ from blockdb.errors import (
     DatabaseClosed,
     DatabaseLocked,
     DatabaseNotFound,
+    Deadlock,
     DuplicateCollection,
+    DuplicateIndex,
     DuplicateKey,
     HistoryConflict,
+    IndexNotFound,
     InvalidData,
     InvalidProof,
     KeyNotFound,
@@ -38,11 +41,24 @@ from blockdb.errors import (
     ReadOnly,
     Redacted,
     StorageError,
+    TransactionClosed,
+    TransactionTimeout,
+    UniqueViolation,
     UnsupportedFormat,
+    ValidationError,
+    Violation,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.settings import CollectionSettings
+from blockdb.statistics import (
+    Latency,
+    ScrubStatistics,
+    Statistics,
+    TableStatistics,
+    TransactionInfo,
+    TransactionStatistics,
+)
 from blockdb.types import (
     REDACTED,
     Anchor,
@@ -52,16 +68,13 @@ from blockdb.types import (
     CollectionInfo,
     CollectionStats,
     GoodBlock,
-    Latency,
+    IndexInfo,
     Problem,
     Progress,
     Publication,
     Record,
     Redaction,
     Report,
-    ScrubStatistics,
-    Statistics,
-    TableStatistics,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +83,8 @@ if TYPE_CHECKING:
     from blockdb.database.repair import Repair
     from blockdb.database.results import Results
     from blockdb.documents.document import Document
+    from blockdb.database.transaction import Transaction
+    from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
@@ -105,12 +120,16 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "Document",
+    "Deadlock",
     "DuplicateCollection",
+    "DuplicateIndex",
     "DuplicateKey",
     "Explanation",
     "Feed",
     "GoodBlock",
     "HistoryConflict",
+    "IndexInfo",
+    "IndexNotFound",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
@@ -129,12 +148,22 @@ __all__ = [
     "Report",
     "Results",
     "RunReceipt",
+    "Schema",
+    "SchemaVersion",
     "ScrubStatistics",
     "Statistics",
     "StorageError",
     "TableStatistics",
+    "Transaction",
+    "TransactionClosed",
+    "TransactionInfo",
+    "TransactionStatistics",
+    "TransactionTimeout",
+    "UniqueViolation",
     "UnsupportedFormat",
+    "ValidationError",
     "Verified",
+    "Violation",
     "WritesStopped",
     "merkle_levels",
     "open",
@@ -267,6 +296,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 _LAZY = {
     "Collection": "blockdb.database.collection",
+    "Transaction": "blockdb.database.transaction",
     "Database": "blockdb.database.database",
     "Document": "blockdb.documents.document",
     "Explanation": "blockdb.query.explanation",
@@ -275,6 +305,8 @@ _LAZY = {
     "Receipt": "blockdb.ledger.receipt",
     "Results": "blockdb.database.results",
     "RunReceipt": "blockdb.ledger.receipt",
+    "Schema": "blockdb.documents.schema",
+    "SchemaVersion": "blockdb.documents.schema",
     "Verified": "blockdb.ledger.receipt_parts",
 }
 """What is loaded when it is first named, and where it is."""

@@ -95,7 +95,7 @@ def _run(words: Sequence[str], output: Output) -> int:
     given = vars(arguments)
     config = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
     asked = given.get("format")
-    with closing(Door(config, command.need)) as door:
+    with closing(Door(config, command.need_of(arguments))) as door:
         context = Context(
             door,
             announce=output.announce if asked in (None, "table") else lambda _: None,

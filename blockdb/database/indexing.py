@@ -47,7 +47,7 @@ class IndexedCollection(ProvingCollection):
         definition = IndexDefinition(uuid4().hex, name, tuple(paths), unique, sparse, int(time()))
         definition.check()
         try:
-            store.indexes.create(definition)
+            made = store.indexes.create(definition)
         except Doubled as doubled:
             index = Index.of(definition)
             keys = [store.chain.item_at(place)[0] for place in (doubled.other, doubled.place)]
@@ -56,7 +56,7 @@ class IndexedCollection(ProvingCollection):
             key = store.chain.item_at(unfit.place)[0].decode("utf-8", "backslashreplace")
             raise InvalidData(f"Record '{key}' cannot be indexed. {unfit.what} Nothing was changed.") from None
         self._record(INDEX_CREATED, definition, by)
-        return next(info for info in store.indexes.infos() if info.name == name)
+        return store.indexes.info(made)
 
     def drop_index(self, name: str, *, by: str | None = None) -> None:
         """Remove an index; who reads by it may go on. Raises IndexNotFound, ReadOnly, StorageError."""
