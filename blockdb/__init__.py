@@ -82,8 +82,8 @@ if TYPE_CHECKING:
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
     from blockdb.database.results import Results
-    from blockdb.documents.document import Document
     from blockdb.database.transaction import Transaction
+    from blockdb.documents.document import Document
     from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
@@ -119,8 +119,8 @@ __all__ = [
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
-    "Document",
     "Deadlock",
+    "Document",
     "DuplicateCollection",
     "DuplicateIndex",
     "DuplicateKey",
