@@ -244,7 +244,8 @@ def test_only_what_is_on_the_disk_is_given_where_that_is_what_counts(tmp_path: P
         changes: list[Change] = []
         watching = Thread(target=lambda: changes.extend(itertools.islice(feed, 1)))
         watching.start()
-        assert not changes
+        watching.join(0.1)
+        assert watching.is_alive()  # it waits for the disk, as the writer does
         door.open.set()
         for thread in (writing, watching):
             thread.join(20)
@@ -271,6 +272,21 @@ def test_over_chain_files_that_are_begun_and_packed(tmp_path: Path, monkeypatch:
         check(db, changes)
         for handle in (db, reader):
             assert sequences(taken(feed_of(handle, after=7), 292)) == list(range(8, 300))
+
+
+def test_what_is_encrypted_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SEALED_SEGMENT_BYTES", 4096)
+    path, secret = tmp_path / "db", {"master_key": b"\1" * 32}
+    settings: dict[str, Any] = {"encryption_enabled": True, "blockchain_batch_size": BLOCK, **secret}
+    with blockdb.open(path, **settings) as db, blockdb.open(path, read_only=True, **secret) as reader:
+        feeds = [feed_of(db), feed_of(reader)]
+        for number in range(0, 90, 30):
+            db.put_many([(key, bytes(50)) for key, _ in pairs(range(number, number + 29))])
+            db.put(*pairs([number + 29])[0])
+            for feed in feeds:
+                changes = taken(feed, 30)
+                assert sequences(changes) == list(range(number, number + 30))
+                check(db, changes)
 
 
 def test_blocks_that_are_full_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
