@@ -237,16 +237,18 @@ def test_only_what_is_on_the_disk_is_given_where_that_is_what_counts(tmp_path: P
         db.put(b"a", b"")
         feed, feed_beside = feed_of(db), feed_of(beside, after=0, forced_only=True)
         door.open.clear()
-        writing = Thread(target=db.put, args=(b"b", b""))
-        writing.start()
-        until(lambda: beside.get(b"b") is not None)
-        assert feed_beside.take(0.01) is None
-        changes: list[Change] = []
-        watching = Thread(target=lambda: changes.extend(itertools.islice(feed, 1)))
-        watching.start()
-        watching.join(0.1)
-        assert watching.is_alive()  # it waits for the disk, as the writer does
-        door.open.set()
+        try:
+            writing = Thread(target=db.put, args=(b"b", b""))
+            writing.start()
+            until(lambda: beside.get(b"b") is not None)
+            assert feed_beside.take(0.01) is None
+            changes: list[Change] = []
+            watching = Thread(target=lambda: changes.extend(itertools.islice(feed, 1)))
+            watching.start()
+            watching.join(0.1)
+            assert watching.is_alive()  # it waits for the disk, as the writer does
+        finally:
+            door.open.set()
         for thread in (writing, watching):
             thread.join(20)
         assert sequences(changes) == sequences(taken(feed_beside, 1)) == [1]
