@@ -133,6 +133,8 @@ def test_every_command_for_records_takes_a_collection(run: Run, here: Path, user
     assert run("prove", "b").code == 1
     assert run("export-tiles", "tiles", "-c", "users").text == "Exported 3 records as tiles to tiles\n"
     assert run("blocks", "-c", "users").code == 0
+    assert run("flush", "-c", "users").text.startswith("Flushed: 1 table, ")
+    assert run("compact", "-c", users).text.startswith("Compacted: 1 table, ")
     assert run("block", "0", "-c", "users").err.startswith("Error: BlockNotFound: ")
     assert run("redact", "a", "-c", "users", "--reason", "x").err.startswith("Error: InvalidData: This collection")
     assert run("scan").out == b""

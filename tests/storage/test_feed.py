@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -16,6 +17,7 @@ from blockdb.storage.feed import PAGE_RECORDS, Feed
 from tests.fault.support import bounded
 from tests.storage.doors import TroubledDoor, open_through, pairs, until
 from tests.storage.test_write_group import SlowDoor, together
+from tests.tiers import tiers
 
 BLOCK = 5
 
@@ -311,3 +313,53 @@ def test_places_are_told_also_where_sealing_lags_behind(tmp_path: Path) -> None:
         changes = taken(feed, 500)
         assert [(change.block, change.index) for change in changes] == [divmod(number, 2) for number in range(500)]
         check(db, changes)
+
+
+@pytest.mark.parametrize("seed", tiers(range(1), range(1, 60)))
+def test_whatever_the_writer_does_every_record_comes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Flushes, merges, full and packed files, erased values, other handles; read in pieces meanwhile."""
+    chance = Random(seed)
+    for limit in ("SEGMENT_SOFT_BYTES", "PACKED_SEGMENT_BYTES"):
+        monkeypatch.setattr(log_module, limit, 3000)
+    settings: dict[str, Any] = {"compression_enabled": chance.random() < 0.5, "redactable": chance.random() < 0.5}
+    settings |= {"blockchain_batch_size": chance.randrange(1, 9), "wal_sync_interval": chance.choice((0, 1000))}
+    path, number, redacted = tmp_path / "db", 0, set[bytes]()
+    seen: list[list[Change]] = [[], []]
+    for _ in range(2):
+        with blockdb.open(path, **settings) as db, blockdb.open(path, read_only=True, **settings) as reader:
+            feeds = [feed_of(handle, after=len(so_far) - 1) for handle, so_far in zip((db, reader), seen, strict=True)]
+            for _ in range(60):
+                match chance.randrange(8):
+                    case 0 | 1 | 2:
+                        db.put_many([(key, bytes(chance.randrange(90))) for key, _ in pairs(range(number, number + 7))])
+                        number += 7
+                    case 3 | 4:
+                        db.put(*pairs([number])[0], sync=chance.random() < 0.5)
+                        number += 1
+                    case 5:
+                        chance.choice((db.flush, db.compact))()
+                    case 6 if settings["redactable"] and number:
+                        key = pairs([chance.randrange(number)])[0][0]
+                        if key not in redacted:
+                            db.redact(key, reason="asked")
+                            redacted.add(key)
+                    case _:
+                        which = chance.randrange(2)
+                        taken_now = (feeds[which].take(0) for _ in range(chance.randrange(1, 30)))
+                        seen[which] += filter(None, taken_now)
+            for feed, so_far in zip(feeds, seen, strict=True):
+                so_far += taken(feed, number - len(so_far))
+                check_places(db, so_far)
+
+
+def check_places(db: blockdb.Database, changes: list[Change]) -> None:
+    """They are all there, in order, at their places."""
+    db.stats()  # full blocks are sealed now
+    places = [
+        (record.sequence, record.key, block, index, leaf)
+        for block in range(db.stats().blocks + 1)
+        for index, (record, leaf) in enumerate(zip(db.block_records(block), db.block_leaves(block), strict=True))
+    ]
+    assert [(c.sequence, c.record.key, c.block, c.index, c.leaf) for c in changes] == places
