@@ -18,9 +18,10 @@ from typing import Final
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
-from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
+from blockdb.database.derived import derive_metadata, fitted
 from blockdb.database.encryption import opened_for_repair
+from blockdb.database.journal import JOURNAL_COLLECTION
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment
@@ -36,7 +37,6 @@ from blockdb.lsm.memtable import Memtable
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import manifest as manifests
 from blockdb.storage import redaction
-from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.manifest import Manifest, ReplayPoint
@@ -101,6 +101,7 @@ class _Workshop:
         self._plain = plain
         self._files = files
         self._result = result
+        self._journal_id: str | None = None
         self._quarantine = files.quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
     def rebuild(self) -> None:
@@ -111,6 +112,7 @@ class _Workshop:
         self._rebuild_keys()
         ids = sorted(path.name for path in self._files.collections.iterdir() if path.is_dir())
         names = self._names(ids)
+        self._journal_id = names.get(JOURNAL_COLLECTION)
         for name, collection_id in names.items():
             self._rebuild_collection(self._files.collection(collection_id), name, collection_id)
 
@@ -161,6 +163,8 @@ class _Workshop:
         mark = Mark(metadata.uuid, self._door.boot_id(), end, end, clean=True)
         self._door.replace(files.mark, mark_format.encode(mark))
         self._note(f"rebuilt manifest, mark and tables of collection {name} from the {records} records of its chain")
+        if (fitting := fitted(metadata, records)) is not metadata:
+            save_metadata(self._door, files.metadata, fitting)
         self._withdraw_checkpoint(files, name, records)
 
     def _withdraw_checkpoint(self, files: CollectionFiles, name: str, records: int) -> None:
@@ -196,9 +200,11 @@ class _Workshop:
         except BlockDBError:
             pass
         self._set_aside(files.metadata)
-        metadata = _derive_metadata(self._door, files, name, collection_id)
+        metadata = derive_metadata(self._door, self._files, name, collection_id, self._journal_id)
         save_metadata(self._door, files.metadata, metadata)
-        self._note(f"derived the metadata of collection {name}: blocks of {metadata.blockchain_batch_size} records")
+        schema = f", version {metadata.schemas[-1].version} of its schema" if metadata.schemas else ""
+        size = metadata.blockchain_batch_size
+        self._note(f"derived the metadata of collection {name}: blocks of {size} records{schema}")
         return metadata
 
     def _cut(self, files: CollectionFiles, metadata: Metadata, redacted: Set[bytes]) -> int:
@@ -351,20 +357,6 @@ def _intact_records(stretch: bytes) -> Iterator[tuple[bytes, bytes]]:
         if frame is not None:
             yield frame.key, frame.value
         found = _RECORD_START.search(stretch, found.start() + 1 if frame is None else start + frame.size)
-
-
-def _derive_metadata(door: Door, files: CollectionFiles, name: str, collection_id: str) -> Metadata:
-    """What the chain tells of its collection. The size of blocks is that of the first one, if there is one."""
-    metadata = Metadata(collection_id, name, 0, DatabaseConfig().blockchain_batch_size, encrypted=door.is_sealing)
-    chain = Chain(door, files, metadata.uuid)
-    created_ms, redactable = 0, False
-    for _, _, frame in chain.walk(segment.HEADER_BYTES, place_of(0, chain.size(0))):
-        if isinstance(frame, record.RecordFrame):
-            created_ms, redactable = created_ms or frame.time_ms, frame.kind == record.REDACTABLE
-        else:
-            metadata = replace(metadata, blockchain_batch_size=frame.header.records)
-            break
-    return replace(metadata, created_at=created_ms // 1000, redactable=redactable)
 
 
 def rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: int) -> int:

@@ -211,3 +211,37 @@ def test_a_schema_of_an_encrypted_database(tmp_path: Path) -> None:
     with blockdb.open(tmp_path / "db", master_key=bytes(32)) as db:
         assert db["users"].get(b"1") == b'{"name":"A","age":18}'
         assert db["users"].schema == Schema.from_json(USERS).numbered(1)
+
+
+def test_a_repair_finds_lost_schemas_in_the_journal(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=4) as db:
+        db.create_collection("users", schema=WIDER, created_by="me").put(b"1", {"name": "Ann"})
+        db.set_schema({"fields": {}})
+        db["users"].set_schema({"fields": {**WIDER["fields"], "town": {"field_type": "String"}}}, by="you")
+        before = db["users"].schemas()
+        metadata = tmp_path / "db" / "collections" / db["users"].id / "metadata.toml"
+    metadata.unlink()
+    result = blockdb.repair(tmp_path / "db")
+    assert result.after.valid
+    assert any("blocks of 1000 records, version 2 of its schema" in action for action in result.actions)
+    with blockdb.open(tmp_path / "db") as db:
+        assert db["users"].schemas() == before
+        assert db.schemas()[0].schema == Schema.from_json({"fields": {}, "version": 1})
+        with pytest.raises(ValidationError):
+            db["users"].put(b"2", {"name": "x"})
+
+
+def test_after_a_repair_that_lost_records_new_ones_are_under_the_last_schema(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=4) as db:
+        db.put_many([(b"%d" % number, {"name": "A"}) for number in range(8)])
+        db.set_schema(WIDER)
+        db.put(b"9", {"name": "A"})
+        [chain] = (tmp_path / "db" / "collections" / db.id / "chain").iterdir()
+    data = bytearray(chain.read_bytes())
+    data[200] ^= 1
+    chain.write_bytes(data)
+    assert blockdb.repair(tmp_path / "db").salvaged
+    with blockdb.open(tmp_path / "db") as db:
+        new = db.put(b"new", {"name": "A"})
+        assert new < 8
+        assert db.schema_version(new) == 1
