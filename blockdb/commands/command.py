@@ -11,10 +11,24 @@ from typing import Any
 from .context import Context
 from .results import Result
 
-__all__ = ["FORMATS", "Argument", "Command", "Completes", "Need", "Where", "flag", "option", "positional"]
+__all__ = [
+    "COLUMNAR_FORMATS",
+    "FORMATS",
+    "Argument",
+    "Command",
+    "Completes",
+    "Need",
+    "Where",
+    "flag",
+    "option",
+    "positional",
+]
 
 FORMATS = ("table", "json", "jsonl", "csv", "raw")
-"""Every output format; a command lists those that it has in `Command.formats`."""
+"""The output formats of text; a command lists those that it has in `Command.formats`."""
+
+COLUMNAR_FORMATS = ("arrow", "parquet")
+"""An Arrow IPC stream, and a Parquet file."""
 
 
 class Need(Enum):

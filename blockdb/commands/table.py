@@ -13,8 +13,10 @@ from . import (
     exporting,
     frontends,
     importing,
+    indexes,
     keys,
     proofs,
+    queries,
     records,
     redaction,
     schemas,
@@ -30,8 +32,10 @@ __all__ = ["COMMANDS", "available", "find", "members", "names", "take"]
 
 COMMANDS: tuple[Command, ...] = (
     *records.COMMANDS,
+    *queries.COMMANDS,
     *chain.COMMANDS,
     *collections.COMMANDS,
+    *indexes.COMMANDS,
     *schemas.COMMANDS,
     *proofs.COMMANDS,
     *keys.COMMANDS,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blockdb.config import DatabaseConfig
 from blockdb.database.catalog import Catalog
+from blockdb.database.lifecycle import Lifecycle
 from blockdb.database.notary import Notary
 from blockdb.database.redaction import record_event
 from blockdb.layout import DatabaseFiles
@@ -28,6 +29,7 @@ class Core:
         self.read_only = signer is None
         self.catalog = Catalog(door, files, config, signer, self.record_event)
         self.notary = Notary(self.catalog)
+        self.lifecycle = Lifecycle(self.catalog, self.notary)
 
     def record_event(self, event: Event) -> None:
         """Put the event of a redaction into the journal, unless it is there. Raises StorageError, Corruption."""

@@ -18,6 +18,7 @@ from blockdb.database import collections, creation, encryption, keys
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
+from blockdb.database.redaction import login_name
 from blockdb.database.schemas import Source
 from blockdb.database.scrubber import Scrubber, ScrubFile
 from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
@@ -83,6 +84,8 @@ class Database(AnchoringDatabase):
             core = self._core = Core(self.path, self._config, self._door, self._files, signer)
             try:
                 super().__init__(core, core.catalog.default_id())
+                if signer is not None:
+                    core.lifecycle.finish()
                 core.catalog.open_unfinished()
             except BaseException:
                 core.catalog.close()
@@ -133,7 +136,7 @@ class Database(AnchoringDatabase):
         if self.read_only:
             self._refuse()
         metadata = collections.new_metadata(self._core, name, settings, description, created_by, schema)
-        self._core.catalog.create(metadata)
+        self._core.lifecycle.create(metadata)
         return self.collection(metadata.id)
 
     def collection(self, name_or_id: str) -> Collection:
@@ -181,8 +184,21 @@ class Database(AnchoringDatabase):
         return super().watch(prefix=prefix, after=after, timeout_s=timeout_s)
 
     def drop_collection(self, name_or_id: str, *, by: str | None = None) -> CollectionInfo:
-        """Remove a collection with everything in it, and say what it was. Raises CollectionNotFound, ReadOnly."""
-        raise NotImplementedError
+        """Remove a collection with everything in it, for good, and say what it was.
+
+        The journal keeps that it was dropped: when, by whom (`by`, default: the user's login name), with how many
+        records under which root. Receipts that were made before still hold. Handles of it raise CollectionNotFound from
+        now on; what was being read ends as it can. Raises CollectionNotFound, InvalidData for the default collection,
+        ReadOnly, StorageError. O(files).
+        """
+        self._refreshed()
+        if self.read_only:
+            self._refuse()
+        found = self.collection(name_or_id)
+        info = found.describe()
+        self._core.lifecycle.drop(found.id, login_name() if by is None else by)
+        self._collections.pop(info.id, None)
+        return info
 
     # All of them together.
 

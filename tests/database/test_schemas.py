@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.database import schemas
 from blockdb.documents.schema import Schema
 from blockdb.errors import InvalidData, ReadOnly, UniqueViolation, ValidationError
+from blockdb.storage.commit import Unprepared
 from tests.storage.doors import until
 
 AGE = {"field_type": "Integer", "validation_rules": [{"MinValue": 0}]}
@@ -245,3 +247,32 @@ def test_after_a_repair_that_lost_records_new_ones_are_under_the_last_schema(tmp
         new = db.put(b"new", {"name": "A"})
         assert new < 8
         assert db.schema_version(new) == 1
+
+
+def test_records_that_come_while_others_are_looked_at(db: blockdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    db.put(b"1", {"name": "Ann"})
+    look = schemas._look
+
+    def look_and_be_late(*args: Any) -> int:
+        records = look(*args)
+        if not db.exists(b"2"):
+            db.put(b"2", {"name": "bad"})
+        return records
+
+    monkeypatch.setattr(schemas, "_look", look_and_be_late)
+    with pytest.raises(InvalidData, match="record 1, of key '2'"):
+        db.set_schema(WIDER)
+    assert db.schema is None
+
+
+def test_what_was_prepared_under_another_schema_is_not_stored(db: blockdb.Database) -> None:
+    store = db._store
+    assert store is not None
+    for schema in (WIDER, {"fields": {**WIDER["fields"], "town": {"field_type": "String"}}}):
+        prepared = db._preparation.prepare([(b"1", {"name": "Ann", "town": 5})])
+        db.set_schema(schema)
+        with pytest.raises(Unprepared):
+            store.commit(prepared.keys, prepared.values, prepared.rider)
+        with pytest.raises(Unprepared):
+            store.put(b"1", b"raw")
+    assert db.count() == 0
