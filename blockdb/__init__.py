@@ -27,6 +27,7 @@ from blockdb.errors import (
     DatabaseClosed,
     DatabaseLocked,
     DatabaseNotFound,
+    Deadlock,
     DuplicateCollection,
     DuplicateIndex,
     DuplicateKey,
@@ -40,6 +41,8 @@ from blockdb.errors import (
     ReadOnly,
     Redacted,
     StorageError,
+    TransactionClosed,
+    TransactionTimeout,
     UniqueViolation,
     UnsupportedFormat,
     ValidationError,
@@ -48,6 +51,14 @@ from blockdb.errors import (
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.settings import CollectionSettings
+from blockdb.statistics import (
+    Latency,
+    ScrubStatistics,
+    Statistics,
+    TableStatistics,
+    TransactionInfo,
+    TransactionStatistics,
+)
 from blockdb.types import (
     REDACTED,
     Anchor,
@@ -58,22 +69,19 @@ from blockdb.types import (
     CollectionStats,
     GoodBlock,
     IndexInfo,
-    Latency,
     Problem,
     Progress,
     Publication,
     Record,
     Redaction,
     Report,
-    ScrubStatistics,
-    Statistics,
-    TableStatistics,
 )
 
 if TYPE_CHECKING:
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.database.transaction import Transaction
     from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
@@ -108,6 +116,7 @@ __all__ = [
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "Deadlock",
     "DuplicateCollection",
     "DuplicateIndex",
     "DuplicateKey",
@@ -139,6 +148,11 @@ __all__ = [
     "Statistics",
     "StorageError",
     "TableStatistics",
+    "Transaction",
+    "TransactionClosed",
+    "TransactionInfo",
+    "TransactionStatistics",
+    "TransactionTimeout",
     "UniqueViolation",
     "UnsupportedFormat",
     "ValidationError",
@@ -276,6 +290,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 _LAZY = {
     "Collection": "blockdb.database.collection",
+    "Transaction": "blockdb.database.transaction",
     "Database": "blockdb.database.database",
     "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",

@@ -208,6 +208,7 @@ COMMANDS = (
         details="The same as put with --collection.",
         examples=(('collection put users user:1001 "John Doe"', "Store a text"),),
         need=Need.WRITE,
+        in_transaction=True,
     ),
     Command(
         "collection get",

@@ -123,6 +123,8 @@ class Command:
     where: Where = Where.EVERYWHERE
     formats: tuple[str, ...] = ("table", "json", "jsonl")
     default_format: str | None = None
+    in_transaction: bool = False
+    """Whether a command that writes can be given while the shell has a transaction open."""
 
     def need_of(self, arguments: argparse.Namespace) -> Need:
         """What it needs, given these arguments."""

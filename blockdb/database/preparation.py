@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from blockdb.database.documents import DocumentRider, Documents, Given, Rules
@@ -12,9 +12,6 @@ from blockdb.storage.commit import Rider
 from blockdb.storage.index_rider import IndexRider
 from blockdb.storage.store import Store
 
-Entry = tuple[Hashable, bytes]
-"""A point that a transaction locks: its space, such as an index, and the point in it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -23,8 +20,6 @@ class Prepared:
     keys: Sequence[bytes]
     values: Sequence[bytes]
     rider: Rider | None = None
-    entries: Sequence[Entry] = ()
-    """What a transaction has to lock beside the keys: the entries that unique and other indexes get."""
 
 
 class Preparation:
