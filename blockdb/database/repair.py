@@ -19,7 +19,7 @@ from typing import Final
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database import creation, keys
-from blockdb.database.derived import derive_metadata, fitted
+from blockdb.database.derived import Told, derive_metadata, schemas_told, with_schemas
 from blockdb.database.encryption import opened_for_repair
 from blockdb.database.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
@@ -92,6 +92,7 @@ class _Workshop:
         self._plain = plain
         self._files = files
         self._result = result
+        self._told: Told = {}
         self._quarantine = files.quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
     def rebuild(self) -> None:
@@ -102,6 +103,7 @@ class _Workshop:
         self._rebuild_keys()
         ids = sorted(path.name for path in self._files.collections.iterdir() if path.is_dir())
         names = self._names(ids)
+        self._told = schemas_told(self._door, self._files)
         for name, collection_id in names.items():
             self._rebuild_collection(self._files.collection(collection_id), name, collection_id)
 
@@ -152,10 +154,16 @@ class _Workshop:
         mark = Mark(metadata.uuid, self._door.boot_id(), end, end, clean=True)
         self._door.replace(files.mark, mark_format.encode(mark))
         self._note(f"rebuilt manifest, mark and tables of collection {name} from the {records} records of its chain")
-        if (fitting := fitted(metadata, records)) is not metadata:
-            save_metadata(self._door, files.metadata, fitting)
+        self._fit_schemas(files, metadata, records)
         self._rebuild_indexes(files, metadata, Extent(records, end))
         self._withdraw_checkpoint(files, name, records)
+
+    def _fit_schemas(self, files: CollectionFiles, metadata: Metadata, records: int) -> None:
+        fitting = with_schemas(metadata, self._told, records)
+        if fitting.schemas != metadata.schemas:
+            save_metadata(self._door, files.metadata, fitting)
+            versions = f"{fitting.schemas[-1].version} versions" if fitting.schemas else "none"
+            self._note(f"held the schemas of collection {metadata.name} against the journal: {versions}")
 
     def _rebuild_indexes(self, files: CollectionFiles, metadata: Metadata, extent: Extent) -> None:
         if files.indexes.exists() or files.index_list.exists():
@@ -198,11 +206,9 @@ class _Workshop:
         except BlockDBError:
             pass
         self._set_aside(files.metadata)
-        metadata = derive_metadata(self._door, self._files, name, collection_id)
+        metadata = derive_metadata(self._door, files, name, collection_id)
         save_metadata(self._door, files.metadata, metadata)
-        schema = f", version {metadata.schemas[-1].version} of its schema" if metadata.schemas else ""
-        size = metadata.blockchain_batch_size
-        self._note(f"derived the metadata of collection {name}: blocks of {size} records{schema}")
+        self._note(f"derived the metadata of collection {name}: blocks of {metadata.blockchain_batch_size} records")
         return metadata
 
     def _cut(self, files: CollectionFiles, metadata: Metadata, redacted: Set[bytes]) -> int:

@@ -71,7 +71,7 @@ def test_what_is_wrong_is_told_with_its_place(text: str, place: int) -> None:
         Path.parse(text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.dictionaries(st.sampled_from("abc"), NESTED), PATHS)
 def test_values_are_found(document: dict[str, Any], path: Path) -> None:
     found = naive(document, path.parts)

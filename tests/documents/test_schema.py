@@ -47,7 +47,7 @@ def agree(source: dict[str, Any], document: dict[str, Any]) -> None:
     assert Schema.from_json(schema.to_json()) == schema
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(schemas(), DOCUMENTS)
 def test_documents_are_judged_as_by_the_oracle(source: dict[str, Any], document: dict[str, Any]) -> None:
     agree(source, document)
@@ -235,7 +235,7 @@ def mutated(draw: Any, source: Any) -> Any:
     return result
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_is_given_as_a_schema_is_one_or_is_refused(data: st.DataObject) -> None:
     source = mutated(data.draw, USERS)
@@ -247,7 +247,7 @@ def test_whatever_is_given_as_a_schema_is_one_or_is_refused(data: st.DataObject)
     schema.validator().check({"tags": 1})
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(schemas(), DOCUMENTS)
 def test_json_schema_says_the_same(source: dict[str, Any], document: dict[str, Any]) -> None:
     try:

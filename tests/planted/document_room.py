@@ -94,6 +94,13 @@ DOCUMENTS: Final[dict[str, Bug]] = {
         (CRASH,),
         "After a crash the journal tells of a schema twice.",
     ),
+    "schema-loosened-unseen": Bug(
+        "blockdb/audit/schemas.py",
+        "            elif entries[version].schema != schema:\n",
+        "            elif False:\n",
+        ("tests/database/test_schemas.py::test_an_audit_holds_schemas_against_the_journal",),
+        "An audit does not notice that a schema is another one than the journal tells of.",
+    ),
     "attachment-keeps-the-schema": Bug(
         "blockdb/storage/attachment.py",
         "        if identity != self._metadata_identity:\n",
