@@ -25,6 +25,7 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "blockchain_batch_size": (1, 1_000_000),
     "scrub_rate_limit": (0, 64 * 1024**3),
     "scrub_interval": (1, 31_536_000),
+    "transaction_timeout": (1, 86_400),
 }
 
 _SWITCHES: Final = ("compression_enabled", "encryption_enabled", "redactable")
@@ -61,6 +62,8 @@ class DatabaseConfig:
     """Bytes a second that the background audit of an open database may read (up to 64 GiB); 0: there is none."""
     scrub_interval: int = 600
     """Seconds between the end of one background audit and the beginning of the next (1 to a year)."""
+    transaction_timeout: int = 30
+    """Seconds after which a transaction that has not ended gives way to those who wait for it (1 to a day)."""
     key_file: str = ""
     """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
 

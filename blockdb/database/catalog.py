@@ -14,6 +14,7 @@ from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.figures import Figures, index_bytes
@@ -55,9 +56,13 @@ class Catalog:
         """Of those that were looked at and are not open."""
         self._identity: object = None
         self._ids: dict[str, str] = {}
+        self.decisions: DecisionLog = NO_DECISIONS
+        """What is known of transactions over several collections, before the first of them is opened."""
 
     def ids(self) -> dict[str, str]:
         """The ids of all collections, the database's own too, by their names. Raises Corruption."""
+        if self.signer is not None and self._ids:
+            return self._ids  # nobody else changes them
         with self.changing, guarded("reading the registry of collections"):
             identity = self.door.identity(self.files.registry) if self.signer is None else None
             if not self._ids or identity != self._identity:
@@ -207,10 +212,10 @@ class Catalog:
         metadata = load_metadata(door, files.metadata)
         encryption.check_is_whole(door, self.files, metadata.encrypted)
         if self.signer is None:
-            return Attachment(door, files, metadata, self._commons)
+            return Attachment(door, files, metadata, self._commons, self.decisions.has)
         creation.force_names(door, self.files, files)
         config = self._config_of(metadata.settings)
-        return Store(door, files, metadata, config, self.signer, self._commons)
+        return Store(door, files, metadata, config, self.signer, self._commons, self.decisions)
 
     def _config_of(self, settings: CollectionSettings) -> DatabaseConfig:
         """What of the database's configuration is another one for this collection."""

@@ -11,19 +11,21 @@ from blockdb.database.core import Core
 from blockdb.database.describing import info_of, stats_of
 from blockdb.database.documents import Given
 from blockdb.database.finding import FindingCollection
+from blockdb.database.part import Part
 from blockdb.database.preparation import Preparation
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.database.schemas import SchemaCollection
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
+from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
-from blockdb.storage.commit import Unprepared
+from blockdb.storage.commit import Held, Unprepared
 from blockdb.storage.door import guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
+from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report
 
 
 class Collection(FindingCollection, SchemaCollection):
@@ -70,7 +72,7 @@ class Collection(FindingCollection, SchemaCollection):
         if self._preparation.is_plain and type(value) is bytes:
             try:
                 return store.put(key, value, sync)
-            except Unprepared:  # an index was made, or a schema set, meanwhile
+            except (Unprepared, Held):  # an index was made, or a schema set, meanwhile; or a transaction has the key
                 pass
         return self._commit([(key, value)], sync)[0]
 
@@ -93,6 +95,14 @@ class Collection(FindingCollection, SchemaCollection):
                 return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
             except Unprepared:  # an index was made, or a schema set, meanwhile
                 continue
+            except Held:
+                return self._core.transactions.commit_alone(self.part(), given, sync)
+
+    def part(self) -> Part:
+        """What one transaction has to do with the collection. Raises ReadOnly."""
+        if self._store is None:
+            self._refuse()
+        return self._core.transactions.part(self, self._store, self._preparation)
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
@@ -131,6 +141,7 @@ class Collection(FindingCollection, SchemaCollection):
             sequences, files = store.redact(list(keys), reason, author, self._core.record_event)
         except Redacted as error:
             raise self._explained(error) from None
+        self._core.transactions.empty()  # the values may stand there too
         quarantined = any(path.is_file() for path in self._core.files.quarantine.rglob("*"))
         return Redaction(tuple(sequences), files, quarantined)
 

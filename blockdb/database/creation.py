@@ -58,6 +58,8 @@ def force_names(door: Door, files: DatabaseFiles, collection: CollectionFiles) -
     """
     for directory in (files.registry.parent, files.collections, collection.root, collection.chain, collection.tables):
         door.force_directory(directory)
+    if door.inode(collection.indexes) is not None:
+        door.force_directory(collection.indexes)
 
 
 def refuse_foreign(files: DatabaseFiles) -> None:

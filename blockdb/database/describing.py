@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from blockdb.database.catalog import Catalog
+from blockdb.documents.schema import Schema
 from blockdb.storage.door import guarded
 from blockdb.types import CollectionInfo, CollectionStats
 
@@ -52,4 +53,5 @@ def info_of(catalog: Catalog, collection_id: str) -> CollectionInfo:
         created_by=metadata.created_by,
         settings=metadata.settings,
         stats=stats_of(catalog, collection_id),
+        schema=Schema.from_json(metadata.schemas[-1].schema).to_json() if metadata.schemas else None,
     )

@@ -13,7 +13,7 @@ from blockdb.errors import Corruption, StorageError
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_forced, read_written
-from blockdb.format.walk import DamagedChain
+from blockdb.format.walk import DamagedChain, Decided
 from blockdb.layout import CollectionFiles
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
@@ -47,8 +47,19 @@ class Attachment(Reader):
     themselves are read from the log, as recovery does.
     """
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, commons: Commons) -> None:
-        """`commons` is what it shares with the other collections of its database."""
+    def __init__(
+        self,
+        door: Door,
+        files: CollectionFiles,
+        metadata: Metadata,
+        commons: Commons,
+        decided: Decided | None = None,
+    ) -> None:
+        """`commons` is what it shares with the other collections of its database.
+
+        `decided` tells which transactions over several collections were decided.
+        """
+        self._decided = decided
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
@@ -237,7 +248,7 @@ class Attachment(Reader):
         tables = self.open_tables(manifest)
         self.chain.follow_packing()
         mark = self._map_mark()
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, self._decided)
         if not hasattr(self, "recovered"):
             self.recovered = state.opening
         self._mark, self._manifest, self._state, self._identity = mark, manifest, state, identity

@@ -67,13 +67,14 @@ class Indexes:
 
     def infos(self) -> tuple[IndexInfo, ...]:
         """What there is, in the order of names."""
-        return tuple(self._info(index) for _, index in sorted(self.by_name.items()))
+        return tuple(self.info(index) for _, index in sorted(self.by_name.items()))
 
     def size_bytes(self) -> int:
         """What all index files take on the disk."""
         return sum(info.size_bytes for info in self.infos())
 
-    def _info(self, index: Index) -> IndexInfo:
+    def info(self, index: Index) -> IndexInfo:
+        """What one of them is, and how large."""
         definition, view = index.definition, index.view
         return IndexInfo(
             name=definition.name,

@@ -1,4 +1,4 @@
-"""What a collection is, and which collections there are. Format page: docs/formats/checked-toml.md."""
+"""What a collection is, and which collections there are. Format page: docs/formats/metadata.md."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from threading import Condition, Lock
@@ -13,7 +12,7 @@ from blockdb.errors import BlockDBError
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
-from blockdb.storage.commit import Gate
+from blockdb.storage.commit import DecisionLog, Gate
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
@@ -45,6 +44,7 @@ class OpenFiles(Reader):
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
+        decisions: DecisionLog,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
         self._signer = signer
@@ -57,7 +57,7 @@ class OpenFiles(Reader):
         self._room = Condition(self.writing)
         self._attention = True
         """Set by whatever makes a write look around before it begins: see `_attend`."""
-        self._before_force: Callable[[int], object] | None = None
+        self._decisions = decisions
         self._written_before = 0
         self.upkeep = Upkeep(self, config, self._room, commons, self._freeze, self._have_attended)
         super().__init__(door, files, metadata, commons.cache_room)
@@ -77,7 +77,7 @@ class OpenFiles(Reader):
         self.tree.cut(manifest.flushed_sequence)
         packed = self.config.compression_enabled
         log = Log(door, files, uuid, state.end, state.forced, state.torn_bytes, packed)
-        log.latency, log.before_force = self.force_latency, self._before_force
+        log.latency, log.before_force = self.force_latency, self._decisions.force
         try:
             seals = self._new_seals(log, state)
         except BaseException:
@@ -90,7 +90,7 @@ class OpenFiles(Reader):
 
     def _recover(self, manifest: Manifest) -> Recovered:
         tables = self.open_tables(manifest)
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, self._decisions.has)
         if not hasattr(self, "recovered"):
             self.recovered = state.opening
         self._active = state.memtable
@@ -146,7 +146,7 @@ class OpenFiles(Reader):
         self._figures = self._count()
         with suppress(BlockDBError):  # the mark is not as it was left then: recovery looks closer
             self._log.close()
-        self._written_before, self._before_force = self.bytes_written, self._log.before_force
+        self._written_before = self.bytes_written
         self._attention = True
         self.let_go()
         self.cache.clear()

@@ -15,6 +15,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
+from blockdb.statistics import TableStatistics
 from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door, guarded
@@ -29,7 +30,7 @@ from blockdb.storage.sources import NOTHING, Horizon
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.tree import Tree
 from blockdb.storage.view import Range, View
-from blockdb.types import REDACTED, AsOf, Problem, Record, Report, TableStatistics
+from blockdb.types import REDACTED, AsOf, Problem, Record, Report
 
 SAMPLE_MASK: Final = 63
 """One operation in 64 is timed: the clock costs a tenth of a read."""

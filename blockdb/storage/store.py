@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Lock, RLock
 
 from blockdb.config import DatabaseConfig
+from blockdb.errors import WritesStopped
 from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.index_keeper import IndexKeeper
@@ -32,13 +34,14 @@ class Store(Writer):
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
+        decisions: DecisionLog = NO_DECISIONS,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
-        `commons` is what it shares with the other collections of its database.
-        A redaction that was under way is left to `finish_redaction`.
+        `commons` is what it shares with the other collections of its database; `decisions` tells of the transactions
+        over several of them. A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, config, signer, commons)
+        super().__init__(door, files, metadata, config, signer, commons, decisions)
         self.changing = RLock()
         """Held by whoever changes what the collection is, and taken before `writing`."""
         self.indexes = IndexKeeper(self, commons)
@@ -80,6 +83,17 @@ class Store(Writer):
             save_metadata(self.door, self.files.metadata, metadata)
         finally:  # where a force failed, the new file may be there all the same
             self.metadata = load_metadata(self.door, self.files.metadata)
+
+    # In transactions.
+
+    def check_new(self, key: bytes) -> None:
+        """Raises DuplicateKey where a key is stored."""
+        if self.view.has(key):
+            self._refuse(key)
+
+    def stop(self, what: str) -> WritesStopped:
+        """Take no more writes, because of what happened. Returns the error that says so."""
+        return self._log.stop(what)
 
     # Following.
 
@@ -138,6 +152,9 @@ class Store(Writer):
 
     def force(self) -> None:
         """Have everything that was written on the disk. Raises WritesStopped."""
+        with self.unparking:
+            if self.is_parked:
+                return  # it was forced before
         self._log.force()
 
     def flush(self) -> None:

@@ -16,7 +16,7 @@ from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import Gate, Held, Rider, Unprepared
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import Metadata
@@ -37,9 +37,10 @@ class Writer(OpenFiles):
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
+        decisions: DecisionLog = NO_DECISIONS,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
-        super().__init__(door, files, metadata, config, signer, commons)
+        super().__init__(door, files, metadata, config, signer, commons, decisions)
         self.duplicates = 0
         self.put_latency = Histogram()
         self._max_value_bytes = metadata.settings.max_document_size
@@ -133,10 +134,7 @@ class Writer(OpenFiles):
     def apply(
         self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
     ) -> range:
-        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then.
-
-        `transaction` is the number of the transaction over several collections that they are part of.
-        """
+        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
         if transaction:
             self._log.transaction = transaction
             frames = partial(batch.encode, transaction=transaction)
