@@ -132,8 +132,8 @@ def _copy(files: DatabaseFiles, target: Path) -> None:
     for path in (files.public_keys, files.registry):
         shutil.copy(path, target / path.relative_to(files.root))
     _copy_key(files, to)
-    for root in files.collections.iterdir():
-        _copy_collection(CollectionFiles(root), to.collection(root.name))
+    for collection_id in checked_toml.decode(to.registry.read_bytes())["collections"].values():
+        _copy_collection(files.collection(collection_id), to.collection(collection_id))
     to.lock.touch(0o600)
 
 
