@@ -55,9 +55,9 @@ def load(door: Door, files: DatabaseFiles, database: bytes) -> Loaded | None:
 
     The mark is read first: a writer that is at work tells it last.
     """
-    mark = read_mark(door, files.transactions_mark, database)
     path = str(files.transactions)
     with guarded("reading the transaction log"):
+        mark = read_mark(door, files.transactions_mark, database)
         try:
             data = door.read(files.transactions)
         except FileNotFoundError:
