@@ -21,6 +21,7 @@ from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
 from blockdb.database.encryption import opened_for_repair
+from blockdb.database.repair_transactions import rebuild_transactions
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment
@@ -113,6 +114,7 @@ class _Workshop:
         names = self._names(ids)
         for name, collection_id in names.items():
             self._rebuild_collection(self._files.collection(collection_id), name, collection_id)
+        rebuild_transactions(self._door, self._files, names, self._set_aside, self._note)
 
     def _rebuild_keys(self) -> None:
         door, files = self._door, self._files
