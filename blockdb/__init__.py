@@ -29,8 +29,10 @@ from blockdb.errors import (
     DatabaseNotFound,
     Deadlock,
     DuplicateCollection,
+    DuplicateIndex,
     DuplicateKey,
     HistoryConflict,
+    IndexNotFound,
     InvalidData,
     InvalidProof,
     KeyNotFound,
@@ -41,7 +43,10 @@ from blockdb.errors import (
     StorageError,
     TransactionClosed,
     TransactionTimeout,
+    UniqueViolation,
     UnsupportedFormat,
+    ValidationError,
+    Violation,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
@@ -63,6 +68,7 @@ from blockdb.types import (
     CollectionInfo,
     CollectionStats,
     GoodBlock,
+    IndexInfo,
     Problem,
     Progress,
     Publication,
@@ -76,6 +82,7 @@ if TYPE_CHECKING:
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
     from blockdb.database.transaction import Transaction
+    from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
@@ -111,10 +118,13 @@ __all__ = [
     "DatabaseNotFound",
     "Deadlock",
     "DuplicateCollection",
+    "DuplicateIndex",
     "DuplicateKey",
     "Feed",
     "GoodBlock",
     "HistoryConflict",
+    "IndexInfo",
+    "IndexNotFound",
     "InvalidData",
     "InvalidProof",
     "KeyNotFound",
@@ -132,6 +142,8 @@ __all__ = [
     "Redaction",
     "Report",
     "RunReceipt",
+    "Schema",
+    "SchemaVersion",
     "ScrubStatistics",
     "Statistics",
     "StorageError",
@@ -141,8 +153,11 @@ __all__ = [
     "TransactionInfo",
     "TransactionStatistics",
     "TransactionTimeout",
+    "UniqueViolation",
     "UnsupportedFormat",
+    "ValidationError",
     "Verified",
+    "Violation",
     "WritesStopped",
     "merkle_levels",
     "open",
@@ -281,6 +296,8 @@ _LAZY = {
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
     "RunReceipt": "blockdb.ledger.receipt",
+    "Schema": "blockdb.documents.schema",
+    "SchemaVersion": "blockdb.documents.schema",
     "Verified": "blockdb.ledger.receipt_parts",
 }
 """What is loaded when it is first named, and where it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from blockdb.errors import InvalidData, Violation
 from blockdb.settings import CollectionSettings
@@ -162,6 +162,8 @@ class CollectionInfo:
     created_by: str
     settings: CollectionSettings
     stats: CollectionStats
+    schema: Mapping[str, Any] | None = None
+    """What its documents have to be like, in JSON; None where values are any bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from blockdb.commands.asking import asking
 from blockdb.commands.context import Context
-from blockdb.commands.failures import DONE, CannotOpen, describe, exit_code
+from blockdb.commands.failures import DONE, CannotOpen, exit_code
 from blockdb.commands.invocation import Invocation, parse_line
 from blockdb.commands.line import is_blank
 from blockdb.commands.output import Output
@@ -86,7 +86,7 @@ class Session:
         except (BrokenPipeError, CannotOpen):
             raise
         except Exception as error:
-            self.output.error(describe(error))
+            self.output.failure(error)
             return exit_code(error)
 
     def _run(self, invocation: Invocation) -> int:

@@ -294,6 +294,7 @@ class Collection(FindingCollection, SchemaCollection):
             created_by=metadata.created_by,
             settings=metadata.settings,
             stats=self.collection_stats(),
+            schema=None if self.schema is None else self.schema.to_json(),
         )
 
     def collection_stats(self) -> CollectionStats:

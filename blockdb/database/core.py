@@ -8,6 +8,7 @@ from uuid import UUID
 
 from blockdb.config import DatabaseConfig
 from blockdb.database.catalog import Catalog
+from blockdb.database.lifecycle import Lifecycle
 from blockdb.database.notary import Notary
 from blockdb.database.redaction import record_event
 from blockdb.database.transactions import TransactionManager
@@ -34,6 +35,7 @@ class Core:
         self.read_only = signer is None
         self.catalog = Catalog(door, files, config, signer, self.record_event)
         self.notary = Notary(self.catalog)
+        self.lifecycle = Lifecycle(self.catalog, self.notary)
         uuid = UUID(self.catalog.default_id().removeprefix(PREFIX)).bytes
         self._transactions: TransactionManager | None = None
         if signer is None:

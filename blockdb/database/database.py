@@ -19,6 +19,8 @@ from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
 from blockdb.database.part import Part
+from blockdb.database.redaction import login_name
+from blockdb.database.schemas import Source
 from blockdb.database.scrubber import Scrubber, ScrubFile
 from blockdb.database.transaction import Transaction
 from blockdb.database.transactions import ATTEMPTS
@@ -90,6 +92,8 @@ class Database(AnchoringDatabase):
                 if signer is not None:
                     core.transactions.recover()
                 super().__init__(core, core.catalog.default_id())
+                if signer is not None:
+                    core.lifecycle.finish()
                 core.catalog.open_unfinished()
             except BaseException:
                 core.close()
@@ -125,20 +129,22 @@ class Database(AnchoringDatabase):
         self,
         name: str,
         *,
+        schema: Source | None = None,
         settings: CollectionSettings | dict[str, Any] | None = None,
         description: str = "",
         created_by: str | None = None,
     ) -> Collection:
         """Make a collection, of which `created_by` is said (default: the user's login name) and `description`.
 
-        `settings` are those of `CollectionSettings`. Raises DuplicateCollection, InvalidData for the name, ConfigError
+        `schema` says what its documents have to be like (docs/SCHEMAS.md), and which indexes it has; `settings` are
+        those of `CollectionSettings`. Raises DuplicateCollection, InvalidData for the name or the schema, ConfigError
         for a setting, ReadOnly, StorageError.
         """
         self._refreshed()
         if self.read_only:
             self._refuse()
-        metadata = collections.new_metadata(self._core, name, settings, description, created_by)
-        self._core.catalog.create(metadata)
+        metadata = collections.new_metadata(self._core, name, settings, description, created_by, schema)
+        self._core.lifecycle.create(metadata)
         return self.collection(metadata.id)
 
     def collection(self, name_or_id: str) -> Collection:
@@ -189,8 +195,21 @@ class Database(AnchoringDatabase):
         return super().watch(prefix=prefix, after=after, timeout_s=timeout_s)
 
     def drop_collection(self, name_or_id: str, *, by: str | None = None) -> CollectionInfo:
-        """Remove a collection with everything in it, and say what it was. Raises CollectionNotFound, ReadOnly."""
-        raise NotImplementedError
+        """Remove a collection with everything in it, for good, and say what it was.
+
+        The journal keeps that it was dropped: when, by whom (`by`, default: the user's login name), with how many
+        records under which root. Receipts that were made before still hold. Handles of it raise CollectionNotFound from
+        now on; what was being read ends as it can. Raises CollectionNotFound, InvalidData for the default collection,
+        ReadOnly, StorageError. O(files).
+        """
+        self._refreshed()
+        if self.read_only:
+            self._refuse()
+        found = self.collection(name_or_id)
+        info = found.describe()
+        self._core.lifecycle.drop(found.id, login_name() if by is None else by)
+        self._collections.pop(info.id, None)
+        return info
 
     # Transactions.
 

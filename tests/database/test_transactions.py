@@ -208,6 +208,24 @@ def test_a_collection_that_is_not_there_is_said_so(db: blockdb.Database) -> None
         tx.put(b"a", b"", collection="nowhere")
 
 
+def test_collections_that_are_parked_take_part(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(20)]
+    with blockdb.open(tmp_path / "db", open_collections_limit=8) as db:
+        for name in names:
+            db.create_collection(name)
+        for number in range(60):
+            with db.transaction() as tx:
+                for name in (names[number % 20], names[number * 7 % 20], names[-number % 20]):
+                    if not tx.exists(b"%d" % number, collection=name):
+                        tx.put(b"%d" % number, b"", collection=name)
+        assert sum(reader.is_parked for reader in db._core.catalog.opened()) >= 10
+        found = [db[name].count() for name in names]
+        db.flush()
+    with blockdb.open(tmp_path / "db") as db:
+        assert [db[name].count() for name in names] == found
+        assert db.verify().valid
+
+
 # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
