@@ -16,8 +16,8 @@ from blockdb.documents.document import Details, Document
 from blockdb.query.evaluation import Compiled, compiled
 from blockdb.query.parameters import bind
 from blockdb.query.parser import parse_fields, parse_filter, parse_order
+from blockdb.query.plan import full_order
 from blockdb.query.projection import projection
-from blockdb.query.tree import SEQUENCE, OrderTerm
 
 
 class _Origin(NamedTuple):
@@ -46,9 +46,7 @@ def find(
     if not part.items:
         return part.collection.find(where, parameters, order=order, limit=limit, offset=offset, fields=fields)
     project = None if fields is None else projection(parse_fields(fields))
-    steps = parse_order(order) if order else ()
-    if steps:
-        steps = (*steps, OrderTerm(SEQUENCE, steps[-1].descending))  # as `find` has it where all else is equal
+    steps = full_order(parse_order(order)) if order else ()
     ready = compiled(bind(parse_filter(where), parameters, where), steps)
     stored, own = part.collection.find(where, parameters, order=order), _own(part, ready)
     if not steps:

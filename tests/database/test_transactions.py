@@ -249,7 +249,7 @@ def test_documents_are_found_with_own_ones_among_them(db: blockdb.Database) -> N
         assert names("age = 20") == ["Bo", "Cy"]
         assert names("_key >= '2' and age > 20") == ["Di"]
         assert names(order="age, name desc") == ["Cy", "Bo", "Ada", "Di"]
-        assert names(order="age desc", offset=1, limit=2) == ["Ada", "Bo"]
+        assert names(order="age desc", offset=1, limit=2) == ["Ada", "Cy"]
         assert names("age > :age", parameters={"age": 30}, limit=1) == ["Ada"]
         [found] = tx.find("name = 'Di'", fields="age", collection="users")
         assert (found.key, found.value, found.sequence) == (b"4", {"age": 51}, 3)
