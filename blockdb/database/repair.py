@@ -22,6 +22,7 @@ from blockdb.database import creation, keys
 from blockdb.database.derived import Told, derive_metadata, schemas_told, with_schemas
 from blockdb.database.encryption import opened_for_repair
 from blockdb.database.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
+from blockdb.database.repair_transactions import rebuild_transactions
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment
@@ -108,6 +109,7 @@ class _Workshop:
             files = self._files.collection(collection_id)
             if self._is_named(files) or not files.root.exists():
                 self._rebuild_collection(files, name, collection_id)
+        rebuild_transactions(self._door, self._files, names, self._set_aside, self._note)
 
     def _is_named(self, files: CollectionFiles) -> bool:
         """Whether something of a collection was found wrong: the others are left as they are."""
