@@ -39,7 +39,7 @@ async def test_the_versions_of_a_schema_are_gone_through() -> None:
         await press(pilot, "l", "right")
         assert "version 2 of 2" in screen_text(pilot)
         await press(pilot, "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records --collection orders collection show orders"
+        assert pilot.app.clipboard == "blockdb -d /srv/records collection describe orders"
 
 
 async def test_indexes_are_seen_to_be_built() -> None:
@@ -107,7 +107,7 @@ async def test_all_collections_are_followed_together() -> None:
         await press(pilot, "c")
         assert pilot.app.clipboard == "order:new"
         await press(pilot, "tab", "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records --collection orders get order:new"
+        assert pilot.app.clipboard == "blockdb -d /srv/records get --collection orders order:new"
         await press(pilot, "escape", "enter")
         assert app_of(pilot).inside == "orders"
         row = shown(pilot, RecordsView).table.row
@@ -123,7 +123,7 @@ async def test_a_change_leads_to_its_block_and_to_its_proof() -> None:
         await press(pilot, "P")
         shown(pilot, Proof)
         await press(pilot, "Y")
-        assert "--collection orders prove" in pilot.app.clipboard
+        assert "prove --collection orders" in pilot.app.clipboard
         await press(pilot, "escape", "b")
         view = shown(pilot, BlocksView)
         assert (view.belt.selected, view.table.cursor) == (2, 7)
