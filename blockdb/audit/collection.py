@@ -17,6 +17,7 @@ from blockdb.audit.doubt import Doubt
 from blockdb.audit.files import buffers_of, chain_files, map_file, read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.history import Trusted, first_unfit
+from blockdb.audit.indexes import IndexesAudit
 from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.states import Audited
 from blockdb.audit.stretch import Chain, Whole
@@ -126,6 +127,7 @@ class CollectionAudit:
                 return
         keys = self._options.data_keys
         derived = Derived(name=self._name, collection_id=self._id, files=files, findings=findings, keys=keys)
+        indexes = IndexesAudit(files, self._collection, findings, keys)
         manifest, tables = self._manifest_and_tables()
         if manifest is not None and manifest.get("collection") != self._id:
             what = "the manifest is that of another collection"
@@ -143,6 +145,7 @@ class CollectionAudit:
             self._check_manifest(manifest, tables)
             if self._whole is not None and self._exact is not None and self._exact.last_good is None:
                 derived.check(self._whole, end, manifest["flushed_sequence"])
+                indexes.check(self._whole.chain, self._watch, end)
                 self.audited = Audited(files.chain, self._whole, end)
 
     def _has_its_keys(self, is_encrypted: bool) -> bool:

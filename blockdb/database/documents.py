@@ -12,7 +12,7 @@ from blockdb.errors import InvalidData, ValidationError
 from blockdb.storage.checks import check_key, check_value
 from blockdb.storage.commit import Rider, Unprepared
 from blockdb.storage.metadata import SchemaEntry
-from blockdb.storage.reader import Reader
+from blockdb.storage.store import Store
 
 Given = bytes | Mapping[str, Any]
 """A value as a caller gives it: bytes, or a document."""
@@ -32,14 +32,14 @@ class Rules:
 class Documents:
     """What becomes of the values that one collection is given. Safe for threads."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._rules = Rules(())
 
     @property
     def rules(self) -> Rules:
         """The schema as it is now."""
-        rules, entries = self._rules, self._reader.metadata.schemas
+        rules, entries = self._rules, self._store.metadata.schemas
         if rules.entries is not entries:
             self._rules = rules = Rules(entries)
         return rules
@@ -63,7 +63,7 @@ class Documents:
             document = plain(given)
             raw = encode(document)
         else:
-            raw = check_value(given, self._reader.metadata.settings.max_document_size)
+            raw = check_value(given, self._store.metadata.settings.max_document_size)
             document = parse(raw)
         if validator is not None and not validator.accepts(document):
             if isinstance(given, Mapping):
@@ -77,20 +77,21 @@ class Documents:
 class DocumentRider:
     """A `commit.Rider`: has what was checked against a schema checked anew where there is another one by now."""
 
-    __slots__ = ("_entries", "_inner", "_reader")
+    __slots__ = ("_entries", "_inner", "_store")
 
-    def __init__(self, reader: Reader, rules: Rules, inner: Rider | None = None) -> None:
-        """`inner` comes along with it."""
-        self._reader = reader
+    def __init__(self, store: Store, rules: Rules, inner: Rider | None) -> None:
+        """`inner` comes along with it: the rider of the indexes, None where there were none."""
+        self._store = store
         self._entries = rules.entries
         self._inner = inner
 
     def check(self) -> None:
         """Raises Unprepared, and what the inner one raises."""
-        if self._reader.metadata.schemas is not self._entries:
+        store, inner = self._store, self._inner
+        if store.metadata.schemas is not self._entries or (inner is None and store.indexes.by_name):
             raise Unprepared
-        if self._inner is not None:
-            self._inner.check()
+        if inner is not None:
+            inner.check()
 
     def take(self, first_sequence: int, places: Sequence[int]) -> None:
         """The records are written."""

@@ -13,6 +13,7 @@ from blockdb.database.proving import ProvingCollection
 from blockdb.database.redaction import login_name
 from blockdb.documents.indexing import IndexDefinition
 from blockdb.errors import Corruption, InvalidData, ReadOnly
+from blockdb.storage.attachment import Attachment
 from blockdb.storage.index import Index
 from blockdb.storage.index_build import Doubled, Unfit
 from blockdb.storage.index_rider import violation
@@ -46,7 +47,7 @@ class IndexedCollection(ProvingCollection):
         definition = IndexDefinition(uuid4().hex, name, tuple(paths), unique, sparse, int(time()))
         definition.check()
         try:
-            store.indexes.create(definition)
+            made = store.indexes.create(definition)
         except Doubled as doubled:
             index = Index.of(definition)
             keys = [store.chain.item_at(place)[0] for place in (doubled.other, doubled.place)]
@@ -55,7 +56,7 @@ class IndexedCollection(ProvingCollection):
             key = store.chain.item_at(unfit.place)[0].decode("utf-8", "backslashreplace")
             raise InvalidData(f"Record '{key}' cannot be indexed. {unfit.what} Nothing was changed.") from None
         self._record(INDEX_CREATED, definition, by)
-        return next(info for info in store.indexes.infos() if info.name == name)
+        return store.indexes.info(made)
 
     def drop_index(self, name: str, *, by: str | None = None) -> None:
         """Remove an index; who reads by it may go on. Raises IndexNotFound, ReadOnly, StorageError."""
@@ -68,12 +69,12 @@ class IndexedCollection(ProvingCollection):
         reader.indexes.refresh()
         return reader.indexes.infos()
 
-    def _ready_indexes(self) -> tuple[Index, ...]:
+    def _ready_indexes(self, refreshed: Store | Attachment | None = None) -> tuple[Index, ...]:
         """Those that a plan may use, with the entries of all records that the reader sees.
 
         A collection whose indexes cannot be read has none: everything is found without them.
         """
-        reader = self._refreshed()
+        reader = self._refreshed() if refreshed is None else refreshed
         with suppress(Corruption):
             reader.indexes.refresh()
         return tuple(index for index in reader.indexes.by_name.values() if index.is_ready)

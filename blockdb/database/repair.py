@@ -21,6 +21,7 @@ from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
 from blockdb.database.encryption import opened_for_repair
+from blockdb.database.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment
@@ -32,22 +33,13 @@ from blockdb.format.walk import DamagedChain, walk
 from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.note import Note
-from blockdb.lsm.memtable import Memtable
 from blockdb.masterkey import MasterKeySource
-from blockdb.storage import manifest as manifests
 from blockdb.storage import redaction
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door, guarded
-from blockdb.storage.maintenance import Frozen, Tables
-from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_metadata, save_registry
-from blockdb.storage.reader import Reader
-from blockdb.storage.recovery import Recovered
 from blockdb.storage.redaction import Redactions
 from blockdb.types import REDACTED, Progress, Report
-
-TABLE_RECORDS: Final = 200_000
-"""How many records a rebuilt table has: memory stays bounded however long the chain is."""
 
 _RECORD_START: Final = re.compile(bytes((RECORD, *b"[", record.PLAIN, record.REDACTABLE, *b"]")))
 
@@ -161,7 +153,16 @@ class _Workshop:
         mark = Mark(metadata.uuid, self._door.boot_id(), end, end, clean=True)
         self._door.replace(files.mark, mark_format.encode(mark))
         self._note(f"rebuilt manifest, mark and tables of collection {name} from the {records} records of its chain")
+        self._rebuild_indexes(files, metadata, Extent(records, end))
         self._withdraw_checkpoint(files, name, records)
+
+    def _rebuild_indexes(self, files: CollectionFiles, metadata: Metadata, extent: Extent) -> None:
+        if files.indexes.exists() or files.index_list.exists():
+            definitions = definitions_of(self._door, self._files, metadata.id)
+            for path in (files.index_list, *(sorted(files.indexes.iterdir()) if files.indexes.exists() else ())):
+                self._set_aside(path)
+            names = rebuild_indexes(self._door, files, metadata, definitions, extent)
+            self._note(f"rebuilt the indexes of collection {metadata.name}: {', '.join(names) or 'none'}")
 
     def _withdraw_checkpoint(self, files: CollectionFiles, name: str, records: int) -> None:
         """A checkpoint of more records than are left can never be extended: say so, and let new ones be signed."""
@@ -365,33 +366,6 @@ def _derive_metadata(door: Door, files: CollectionFiles, name: str, collection_i
             metadata = replace(metadata, blockchain_batch_size=frame.header.records)
             break
     return replace(metadata, created_at=created_ms // 1000, redactable=redactable)
-
-
-def rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: int) -> int:
-    """Write tables over the whole chain, and a manifest that counts them. Returns how many records there are."""
-    reader = Reader(door, files, metadata)
-    manifest = Manifest(metadata.id)
-    manifests.save(door, files.manifest, manifest)
-    tables = Tables(door, files, metadata.uuid, manifest, reader.open_table)
-    start = segment.HEADER_BYTES
-    state = Recovered(reader.chain, (), Memtable(0, 0, start), start, start, 0)
-    for stretch in reader.chain.stretches(start, end):
-        for _ in state.replaying(stretch, 0):
-            if len(state.memtable) >= TABLE_RECORDS:
-                tables.write(_freeze(state))
-                memtable = state.memtable
-                blocks = memtable.first_block + len(memtable.seals)
-                state.memtable = Memtable(state.next_sequence, blocks, state.end)
-    if len(state.memtable):
-        tables.write(_freeze(state))
-    return state.next_sequence
-
-
-def _freeze(state: Recovered) -> Frozen:
-    pending = state.pending_places
-    place = pending[0] if pending else state.end
-    head_seal = state.last_seal[0] if state.last_seal else 0
-    return Frozen(state.memtable, state.end, ReplayPoint(place, state.next_sequence - len(pending), head_seal))
 
 
 def _text(data: bytes) -> str:

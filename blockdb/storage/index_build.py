@@ -97,7 +97,7 @@ def entries_between(
 def build_from_chain(chain: Chain, definition: IndexDefinition, header: IndexHeader, strict: bool = False) -> bytes:
     """The index file of a header's stretch of the chain. O(n log n), and some 40 bytes of memory an entry.
 
-    Raises Doubled, Unfit where it is strict, Corruption, and InvalidData where there is more than a file takes.
+    Raises Doubled and Unfit where it is strict, Corruption, and InvalidData where there is more than a file takes.
     """
     parts: list[IndexFile] = []
     waiting: list[Entry] = []
@@ -105,9 +105,9 @@ def build_from_chain(chain: Chain, definition: IndexDefinition, header: IndexHea
     for entries in chained(stretch, (None,)):
         waiting += entries or ()
         if len(waiting) >= PART_ENTRIES or entries is None:
-            parts.append(IndexFile(build(header, _distinct([sorted(waiting)], header)), "(memory)"))
+            parts.append(IndexFile(build(header, _distinct([sorted(waiting)], header, strict)), "(memory)"))
             waiting = []
-    return bytes(parts[0].buffer) if len(parts) == 1 else build_from_files(parts, header)
+    return bytes(parts[0].buffer) if len(parts) == 1 else build_from_files(parts, header, strict=strict)
 
 
 def build_from_entries(entries: Iterable[Entry], header: IndexHeader) -> bytes:
@@ -115,28 +115,33 @@ def build_from_entries(entries: Iterable[Entry], header: IndexHeader) -> bytes:
     return build(header, [sorted(entries)])
 
 
-def build_from_files(files: Sequence[IndexFile], header: IndexHeader, without: frozenset[int] = frozenset()) -> bytes:
+def build_from_files(
+    files: Sequence[IndexFile], header: IndexHeader, without: frozenset[int] = frozenset(), *, strict: bool = False
+) -> bytes:
     """The index file of what several have, without the records at some places. O(n log k).
 
-    Raises Doubled, Corruption, and InvalidData where there is more than a file takes.
+    Raises Doubled where it is strict, Corruption, and InvalidData where there is more than a file takes.
     """
     if sum(file.header.entry_bytes for file in files) > MAX_ENTRY_BYTES:
         raise InvalidData("The entries of the index take more than 4 GiB, which is more than one file of it holds.")
     runs = merge([PositionCursor(file, 0, reverse=False, window=LAST_WINDOW) for file in files])
     if without:
         runs = ([entry for entry in run if entry[1] not in without] for run in runs)
-    return build(header, _distinct(runs, header))
+    return build(header, _distinct(runs, header, strict))
 
 
-def _distinct(runs: Iterable[list[Entry]], header: IndexHeader) -> Iterator[list[Entry]]:
-    """The runs of a unique index, looked through for entries that are there twice. Raises Doubled."""
-    last: Entry | None = None
+def _distinct(runs: Iterable[list[Entry]], header: IndexHeader, strict: bool = False) -> Iterator[list[Entry]]:
+    """The runs of a unique index with each entry once, that of the earliest record; strict ones raise Doubled."""
+    last: Entry = (b"", 0)
     for run in runs:
         if header.unique and run:
-            for one, other in pairwise(run if last is None else [last, *run]):
-                if one[0] == other[0]:
+            repeated = [(one, other) for one, other in pairwise([last, *run]) if one[0] == other[0]]
+            for one, other in repeated:
+                if strict:
                     raise Doubled(one[0], max(one[1], other[1]), min(one[1], other[1]))
-            last = run[-1]
+            again = {other for _, other in repeated}
+            run = [entry for entry in run if entry not in again] if again else run
+            last = run[-1] if run else last
         yield run
 
 

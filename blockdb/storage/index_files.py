@@ -1,4 +1,4 @@
-"""The files of indexes on the disk, and the list that says which of them count. Who uses them sees to the locks."""
+"""The files of indexes on the disk, and the list that says which of them count. Who uses them takes care of locks."""
 
 from __future__ import annotations
 

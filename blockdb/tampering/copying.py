@@ -156,8 +156,18 @@ def _copy_collection(files: CollectionFiles, to: CollectionFiles) -> None:
     for path in (files.metadata, files.manifest, *files.tables.iterdir(), files.mark, files.checkpoint):
         if path != files.checkpoint or path.exists():
             shutil.copy(path, to.root / path.relative_to(files.root))
+    _copy_indexes(files, to)
     for number in segment_numbers(path.name for path in files.chain.iterdir()):
         try:
             shutil.copy(files.segment(number), to.segment(number))
         except FileNotFoundError:
             to.segment(number).write_bytes(packed.unpack(files.packed(number).read_bytes()))
+
+
+def _copy_indexes(files: CollectionFiles, to: CollectionFiles) -> None:
+    """Copy the files of indexes with the list that counts them. Raises FileNotFoundError where that was replaced."""
+    if files.index_list.exists():
+        shutil.copy(files.index_list, to.index_list)
+        shutil.copytree(files.indexes, to.indexes, ignore=shutil.ignore_patterns("*.tmp"))
+        if files.index_list.read_bytes() != to.index_list.read_bytes():
+            raise FileNotFoundError(files.index_list)

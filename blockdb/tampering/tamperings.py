@@ -10,7 +10,7 @@ from os import urandom
 
 from blockdb.database.database import Database
 from blockdb.database.journal import JOURNAL_COLLECTION
-from blockdb.database.repair import rebuild_tables
+from blockdb.database.rebuilding import rebuild_tables
 from blockdb.errors import InvalidData
 from blockdb.format import record
 from blockdb.format.frame import with_check
