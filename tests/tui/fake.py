@@ -27,6 +27,7 @@ from blockdb import (
     Report,
     Statistics,
     TableStatistics,
+    TransactionInfo,
 )
 from blockdb.documents.document import Document
 from blockdb.format import record
@@ -62,7 +63,8 @@ class FakeDatabase:
         self.info: dict[str, Any] = {}
         self.others: dict[str, FakeDatabase] = {}
         self.evolution: list[tuple[int, dict[str, Any]]] = []
-        self.indexed: list[Any] = []
+        self.indexed: list[IndexInfo] = []
+        self.under_way: list[TransactionInfo] = []
         self.read_only = read_only
         self.batch = batch
         self.calls: Counter[str] = Counter()
@@ -326,6 +328,9 @@ class FakeDatabase:
             "stats": stats,
         }
         return CollectionInfo(**{**values, **self.info})
+
+    def transactions(self) -> tuple[TransactionInfo, ...]:
+        return tuple(self.under_way)
 
     # ── documents ──
 
