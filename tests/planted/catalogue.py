@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.planted import (
+    document_room,
     many_rooms,
     other_rooms,
     outside,
@@ -28,6 +29,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
     "many": many_rooms.MANY,
+    "documents": document_room.DOCUMENTS,
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,
