@@ -1,6 +1,7 @@
 """Schemas of collections: what is stored is as they say, and who follows whom."""
 
 import json
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -73,7 +74,7 @@ REFUSED: list[tuple[Any, type[InvalidData], str]] = [
 def test_what_is_not_valid_is_refused(db: blockdb.Database) -> None:
     users = db.create_collection("users", schema=USERS, settings={"max_document_size": 200})
     for value, error, what in REFUSED:
-        for write in (lambda: users.put(b"k", value), lambda: users.put_many([(b"a", {"name": "A"}), (b"k", value)])):
+        for write in (partial(users.put, b"k", value), partial(users.put_many, [(b"a", {"name": "A"}), (b"k", value)])):
             with pytest.raises(error, match=what):
                 write()
     assert users.count() == 0
