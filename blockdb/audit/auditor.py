@@ -16,6 +16,7 @@ from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
 from blockdb.audit.redactions import check_redactions, check_state, state_of
 from blockdb.audit.schemas import check_schemas
 from blockdb.audit.states import Audited, check_states, uuid_of
+from blockdb.audit.transactions import check_transactions
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound, MasterKeyError
 from blockdb.format.keyring import KEYRING
@@ -91,6 +92,8 @@ class _Run:
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
             self._collection(name, collection_id, trusted)
         check_redactions(files, named, findings, self._options.data_keys)
+        if self._options.only is None:
+            check_transactions(files, findings, self._options.data_keys)
         self._check_journal(named)
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):

@@ -22,6 +22,7 @@ from blockdb.database import creation, keys
 from blockdb.database.derived import Told, derive_metadata, schemas_told, with_schemas
 from blockdb.database.encryption import opened_for_repair
 from blockdb.database.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
+from blockdb.database.repair_transactions import rebuild_transactions
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment
@@ -30,7 +31,7 @@ from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
 from blockdb.format.segment import SegmentHeader
 from blockdb.format.walk import DamagedChain, walk
-from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.layout import DROPPED_SUFFIX, CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.note import Note
 from blockdb.masterkey import MasterKeySource
@@ -101,11 +102,19 @@ class _Workshop:
             self._set_aside(self._files.lock)
             self._door.write_all(self._door.open_append(self._files.lock), b"")
         self._rebuild_keys()
-        ids = sorted(path.name for path in self._files.collections.iterdir() if path.is_dir())
+        ids = sorted(path.name for path in self._files.collections.iterdir() if path.suffix != DROPPED_SUFFIX)
         names = self._names(ids)
         self._told = schemas_told(self._door, self._files)
         for name, collection_id in names.items():
-            self._rebuild_collection(self._files.collection(collection_id), name, collection_id)
+            files = self._files.collection(collection_id)
+            if self._is_named(files) or not files.root.exists():
+                self._rebuild_collection(files, name, collection_id)
+        rebuild_transactions(self._door, self._files, names, self._set_aside, self._note)
+
+    def _is_named(self, files: CollectionFiles) -> bool:
+        """Whether something of a collection was found wrong: the others are left as they are."""
+        path = files.root.relative_to(self._files.root).as_posix() + "/"
+        return any(f"{problem.path}/".startswith(path) for problem in self._result.before.problems)
 
     def _rebuild_keys(self) -> None:
         door, files = self._door, self._files

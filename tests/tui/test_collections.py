@@ -28,7 +28,7 @@ async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
         await press(pilot, "2")
         assert shown(pilot, BlocksView).belt.sealed == 3
         await press(pilot, "3", "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records --collection orders stats"
+        assert pilot.app.clipboard == "blockdb -d /srv/records stats --collection orders"
         await press(pilot, "escape")
         assert shown(pilot, CollectionsView).table.row == "orders"
         await press(pilot, "j", "enter")
