@@ -354,6 +354,8 @@ def test_what_cannot_be_decided_is_not_there_and_the_next_one_is(work: Path) -> 
             with pytest.raises(blockdb.StorageError):
                 transact(db, later)
             assert parts_there(db, later) == {False}
+            with blockdb.open(shutil.copytree(db.path, work / f"killed {later}")) as after:
+                assert parts_there(after, later) == {False}
             transact(db, later)
     check_after(work / "db", 4, 4)
 
