@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from blockdb.database.documents import Given
 from blockdb.database.gate import CollectionGate
 from blockdb.database.preparation import Preparation, Prepared
+from blockdb.documents.document import Document
 from blockdb.errors import DuplicateKey, InvalidData
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from blockdb.storage.checks import check_key, check_value
@@ -36,6 +37,18 @@ class Readable(Protocol):
         reverse: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values in key order, as of this call."""
+
+    def find(
+        self,
+        where: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        order: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+        fields: str | Iterable[str] | None = None,
+    ) -> Iterator[Document]:
+        """The documents for which a filter is true, as of this call."""
 
 
 class Part:

@@ -308,7 +308,7 @@ def test_killed_at_any_call(work: Path, first: int, step: int) -> None:
 # ── calls of the system fail ─────────────────────────────────────────────────────────────────────────────────────
 
 
-KINDS = ("write", "force", "open", "create", "rename", "map", "size", "read", "directory", "truncate")
+KINDS = ("write", "force", "open", "create", "rename", "map", "size", "read", "directory")
 
 
 @pytest.mark.torture
