@@ -145,6 +145,7 @@ class OpenFiles(Reader):
             self._log.force()
         if not self._log.is_forced or not self.pause():
             return False
+        self._figures = self._count()
         with suppress(BlockDBError):  # the mark is not as it was left then: recovery looks closer
             self._log.close()
         self._written_before = self.bytes_written

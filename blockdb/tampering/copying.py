@@ -136,8 +136,8 @@ def _copy(files: DatabaseFiles, target: Path) -> None:
         shutil.copy(path, target / path.relative_to(files.root))
     _copy_key(files, to)
     base = _base_of(files)
-    for root in files.collections.iterdir():
-        _copy_collection(CollectionFiles(root), to.collection(root.name))
+    for collection_id in checked_toml.decode(to.registry.read_bytes())["collections"].values():
+        _copy_collection(files.collection(collection_id), to.collection(collection_id))
     if _base_of(files) != base:  # it was emptied: collections that were copied before may lack what was decided
         raise FileNotFoundError(files.transactions)
     if files.transactions.exists():  # last: so it has the decision of every batch
