@@ -229,7 +229,7 @@ def test_a_crash_at_any_operation(work: Path, name: str) -> None:
 
 
 def test_a_crash_at_some_operations(work: Path) -> None:
-    assert try_life(work, "unforced", Effort(cuts=0, outcomes=1), every=12) > 20
+    assert try_life(work, "unforced", Effort(cuts=0, outcomes=1), every=30) > 20
 
 
 def try_life(work: Path, name: str, effort: Effort, every: int = 1) -> int:
@@ -292,7 +292,7 @@ def live_until_killed(path: Path, at: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "step"), [(40, 25), *(pytest.param(n, 4, marks=pytest.mark.torture) for n in range(4))]
+    ("first", "step"), [(40, 80), *(pytest.param(n, 4, marks=pytest.mark.torture) for n in range(4))]
 )
 def test_killed_at_any_call(work: Path, first: int, step: int) -> None:
     call = f"live_and_be_killed({str(work)!r}, {first}, {step}, 1000)"

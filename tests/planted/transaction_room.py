@@ -41,8 +41,8 @@ LOCKING: Final = {
     ),
     "second-cycle": Bug(
         "blockdb/locking/table.py",
-        "        while (cycle := cycle_through(owner, self.waits_for)) is not None:",
-        "        if (cycle := cycle_through(owner, self.waits_for)) is not None:",
+        "        while owner in self._held and (cycle := cycle_through(owner, self.waits_for)) is not None:",
+        "        if owner in self._held and (cycle := cycle_through(owner, self.waits_for)) is not None:",
         (TABLE,),
         "Where one request closes two cycles, one of them stays.",
     ),
