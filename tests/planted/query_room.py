@@ -67,7 +67,7 @@ QUERY: Final[dict[str, Bug]] = {
         "A page begins with the document at which the one before ended.",
     ),
     "fingerprint-without-order": Bug(
-        "blockdb/database/finding.py",
+        "blockdb/database/querying.py",
         "filter_text(self.term), order_text(self.steps), str(self.as_of)",
         "filter_text(self.term), str(self.as_of)",
         (f"{FINDING}::test_a_cursor_outlives_the_handle_but_fits_its_query_alone",),
