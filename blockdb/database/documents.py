@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from blockdb.documents.schema import Schema
@@ -10,7 +10,6 @@ from blockdb.documents.validator import Validator
 from blockdb.documents.values import Document, encode, parse, plain
 from blockdb.errors import InvalidData, ValidationError
 from blockdb.storage.checks import check_key, check_value
-from blockdb.storage.commit import Rider, Unprepared
 from blockdb.storage.metadata import SchemaEntry
 from blockdb.storage.reader import Reader
 
@@ -59,7 +58,7 @@ class Documents:
             raise InvalidData(f"The value of key '{shown}' cannot be stored. {error}") from None
 
     def _admitted(self, given: Given, validator: Validator | None) -> tuple[bytes, Document]:
-        if isinstance(given, Mapping):
+        if type(given) is not bytes and isinstance(given, Mapping):
             document = plain(given)
             raw = encode(document)
         else:
@@ -72,27 +71,3 @@ class Documents:
                 raw = encode(document)
             validator.demand(document)
         return raw, document
-
-
-class DocumentRider:
-    """A `commit.Rider`: has what was checked against a schema checked anew where there is another one by now."""
-
-    __slots__ = ("_entries", "_inner", "_reader")
-
-    def __init__(self, reader: Reader, rules: Rules, inner: Rider | None = None) -> None:
-        """`inner` comes along with it."""
-        self._reader = reader
-        self._entries = rules.entries
-        self._inner = inner
-
-    def check(self) -> None:
-        """Raises Unprepared, and what the inner one raises."""
-        if self._reader.metadata.schemas is not self._entries:
-            raise Unprepared
-        if self._inner is not None:
-            self._inner.check()
-
-    def take(self, first_sequence: int, places: Sequence[int]) -> None:
-        """The records are written."""
-        if self._inner is not None:
-            self._inner.take(first_sequence, places)

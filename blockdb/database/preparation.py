@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from blockdb.database.documents import DocumentRider, Documents, Given
+from blockdb.database.documents import Documents, Given, Rules
 from blockdb.documents.values import encode, plain
-from blockdb.storage.checks import check_batch, check_pairs
+from blockdb.storage.checks import check_batch, check_pairs, check_value
 from blockdb.storage.commit import Rider
 from blockdb.storage.index_rider import IndexRider
 from blockdb.storage.store import Store
@@ -16,8 +16,7 @@ Entry = tuple[Hashable, bytes]
 """A point that a transaction locks: its space, such as an index, and the point in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """Records that were found acceptable, and what goes along with them."""
 
     keys: Sequence[bytes]
@@ -49,10 +48,18 @@ class Preparation:
         check_pairs(items)
         if not rules.entries and not indexes.by_name:
             return Prepared(*check_batch([(key, _bytes_of(value)) for key, value in items], max_bytes))
+        if len(items) == 1:
+            return self._prepare_one(*items[0], rules, max_bytes)
         admitted = [(key, *self._documents.admit(key, value, rules)) for key, value in items]
         keys, values = check_batch([(key, value) for key, value, _ in admitted], max_bytes)
-        rider = IndexRider(indexes, keys, [document for _, _, document in admitted])
-        return Prepared(keys, values, DocumentRider(store, rules, rider))
+        documents = [document for _, _, document in admitted]
+        return Prepared(keys, values, IndexRider(indexes, rules.entries, keys, documents))
+
+    def _prepare_one(self, key: bytes, given: Given, rules: Rules, max_bytes: int) -> Prepared:
+        """The same for a single document: most of them come so."""
+        value, document = self._documents.admit(key, given, rules)
+        rider = IndexRider(self._store.indexes, rules.entries, (key,), (document,))
+        return Prepared((key,), (check_value(value, max_bytes),), rider)
 
 
 def _bytes_of(value: Given) -> bytes:

@@ -26,6 +26,7 @@ class Index:
     def __init__(self, definition: IndexDefinition, view: IndexView) -> None:
         self.definition = definition
         self.keyer = definition.keyer()
+        self.is_unique = definition.unique
         self.view = view
         self.is_ready = True
         """Whether it has the entries of all records; while it is being built, nothing is read from it."""
@@ -62,15 +63,11 @@ class Index:
 
     def add(self, values: Sequence[Sequence[bytes]], places: Sequence[int]) -> None:
         """Add what the keyer made of records at these places. O(entries)."""
-        memory = self.view.memories[0]
-        if self.definition.unique:
-            memory.extend([(value, place) for several, place in zip(values, places, strict=True) for value in several])
-            return
         entries = []
         for several, place in zip(values, places, strict=True):
-            suffix = place_bytes(place)
+            suffix = b"" if self.is_unique else place_bytes(place)
             entries += [(value + suffix, place) for value in several]
-        memory.extend(entries)
+        self.view.memories[0].extend(entries)
 
     def freeze(self, sequence: int, place: int) -> None:
         """Let the memory be and begin another one, from a record and its place on."""

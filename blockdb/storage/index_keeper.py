@@ -40,7 +40,7 @@ class IndexKeeper(Indexes):
     def __init__(self, store: Writer, commons: Commons) -> None:
         """Open them all, and have them catch up with the chain; what is damaged is built anew. Raises StorageError."""
         super().__init__(store)
-        self._store = store
+        self.store = store
         self._full_bytes = store.config.memtable_size_limit // 4
         self._changing = RLock()
         self._maintaining = RLock()
@@ -48,6 +48,8 @@ class IndexKeeper(Indexes):
         self._task: Task | None = None
         self.failure: BlockDBError | None = None
         """Why flushing or merging failed the last time, if it did and has not succeeded since."""
+        self.in_use: tuple[Index, ...] = ()
+        """Those to which entries are added, also while they are being built."""
         self._files = IndexFiles(store)
         for stored in self._files.stored:
             self.by_name = {**self.by_name, stored.definition.name: self._open(stored)}
@@ -60,10 +62,10 @@ class IndexKeeper(Indexes):
 
     def key_at(self, place: int) -> bytes:
         """The key of the record at a place."""
-        return self._store.chain.item_at(place)[0]
+        return self.store.chain.item_at(place)[0]
 
     def _open(self, stored: StoredIndex) -> Index:
-        store, definition = self._store, stored.definition
+        store, definition = self.store, stored.definition
         try:
             if stored.covered_place > store.end or stored.covered > store.next_sequence:
                 what = f"the index {definition.name} has more records than the chain"
@@ -89,7 +91,7 @@ class IndexKeeper(Indexes):
 
         Raises DuplicateIndex, Doubled, Unfit, Corruption, StorageError; nothing is left behind then.
         """
-        store = self._store
+        store = self.store
         with self._changing:
             self._files.make_directory()
             with store.writing:
@@ -120,7 +122,7 @@ class IndexKeeper(Indexes):
         memory, definition = index.view.memories[0], index.definition
         checked = _check_distinct(memory, 0, files) if definition.unique else 0
         with self._maintaining:
-            with self._store.writing:
+            with self.store.writing:
                 if definition.unique:
                     _check_distinct(memory, checked, files)
                 index.view = replace(index.view, files=files)
@@ -134,21 +136,24 @@ class IndexKeeper(Indexes):
             if index is None:
                 raise IndexNotFound(name)
             self._files.leave_out(index.definition)
-            with self._store.writing:
+            with self.store.writing:
                 self._leave_out(name)
             self._files.remove(index.view.files)
             return index.definition
 
     def _leave_out(self, name: str) -> None:
-        """Under the write lock."""
-        self.by_name = {other: index for other, index in self.by_name.items() if other != name}
-        self._store.look_for_riders()
+        self._use({other: index for other, index in self.by_name.items() if other != name})
+
+    def _use(self, by_name: dict[str, Index]) -> None:
+        """Under the write lock: these are the indexes from now on."""
+        self.by_name, self.in_use = by_name, tuple(by_name.values())
+        self.store.needs_riders = bool(by_name)
 
     # Under the write lock.
 
     def watch_size(self) -> None:
         """After entries were added: have what is full written to files, beside the writers."""
-        store = self._store
+        store = self.store
         for index in self.by_name.values():
             memory = index.view.memories[0]
             uncovered = store.next_sequence - memory.first_sequence
@@ -158,7 +163,7 @@ class IndexKeeper(Indexes):
 
     def freeze(self, least_records: int) -> None:
         """Have everything written to files at the next flush, of indexes that lack so many records there."""
-        store = self._store
+        store = self.store
         for index in self.by_name.values():
             if index.is_ready and store.next_sequence - index.view.memories[0].first_sequence >= least_records:
                 index.freeze(store.next_sequence, store.end)
@@ -185,7 +190,7 @@ class IndexKeeper(Indexes):
         Doing it again does what is left to do. Raises StorageError, Corruption.
         """
         with self._maintaining:
-            with self._store.writing:
+            with self.store.writing:
                 for index in self.by_name.values():
                     index.forget(places)
             for index in self.by_name.values():
@@ -206,7 +211,7 @@ class IndexKeeper(Indexes):
         file = self._files.of_memory(index.definition, memory, newer)
         files = (*index.view.files, file)
         self._files.save(index.definition, files, newer.first_sequence, newer.first_place)
-        with self._store.writing:
+        with self.store.writing:
             index.view = index.view.flushed(memory, file)
 
     def _merge(self, index: Index, files: Sequence[IndexFile]) -> None:
@@ -217,13 +222,13 @@ class IndexKeeper(Indexes):
         """Have another file count in the place of some."""
         oldest, merged = index.view.memories[-1], index.view.merged(files, whole)
         self._files.save(index.definition, merged.files, oldest.first_sequence, oldest.first_place)
-        with self._store.writing:
+        with self.store.writing:
             index.view = index.view.merged(files, whole)
 
     def _merge_once(self) -> bool:
         for index in self.by_name.values():
             files = index.view.files
-            run = tiers.choose(files, self._store.config.compaction_threshold)
+            run = tiers.choose(files, self.store.config.compaction_threshold)
             if run is not None and _fit(files[run]):
                 self._merge(index, files[run])
                 return True
@@ -241,7 +246,7 @@ class IndexKeeper(Indexes):
         try:
             with self._maintaining:
                 self.flush()
-                while not self._store.closed and self._merge_once():
+                while not self.store.closed and self._merge_once():
                     pass
             self.failure = None
         except BlockDBError as error:
