@@ -51,8 +51,7 @@ class IndexKeeper(Indexes):
         self.in_use: tuple[Index, ...] = ()
         """Those to which entries are added, also while they are being built."""
         self._files = IndexFiles(store)
-        for stored in self._files.stored:
-            self.by_name = {**self.by_name, stored.definition.name: self._open(stored)}
+        self._use({stored.definition.name: self._open(stored) for stored in self._files.stored})
         self._files.remove_unused()
         if self.by_name:
             self._wake()
@@ -100,7 +99,7 @@ class IndexKeeper(Indexes):
                     raise DuplicateIndex(definition.name)
                 index = Index.of(definition, (), store.next_sequence, store.end)
                 index.is_ready = False
-                self.by_name = {**self.by_name, definition.name: index}
+                self._use({**self.by_name, definition.name: index})
                 store.look_for_riders()
             files: tuple[IndexFile, ...] = ()
             try:
@@ -143,11 +142,11 @@ class IndexKeeper(Indexes):
 
     def _leave_out(self, name: str) -> None:
         self._use({other: index for other, index in self.by_name.items() if other != name})
+        self.store.look_for_riders()
 
     def _use(self, by_name: dict[str, Index]) -> None:
         """Under the write lock: these are the indexes from now on."""
         self.by_name, self.in_use = by_name, tuple(by_name.values())
-        self.store.needs_riders = bool(by_name)
 
     # Under the write lock.
 
