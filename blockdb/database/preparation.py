@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from blockdb.database.documents import Documents, Given, Rules
-from blockdb.documents.values import encode, plain
+from blockdb.documents.values import Document, encode, parse, plain
+from blockdb.errors import InvalidData
 from blockdb.storage.checks import check_batch, check_pairs, check_value
 from blockdb.storage.commit import Rider
-from blockdb.storage.index_rider import IndexRider
+from blockdb.storage.index_rider import BatchRider, IndexRider
 from blockdb.storage.store import Store
 
 Entry = tuple[Hashable, bytes]
@@ -50,17 +52,26 @@ class Preparation:
             return Prepared(*check_batch([(key, _bytes_of(value)) for key, value in items], max_bytes))
         if len(items) == 1:
             return self._prepare_one(*items[0], rules, max_bytes)
+        keys, values, documents = self._admitted(items, rules, max_bytes)
+        return Prepared(keys, values, BatchRider(indexes, rules.entries, keys, documents))
+
+    def _admitted(
+        self, items: Sequence[tuple[bytes, Given]], rules: Rules, max_bytes: int
+    ) -> tuple[Sequence[bytes], Sequence[bytes], list[Document]]:
+        if rules.validator is None:
+            with suppress(InvalidData):  # which is told below, with the key
+                keys, values = check_batch([(key, _bytes_of(value)) for key, value in items], max_bytes)
+                return keys, values, list(map(parse, values))
         admitted = [(key, *self._documents.admit(key, value, rules)) for key, value in items]
         keys, values = check_batch([(key, value) for key, value, _ in admitted], max_bytes)
-        documents = [document for _, _, document in admitted]
-        return Prepared(keys, values, IndexRider(indexes, rules.entries, keys, documents))
+        return keys, values, [document for _, _, document in admitted]
 
     def _prepare_one(self, key: bytes, given: Given, rules: Rules, max_bytes: int) -> Prepared:
         """The same for a single document: most of them come so."""
         value, document = self._documents.admit(key, given, rules)
-        rider = IndexRider(self._store.indexes, rules.entries, (key,), (document,))
+        rider = IndexRider(self._store.indexes, rules.entries, document)
         return Prepared((key,), (check_value(value, max_bytes),), rider)
 
 
 def _bytes_of(value: Given) -> bytes:
-    return encode(plain(value)) if isinstance(value, Mapping) else value
+    return encode(plain(value)) if type(value) is not bytes and isinstance(value, Mapping) else value

@@ -79,8 +79,13 @@ class IndexKeeper(Indexes):
             files = (*files, *self._files.of_chain(stored, store.next_sequence, store.end, strict=False))
             covered, place = store.next_sequence, store.end
             self._files.save(definition, files, covered, place)
-        index = Index.of(definition, files, covered, place)
+        index = self._index(definition, files, covered, place)
         catch_up(store, index, place, store.end)
+        return index
+
+    def _index(self, definition: IndexDefinition, files: tuple[IndexFile, ...], records: int, place: int) -> Index:
+        index = Index.of(definition, files, records, place)
+        index.on_damage = self._wake
         return index
 
     # Creating and dropping.
@@ -97,7 +102,7 @@ class IndexKeeper(Indexes):
                 store.check_open()
                 if definition.name in self.by_name:
                     raise DuplicateIndex(definition.name)
-                index = Index.of(definition, (), store.next_sequence, store.end)
+                index = self._index(definition, (), store.next_sequence, store.end)
                 index.is_ready = False
                 self._use({**self.by_name, definition.name: index})
                 store.look_for_riders()
@@ -224,6 +229,29 @@ class IndexKeeper(Indexes):
         with self.store.writing:
             index.view = index.view.merged(files, whole)
 
+    def _heal(self) -> None:
+        """Make anew what turned out to be damaged. Raises StorageError, Corruption."""
+        damaged = [index for index in self.by_name.values() if index.is_damaged]
+        if damaged:
+            with self.store.upkeep.compacting, self._maintaining:
+                for index in damaged:
+                    self._rebuild(index)
+
+    def _rebuild(self, index: Index) -> None:
+        definition, old, oldest = index.definition, index.view.files, index.view.memories[-1]
+        for file in old:
+            try:
+                file.check()
+            except Corruption as error:
+                self.notes = (*self.notes, f"{error.path}: {error.what}; the index {definition.name} was built anew")
+        records, place = oldest.first_sequence, oldest.first_place
+        files = self._files.of_chain(StoredIndex(definition), records, place, strict=False)
+        self._files.save(definition, files, records, place)
+        with self.store.writing:
+            index.view = replace(index.view, files=files)
+        index.is_damaged = False
+        self._files.remove(old)
+
     def _merge_once(self) -> bool:
         for index in self.by_name.values():
             files = index.view.files
@@ -243,6 +271,7 @@ class IndexKeeper(Indexes):
 
     def _maintain(self) -> None:
         try:
+            self._heal()
             with self._maintaining:
                 self.flush()
                 while not self.store.closed and self._merge_once():

@@ -18,9 +18,39 @@ LOOK_MASK: Final = 63
 
 
 class IndexRider:
-    """A `commit.Rider`: the entries of some documents, made before the write lock is taken."""
+    """A `commit.Rider`: the entries of a document, made before the write lock is taken.
 
-    __slots__ = ("_documents", "_indexes", "_keys", "_of", "_schemas", "_values")
+    Raises Unprepared under it where there are other indexes, or another schema, by then.
+    """
+
+    __slots__ = ("_in_use", "_indexes", "_schemas", "_values")
+
+    def __init__(self, indexes: IndexKeeper, schemas: tuple[SchemaEntry, ...], document: Mapping[str, Value]) -> None:
+        """`schemas` are those that the document was held against. Raises InvalidData for too many entries."""
+        self._indexes = indexes
+        self._schemas = schemas
+        self._in_use = in_use = indexes.in_use
+        self._values = [index.keyer(document) for index in in_use]
+
+    def check(self) -> None:
+        """Raises UniqueViolation where a unique index has the values of the document, and Unprepared."""
+        indexes = self._indexes
+        if indexes.in_use is not self._in_use or indexes.store.metadata.schemas is not self._schemas:
+            raise Unprepared
+        for index, values in zip(self._in_use, self._values, strict=True):
+            if index.is_unique:
+                check_unique(indexes, index, values)
+
+    def take(self, first_sequence: int, places: Sequence[int]) -> None:
+        """The record is written: now the entries are."""
+        for index, values in zip(self._in_use, self._values, strict=True):
+            index.add(values, places[0])
+        if not first_sequence & LOOK_MASK:
+            self._indexes.watch_size()
+
+
+class BatchRider:
+    """The same for several documents."""
 
     def __init__(
         self,
@@ -33,47 +63,44 @@ class IndexRider:
         self._indexes = indexes
         self._schemas = schemas
         self._keys = keys
-        self._documents = documents
-        self._of = of = indexes.in_use
-        self._values = [list(map(index.keyer, documents)) for index in of]
+        self._in_use = indexes.in_use
+        self._values = [list(map(index.keyer, documents)) for index in self._in_use]
 
     def check(self) -> None:
-        """Raises UniqueViolation where a unique index has the values of one of the documents, or two of them share.
-
-        Raises Unprepared where there is another schema by now.
-        """
+        """Raises UniqueViolation, also where two of the documents have the same values, and Unprepared."""
         indexes = self._indexes
-        if indexes.store.metadata.schemas is not self._schemas:
+        if indexes.in_use is not self._in_use or indexes.store.metadata.schemas is not self._schemas:
             raise Unprepared
-        if indexes.in_use is not self._of:  # an index was made or dropped since
-            self._of = indexes.in_use
-            self._values = [list(map(index.keyer, self._documents)) for index in self._of]
-        for index, values in zip(self._of, self._values, strict=True):
-            if not index.is_unique:
-                continue
-            if len(values) > 1:
-                self._check_each_other(index, values)
-            place_of = index.view.place_of
-            for several in values:
-                for value in several:
-                    place = place_of(value)
-                    if place is not None:
-                        raise violation(index, value, indexes.key_at(place))
+        for index, values in zip(self._in_use, self._values, strict=True):
+            if index.is_unique:
+                distinct = dict.fromkeys(value for several in values for value in several)
+                if len(distinct) < sum(map(len, values)):
+                    self._refuse_repeated(index, values)
+                stored = index.view.first_stored(list(distinct))
+                if stored is not None:
+                    check_unique(indexes, index, (stored,))
 
-    def _check_each_other(self, index: Index, values: Sequence[Sequence[bytes]]) -> None:
-        """Whether no two documents of a batch have the same values."""
+    def _refuse_repeated(self, index: Index, values: Sequence[Sequence[bytes]]) -> None:
         seen: dict[bytes, bytes] = {}
         for key, several in zip(self._keys, values, strict=True):
             for value in several:
-                if (other := seen.setdefault(value, key)) is not key:
-                    raise violation(index, value, other)
+                if value in seen:
+                    raise violation(index, value, seen[value])
+                seen[value] = key
 
     def take(self, first_sequence: int, places: Sequence[int]) -> None:
         """The records are written: now the entries are."""
-        for index, values in zip(self._of, self._values, strict=True):
-            index.add(values, places)
-        if len(places) > 1 or not first_sequence & LOOK_MASK:
-            self._indexes.watch_size()
+        for index, values in zip(self._in_use, self._values, strict=True):
+            index.add_many(values, places)
+        self._indexes.watch_size()
+
+
+def check_unique(indexes: IndexKeeper, index: Index, values: Sequence[bytes]) -> None:
+    """Raises UniqueViolation where a unique index has some of these values."""
+    for value in values:
+        place = index.place_of(value)
+        if place is not None:
+            raise violation(index, value, indexes.key_at(place))
 
 
 def violation(index: Index, entry: bytes, key: bytes, other: bytes | None = None) -> UniqueViolation:
