@@ -27,6 +27,7 @@ from blockdb.errors import (
     DatabaseClosed,
     DatabaseLocked,
     DatabaseNotFound,
+    Deadlock,
     DuplicateCollection,
     DuplicateIndex,
     DuplicateKey,
@@ -40,12 +41,24 @@ from blockdb.errors import (
     ReadOnly,
     Redacted,
     StorageError,
+    TransactionClosed,
+    TransactionTimeout,
     UniqueViolation,
     UnsupportedFormat,
+    ValidationError,
+    Violation,
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.settings import CollectionSettings
+from blockdb.statistics import (
+    Latency,
+    ScrubStatistics,
+    Statistics,
+    TableStatistics,
+    TransactionInfo,
+    TransactionStatistics,
+)
 from blockdb.types import (
     REDACTED,
     Anchor,
@@ -56,22 +69,20 @@ from blockdb.types import (
     CollectionStats,
     GoodBlock,
     IndexInfo,
-    Latency,
     Problem,
     Progress,
     Publication,
     Record,
     Redaction,
     Report,
-    ScrubStatistics,
-    Statistics,
-    TableStatistics,
 )
 
 if TYPE_CHECKING:
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.database.transaction import Transaction
+    from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
@@ -105,6 +116,7 @@ __all__ = [
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "Deadlock",
     "DuplicateCollection",
     "DuplicateIndex",
     "DuplicateKey",
@@ -130,13 +142,22 @@ __all__ = [
     "Redaction",
     "Report",
     "RunReceipt",
+    "Schema",
+    "SchemaVersion",
     "ScrubStatistics",
     "Statistics",
     "StorageError",
     "TableStatistics",
+    "Transaction",
+    "TransactionClosed",
+    "TransactionInfo",
+    "TransactionStatistics",
+    "TransactionTimeout",
     "UniqueViolation",
     "UnsupportedFormat",
+    "ValidationError",
     "Verified",
+    "Violation",
     "WritesStopped",
     "merkle_levels",
     "open",
@@ -269,11 +290,14 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 _LAZY = {
     "Collection": "blockdb.database.collection",
+    "Transaction": "blockdb.database.transaction",
     "Database": "blockdb.database.database",
     "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
     "RunReceipt": "blockdb.ledger.receipt",
+    "Schema": "blockdb.documents.schema",
+    "SchemaVersion": "blockdb.documents.schema",
     "Verified": "blockdb.ledger.receipt_parts",
 }
 """What is loaded when it is first named, and where it is."""

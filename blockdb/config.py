@@ -20,10 +20,12 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "cache_size_limit": (0, 64 * 1024**3),
     "memtable_size_limit": (64 * 1024, 64 * 1024**3),
     "wal_sync_interval": (0, 3_600_000),
+    "open_collections_limit": (8, 1_000_000),
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
     "scrub_rate_limit": (0, 64 * 1024**3),
     "scrub_interval": (1, 31_536_000),
+    "transaction_timeout": (1, 86_400),
 }
 
 _SWITCHES: Final = ("compression_enabled", "encryption_enabled", "redactable")
@@ -45,6 +47,8 @@ class DatabaseConfig:
     """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
     cache_size_limit: int = 64 * 1024 * 1024
     """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
+    open_collections_limit: int = 128
+    """How many collections have files open (8 to 1,000,000): of more, those that nobody uses are closed meanwhile."""
     compression_enabled: bool = False
     """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
     encryption_enabled: bool | None = None
@@ -58,6 +62,8 @@ class DatabaseConfig:
     """Bytes a second that the background audit of an open database may read (up to 64 GiB); 0: there is none."""
     scrub_interval: int = 600
     """Seconds between the end of one background audit and the beginning of the next (1 to a year)."""
+    transaction_timeout: int = 30
+    """Seconds after which a transaction that has not ended gives way to those who wait for it (1 to a day)."""
     key_file: str = ""
     """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
 

@@ -22,6 +22,7 @@ __all__ = [
     "DatabaseClosed",
     "DatabaseLocked",
     "DatabaseNotFound",
+    "Deadlock",
     "DuplicateCollection",
     "DuplicateIndex",
     "DuplicateKey",
@@ -35,6 +36,8 @@ __all__ = [
     "ReadOnly",
     "Redacted",
     "StorageError",
+    "TransactionClosed",
+    "TransactionTimeout",
     "UniqueViolation",
     "UnsupportedFormat",
     "ValidationError",
@@ -139,6 +142,18 @@ class DuplicateKey(BlockDBError):
 
 class AppendOnly(BlockDBError):
     """Somebody asked to change or delete what is stored; no door of the database does that."""
+
+
+class Deadlock(BlockDBError):
+    """Transactions waited for each other, and this one, the youngest, gave way: nothing of it was stored."""
+
+
+class TransactionTimeout(BlockDBError):
+    """The transaction took longer than it may (`transaction_timeout`) and gave way: nothing of it was stored."""
+
+
+class TransactionClosed(BlockDBError):
+    """The transaction was committed or aborted already."""
 
 
 class Redacted(BlockDBError):

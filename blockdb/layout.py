@@ -8,8 +8,10 @@ keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys tha
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
 global_metadata/anchors.toml            the files and witnesses elsewhere that are given each checkpoint
+collections/col_<uuid>.dropped/         what is left of a collection that is being removed
 collections/col_<uuid>/
     metadata.toml                       what the collection is: id, name, settings
+    pending.toml                        while it is made or dropped: what the journal is to say of that
     manifest.toml                       which tables count, and from where the log is replayed
     log.mark                            how far the log is good
     redactions.toml                     how many redactions there were, and the one that is under way
@@ -39,6 +41,7 @@ SEGMENT_SUFFIX = ".chain"
 ZSTD = ".zst"
 PACKED_SUFFIX = SEGMENT_SUFFIX + ZSTD
 TABLE_SUFFIX = ".sst"
+DROPPED_SUFFIX = ".dropped"
 INDEX_SUFFIX = ".idx"
 OLD_SUFFIX = ".old"
 """A chain file whose place another one took, until its values are overwritten."""
@@ -127,6 +130,11 @@ class CollectionFiles:
     def metadata(self) -> Path:
         """What the collection is."""
         return self.root / "metadata.toml"
+
+    @property
+    def pending(self) -> Path:
+        """What the journal is to say of a collection that is being made or dropped."""
+        return self.root / "pending.toml"
 
     @property
     def manifest(self) -> Path:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from blockdb.commands.failures import DONE, USAGE, IoError
+from blockdb.commands.failures import DONE, FAILED, USAGE, IoError
 from blockdb.commands.feed import lines
 
 from .session import Session
@@ -32,6 +32,10 @@ def run_script(session: Session, sources: Sequence[tuple[str, str]], *, stop_on_
     except BrokenPipeError as error:
         raise IoError(f"standard output was closed at {session.output.place}; what follows did not run") from error
     session.output.place = ""
+    left_open = session.leave()
+    if left_open is not None:
+        session.output.error(f"Error: TransactionClosed: {left_open}")
+        worst = max(worst, FAILED)
     return worst
 
 

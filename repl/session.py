@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from blockdb.commands.asking import asking
 from blockdb.commands.context import Context
-from blockdb.commands.failures import DONE, CannotOpen, describe, exit_code
+from blockdb.commands.failures import DONE, CannotOpen, exit_code
 from blockdb.commands.invocation import Invocation, parse_line
 from blockdb.commands.line import is_blank
 from blockdb.commands.output import Output
@@ -17,7 +17,7 @@ from blockdb.commands.render import render
 from blockdb.commands.results import Nothing
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database
+    from blockdb import Collection, Database, Transaction
     from blockdb.config import DatabaseConfig
 
 __all__ = ["Session"]
@@ -26,7 +26,7 @@ __all__ = ["Session"]
 class Session:
     """Runs lines. `left` is true once a line said `exit`; `latency_s` is how long the last command took.
 
-    `collection` is the one that a line said to `use`, None for the default one.
+    `collection` is the one that a line said to `use`, None for the default one; `transaction` the one that is open.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Session:
         self._format = format
         self._in_script = in_script
         self.collection: str | None = None
+        self.transaction: Transaction | None = None
         self._context = Context(
             open_database,
             progress=output.progress,
@@ -51,10 +52,22 @@ class Session:
             config=config,
             use=self._use,
             ask=None if in_script else asking(),
+            keep=self._keep,
         )
 
     def _use(self, name: str | None) -> None:
         self.collection = name
+
+    def _keep(self, transaction: Transaction | None) -> None:
+        self.transaction = transaction
+
+    def leave(self) -> str | None:
+        """Abort the transaction that is still open at the end, and say so; None where there is none."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is None:
+            return None
+        transaction.abort()
+        return f"transaction {transaction.id} was still open at the end, and is aborted: nothing of it is stored"
 
     def target(self) -> Database | Collection:
         """The collection that lines are about, the database for the default one. Raises `CollectionNotFound`."""
@@ -73,7 +86,7 @@ class Session:
         except (BrokenPipeError, CannotOpen):
             raise
         except Exception as error:
-            self.output.error(describe(error))
+            self.output.failure(error)
             return exit_code(error)
 
     def _run(self, invocation: Invocation) -> int:
@@ -83,7 +96,9 @@ class Session:
         shape = self._shape(invocation)
         on_screen = self.output.on_terminal and not self._in_script and shape in (None, "table")
         started = perf_counter()
-        result = invocation.run(replace(self._context, on_screen=on_screen, collection=self.collection))
+        result = invocation.run(
+            replace(self._context, on_screen=on_screen, collection=self.collection, transaction=self.transaction)
+        )
         render(result, self.output, shape)
         self.output.flush()
         self.latency_s = perf_counter() - started

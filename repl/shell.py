@@ -59,7 +59,7 @@ def run_shell(
     session = Session(opening, output, config, format=format, in_script=False)
     with closing(opening), closing(LiveKeys(opening)) as keys, closing(Toolbar(session.target)) as toolbar:
         prompt: PromptSession[str] = PromptSession(
-            message=lambda: _prompt(config.data_dir, session.collection),
+            message=lambda: _prompt(config.data_dir, session),
             lexer=LineLexer(),
             completer=LineCompleter(keys, keys.collections, lambda: session.collection),
             complete_in_thread=True,
@@ -75,6 +75,9 @@ def run_shell(
         )
         prompt.app.after_render += lambda _: toolbar.start(prompt.app.invalidate)
         _converse(session, prompt, toolbar)
+        left_open = session.leave()
+    if left_open is not None:
+        output.note(f"{left_open[0].upper()}{left_open[1:]}.", "warning")
     output.words(FAREWELL)
     return DONE
 
@@ -102,11 +105,16 @@ def _leave(prompt: PromptSession[str], error: BaseException) -> None:
         app.loop.call_soon_threadsafe(leave)
 
 
-def _prompt(data_dir: str, collection: str | None) -> StyleAndTextTuples:
+def _prompt(data_dir: str, session: Session) -> StyleAndTextTuples:
     place = shortened(printable(Path(data_dir).resolve().name), 24)
-    if collection is not None:
-        place += f"/{shortened(printable(collection), 24)}"
-    return [("class:prompt", f"{place}> ")]
+    if session.collection is not None:
+        place += f"/{shortened(printable(session.collection), 24)}"
+    pieces: StyleAndTextTuples = [("class:prompt", place)]
+    transaction = session.transaction
+    if transaction is not None:
+        role = "transaction" if transaction.is_active else "problem"
+        pieces.append((f"class:{role}", f" [transaction {transaction.id}{'' if transaction.is_active else ', ended'}]"))
+    return [*pieces, ("class:prompt", "> ")]
 
 
 def run_input(session: Session, text: str) -> None:

@@ -22,6 +22,7 @@ def shell_style(theme: str | None) -> Style:
     return Style(
         [
             ("prompt", f"bold {roles['accent']}"),
+            ("transaction", roles["warning"]),
             ("command", f"bold {roles['primary']}"),
             ("flag", roles["secondary"]),
             ("problem", f"underline {roles['error']}"),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import pytest
@@ -41,6 +42,8 @@ from blockdb.lsm import index_file
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from blockdb.storage.door import Door
+from blockdb.storage.metadata import Metadata, SchemaEntry, load_metadata, save_metadata
 from blockdb.types import REDACTED
 from tests.lsm.sources import DictChain
 
@@ -266,6 +269,18 @@ def test_a_registry(data: bytes) -> None:
     values = {"kind": "registry", "format": 1, "collections": {"default": f"col_{UUID(bytes=COLLECTION)}"}}
     assert checked_toml.decode(data) == values
     assert checked_toml.encode(values) == data
+
+
+@decodes("metadata", "metadata")
+def test_the_metadata_of_a_collection(data: bytes) -> None:
+    entry = SchemaEntry(1, 0, TIME_MS, "ann", '{"version":1,"fields":{}}', True)
+    expected = Metadata("col_00112233-4455-6677-8899-aabbccddeeff", "users", 1_700_000_000, 1000, schemas=(entry,))
+    with TemporaryDirectory() as directory:
+        path = Path(directory, "metadata.toml")
+        path.write_bytes(data)
+        assert load_metadata(Door(), path) == expected
+        save_metadata(Door(), path, expected)
+        assert path.read_bytes() == data
 
 
 @decodes("note-file", "notes")

@@ -69,6 +69,7 @@ ROOMS = [
     "process",
     "query",
     "settings",
+    "statistics",
     "storage",
     "tampering",
     "types",

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
-from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 import blockdb
 import blockdb_themes
@@ -20,17 +18,17 @@ from blockdb.commands.display import human_bytes, printable
 
 from .history import History
 from .keytext import visible
+from .navigation import Navigation
 from .offloop import in_background, off_loop
 from .origin import Origin, advice_for
-from .screens.view import View
 from .tampering import Laboratory
 from .theme import palettes, textual_theme
-from .verification import Verification
+from .verification import Verifiable, Verification, collection_of
 
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from blockdb import Database, Report, Statistics
+    from blockdb import Collection, Database, Problem, Report, Statistics
 
 __all__ = ["Explorer"]
 
@@ -42,59 +40,31 @@ CLIPBOARD_BYTES = 64 * 1024
 HANGUP_CODE = 128 + signal.SIGHUP
 
 
-def _records() -> Screen[None]:
-    from .screens.records import RecordsView
-
-    return RecordsView()
-
-
-def _blocks() -> Screen[None]:
-    from .screens.blocks import BlocksView
-
-    return BlocksView()
-
-
-def _metrics() -> Screen[None]:
-    from .screens.metrics import MetricsView
-
-    return MetricsView()
-
-
-def _lab() -> Screen[None]:
-    from .screens.lab import LabView
-
-    return LabView()
-
-
 def _finder() -> type[Provider]:
     from .finder import Finder
 
     return Finder
 
 
-class Explorer(App[int]):
+class Explorer(Navigation):
     """The explorer on one database. The exit code is what `run` returns."""
 
     TITLE = "BlockDB"
     CSS_PATH = "explorer.tcss"
     ALLOW_SELECT = False
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
-        "records": _records,
-        "blocks": _blocks,
-        "metrics": _metrics,
-        "lab": _lab,
-    }
-    DEFAULT_MODE = "records"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_finder}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("0", "view('collections')", "Collections", show=False, id="view.collections"),
         Binding("1", "view('records')", "Records", show=False, id="view.records"),
         Binding("2", "view('blocks')", "Blocks", show=False, id="view.blocks"),
         Binding("3", "view('metrics')", "Metrics", show=False, id="view.metrics"),
         Binding("4", "view('lab')", "Lab", show=False, id="view.lab"),
+        Binding("5", "view('schema')", "Schema", show=False, id="view.schema"),
+        Binding("6", "view('changes')", "Changes", show=False, id="view.changes"),
         Binding("v", "verify", "Verify", id="app.verify"),
         Binding("p", "problems", "Problems", show=False, id="app.problems"),
         Binding("t", "theme", "Theme", id="app.theme"),
@@ -115,15 +85,11 @@ class Explorer(App[int]):
         laboratory: Laboratory | None = None,
     ) -> None:
         """`clock` tells the time of day, `steady` never goes back, both in seconds; `poll_s` is between snapshots."""
-        super().__init__()
-        self.origin = origin
+        super().__init__(origin)
         self._clock, self._steady, self._poll_s = clock, steady, poll_s
-        self.history = History()
         self.verification = Verification(steady)
         self.laboratory = laboratory or Laboratory()
-        self.database: Database | None = None
         self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
-        self._came_from: list[str] = []
         self.refused: Exception | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None
         for name in list(self.available_themes):
@@ -168,14 +134,14 @@ class Explorer(App[int]):
             await asyncio.sleep(RETRY_S)
 
     def _opened(self, database: Database) -> None:
-        self.database = database
+        self.database = self.collection = database
         self.history = History()
         self.verification.forget()
         for view in self.views():
             view.connected(database)
 
     def _lost(self, error: Exception) -> None:
-        self.database = None
+        self.database = self.collection = None
         in_background(self, off_loop, self.laboratory.close, group="lab")
         words = f"{type(error).__name__}: {error}" if isinstance(error, blockdb.BlockDBError) else str(error)
         self.trouble = ("The database cannot be read", words, advice_for(error), "error")
@@ -184,14 +150,26 @@ class Explorer(App[int]):
 
     async def _poll(self, database: Database) -> None:
         while True:
-            self.take(await off_loop(database.stats))
+            collection = self.collection or database
+            try:
+                statistics = await off_loop(collection.stats)
+            except blockdb.BlockDBError as error:
+                if collection is database:
+                    raise
+                self._give_up(collection, error)
+            else:
+                if collection is self.collection:
+                    self.take(statistics)
             await asyncio.sleep(self._poll_s)
+
+    def _give_up(self, collection: Collection, error: blockdb.BlockDBError) -> None:
+        """Leaves a collection that cannot be read any more; the database is looked at again after that."""
+        if collection is self.collection:
+            self.leave(f"{collection.name} cannot be read any more. {type(error).__name__}: {error}")
 
     def take(self, statistics: Statistics) -> None:
         """Adds a snapshot to the history, and shows it."""
-        moment = self.history.add(self._steady(), statistics)
-        if (view := self.view) is self.screen and view is not None:  # what is behind something else is left still
-            view.hear(moment)
+        self.show_moment(self.history.add(self._steady(), statistics))
 
     def wall_clock_ms(self) -> int:
         """The time of day in Unix milliseconds, by the clock that the explorer was given."""
@@ -207,65 +185,12 @@ class Explorer(App[int]):
             return f"● +{moment.writes_per_s:,.0f}/s", "success"
         return ("● live", "success") if self.origin.writes_here else ("○ attached", "muted")
 
-    # ── views ──
-
-    def views(self) -> list[View]:
-        """The views that have been looked at so far."""
-        return [
-            view
-            for stack in self._screen_stacks.values()
-            for view in stack
-            if isinstance(view, View) and view.is_mounted
-        ]
-
-    @property
-    def view(self) -> View | None:
-        """The view shown now, perhaps under something else."""
-        return next((screen for screen in self.screen_stack if isinstance(screen, View) and screen.is_mounted), None)
-
-    async def action_view(self, mode: str) -> None:
-        """Shows one of the views."""
-        self._came_from.clear()
-        await self.switch_mode(mode)
-
-    def go_back(self) -> None:
-        """Goes back to the view from which this one was visited."""
-        if self._came_from:
-            self.switch_mode(self._came_from.pop())
-
-    async def _visit(self, mode: str) -> None:
-        if self.current_mode != mode:
-            self._came_from.append(self.current_mode)
-            await self.switch_mode(mode)
-
-    def visit_block(self, block: int | None, sequence: int | None = None) -> None:
-        """Goes to a block (None: the open one), and there to a record."""
-        in_background(self, self._visit_block, block, sequence, group="visit", latest=True)
-
-    async def _visit_block(self, block: int | None, sequence: int | None) -> None:
-        from .screens.blocks import BlocksView
-
-        await self._visit("blocks")
-        if isinstance(view := self.view, BlocksView):
-            view.show_block(block, sequence)
-
-    def visit_key(self, key: bytes) -> None:
-        """Goes to a key in the view of records."""
-        in_background(self, self._visit_key, key, group="visit", latest=True)
-
-    async def _visit_key(self, key: bytes) -> None:
-        from .screens.records import RecordsView
-
-        await self._visit("records")
-        if isinstance(view := self.view, RecordsView):
-            view.show_key(key)
-
     # ── actions ──
 
     async def action_verify(self) -> None:
         """Goes to the chain and recomputes all of it; of a database that does not open, looks through the files."""
-        if self.database is not None:
-            await self._visit("blocks")
+        if self.database is not None and self.current_mode != "collections":
+            await self.visit("blocks")
         if not self.verification.running:
             in_background(self, self._verify, group="verify")
 
@@ -274,7 +199,7 @@ class Explorer(App[int]):
         timer = self.set_interval(PROGRESS_S, self._show_verification)
         report: Report | None = None
         try:
-            report = await off_loop(self.verification.run, self.database or self.origin)
+            report = await off_loop(self.verification.run, self._verifiable)
         except (blockdb.BlockDBError, OSError) as error:
             self.say(f"Verification stopped. {type(error).__name__}: {error}", "error")
         finally:
@@ -283,6 +208,12 @@ class Explorer(App[int]):
         self._show_verification()
         if report is not None and report.problems:
             self.action_problems()
+
+    @property
+    def _verifiable(self) -> Verifiable:
+        """The collection that was entered; else the whole database, opened or not."""
+        entered = self.inside is not None and self.current_mode != "collections"
+        return (self.collection if entered else self.database) or self.origin
 
     def _show_verification(self) -> None:
         if (view := self.view) is not None:
@@ -293,23 +224,12 @@ class Explorer(App[int]):
         if self.view is not None and self.database is not None:
             self.view.action_prove()
 
-    def prove(self, key: bytes) -> None:
-        """Walks the proof of a record."""
+    def prove(self, key: bytes, collection: str | None = None) -> None:
+        """Walks the proof of a record, of the collection that is looked at unless another is named."""
         from .screens.proof import Proof
 
-        if self.database is not None:
-            self.push_screen(Proof(self.database, key))
-
-    def tamper(self) -> None:
-        """Goes to the lab and tries every way to tamper with a copy."""
-        in_background(self, self._tamper, group="visit", latest=True)
-
-    async def _tamper(self) -> None:
-        from .screens.lab import LabView
-
-        await self._visit("lab")
-        if isinstance(view := self.view, LabView):
-            view.action_all()
+        if self.database is not None and self.collection is not None:
+            self.push_screen(Proof(self.database, collection or self.collection.name, key))
 
     def action_problems(self) -> None:
         """Lists what the last verification found."""
@@ -321,9 +241,9 @@ class Explorer(App[int]):
         else:
             self.push_screen(Problems(report), self._to_problem)
 
-    def _to_problem(self, block: int | None) -> None:
-        if block is not None and self.database is not None:
-            self.visit_block(block)
+    def _to_problem(self, problem: Problem | None) -> None:
+        if problem is not None and problem.block is not None and self.collection is not None:
+            self.visit_block(problem.block, collection=collection_of(problem))
 
     def action_theme(self) -> None:
         """Offers the themes, each shown as it is passed over."""

@@ -95,10 +95,10 @@ class Finder(Provider):
         ]
 
     async def _keys(self, prefix: bytes) -> list[bytes]:
-        database = self._explorer.database
-        if database is None or not prefix:
+        collection = self._explorer.collection
+        if collection is None or not prefix:
             return []
         try:
-            return await off_loop(lambda: list(database.keys(prefix=prefix, limit=MOST_KEYS)))
+            return await off_loop(lambda: list(collection.keys(prefix=prefix, limit=MOST_KEYS)))
         except (blockdb.BlockDBError, OSError):
             return []  # the view behind already says what is wrong with the database

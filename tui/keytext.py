@@ -5,10 +5,36 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+from dataclasses import dataclass
 
-__all__ = ["command_line", "get_command", "key_of", "proof_command", "scan_command", "shell_word", "text_of", "visible"]
+__all__ = [
+    "Target",
+    "command_line",
+    "get_command",
+    "key_of",
+    "proof_command",
+    "scan_command",
+    "shell_word",
+    "text_of",
+    "visible",
+]
 
 RECEIPT = "receipt.txt"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a command is about: a database, and perhaps another collection of it than the default one."""
+
+    path: str
+    collection: str | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that name it, fit for the shell."""
+        named = () if self.collection is None else ("--collection", shlex.quote(self.collection))
+        return ("-d", shlex.quote(self.path), *named)
+
 
 _ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})|\\\\")
 
@@ -44,35 +70,35 @@ def shell_word(data: bytes) -> str | None:
     return "$'" + text_of(data).replace("'", "\\'") + "'"
 
 
-def command_line(path: str, command: str, *words: str) -> str:
+def command_line(target: Target, command: str, *words: str) -> str:
     """A `blockdb` command ready to be pasted into a shell; `words` are fit for the shell already."""
-    return " ".join(["blockdb", "-d", shlex.quote(path), command, *words])
+    return " ".join(["blockdb", *target.words, command, *words])
 
 
-def get_command(path: str, key: bytes) -> str:
+def get_command(target: Target, key: bytes) -> str:
     """The command that prints the value of a key, whatever its bytes."""
     word = shell_word(key)
     if word is None or key.startswith(b"-"):
-        return command_line(path, "get", "--key-base64", _base64(key))
-    return command_line(path, "get", word)
+        return command_line(target, "get", "--key-base64", _base64(key))
+    return command_line(target, "get", word)
 
 
-def proof_command(path: str, key: bytes, sequence: int, verifier_key: str) -> str:
+def proof_command(target: Target, key: bytes, sequence: int, verifier_key: str) -> str:
     """The commands that make the receipt of a record, and check it without the database."""
     word = shell_word(key)
     named = ["--records", str(sequence)] if word is None else ["--", word] if key.startswith(b"-") else [word]
-    prove = command_line(path, "prove", "-o", RECEIPT, *named)
+    prove = command_line(target, "prove", "-o", RECEIPT, *named)
     return f"{prove} && blockdb check {RECEIPT} --key {shlex.quote(verifier_key)}"
 
 
-def scan_command(path: str, prefix: bytes) -> str:
+def scan_command(target: Target, prefix: bytes) -> str:
     """The command that lists the records whose keys begin with `prefix`."""
     if not prefix:
-        return command_line(path, "scan")
+        return command_line(target, "scan")
     word = shell_word(prefix)
     if word is None or prefix.startswith(b"-"):
-        return command_line(path, "scan", "--key-base64", "--prefix", _base64(prefix))
-    return command_line(path, "scan", "--prefix", word)
+        return command_line(target, "scan", "--key-base64", "--prefix", _base64(prefix))
+    return command_line(target, "scan", "--prefix", word)
 
 
 def _base64(data: bytes) -> str:

@@ -13,7 +13,7 @@ import blockdb
 from blockdb.commands.display import printable
 
 if TYPE_CHECKING:
-    from blockdb import Database, Record
+    from blockdb import Collection, Record
 
 __all__ = ["BlockRecords", "ByKey", "Fixed", "Listing", "NewestFirst", "Row"]
 
@@ -76,31 +76,31 @@ def _rows(records: Iterable[Record]) -> list[Row]:
 class ByKey:
     """The records whose keys begin with `prefix`, in the order of their keys."""
 
-    def __init__(self, database: Database, prefix: bytes = b"") -> None:
-        self.database = database
+    def __init__(self, collection: Collection, prefix: bytes = b"") -> None:
+        self.collection = collection
         self.prefix = prefix
 
     def count(self) -> int:
-        return self.database.count(prefix=self.prefix or None)
+        return self.collection.count(prefix=self.prefix or None)
 
     def fetch(self, first: int, limit: int, count: int) -> list[Row]:
         prefix = self.prefix or None
         try:
-            items = self.database.scan(prefix=prefix, offset=first, limit=limit)
+            items = self.collection.scan(prefix=prefix, offset=first, limit=limit)
             return [_row(key, value) for key, value in items]
         except blockdb.Corruption:  # somewhere among these: each is tried alone, so that the others are still seen
-            return [self._row(key) for key in self.database.keys(prefix=prefix, offset=first, limit=limit)]
+            return [self._row(key) for key in self.collection.keys(prefix=prefix, offset=first, limit=limit)]
 
     def locate(self, row: Row, count: int) -> int:
         return self.position(row.key)
 
     def position(self, key: bytes) -> int:
         """The number of the first row whose key is not below `key`."""
-        return self.database.count(prefix=self.prefix or None, end=key) if key else 0
+        return self.collection.count(prefix=self.prefix or None, end=key) if key else 0
 
     def _row(self, key: bytes) -> Row:
         try:
-            value = self.database.get(key) or b""
+            value = self.collection.get(key) or b""
         except blockdb.BlockDBError as error:
             return Row(key, trouble=printable(f"{type(error).__name__}: {error}"))
         return _row(key, value)
@@ -109,42 +109,42 @@ class ByKey:
 class NewestFirst:
     """Every record in the order of commits, the newest first."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
 
     def count(self) -> int:
-        return self.database.stats().records
+        return self.collection.stats().records
 
     def fetch(self, first: int, limit: int, count: int) -> list[Row]:
         end = count - first
         begin = max(0, end - limit)
-        return _rows(self.database.records(begin, end - begin))[::-1]
+        return _rows(self.collection.records(begin, end - begin))[::-1]
 
     def locate(self, row: Row, count: int) -> int:
         return count - 1 - row.sequence
 
     def position(self, key: bytes) -> int:
         """The number of the row with that key; 0 where there is none."""
-        record = self.database.record(key)
+        record = self.collection.record(key)
         return 0 if record is None else self.count() - 1 - record.sequence
 
 
 class BlockRecords:
     """The records of block `number` in the order of commits; the open block's list grows."""
 
-    def __init__(self, database: Database, number: int, first_sequence: int) -> None:
-        self.database = database
+    def __init__(self, collection: Collection, number: int, first_sequence: int) -> None:
+        self.collection = collection
         self.number = number
         self.first_sequence = first_sequence
 
     def count(self) -> int:
         try:
-            return self.database.block(self.number).count
+            return self.collection.block(self.number).count
         except blockdb.BlockNotFound:
-            return self.database.stats().records - self.first_sequence
+            return self.collection.stats().records - self.first_sequence
 
     def fetch(self, first: int, limit: int, count: int) -> list[Row]:
-        return _rows(self.database.records(self.first_sequence + first, max(0, min(limit, count - first))))
+        return _rows(self.collection.records(self.first_sequence + first, max(0, min(limit, count - first))))
 
     def locate(self, row: Row, count: int) -> int:
         return row.sequence - self.first_sequence

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from blockdb import Problem, Progress, Report
+    from blockdb import Collection, Problem, Progress, Report
 
-__all__ = ["Verification"]
+__all__ = ["Verifiable", "Verification", "collection_of"]
 
 
 class Verifiable(Protocol):
@@ -72,19 +72,28 @@ class Verification:
             return 0.0
         return progress.records_done / progress.records_total if progress.records_total else 1.0
 
-    @property
-    def proven_to(self) -> int:
-        """How many blocks from the first on were recomputed here; those of them that failed are `bad_blocks`.
+    def proven_to(self, collection: Collection) -> int:
+        """How many blocks of a collection were recomputed here, from the first on; what failed is in `bad_blocks`.
 
         None while it runs, and none where it was cancelled: parts of the chain are looked at in any order.
         """
-        return 0 if self.report is None or self.report.cancelled else self.report.blocks
+        report = self.report
+        if report is None or report.cancelled:
+            return 0
+        if not report.last_good:
+            return report.blocks
+        return max((good.number + 1 for good in report.last_good if good.collection == collection.id), default=0)
 
-    @property
-    def bad_blocks(self) -> dict[int, Problem]:
-        """The first problem of each block that has one."""
+    def bad_blocks(self, collection: Collection) -> dict[int, Problem]:
+        """The first problem of each block of a collection that has one."""
         found: dict[int, Problem] = {}
         for problem in self.report.problems if self.report is not None else ():
-            if problem.block is not None:
+            if problem.block is not None and collection_of(problem) in (None, collection.id):
                 found.setdefault(problem.block, problem)
         return found
+
+
+def collection_of(problem: Problem) -> str | None:
+    """The id of the collection that a problem is in, if its path tells."""
+    folder, _, rest = problem.path.partition("/")
+    return rest.partition("/")[0] or None if folder == "collections" else None

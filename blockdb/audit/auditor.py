@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -90,7 +90,7 @@ class _Run:
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
             self._collection(name, collection_id, trusted)
         check_redactions(files, named, findings, self._options.data_keys)
-        self._check_journal(named.get(JOURNAL_COLLECTION))
+        self._check_journal(named)
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
                 what = f"there is no collection whose checkpoint that in {state.name} could be"
@@ -106,13 +106,23 @@ class _Run:
             raise MasterKeyError(f"The database at {files.root} is encrypted: to audit it, give its master key.")
         return keys is not None
 
-    def _check_journal(self, collection_id: str | None) -> None:
-        others = dict(self._audited)
+    def _check_journal(self, named: Mapping[str, str]) -> None:
+        others, collection_id = dict(self._audited), named.get(JOURNAL_COLLECTION)
         journal = others.pop(uuid_of(collection_id), None) if collection_id is not None else None
         if journal is not None:
-            self.notes += check_states(journal, others, self.findings)
+            now = self._named_now()
+            gone = set(named.values()) - set(now.values())  # dropped meanwhile, of which the journal told later
+            present = {uuid_of(id_) for id_ in {*named.values(), *now.values()}}
+            self.notes += check_states(journal, others, present, self.findings)
+            self.notes += [f"The collection {id_} was dropped while it was looked at." for id_ in sorted(gone)]
         if not self._options.public_keys:
             self.notes += strangers(list(self._known.values()), journal.records() if journal is not None else ())
+
+    def _named_now(self) -> dict[str, str]:
+        """What the registry names at this moment: a writer may make and drop collections."""
+        found = read_values(self._files.registry, "registry", Findings(self._files.root)) or {}
+        names: dict[str, str] = found.get("collections", {})
+        return names
 
     def _public_keys(self, findings: Findings) -> dict[bytes, bytes]:
         files = self._files
@@ -145,6 +155,8 @@ class _Run:
                 del self.findings.problems[problems:]
                 audit_ = new()
                 audit_.run()
+            if len(self.findings.problems) > problems and collection_id not in self._named_now().values():
+                del self.findings.problems[problems:]  # it was dropped meanwhile
         finally:
             self.records, self.blocks = self.records + audit_.records, self.blocks + audit_.blocks
             self.watch.begin_with(self.records, self.blocks)

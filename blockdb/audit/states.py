@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from blockdb.audit.findings import Findings
@@ -16,8 +17,9 @@ from blockdb.audit.mismatch import Mismatch
 from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.stretch import Whole
 from blockdb.format.record import RecordFrame
+from blockdb.layout import CollectionFiles
 from blockdb.ledger.keytree import KeyTree
-from blockdb.ledger.state import STATE, BadState, CollectionState, decode_event, decode_state
+from blockdb.ledger.state import CREATED, DROPPED, STATE, BadState, CollectionState, decode_event, decode_state
 
 MOST_KEYS: Final = 5_000_000
 """The root over the keys takes some 250 bytes of memory for each: with more keys it is not recomputed."""
@@ -49,27 +51,80 @@ class _Claim:
     state: CollectionState
 
 
-def check_states(journal: Audited, collections: Mapping[str, Audited], findings: Findings) -> list[str]:
-    """Hold every state in the journal against the collections, by UUID. Notes are returned.
+@dataclass(frozen=True)
+class _Told:
+    """What the journal tells of a collection."""
+
+    claims: list[_Claim] = field(default_factory=list)
+    name: list[str] = field(default_factory=list)
+    """What it was called, with the newest last."""
+    dropped: list[_Claim] = field(default_factory=list)
+    """That it was dropped, and what it held then."""
+
+
+def check_states(
+    journal: Audited, collections: Mapping[str, Audited], present: Container[str], findings: Findings
+) -> list[str]:
+    """Hold everything in the journal against the collections, by UUID: states, and which there should be.
+
+    `present` are all that the registry names. Notes are returned.
 
     O(states · records in a block), and O(n log n) for the last state of each collection that commits to its keys.
     The journal has to be read before the collections, beside a writer.
     """
-    claims: dict[str, list[_Claim]] = {}
+    told: defaultdict[str, _Told] = defaultdict(_Told)
     for number, frame in enumerate(journal.records()):
         try:
-            event = decode_event(frame.value)
-            states = decode_state(event) if event["event"] == STATE else {}
+            _take(told, number, decode_event(frame.value))
         except BadState as error:
             findings.add(journal.root, str(error), sequence=number, key=frame.key)
-            continue
-        for uuid, state in states.items():
-            claims.setdefault(uuid, []).append(_Claim(number, state))
     notes: list[str] = []
-    for uuid, found in claims.items():
-        if uuid in collections:
-            notes += _check_collection(found, journal, collections[uuid], findings)
+    for uuid, found in told.items():
+        if uuid in collections and found.claims:
+            notes += _check_collection(found.claims, journal, collections[uuid], findings)
+        _check_presence(uuid, found, uuid in present, journal, findings)
     return notes
+
+
+def _take(told: defaultdict[str, _Told], number: int, event: Mapping[str, Any]) -> None:
+    """Note what an event tells. Raises BadState."""
+    if event["event"] == STATE:
+        for uuid, state in decode_state(event).items():
+            told[uuid].claims.append(_Claim(number, state))
+            told[uuid].name.append(state.name)
+    elif event["event"] in (CREATED, DROPPED):
+        try:
+            about = told[uuid_of(event["collection"])]
+            about.name.append(str(event["name"]))
+            if event["event"] == DROPPED:
+                state = CollectionState(about.name[-1], int(event["records"]), bytes.fromhex(event["root"]))
+                about.dropped.append(_Claim(number, state))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadState(f"the event is malformed: {error!r}") from None
+
+
+def _check_presence(uuid: str, told: _Told, is_present: bool, journal: Audited, findings: Findings) -> None:
+    """A collection goes by being dropped, and in no other way; it held no less then than it did before."""
+    if told.dropped and is_present and not _is_pending(journal, uuid):
+        what = f"it tells that the collection {told.name[-1]} ({uuid}) was dropped, and the registry has it"
+        findings.add(journal.root, what, sequence=told.dropped[-1].event)
+    if not told.dropped and not is_present:
+        what = f"the collection {told.name[-1]} ({uuid}) is gone, and the journal does not tell that it was dropped"
+        findings.add(journal.root.parent.parent, what)
+    for end in told.dropped:
+        for claim in told.claims:
+            is_same = claim.state.root == end.state.root or claim.state.records != end.state.records
+            if claim.event > end.event or claim.state.records > end.state.records or not is_same:
+                what = (
+                    f"what it says of the collection {told.name[-1]} ({uuid}) is not what it held when it was dropped"
+                )
+                findings.add(journal.root, what, sequence=claim.event)
+                break
+
+
+def _is_pending(journal: Audited, uuid: str) -> bool:
+    """Whether a collection is being dropped at this moment, or will be by the next writer."""
+    return CollectionFiles(journal.root.parent.with_name(f"col_{uuid}")).pending.exists()
 
 
 def _check_collection(claims: list[_Claim], journal: Audited, audited: Audited, findings: Findings) -> list[str]:

@@ -11,7 +11,7 @@ from .context import Context
 if TYPE_CHECKING:
     from blockdb import Collection
 
-__all__ = ["COLLECTION", "THE_COLLECTION", "collection_of", "is_named"]
+__all__ = ["COLLECTION", "THE_COLLECTION", "collection_of", "is_named", "named"]
 
 COLLECTION: Argument = option(
     *("-c", "--collection"),
@@ -25,8 +25,13 @@ THE_COLLECTION: Argument = positional("collection", "The name or the id of the c
 
 def collection_of(context: Context, arguments: Namespace) -> Collection:
     """The collection that a command is about; the default one is the database. Raises `CollectionNotFound`."""
-    name = getattr(arguments, "collection", None) or context.collection
+    name = named(context, arguments)
     return context.database if name is None else context.database.collection(name)
+
+
+def named(context: Context, arguments: Namespace) -> str | None:
+    """The collection that a command is about, by its name or id; None for the default one."""
+    return getattr(arguments, "collection", None) or context.collection
 
 
 def is_named(arguments: Namespace) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 
 from .asking import asking
 from .command import Where
 from .context import Context
-from .failures import DONE, INTERRUPTED, USAGE, describe, exit_code
+from .failures import DONE, INTERRUPTED, USAGE, exit_code
 from .opening import Door, configuration
 from .output import Output
 from .parsing import HelpWanted, VersionWanted, parse_arguments, parse_globals
@@ -35,21 +36,21 @@ def run(words: Sequence[str], output: Output | None = None) -> int:
     except BrokenPipeError:
         return DONE
     except KeyboardInterrupt:
-        _say(output, "Interrupted.")
+        _say(output, lambda: output.error("Interrupted."))
         return INTERRUPTED
     except Exception as error:
-        _say(output, describe(error))
+        _say(output, partial(output.failure, error))
         return exit_code(error)
     finally:
         _close(output)
 
 
-def _say(output: Output, text: str) -> None:
+def _say(output: Output, words: Callable[[], None]) -> None:
     """A last word, where nobody may be there to hear it."""
     with suppress(Exception):
         output.flush()
     with suppress(Exception):
-        output.error(text)
+        words()
 
 
 def _close(output: Output) -> None:
@@ -94,7 +95,7 @@ def _run(words: Sequence[str], output: Output) -> int:
     given = vars(arguments)
     config = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
     asked = given.get("format")
-    with closing(Door(config, command.need)) as door:
+    with closing(Door(config, command.need_of(arguments))) as door:
         context = Context(
             door,
             announce=output.announce if asked in (None, "table") else lambda _: None,

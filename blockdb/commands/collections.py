@@ -15,6 +15,7 @@ from .display import human_bytes, human_count, human_time
 from .failures import UsageError
 from .records import GET, PUT, SCAN, get, scan, stored
 from .results import Document, Facts, Result, Words
+from .schemas import SCHEMA_FILE, read_schema
 
 if TYPE_CHECKING:
     from blockdb import CollectionInfo, CollectionStats
@@ -41,8 +42,13 @@ def create(context: Context, arguments: Namespace) -> Result:
         if key in settings:
             raise UsageError(f"the setting {key} is given twice")
         settings[key] = value
+    schema = None if arguments.schema is None else read_schema(context, arguments.schema)
     made = context.database.create_collection(
-        arguments.name, settings=settings, description=arguments.description, created_by=arguments.by
+        arguments.name,
+        schema=schema,
+        settings=settings,
+        description=arguments.description,
+        created_by=arguments.by,
     )
     words = f"Collection '{made.name}' created with ID: {made.id}"
     return Words(words, {"collection_id": made.id, "name": made.name}, role="success")
@@ -70,6 +76,7 @@ def describe(context: Context, arguments: Namespace) -> Result:
     facts = (
         ("ID", info.id),
         ("Description", info.description or "-"),
+        ("Schema", "-" if info.schema is None else f"version {info.schema['version']}"),
         ("Created", f"{human_time(info.created_at * 1000)}{f' by {info.created_by}' if info.created_by else ''}"),
         *((f"Setting {name}", _shown(value)) for name, value in asdict(info.settings).items() if value is not None),
         *_facts(info.stats),
@@ -146,6 +153,7 @@ COMMANDS = (
         create,
         (
             positional("name", "What it is to be called."),
+            SCHEMA_FILE,
             option("--description", metavar="TEXT", default="", help="What it is for."),
             option(
                 "--setting",
@@ -200,6 +208,7 @@ COMMANDS = (
         details="The same as put with --collection.",
         examples=(('collection put users user:1001 "John Doe"', "Store a text"),),
         need=Need.WRITE,
+        in_transaction=True,
     ),
     Command(
         "collection get",

@@ -11,10 +11,24 @@ from typing import Any
 from .context import Context
 from .results import Result
 
-__all__ = ["FORMATS", "Argument", "Command", "Completes", "Need", "Where", "flag", "option", "positional"]
+__all__ = [
+    "COLUMNAR_FORMATS",
+    "FORMATS",
+    "Argument",
+    "Command",
+    "Completes",
+    "Need",
+    "Where",
+    "flag",
+    "option",
+    "positional",
+]
 
 FORMATS = ("table", "json", "jsonl", "csv", "raw")
-"""Every output format; a command lists those that it has in `Command.formats`."""
+"""The output formats of text; a command lists those that it has in `Command.formats`."""
+
+COLUMNAR_FORMATS = ("arrow", "parquet")
+"""An Arrow IPC stream, and a Parquet file."""
 
 
 class Need(Enum):
@@ -104,9 +118,18 @@ class Command:
     examples: tuple[tuple[str, str], ...] = ()
     aliases: tuple[str, ...] = ()
     need: Need = Need.READ
+    need_with: Mapping[str, Need] = field(default_factory=dict)
+    """What it needs instead where an argument of that name is given."""
     where: Where = Where.EVERYWHERE
     formats: tuple[str, ...] = ("table", "json", "jsonl")
     default_format: str | None = None
+    in_transaction: bool = False
+    """Whether a command that writes can be given while the shell has a transaction open."""
+
+    def need_of(self, arguments: argparse.Namespace) -> Need:
+        """What it needs, given these arguments."""
+        given = (need for name, need in self.need_with.items() if getattr(arguments, name, None) is not None)
+        return next(given, self.need)
 
     @property
     def usage(self) -> str:

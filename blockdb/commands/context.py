@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import Database, Transaction
     from blockdb.config import DatabaseConfig
 
 __all__ = ["Context", "ProgressBar"]
@@ -38,6 +38,7 @@ class Context:
     - `stdin` is standard input where a command may read it, else None
     - `on_screen` tells that a person looks at the rows, so that a long listing should stop and say how to go on
     - `collection` is the one that the shell uses (None: the default one), and `use` makes it use another one
+    - `transaction` is the one that the shell has open, and `keep` has it keep one from line to line (None: none)
     - `ask` puts a question to the person at the terminal and gives the answer; None where nobody is there
     - `config` and `format` are what a front end that a command starts is to use
     """
@@ -53,6 +54,8 @@ class Context:
     collection: str | None = None
     use: Callable[[str | None], None] = _stay
     ask: Callable[[str], str] | None = None
+    transaction: Transaction | None = None
+    keep: Callable[[Transaction | None], None] | None = None
 
     @property
     def database(self) -> Database:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from blockdb.errors import BlockDBError, ConfigError, MasterKeyError
+from blockdb.errors import BlockDBError, ConfigError, MasterKeyError, QueryError
 
 __all__ = [
     "CANNOT_OPEN",
@@ -18,6 +18,7 @@ __all__ = [
     "describe",
     "exit_code",
     "kind",
+    "pointer",
 ]
 
 DONE, FAILED, USAGE, CANNOT_OPEN, INTERRUPTED = 0, 1, 2, 3, 130
@@ -59,7 +60,14 @@ def describe(error: BaseException) -> str:
     return f"Error: {kind(error)}: {_message(error)}"
 
 
+def pointer(error: BaseException) -> str | None:
+    """For an error in a text: the text, and a caret below the place where it goes wrong. It is safe to show."""
+    return error.pointer if isinstance(error, QueryError) and error.text else None
+
+
 def _message(error: BaseException) -> str:
+    if isinstance(error, QueryError):
+        return error.what
     if isinstance(error, BlockDBError):
         return str(error)
     if isinstance(error, OSError):

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
+from blockdb.errors import BlockDBError, DuplicateKey, InvalidData, UniqueViolation
 
 from .choice import COLLECTION, collection_of
 from .command import Command, Completes, Need, flag, option, positional
@@ -83,6 +83,11 @@ class Importer:
         self.tally.malformed += 1
         self._name(number, "malformed", reason)
 
+    def refused(self, number: int, reason: str) -> None:
+        """Count a record that cannot stand beside those that are there."""
+        self.tally.refused += 1
+        self._name(number, "refused", reason)
+
     def commit(self) -> None:
         """Store what waits. ^C waits until that is done."""
         if self._waiting:
@@ -100,9 +105,10 @@ class Importer:
                 if len(fresh) == len(batch):
                     raise
                 batch = fresh
-            except InvalidData as error:  # what the collection does not take: it is looked for by halving
+            except (InvalidData, UniqueViolation) as error:  # what the collection does not take: looked for by halving
                 if len(batch) == 1:
-                    return self.malformed(batch[0][0], str(error))
+                    is_taken = isinstance(error, UniqueViolation)
+                    return (self.refused if is_taken else self.malformed)(batch[0][0], str(error))
                 middle = len(batch) // 2
                 self._store(batch[:middle])
                 batch = batch[middle:]
@@ -117,8 +123,7 @@ class Importer:
         fresh: dict[bytes, tuple[int, bytes, bytes]] = {}
         for number, key, value in batch:
             if error.expired and key == error.key:
-                self.tally.refused += 1
-                self._name(number, "refused", f"key {quoted(key)} has expired, but the chain keeps it")
+                self.refused(number, f"key {quoted(key)} has expired, but the chain keeps it")
                 continue
             there = fresh[key][2] if key in fresh else self.collection.get(key)
             if there is None:
@@ -126,8 +131,7 @@ class Importer:
             elif there == value:
                 self.tally.present += 1
             else:
-                self.tally.refused += 1
-                self._name(number, "refused", f"key {quoted(key)} is there with another value")
+                self.refused(number, f"key {quoted(key)} is there with another value")
         return list(fresh.values())
 
     def _name(self, number: int, problem: str, reason: str) -> None:

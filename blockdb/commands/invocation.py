@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from .command import Command, Where
+from .command import Command, Need, Where
 from .context import Context
 from .failures import UsageError
 from .line import split
@@ -14,6 +14,8 @@ from .results import Result
 from .table import find, take
 
 __all__ = ["Invocation", "parse_line"]
+
+_WRITING = frozenset((Need.WRITE, Need.WRITE_OR_MAKE))
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Invocation:
 
     def run(self, context: Context) -> Result:
         """Run it. Raises `blockdb.BlockDBError`."""
+        command, transaction = self.command, context.transaction
+        if transaction is not None and command.need in _WRITING and not command.in_transaction:
+            open_ = f"{transaction.id} is open; commit or abort it first"
+            raise UsageError(f"{command.name} cannot be part of a transaction, and {open_}")
         return self.command.run(context, self.arguments)
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, TextIO
 
 from .colour import Palette, palette
 from .display import printable
-from .failures import IoError, UsageError
+from .failures import IoError, UsageError, describe, pointer
 
 __all__ = ["Output", "is_terminal"]
 
@@ -117,6 +117,12 @@ class Output:
         """Say what went wrong, and where in a script. It is one line, whatever it holds."""
         line = printable(f"{self.place}: {text}" if self.place else text)
         self._note(line, "error")
+
+    def failure(self, error: BaseException) -> None:
+        """Say what went wrong, and below that where in a text that was given."""
+        self.error(describe(error))
+        if place := pointer(error):
+            self.note(place)
 
     def flush(self) -> None:
         """Send what was written on its way. Raises `IoError`, or `BrokenPipeError` when nobody reads any more."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NoReturn
 
-from .command import FORMATS, Argument, Command, Completes, flag, option
+from .command import COLUMNAR_FORMATS, FORMATS, Argument, Command, Completes, flag, option
 from .failures import UsageError
 
 __all__ = [
@@ -37,7 +37,7 @@ def count(text: str) -> int:
 
 
 HELP = flag("-h", "--help", help="Show help and exit.")
-FORMAT = option("--format", metavar="FORMAT", help="Output format.", choices=FORMATS)
+FORMAT = option("--format", metavar="FORMAT", help="Output format.", choices=(*FORMATS, *COLUMNAR_FORMATS))
 GLOBAL_ARGUMENTS = (
     option(
         *("-d", "--data-dir"),

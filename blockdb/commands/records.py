@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .choice import COLLECTION, collection_of
+from .choice import COLLECTION, collection_of, named
 from .command import FORMATS, Argument, Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_count, quoted
@@ -16,6 +16,9 @@ from .moment import AS_OF
 from .parsing import count
 from .results import Nothing, Records, Result, Value, Words
 from .shapes import decode_base64
+
+if TYPE_CHECKING:
+    from blockdb import Transaction
 
 __all__ = ["COMMANDS", "GET", "PUT", "SCAN", "SCREENFUL", "argument_bytes", "screenful", "stored"]
 
@@ -50,6 +53,10 @@ def stored(context: Context, arguments: Namespace, words: str) -> Result:
         value = read_file(arguments.value, context)
     else:
         value = argument_bytes(arguments.value, arguments.base64, "value") or b""
+    if context.transaction is not None:
+        context.transaction.put(key, value, collection=named(context, arguments))
+        id_ = context.transaction.id
+        return Words(f"Part of transaction {id_}: stored by its commit", {"transaction": id_}, role="success")
     sequence = collection_of(context, arguments).put(key, value)
     return Words(words, {"sequence": sequence}, role="success")
 
@@ -72,10 +79,28 @@ def read_file(name: str, context: Context) -> bytes:
 def get(context: Context, arguments: Namespace) -> Result:
     """Look one record up."""
     key = argument_bytes(arguments.key, arguments.key_base64, "key") or b""
-    value = collection_of(context, arguments).get(key, as_of=arguments.as_of)
+    if context.transaction is not None:
+        _check_present(arguments)
+        value = context.transaction.get(key, collection=named(context, arguments))
+    else:
+        value = collection_of(context, arguments).get(key, as_of=arguments.as_of)
     if value is not None:
         return Value(key, value, arguments.base64)
     return Nothing(1, f"key {quoted(key)} is not stored") if arguments.exists else Nothing()
+
+
+def _check_present(arguments: Namespace) -> None:
+    if arguments.as_of is not None:
+        raise UsageError("a transaction reads what is there now; leave --as-of out, or commit it first")
+
+
+def _scan_in(transaction: Transaction, context: Context, arguments: Namespace, page: dict[str, Any]) -> Result:
+    """What a transaction sees: all of it is read, so that nothing is left to say how to go on."""
+    _check_present(arguments)
+    page = {name: value for name, value in page.items() if name != "as_of"}
+    found = transaction.scan(**page, collection=named(context, arguments))
+    items = ((key, None if arguments.keys_only else value) for key, value in found)
+    return Records(items, arguments.keys_only, arguments.base64)
 
 
 def scan(context: Context, arguments: Namespace) -> Result:
@@ -84,6 +109,9 @@ def scan(context: Context, arguments: Namespace) -> Result:
         name: argument_bytes(getattr(arguments, name), arguments.key_base64, name)
         for name in ("prefix", "start", "end")
     }
+    if context.transaction is not None:
+        wanted = {name: getattr(arguments, name) for name in ("offset", "reverse", "as_of", "limit")} | asked
+        return _scan_in(context.transaction, context, arguments, wanted)
     collection = collection_of(context, arguments)
     limit = screenful(context, arguments.limit, arguments.all)
     page = {name: getattr(arguments, name) for name in ("offset", "reverse", "as_of")} | {**asked, "limit": limit}
@@ -151,6 +179,7 @@ COMMANDS = (
             ("put photo:1 portrait.jpg --file", "Store a file's content"),
         ),
         need=Need.WRITE_OR_MAKE,
+        in_transaction=True,
     ),
     Command(
         "get",

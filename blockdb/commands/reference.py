@@ -89,6 +89,11 @@ def _globals() -> Iterator[str]:
     yield ""
 
 
+def _need(command: Command) -> str:
+    others = [f"; with `--{name}`, {need.value}" for name, need in command.need_with.items()]
+    return "".join([command.need.value, *others])
+
+
 def _command(command: Command) -> str:
     prompt = "> " if command.where is Where.SHELL else "blockdb "
     title = " / ".join(f"`{name}`" for name in (command.name, *command.aliases))
@@ -102,7 +107,7 @@ def _command(command: Command) -> str:
         if arguments:
             lines += ["", *_table(heading, arguments, command)]
     formats = f" Output formats: {', '.join(command.formats)}." if len(command.formats) > 1 else ""
-    lines += ["", f"Needs {command.need.value}.{formats}", "", "```bash"]
+    lines += ["", f"Needs {_need(command)}.{formats}", "", "```bash"]
     width = max(len(line) for line, _ in command.examples)
     lines += [f"{prompt}{line.ljust(width)}  # {comment}" for line, comment in command.examples]
     return "\n".join([*lines, "```"])

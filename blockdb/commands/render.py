@@ -12,11 +12,12 @@ from typing import Any
 
 from blockdb.types import REDACTED
 
+from .command import COLUMNAR_FORMATS
 from .display import human_bytes, human_count, human_time, printable, shortened
-from .failures import INTERRUPTED
+from .failures import INTERRUPTED, UsageError
 from .output import Output
 from .results import Column, Document, Facts, Live, Nothing, Records, Result, Table, Value, Words
-from .shapes import csv_line, encode_base64, json_text, record_json, record_lines
+from .shapes import csv_line, document_lines, encode_base64, json_text, record_json, record_lines
 
 __all__ = ["default_format", "render"]
 
@@ -39,16 +40,26 @@ def render(result: Result, output: Output, format: str | None = None) -> None:
             _document(result, output, shape)
         case Value():
             _value(result, output, shape)
+            _say_more(result, output, shape)
         case Records():
             _records(result, output, shape)
+            _say_more(result, output, shape)
         case Table():
             _table(result, output, shape)
+            _say_more(result, output, shape)
         case Facts():
             _facts(result, output, shape)
         case Live():
             _live(result, output, shape)
         case Nothing():
             pass
+
+
+def _say_more(result: Value | Records | Table, output: Output, format: str) -> None:
+    """Say that there is more. A table is for people; others are told where something was cut off."""
+    more = result.more() if callable(result.more) else result.more if format == "table" else None
+    if more:
+        output.note(more, "muted")
 
 
 def _words(words: Words, output: Output, format: str) -> None:
@@ -81,7 +92,11 @@ def _json(output: Output, data: Any) -> None:
 
 def _value(result: Value, output: Output, format: str) -> None:
     shown = encode_base64(result.value).encode() if result.base64 else result.value
-    if format in ("json", "jsonl"):
+    if format in COLUMNAR_FORMATS:
+        if output.on_terminal:
+            raise UsageError(f"{format} is for programs: send it to a file or a pipe")
+        output.data(result.value)
+    elif format in ("json", "jsonl"):
         output.line(output.palette.paint_json(record_json(result.key, result.value, result.base64)))
     elif format == "csv":
         _csv_records(Records(iter([(result.key, result.value)]), base64=result.base64), output)
@@ -106,7 +121,12 @@ def _records(result: Records, output: Output, format: str) -> None:
             data = key if value is None else value
             output.data((encode_base64(data).encode() if result.base64 else _raw(data, output)) + b"\n")
     else:
-        _json_lines(record_lines(result.items, "jsonl", base64=result.base64), output, format)
+        shape = (
+            document_lines(result.items)
+            if result.are_documents
+            else record_lines(result.items, "jsonl", base64=result.base64)
+        )
+        _json_lines(shape, output, format)
 
 
 def _raw(data: bytes, output: Output) -> bytes:
@@ -139,20 +159,27 @@ def _records_table(result: Records, output: Output) -> None:
         ["(redacted)" if cell is REDACTED else encode(cell) for cell in item if cell is not None]
         for item in result.items
     )
-    _write_table(columns, rows, output, result.more)
+    _write_table(columns, rows, output)
 
 
 def _table(result: Table, output: Output, format: str) -> None:
     names = [column.name for column in result.columns]
     if format == "table":
         rows = ([_cell(column, row[column.name]) for column in result.columns] for row in result.rows)
-        _write_table(result.columns, rows, output, result.more)
+        _write_table(result.columns, rows, output)
     elif format == "csv":
         output.line(csv_line(names))
         for row in result.rows:
-            output.line(csv_line(["" if row[name] is None else str(row[name]) for name in names]))
+            output.line(csv_line([_field(column, row[column.name]) for column in result.columns]))
     else:
         _json_lines((json_text({name: row[name] for name in names}) for row in result.rows), output, format)
+
+
+def _field(column: Column, value: Any) -> str:
+    """A field as CSV has it."""
+    if value is None:
+        return ""
+    return json_text(value) if column.kind == "json" and not isinstance(value, str) else str(value)
 
 
 def _cell(column: Column, value: Any) -> str:
@@ -168,10 +195,12 @@ def _cell(column: Column, value: Any) -> str:
             return human_time(value)
         case "hash":
             return f"{value[:12]}…"
+        case "json" if not isinstance(value, str):
+            return printable(json_text(value))
     return printable(str(value))
 
 
-def _write_table(columns: Sequence[Column], rows: Iterator[list[str]], output: Output, more: str | None) -> None:
+def _write_table(columns: Sequence[Column], rows: Iterator[list[str]], output: Output) -> None:
     """Rows under headings, written as they come: the first ones decide the widths."""
     sample = list(islice(rows, _SAMPLE))
     widths = _widths(columns, sample, output.width)
@@ -183,8 +212,6 @@ def _write_table(columns: Sequence[Column], rows: Iterator[list[str]], output: O
         cells = [_fit(cell, width, column) for cell, width, column in zip(row, widths, columns, strict=True)]
         painted = [_painted(cell, column, output) for cell, column in zip(cells, columns, strict=True)]
         output.line(_GAP.join(painted).rstrip())
-    if more:
-        output.note(more, "muted")
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], screen: int | None) -> list[int | None]:

@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["Column", "Document", "Facts", "Live", "Nothing", "Records", "Result", "Table", "Value", "Words"]
+__all__ = ["Column", "Document", "Facts", "Live", "More", "Nothing", "Records", "Result", "Table", "Value", "Words"]
+
+
+More: TypeAlias = "str | Callable[[], str | None] | None"
+"""A line of words for a person who is shown only a part; or a function that gives it once that part was shown, and then
+it is said whatever the format is.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Value:
     key: bytes
     value: bytes
     base64: bool = False
+    more: More = None
     exit_code: int = 0
 
 
@@ -65,14 +72,15 @@ class Value:
 class Records:
     """Keys with their values (None: keys alone were asked for), read as they are shown.
 
-    `more` is a line of words for a person who is shown only a part.
+    `are_documents` says that the values are JSON, and so they stand in JSON.
     """
 
     items: Iterator[tuple[bytes, bytes | None]]
     keys_only: bool = False
     base64: bool = False
-    more: str | None = None
+    more: More = None
     exit_code: int = 0
+    are_documents: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class Column:
 
     name: str
     heading: str
-    kind: str = "text"  # text, count, bytes, hash, time
+    kind: str = "text"  # text, count, bytes, hash, time, json
     role: str = "text"
 
 
@@ -91,7 +99,7 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: Iterator[Mapping[str, Any]]
-    more: str | None = None
+    more: More = None
     exit_code: int = 0
 
 

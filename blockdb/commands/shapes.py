@@ -24,6 +24,7 @@ __all__ = [
     "MAX_LINE_BYTES",
     "csv_line",
     "decode_base64",
+    "document_lines",
     "encode_base64",
     "from_csv",
     "from_json",
@@ -111,6 +112,17 @@ def record_lines(
     shape = record_csv if format == "csv" else record_json
     for key, value in items:
         yield shape(key, value, base64)
+
+
+def document_lines(items: Iterable[tuple[bytes, bytes | None]]) -> Iterator[str]:
+    """Records whose values are JSON, safe to show, as lines of JSON, in which they are no text but what they say."""
+    for key, value in items:
+        try:
+            name = json_text(key.decode())
+        except UnicodeDecodeError:
+            yield record_json(key, value)
+        else:
+            yield f'{{"key":{name},"value":{(value or b"{}").decode()}}}'
 
 
 def csv_line(fields: Sequence[str]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from threading import RLock
-from typing import Final
+from typing import Any, Final
 
 from blockdb.config import DatabaseConfig
 from blockdb.database import creation, encryption
@@ -14,11 +14,12 @@ from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
-from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
 from blockdb.storage.redaction import Event
+from blockdb.storage.redaction import load as load_redactions
 from blockdb.storage.store import Store
 
 OWN_PREFIX: Final = "_"
@@ -46,14 +47,19 @@ class Catalog:
         self.signer = signer
         self._record_event = record_event
         self._commons = Commons(config)
-        self._changing = RLock()
+        self.changing = RLock()
+        """Held by whoever changes which collections there are."""
         self._open: dict[str, Store | Attachment] = {}
         self._identity: object = None
         self._ids: dict[str, str] = {}
+        self.decisions: DecisionLog = NO_DECISIONS
+        """What is known of transactions over several collections, before the first of them is opened."""
 
     def ids(self) -> dict[str, str]:
         """The ids of all collections, the database's own too, by their names. Raises Corruption."""
-        with self._changing, guarded("reading the registry of collections"):
+        if self.signer is not None and self._ids:
+            return self._ids  # nobody else changes them
+        with self.changing, guarded("reading the registry of collections"):
             identity = self.door.identity(self.files.registry) if self.signer is None else None
             if not self._ids or identity != self._identity:
                 self._ids = load_registry(self.door, self.files.registry)
@@ -88,7 +94,7 @@ class Catalog:
         found = self._open.get(collection_id)
         if found is not None:
             return found
-        with self._changing:
+        with self.changing:
             if collection_id not in self._open:
                 if collection_id not in self.ids().values():
                     raise CollectionNotFound(collection_id)
@@ -96,39 +102,46 @@ class Catalog:
                     self._open[collection_id] = reader = self._open_collection(collection_id)
                 if isinstance(reader, Store):
                     reader.finish_redaction(self._record_event)
+                if not self._stays_open(collection_id):
+                    self._commons.parking.arrived(reader)
             return self._open[collection_id]
 
-    def create(self, metadata: Metadata) -> None:
-        """Make a collection. Raises DuplicateCollection, StorageError."""
-        with self._changing, guarded(f"creating the collection {metadata.name}"):
+    def _stays_open(self, collection_id: str) -> bool:
+        """Whether it is always at hand: the collection of plain put and get, and the database's own."""
+        own, others = self.own_and_others()
+        return collection_id in own.values() or collection_id == others.get(creation.DEFAULT_COLLECTION)
+
+    def create(self, metadata: Metadata, event: Mapping[str, Any] | None = None) -> None:
+        """Make a collection, of which the journal is to tell by an event. Raises DuplicateCollection, StorageError."""
+        with self.changing, guarded(f"creating the collection {metadata.name}"):
             registry = self.ids()
             if metadata.name in registry:
                 raise DuplicateCollection(metadata.name)
-            creation.create_collection(self.door, self.files, registry, metadata)
+            creation.create_collection(self.door, self.files, registry, metadata, event)
             self._ids = {**registry, metadata.name: metadata.id}
 
-    def forget(self, name: str, collection_id: str) -> Store | Attachment | None:
-        """Take a collection out of the registry. Returns it if it was open; its files stay."""
-        with self._changing, guarded(f"dropping the collection {name}"):
-            rest = {other: id_ for other, id_ in self.ids().items() if id_ != collection_id}
+    def forget(self, collection_id: str) -> None:
+        """Take a collection out of the registry; its files stay. Raises StorageError."""
+        with self.changing, guarded("writing the registry of collections"):
+            rest = {name: id_ for name, id_ in self.ids().items() if id_ != collection_id}
             save_registry(self.door, self.files.registry, rest)
             self._ids = rest
-            return self._open.pop(collection_id, None)
+            self._open.pop(collection_id, None)
 
     def opened(self) -> Iterator[Store | Attachment]:
         """Those that are open."""
         return iter(list(self._open.values()))
 
     def open_unfinished(self) -> None:
-        """Open every collection in which a redaction may be under way: that finishes it."""
+        """Open every collection in which a redaction is under way: that finishes it."""
         if self.signer is not None:
             for collection_id in self.ids().values():
-                if self.files.collection(collection_id).redactions.exists():
+                if load_redactions(self.door, self.files.collection(collection_id), collection_id).event:
                     self.reader(collection_id)
 
     def use_signer(self, signer: Signer) -> None:
         """Have all blocks signed with another key from now on."""
-        with self._changing:
+        with self.changing:
             self.signer = signer
             for store in self.opened():
                 if isinstance(store, Store):
@@ -136,7 +149,7 @@ class Catalog:
 
     def close(self) -> None:
         """Close all of them; an error of one does not keep the others open. Idempotent. Raises StorageError."""
-        with self._changing:
+        with self.changing:
             failure: Exception | None = None
             for reader in self.opened():
                 try:
@@ -148,7 +161,7 @@ class Catalog:
 
     def disown(self) -> None:
         """In a forked child: refuse everything."""
-        self._changing = RLock()
+        self.changing = RLock()
         for reader in self.opened():
             reader.disown()
 
@@ -157,11 +170,10 @@ class Catalog:
         metadata = load_metadata(door, files.metadata)
         encryption.check_is_whole(door, self.files, metadata.encrypted)
         if self.signer is None:
-            return Attachment(door, files, metadata, self._commons)
+            return Attachment(door, files, metadata, self._commons, self.decisions.has)
         creation.force_names(door, self.files, files)
-        manifest = load_manifest(door, files.manifest, metadata.id)
         config = self._config_of(metadata.settings)
-        return Store(door, files, metadata, manifest, config, self.signer, self._commons)
+        return Store(door, files, metadata, config, self.signer, self._commons, self.decisions)
 
     def _config_of(self, settings: CollectionSettings) -> DatabaseConfig:
         """What of the database's configuration is another one for this collection."""

@@ -10,19 +10,21 @@ from blockdb.audit.collection import Options
 from blockdb.database.core import Core
 from blockdb.database.documents import Given
 from blockdb.database.finding import FindingCollection
+from blockdb.database.part import Part
 from blockdb.database.preparation import Preparation
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.database.schemas import SchemaCollection
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
+from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.checks import check_key
-from blockdb.storage.commit import Unprepared
+from blockdb.storage.commit import Held, Unprepared
 from blockdb.storage.door import guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
-from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report, Statistics
+from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report
 
 
 class Collection(FindingCollection, SchemaCollection):
@@ -69,7 +71,7 @@ class Collection(FindingCollection, SchemaCollection):
         if self._preparation.is_plain and type(value) is bytes:
             try:
                 return store.put(key, value, sync)
-            except Unprepared:  # an index was made, or a schema set, meanwhile
+            except (Unprepared, Held):  # an index was made, or a schema set, meanwhile; or a transaction has the key
                 pass
         return self._commit([(key, value)], sync)[0]
 
@@ -92,6 +94,14 @@ class Collection(FindingCollection, SchemaCollection):
                 return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
             except Unprepared:  # an index was made, or a schema set, meanwhile
                 continue
+            except Held:
+                return self._core.transactions.commit_alone(self.part(), given, sync)
+
+    def part(self) -> Part:
+        """What one transaction has to do with the collection. Raises ReadOnly."""
+        if self._store is None:
+            self._refuse()
+        return self._core.transactions.part(self, self._store, self._preparation)
 
     def delete(self, key: bytes) -> None:
         """Refuse: raises AppendOnly."""
@@ -130,6 +140,7 @@ class Collection(FindingCollection, SchemaCollection):
             sequences, files = store.redact(list(keys), reason, author, self._core.record_event)
         except Redacted as error:
             raise self._explained(error) from None
+        self._core.transactions.empty()  # the values may stand there too
         quarantined = any(path.is_file() for path in self._core.files.quarantine.rglob("*"))
         return Redaction(tuple(sequences), files, quarantined)
 
@@ -283,6 +294,7 @@ class Collection(FindingCollection, SchemaCollection):
             created_by=metadata.created_by,
             settings=metadata.settings,
             stats=self.collection_stats(),
+            schema=None if self.schema is None else self.schema.to_json(),
         )
 
     def collection_stats(self) -> CollectionStats:

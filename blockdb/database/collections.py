@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from blockdb.database import creation
 from blockdb.database.catalog import OWN_PREFIX
 from blockdb.database.core import Core
 from blockdb.database.redaction import login_name
+from blockdb.database.schemas import Source, new_entry, schema_of
 from blockdb.errors import ConfigError, InvalidData
 from blockdb.settings import CollectionSettings
 from blockdb.storage.metadata import PREFIX, Metadata
@@ -26,6 +27,7 @@ def new_metadata(
     settings: CollectionSettings | dict[str, Any] | None,
     description: str,
     created_by: str | None,
+    schema: Source | None = None,
 ) -> Metadata:
     """What a collection that a user asks for is to be. Raises InvalidData, ConfigError."""
     check_name(name)
@@ -35,7 +37,7 @@ def new_metadata(
         raise ConfigError(
             f"encryption_enabled: this database is {is_}, and so are all of its collections. Leave the setting out."
         )
-    return creation.new_metadata(
+    metadata = creation.new_metadata(
         core.door,
         name,
         core.config.blockchain_batch_size,
@@ -44,6 +46,9 @@ def new_metadata(
         description=description,
         created_by=login_name() if created_by is None else created_by,
     )
+    if schema is None:
+        return metadata
+    return replace(metadata, schemas=(new_entry(schema_of(schema), None, metadata.created_by),))
 
 
 def check_name(name: str) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 from blockdb.config import DatabaseConfig
 from blockdb.database.catalog import Catalog
+from blockdb.database.lifecycle import Lifecycle
 from blockdb.database.notary import Notary
 from blockdb.database.redaction import record_event
+from blockdb.database.transactions import TransactionManager
+from blockdb.errors import ReadOnly, StorageError
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.door import Door
+from blockdb.storage.metadata import PREFIX
 from blockdb.storage.redaction import Event
+from blockdb.storage.transaction_log import Decisions, TransactionLog
 
 
 class Core:
@@ -28,6 +35,34 @@ class Core:
         self.read_only = signer is None
         self.catalog = Catalog(door, files, config, signer, self.record_event)
         self.notary = Notary(self.catalog)
+        self.lifecycle = Lifecycle(self.catalog, self.notary)
+        uuid = UUID(self.catalog.default_id().removeprefix(PREFIX)).bytes
+        self._transactions: TransactionManager | None = None
+        if signer is None:
+            self.catalog.decisions = Decisions(door, files, uuid)
+        else:
+            self.catalog.decisions = log = TransactionLog(door, files, uuid)
+            self._transactions = TransactionManager(self.catalog, log, config.transaction_timeout)
+
+    @property
+    def transactions(self) -> TransactionManager:
+        """The transactions. Raises ReadOnly."""
+        if self._transactions is None:
+            raise ReadOnly(f"{self.path} is open for reading only; open it without read_only=True for transactions.")
+        return self._transactions
+
+    def close(self) -> None:
+        """Force and close everything. Idempotent. Raises StorageError."""
+        if self._transactions is None:
+            self.catalog.close()
+            return
+        self._transactions.abort_all()
+        try:
+            with suppress(StorageError):  # what is wrong is said by the collection where it is
+                self._transactions.empty()
+            self.catalog.close()
+        finally:
+            self._transactions.close()
 
     def record_event(self, event: Event) -> None:
         """Put the event of a redaction into the journal, unless it is there. Raises StorageError, Corruption."""
@@ -38,4 +73,6 @@ class Core:
     def disown(self) -> None:
         """In a forked child: refuse everything."""
         self.notary.disown()
+        if self._transactions is not None:
+            self._transactions.disown()
         self.catalog.disown()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from time import time
+from typing import Any
 from uuid import uuid4
 
 from blockdb.config import DatabaseConfig
@@ -20,7 +21,7 @@ from blockdb.settings import CollectionSettings
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest
-from blockdb.storage.metadata import PREFIX, UNLIMITED, Metadata, save_metadata, save_registry
+from blockdb.storage.metadata import PREFIX, UNLIMITED, Metadata, save_metadata, save_pending, save_registry
 
 DEFAULT_COLLECTION = "default"
 """The collection of plain put and get."""
@@ -104,11 +105,22 @@ def new_metadata(
     )
 
 
-def create_collection(door: Door, files: DatabaseFiles, registry: Mapping[str, str], metadata: Metadata) -> str:
-    """Make a collection and enter it in the registry, which has these already. Returns its id."""
+def create_collection(
+    door: Door,
+    files: DatabaseFiles,
+    registry: Mapping[str, str],
+    metadata: Metadata,
+    event: Mapping[str, Any] | None = None,
+) -> str:
+    """Make a collection and enter it in the registry, which has these already. Returns its id.
+
+    `event` is what the journal is to say of that; its file is left for whoever sees to it.
+    """
     collection = files.collection(metadata.id)
     for directory in (collection.root, collection.chain, collection.tables):
         door.make_directory(directory)
+    if event is not None:
+        save_pending(door, collection.pending, event)
     save_metadata(door, collection.metadata, metadata)
     door.replace(collection.segment(0), segment.encode(SegmentHeader(metadata.uuid, 0, 0)))
     end = segment.HEADER_BYTES

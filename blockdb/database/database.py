@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from sys import byteorder
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
@@ -18,16 +18,24 @@ from blockdb.database import collections, creation, encryption, keys
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
+from blockdb.database.part import Part
+from blockdb.database.redaction import login_name
+from blockdb.database.schemas import Source
 from blockdb.database.scrubber import Scrubber, ScrubFile
+from blockdb.database.transaction import Transaction
+from blockdb.database.transactions import ATTEMPTS
 from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.settings import CollectionSettings
+from blockdb.statistics import Statistics, TransactionInfo
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
-from blockdb.types import Anchor, CollectionInfo, Progress, Report, Statistics
+from blockdb.types import Anchor, CollectionInfo, Progress, Report
+
+T = TypeVar("T")
 
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
@@ -81,10 +89,14 @@ class Database(AnchoringDatabase):
                 self._door = encryption.opened(self._door, self._files, self._config, self._source)
             core = self._core = Core(self.path, self._config, self._door, self._files, signer)
             try:
+                if signer is not None:
+                    core.transactions.recover()
                 super().__init__(core, core.catalog.default_id())
+                if signer is not None:
+                    core.lifecycle.finish()
                 core.catalog.open_unfinished()
             except BaseException:
-                core.catalog.close()
+                core.close()
                 raise
         except BaseException:
             self._unlock()
@@ -117,25 +129,30 @@ class Database(AnchoringDatabase):
         self,
         name: str,
         *,
+        schema: Source | None = None,
         settings: CollectionSettings | dict[str, Any] | None = None,
         description: str = "",
         created_by: str | None = None,
     ) -> Collection:
         """Make a collection, of which `created_by` is said (default: the user's login name) and `description`.
 
-        `settings` are those of `CollectionSettings`. Raises DuplicateCollection, InvalidData for the name, ConfigError
+        `schema` says what its documents have to be like (docs/SCHEMAS.md), and which indexes it has; `settings` are
+        those of `CollectionSettings`. Raises DuplicateCollection, InvalidData for the name or the schema, ConfigError
         for a setting, ReadOnly, StorageError.
         """
         self._refreshed()
         if self.read_only:
             self._refuse()
-        metadata = collections.new_metadata(self._core, name, settings, description, created_by)
-        self._core.catalog.create(metadata)
+        metadata = collections.new_metadata(self._core, name, settings, description, created_by, schema)
+        self._core.lifecycle.create(metadata)
         return self.collection(metadata.id)
 
     def collection(self, name_or_id: str) -> Collection:
         """The collection of that name or id; the same handle each time. Raises CollectionNotFound."""
         self._refreshed()
+        return self._handle(name_or_id)
+
+    def _handle(self, name_or_id: str) -> Collection:
         collection_id = self._core.catalog.resolve(name_or_id)
         if collection_id == self.id:
             return self
@@ -178,8 +195,65 @@ class Database(AnchoringDatabase):
         return super().watch(prefix=prefix, after=after, timeout_s=timeout_s)
 
     def drop_collection(self, name_or_id: str, *, by: str | None = None) -> CollectionInfo:
-        """Remove a collection with everything in it, and say what it was. Raises CollectionNotFound, ReadOnly."""
-        raise NotImplementedError
+        """Remove a collection with everything in it, for good, and say what it was.
+
+        The journal keeps that it was dropped: when, by whom (`by`, default: the user's login name), with how many
+        records under which root. Receipts that were made before still hold. Handles of it raise CollectionNotFound from
+        now on; what was being read ends as it can. Raises CollectionNotFound, InvalidData for the default collection,
+        ReadOnly, StorageError. O(files).
+        """
+        self._refreshed()
+        if self.read_only:
+            self._refuse()
+        found = self.collection(name_or_id)
+        info = found.describe()
+        self._core.lifecycle.drop(found.id, login_name() if by is None else by)
+        self._collections.pop(info.id, None)
+        return info
+
+    # Transactions.
+
+    def transaction(self, timeout_s: float | None = None) -> Transaction:
+        """A transaction over any of the collections, to be used as a context manager or ended with commit or abort.
+
+        It gives way to others after `timeout_s` seconds (default: `transaction_timeout`). Raises ReadOnly, InvalidData.
+        """
+        self._reader.check_open()
+        return self._core.transactions.begin(self._part_of, timeout_s)
+
+    def execute_transaction(self, run: Callable[[Transaction], T], attempts: int = ATTEMPTS) -> T:
+        """Call `run` with a transaction, commit it, and return what `run` did; anew where it ended in a deadlock.
+
+        After the last of `attempts`, Deadlock is raised. Raises ReadOnly, and whatever comes out of `run`.
+        """
+        self._reader.check_open()
+        return self._core.transactions.execute(self._part_of, run, attempts)
+
+    def begin_transaction(self, timeout_s: float | None = None) -> int:
+        """Begin a transaction that goes by the number that is returned, and lasts until it is ended or times out."""
+        self._reader.check_open()
+        return self._core.transactions.begin_by_id(self._part_of, timeout_s)
+
+    def get_transaction(self, transaction_id: int) -> Transaction:
+        """The transaction that was begun under a number. Raises TransactionClosed where there is none."""
+        self._reader.check_open()
+        return self._core.transactions.by_id(transaction_id)
+
+    def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, range]:
+        """Commit it: see `Transaction.commit`. Raises TransactionClosed where there is none."""
+        return self.get_transaction(transaction_id).commit(sync=sync)
+
+    def abort_transaction(self, transaction_id: int) -> None:
+        """Forget all that it wrote. Raises TransactionClosed where there is none."""
+        self.get_transaction(transaction_id).abort()
+
+    def transactions(self) -> tuple[TransactionInfo, ...]:
+        """The transactions of this handle that are under way, the oldest first: their locks, and whom they wait for."""
+        self._reader.check_open()
+        return () if self.read_only else self._core.transactions.infos()
+
+    def _part_of(self, name_or_id: str | None) -> Part:
+        return self.part() if name_or_id is None else self._handle(name_or_id).part()
 
     # All of them together.
 
@@ -187,6 +261,7 @@ class Database(AnchoringDatabase):
         """Write everything in memory to tables and force it to disk. Raises ReadOnly, StorageError."""
         for store in self._stores():
             store.flush()
+        self._core.transactions.empty()
 
     def compact(self) -> None:
         """Flush, then merge all tables of each collection into one. O(n). Raises ReadOnly, StorageError."""
@@ -206,9 +281,9 @@ class Database(AnchoringDatabase):
 
     def stats(self) -> Statistics:
         """An immutable snapshot of the default collection; cheap enough to be asked for ten times a second."""
-        return replace(
-            super().stats(), scrub=self._scrubbed.state() if self._scrubber is None else self._scrubber.state
-        )
+        scrub = self._scrubbed.state() if self._scrubber is None else self._scrubber.state
+        found = replace(super().stats(), scrub=scrub)
+        return found if self.read_only else replace(found, transactions=self._core.transactions.statistics())
 
     def verify(
         self,
@@ -236,7 +311,7 @@ class Database(AnchoringDatabase):
             scrubber.close()
         with guarded(f"closing {self.path}"):
             try:
-                self._core.catalog.close()
+                self._core.close()
             finally:
                 self._unlock()
 

@@ -13,6 +13,7 @@ from blockdb.database.proving import ProvingCollection
 from blockdb.database.redaction import login_name
 from blockdb.documents.indexing import IndexDefinition
 from blockdb.errors import Corruption, InvalidData, ReadOnly
+from blockdb.storage.attachment import Attachment
 from blockdb.storage.index import Index
 from blockdb.storage.index_build import Doubled, Unfit
 from blockdb.storage.index_rider import violation
@@ -68,12 +69,12 @@ class IndexedCollection(ProvingCollection):
         reader.indexes.refresh()
         return reader.indexes.infos()
 
-    def _ready_indexes(self) -> tuple[Index, ...]:
+    def _ready_indexes(self, refreshed: Store | Attachment | None = None) -> tuple[Index, ...]:
         """Those that a plan may use, with the entries of all records that the reader sees.
 
         A collection whose indexes cannot be read has none: everything is found without them.
         """
-        reader = self._refreshed()
+        reader = self._refreshed() if refreshed is None else refreshed
         with suppress(Corruption):
             reader.indexes.refresh()
         return tuple(index for index in reader.indexes.by_name.values() if index.is_ready)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from blockdb.documents.document import Details
-from blockdb.query.access import Window
+from blockdb.query.access import ALWAYS, Window
+from blockdb.storage.history import History
 from blockdb.storage.reader import Reader
 from blockdb.storage.sources import NOTHING, Horizon
 from blockdb.types import AsOf
@@ -14,17 +17,24 @@ class Moment:
 
     def __init__(self, reader: Reader, as_of: AsOf | None = None) -> None:
         """Raises BlockNotFound, InvalidData."""
+        self._reader = reader
         self.chain = reader.chain
         self.view = reader.view
         self.high = reader.acknowledged(False)
-        self.history = reader.history()
         self.low = reader.expired()
         if as_of is not None:
             self.high = self.history.horizon(as_of)
             self.low = reader.expired_as_of(as_of, self.high)
 
+    @cached_property
+    def history(self) -> History:
+        """The chain: at the moment, and perhaps a little further."""
+        return self._reader.history()
+
     def borders(self, window: Window) -> tuple[Horizon, Horizon]:
         """Between which borders the records are that are in a window too. O(log blocks + records in a block)."""
+        if window == ALWAYS:
+            return self.low, self.high
         low = max(self.low, self._border(window.first), self._border_at(window.first_ms))
         high = self.high if window.stop is None else min(self.high, self._border(window.stop))
         return low, high if window.stop_ms is None else min(high, self._border_at(window.stop_ms))
@@ -40,7 +50,10 @@ class Moment:
     def details(self, place: int, sequence: int | None) -> Details:
         """What is known of the record at a place. O(1) where its sequence number is known."""
         number = self.history.sequence_at(place) if sequence is None else sequence
-        return Details(number, self.chain.record_at(place).time_ms)
+        self._reader.follow_metadata()
+        versions = reversed(self._reader.metadata.schemas)
+        version = next((entry.version for entry in versions if entry.first_sequence <= number), None)
+        return Details(number, self.chain.record_at(place).time_ms, version)
 
     def _border(self, sequence: int) -> Horizon:
         """The border before the record of that number."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from threading import RLock
 from typing import Final
-from uuid import UUID
 
 from blockdb.database import creation, keys
 from blockdb.database.catalog import Catalog
@@ -16,7 +15,7 @@ from blockdb.ledger.note import NoteSigner, VerifierKey
 from blockdb.ledger.range_receipt import JOURNAL, RangeReceipt, origin_of
 from blockdb.ledger.state import CollectionState
 from blockdb.storage.door import guarded
-from blockdb.storage.metadata import PREFIX
+from blockdb.storage.metadata import uuid_of
 from blockdb.storage.reader import Reader
 
 NAME_PREFIX: Final = "blockdb/"
@@ -125,6 +124,12 @@ class Notary:
                 self._journal = self._open_journal(make and self._catalog.signer is not None)
             return self._journal
 
+    def forget(self, collection_id: str) -> None:
+        """A collection was dropped: nothing of it is proven any more."""
+        with self._opening:
+            self._provers.pop(collection_id, None)
+            self._range_provers.pop(collection_id, None)
+
     def disown(self) -> None:
         """In a forked child: the locks may be held by threads that are the parent's."""
         self._opening = RLock()
@@ -162,8 +167,3 @@ class Notary:
         with guarded("forcing the log to disk"):
             reader.force()  # what the journal says of it will be on the disk
         return CollectionState(reader.metadata.name, history.records_count, root, keys_root)
-
-
-def uuid_of(collection_id: str) -> str:
-    """The UUID in the id of a collection, as states and origins have it."""
-    return str(UUID(collection_id.removeprefix(PREFIX)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import islice
 
@@ -20,7 +20,9 @@ class Results(Iterator[Document]):
     For one thread. Iterating raises Corruption, and InvalidData where a sort would take too much memory.
     """
 
-    def __init__(self, found: Iterator[tuple[int, Document]], query: bytes, offset: int, limit: int | None) -> None:
+    def __init__(
+        self, found: Iterator[tuple[int, Document]], query: Callable[[], bytes], offset: int, limit: int | None
+    ) -> None:
         self._found = islice(found, offset, None if limit is None else offset + limit)
         self._query = query
         self._left = limit
@@ -46,7 +48,7 @@ class Results(Iterator[Document]):
 
         None before the first one, and once the end was reached. Where the limit was reached there may be more or not.
         """
-        return None if self._place is None else cursor_of(self._place, self._query)
+        return None if self._place is None else cursor_of(self._place, self._query())
 
 
 def cursor_of(place: int, query: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from time import time_ns
 from typing import Any, Final
@@ -36,11 +36,13 @@ class SchemaCollection:
     def _refreshed(self) -> Store | Attachment:
         raise NotImplementedError
 
-    def create_index(self, name: str, fields: list[str], unique: bool = False, sparse: bool = False) -> IndexInfo:
+    def create_index(
+        self, name: str, fields: Iterable[str], unique: bool = False, sparse: bool = False, *, by: str | None = None
+    ) -> IndexInfo:
         """Make an index."""
         raise NotImplementedError
 
-    def drop_index(self, name: str) -> None:
+    def drop_index(self, name: str, *, by: str | None = None) -> None:
         """Remove an index."""
         raise NotImplementedError
 
@@ -80,18 +82,19 @@ class SchemaCollection:
         store = self._refreshed()
         if not isinstance(store, Store):
             raise ReadOnly(f"{self._core.path} is open for reading only; open it without read_only=True to write.")
-        wanted = schema if isinstance(schema, Schema) else Schema.from_json(schema)
+        wanted = schema_of(schema)
         with store.changing, guarded(f"setting the schema of {store.metadata.name}"):
             self._finish_schema(store)
             before = self.schema
             entry = new_entry(wanted, None if before is None else before.version, by)
             must_look = before is None or bool(require_compatible(before, wanted))
-            made = self._make_indexes(wanted)
+            validator = wanted.validator() if must_look else None
+            looked = _look(store, validator, store.expired().records) if validator else 0
+            made = self._make_indexes(wanted, entry.by)
             try:
-                _enter(store, entry, wanted.validator() if must_look else None)
+                _enter(store, entry, validator, looked)
             except BaseException:
-                for name in made:
-                    self.drop_index(name)
+                self._drop_indexes(made, entry.by)
                 raise
             self._finish_schema(store)
         return self.schemas()[-1]
@@ -102,7 +105,7 @@ class SchemaCollection:
             reader.follow_metadata()
         return reader.metadata.schemas
 
-    def _make_indexes(self, schema: Schema) -> list[str]:
+    def _make_indexes(self, schema: Schema, by: str) -> list[str]:
         """Make those that the schema names and the collection has not; their names. Raises InvalidData."""
         present = {info.name: info for info in self.indexes()} if schema.indexes else {}
         missing = []
@@ -115,13 +118,16 @@ class SchemaCollection:
         made: list[str] = []
         try:
             for index, fields in missing:
-                self.create_index(index.name, list(fields), index.unique, index.sparse)
+                self.create_index(index.name, fields, index.unique, index.sparse, by=by)
                 made.append(index.name)
         except BaseException:
-            for name in made:
-                self.drop_index(name)
+            self._drop_indexes(made, by)
             raise
         return made
+
+    def _drop_indexes(self, names: list[str], by: str) -> None:
+        for name in names:
+            self.drop_index(name, by=by)
 
     def _finish_schema(self, store: Store) -> None:
         """Do what is left to do of a schema that is in force: make its indexes, and have the journal tell of it."""
@@ -130,7 +136,7 @@ class SchemaCollection:
             if not metadata.schemas or metadata.schemas[-1].is_told:
                 return
             entry = metadata.schemas[-1]
-            self._make_indexes(Schema.from_json(entry.schema))
+            self._make_indexes(Schema.from_json(entry.schema), entry.by)
             self._tell(metadata.id, entry)
             with store.writing:
                 store.check_open()
@@ -149,6 +155,11 @@ class SchemaCollection:
         journal.append({"event": SCHEMA_SET, **who, **what})
 
 
+def schema_of(source: Source) -> Schema:
+    """The schema that is given, or that its JSON form says. Raises InvalidData."""
+    return source if isinstance(source, Schema) else Schema.from_json(source)
+
+
 def new_entry(schema: Schema, before: int | None, by: str | None) -> SchemaEntry:
     """The entry of a schema that follows version `before`. Raises InvalidData where it says that it is another one."""
     version = (before or 0) + 1
@@ -160,11 +171,8 @@ def new_entry(schema: Schema, before: int | None, by: str | None) -> SchemaEntry
     return SchemaEntry(version, 0, time_ns() // 1_000_000, login_name() if by is None else by, text)
 
 
-def _enter(store: Store, entry: SchemaEntry, validator: Validator | None) -> None:
-    """Put the schema in force with the next record, once those that are there were looked at."""
-    looked = store.expired().records
-    if validator is not None:
-        looked = _look(store, validator, looked)
+def _enter(store: Store, entry: SchemaEntry, validator: Validator | None, looked: int) -> None:
+    """Put the schema in force with the next record, once those that came after the first `looked` were looked at."""
     with store.writing:
         store.check_open()
         if validator is not None:

@@ -21,7 +21,7 @@ from typing import Any, Final
 from blockdb.format import checked_toml
 from blockdb.format.frame import BadFrame
 from blockdb.process import start_python
-from blockdb.types import ScrubStatistics
+from blockdb.statistics import ScrubStatistics
 
 FIRST_AFTER_S: Final = 5.0
 """How long after opening the first pass begins: a command that is over by then pays nothing."""

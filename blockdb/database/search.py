@@ -80,6 +80,34 @@ class Tally:
             self.left_out += 1
 
 
+def whole(hit: Hit, tally: Tally) -> dict[str, Any] | None:
+    """The document of a record, or None where the value is none after all, which is counted."""
+    try:
+        return decode_whole(hit.value)
+    except NO_DOCUMENT:
+        tally.leave_out(hit.value)
+        return None
+
+
+def documents_of(
+    moment: Moment, hits: Iterable[Hit], tally: Tally, project: Project | None
+) -> Iterator[tuple[int, Document]]:
+    """The documents of records, each with the place of its record."""
+    for hit in hits:
+        value = whole(hit, tally)
+        if value is not None:
+            shown = value if project is None else project(value)
+            yield hit.place, Document(hit.key, shown, partial(moment.details, hit.place, hit.sequence))
+
+
+def looked_up(moment: Moment, places: Iterable[int], project: Project | None) -> Iterator[tuple[int, Document]]:
+    """The documents of the records at these places, in commit order, as far as the moment has them."""
+    low, high = moment.low.place, moment.high.place
+    parts = at_places(moment.chain, [place for place in places if low <= place < high])
+    hits = (Hit(place, key, value) for part in parts for key, value, place in zip(*part[:3], strict=True))
+    return documents_of(moment, hits, Tally(), project)
+
+
 @dataclass
 class Search:
     """A plan that is run at a moment. For one thread."""
@@ -87,6 +115,8 @@ class Search:
     moment: Moment
     plan: Plan
     indexes: Mapping[str, SearchedIndex]
+    is_checked: bool = False
+    """Whether all values are known to be documents, since the collection refuses others."""
     after: int | None = None
     """The place of the record behind which, in the order, the answer begins."""
     tally: Tally = field(default_factory=Tally)
@@ -109,19 +139,14 @@ class Search:
 
         Raises InvalidData where a sort takes more memory than it may, and Corruption.
         """
-        details = self.moment.details
-        for hit in self._in_order(limit):
-            value = self._whole(hit)
-            if value is not None:
-                shown = value if project is None else project(value)
-                yield hit.place, Document(hit.key, shown, partial(details, hit.place, hit.sequence))
+        return documents_of(self.moment, self._in_order(limit), self.tally, project)
 
     def count(self) -> int:
         """How many documents there are."""
         entries = self._count_of_entries()
         if entries is not None:
             return entries
-        return sum(self._whole(hit) is not None for hit in self._unordered())
+        return sum(map(self._is_document, self._unordered()))
 
     def _count_of_entries(self) -> int | None:
         """The same from the size of an index's ranges, where they say it all."""
@@ -132,13 +157,11 @@ class Search:
             return None
         return entries_of(self.moment, self.indexes, source)
 
-    def _whole(self, hit: Hit) -> dict[str, Any] | None:
-        """The document, or None where the value is none after all, which is counted."""
-        try:
-            return decode_whole(hit.value)
-        except NO_DOCUMENT:
-            self.tally.leave_out(hit.value)
-            return None
+    def _is_document(self, hit: Hit) -> bool:
+        """Whether the value is a document as a whole: a filter looks at parts of it."""
+        if not self.is_checked or hit.value is REDACTED:
+            return whole(hit, self.tally) is not None
+        return True
 
     # Records for which the filter is true.
 
@@ -202,7 +225,7 @@ class Search:
         """Sort keys and places, of documents alone, behind the one where the answer begins."""
         edge = b"" if self.after is None else self._sort_key(Hit(self.after, *self._item_at(self.after)))
         for hit in self._unordered():
-            if self._whole(hit) is not None:
+            if self._is_document(hit):
                 key = self._sort_key(hit)
                 if key > edge:
                     yield key, hit.place

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from blockdb.database.journal import Journal
 from blockdb.database.prover import Prover
 from blockdb.errors import Corruption
 from blockdb.ledger.checkpoint import Checkpoint
-from blockdb.ledger.state import CollectionState
+from blockdb.ledger.state import DROPPED, CollectionState
+from blockdb.storage.metadata import uuid_of
 
 
 class Trail:
@@ -22,6 +24,7 @@ class Trail:
         """`prover` is the journal's; `collections` are named as the states name them."""
         self._prover = prover
         self._collections = collections
+        self._journal = journal
         self._earlier = journal.states()
         self._states: list[tuple[int, dict[str, CollectionState]]] = []
         """The newest first, as far back as anybody asked."""
@@ -57,11 +60,18 @@ class Trail:
             )
         return next(filter(None, (self._lost(uuid, state) for uuid, state in self._state(checkpoint).items())), None)
 
+    @cached_property
+    def _dropped(self) -> Mapping[str, int]:
+        """With how many records collections were dropped, by their UUIDs, as the journal has it."""
+        return {uuid_of(event["collection"]): event["records"] for _, event in self._journal.events(DROPPED)}
+
     def _lost(self, uuid: str, state: CollectionState) -> str | None:
         """What a collection does not have any more of what a state says of it."""
         prover = self._collections.get(uuid)
         if prover is None:
-            return f"the collection {state.name} ({uuid}) is gone"
+            if state.records <= self._dropped.get(uuid, -1):
+                return None  # on purpose
+            return f"the collection {state.name} ({uuid}) is gone, and the journal does not tell that it was dropped"
         if state.records > prover.size:
             return f"{state.name} had {state.records} records, and has {prover.size}: its end was cut off"
         if prover.root_at(state.records) != state.root:

@@ -58,6 +58,19 @@ class Schema:
             "indexes": [_index_to_json(index) for index in self.indexes],
         }
 
+    @classmethod
+    def from_json_schema(cls, source: Mapping[str, Any]) -> Schema:
+        """The schema that a JSON Schema (draft 2020-12) says. Raises InvalidData with all that cannot be said here."""
+        from blockdb.documents.json_schema import from_json_schema
+
+        return from_json_schema(source)
+
+    def to_json_schema(self) -> dict[str, Value]:
+        """The schema as JSON Schema. Raises InvalidData with all that cannot be said in it."""
+        from blockdb.documents.json_schema import to_json_schema
+
+        return to_json_schema(self)
+
     def numbered(self, version: int) -> Schema:
         """The same with that version."""
         return replace(self, version=version)
@@ -93,7 +106,7 @@ def _schema(source: Value) -> Schema:
     required = _required(members.get("required_fields", []))
     declared = {path: replace(field, required=field.required or path in required) for path, field in fields.items()}
     indexes = _indexes(members.get("indexes", []))
-    return Schema(declared, required - declared.keys(), indexes, version)
+    return Schema(declared, frozenset(required - declared.keys()), indexes, version)
 
 
 def _fields(source: Value) -> dict[Path, Field]:

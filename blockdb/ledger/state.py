@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 STATE: Final = "state"
+CREATED: Final = "create"
+DROPPED: Final = "drop"
+"""Events of the beginning and the end of a collection: see `docs/formats/README.md`."""
 
 
 class BadState(ValueError):

@@ -90,6 +90,11 @@ class LockTable:
             key in locks.points or any(held.overlaps(key, behind(key)) for held in locks.ranges)
         )
 
+    def has_locks(self, space: Space) -> bool:
+        """Whether anybody holds a lock of a space."""
+        locks = self._spaces.get(space)
+        return locks is not None and bool(locks.points or locks.ranges)
+
     def release(self, owner: int) -> tuple[int, ...]:
         """Give up everything that an owner holds or waits for. Returns who has now what he waited for."""
         changed = dict.fromkeys(self._stop_waiting(owner))

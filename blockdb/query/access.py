@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from blockdb.documents.paths import Path
 from blockdb.query.constraints import ValueRange
 from blockdb.query.text import path_text
 from blockdb.query.tree import KEY, SEQUENCE, TIME
 
-__all__ = ["Index", "IndexRanges", "KeyRange", "KeyRanges", "Source", "Window"]
+__all__ = ["ALWAYS", "Index", "IndexRanges", "KeyRange", "KeyRanges", "Source", "Window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +92,8 @@ class Window:
         ]
         return " and ".join(parts)
 
+
+ALWAYS: Final = Window()
+"""The window of all records."""
 
 Source: TypeAlias = KeyRanges | IndexRanges

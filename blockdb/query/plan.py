@@ -6,7 +6,7 @@ Pure: ranges are values; `format.ordered` makes bytes of them. What a plan gives
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from math import ceil, floor
 from typing import Final, TypeAlias
@@ -126,8 +126,17 @@ class _Candidate:
     equal: int = 0
     """How many fields equal given values."""
     ranged: int = 0
-    fixed: frozenset[Path] = field(default_factory=frozenset)
+    fixed: frozenset[Path] = frozenset()
     """Fields that have one value in all of it."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it cannot have more records than ranges: all fields of a unique index have one value, or the key."""
+        if len(self.sources) != 1:
+            return False
+        (source,) = self.sources
+        fields = (KEY,) if isinstance(source, KeyRanges) else source.index.fields if source.index.unique else None
+        return fields is not None and self.fixed.issuperset(fields)
 
 
 _ALL_RECORDS: Final = _Candidate(())
@@ -157,7 +166,8 @@ class _Planner:
         found = [_through_keys(constraints[KEY])] if KEY in constraints else []
         found += [one for index in self.indexes if (one := _through_index(index, constraints, present)) is not None]
         found += [one for term in terms if isinstance(term, Or) and (one := self._union(term)) is not None]
-        return min(found, key=self._rank, default=None)
+        exact = [one for one in found if one.is_exact]
+        return exact[0] if exact else found[0] if len(found) == 1 else min(found, key=self._rank, default=None)
 
     def _union(self, term: Or) -> _Candidate | None:
         """All the branches together, if each can be found by an index or by keys."""
@@ -183,7 +193,9 @@ class _Planner:
 
     def is_too_much(self, candidate: _Candidate) -> bool:
         """Whether reading all records is quicker."""
-        if self.total is None or self.total < FEW_RECORDS or (self.limited and self._serves(candidate)):
+        if self.total is None or self.total < FEW_RECORDS or candidate.is_exact:
+            return False
+        if self.limited and self._serves(candidate):
             return False
         entries = self._entries(candidate)
         return entries is not None and entries > self.total * SMALL_PART

@@ -9,11 +9,11 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import Final
 
-from blockdb.errors import Corruption
+from blockdb.errors import Corruption, StorageError
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import read_forced, read_written
-from blockdb.format.walk import DamagedChain
+from blockdb.format.walk import DamagedChain, Decided
 from blockdb.layout import CollectionFiles
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
@@ -21,6 +21,7 @@ from blockdb.storage.indexes import Indexes
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata
+from blockdb.storage.parking import all_free, resources
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import recover
 from blockdb.storage.redaction import Watch
@@ -45,17 +46,42 @@ class Attachment(Reader):
     themselves are read from the log, as recovery does.
     """
 
-    def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, commons: Commons) -> None:
-        """`commons` is what it shares with the other collections of its database."""
-        super().__init__(door, files, metadata, commons.cache_room)
+    def __init__(
+        self,
+        door: Door,
+        files: CollectionFiles,
+        metadata: Metadata,
+        commons: Commons,
+        decided: Decided | None = None,
+    ) -> None:
+        """`commons` is what it shares with the other collections of its database.
+
+        `decided` tells which transactions over several collections were decided.
+        """
+        self._decided = decided
         self._refreshing = Lock()
         self._mark: mmap | None = None
         self._identity: object = None
         self._metadata_identity: object = None
         self._checked_at = 0.0
-        self._redactions = Watch(door, files.redactions)
         self.indexes = Indexes(self)
+        super().__init__(door, files, metadata, commons.cache_room)
+
+    def begin(self) -> None:
+        """Begin to follow the files."""
+        super().begin()
+        self._redactions = Watch(self.door, self.files.redactions)
         self._attach()
+
+    def park(self) -> bool:
+        """Let go of files and memory, unless somebody looks for what is new, and say whether that was done."""
+        with all_free((self.unparking, self._refreshing, self.indexes.refreshing)) as are_free:
+            if are_free and not self.is_parked and not self.closed:
+                self._mark, self._identity = None, None
+                self.let_go()
+                self.indexes.let_go()
+                self.cache.clear()
+            return are_free and self.is_parked
 
     @property
     def index_notes(self) -> tuple[str, ...]:
@@ -94,16 +120,36 @@ class Attachment(Reader):
         if not self._refreshing.acquire(blocking=wait or is_redactable):
             return
         try:
-            if is_redactable and self._redactions.has_changed:
-                self._forget()
-            self._follow_mark()
-            now = monotonic()
-            if now - self._checked_at > FILES_CHECK_S:
-                self._checked_at = now
-                if self._look() != self._identity:
-                    self._attach()
+            self._look_for_more(is_redactable)
+        except (Corruption, StorageError, OSError):
+            self._check_is_there()
+            raise
         finally:
             self._refreshing.release()
+
+    def resume(self) -> None:
+        """Open the files again. Raises DatabaseClosed, CollectionNotFound, Corruption, StorageError."""
+        try:
+            super().resume()
+        except (Corruption, StorageError):
+            self._check_is_there()
+            raise
+
+    def _check_is_there(self) -> None:
+        """Raises CollectionNotFound where its writer has dropped the collection."""
+        if self.door.inode(self.files.root) is None:
+            self.is_dropped = self.closed = True
+            self.check_open()
+
+    def _look_for_more(self, is_redactable: bool) -> None:
+        if is_redactable and self._redactions.has_changed:
+            self._forget()
+        self._follow_mark()
+        now = monotonic()
+        if now - self._checked_at > FILES_CHECK_S:
+            self._checked_at = now
+            if self._look() != self._identity:
+                self._attach()
 
     def follow_metadata(self) -> None:
         """Read the metadata anew where the writer replaced it. Raises Corruption."""
@@ -142,6 +188,7 @@ class Attachment(Reader):
         """Let go of the files. Idempotent."""
         self.closed = True
         self.cache.clear()
+        self.leave()
 
     def _follow_mark(self) -> None:
         try:
@@ -188,9 +235,9 @@ class Attachment(Reader):
         tables = self.open_tables(manifest)
         self.chain.follow_packing()
         mark = self._map_mark()
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
+        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables, self._decided)
         if not hasattr(self, "recovered"):
-            self.recovered = state
+            self.recovered = state.opening
         self._mark, self._manifest, self._state, self._identity = mark, manifest, state, identity
         self.view = View((state.memtable,), tables)
         self.next_sequence = state.next_sequence
@@ -208,3 +255,6 @@ class Attachment(Reader):
         """What tells that files were replaced. Mapped memory makes the time of the mark change by itself."""
         mark = self.door.identity(self.files.mark)
         return self.door.identity(self.files.manifest), mark and mark[0]
+
+
+resources(Attachment, "_state", "_manifest", "_redactions")

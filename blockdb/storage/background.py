@@ -58,13 +58,35 @@ class Crew:
             self._changed.wait_for(lambda: not task.is_running)
             task.due = None
             self._tasks -= 1
-            ended = set[Thread]()
-            if not self._tasks:
-                ended, self._threads = self._threads, ended
-                self._due.clear()
-                self._changed.notify_all()
+            ended = self._dismiss()
         for thread in ended - {current_thread()}:
             thread.join()
+
+    def try_stop(self, task: Task) -> bool:
+        """Call a task off unless it is under way, and say whether that was done. Waits for nothing."""
+        with self._changed:
+            if task.is_running:
+                return False
+            if not task.is_stopped:
+                task.is_stopped, task.due = True, None
+                self._tasks -= 1
+                self._dismiss()
+            return True
+
+    def resume(self, task: Task) -> None:
+        """Let a task be woken again that was stopped."""
+        with self._changed:
+            self._tasks += task.is_stopped
+            task.is_stopped = False
+
+    def _dismiss(self) -> set[Thread]:
+        """Let the threads end where there are no tasks any more."""
+        if self._tasks:
+            return set()
+        ended, self._threads = self._threads, set()
+        self._due.clear()
+        self._changed.notify_all()
+        return ended
 
     def _start(self) -> None:
         thread = Thread(target=self._run, name=self._name, daemon=True)
@@ -136,6 +158,14 @@ class Task:
     def stop(self) -> None:
         """Let the work under way come to its end; it is not done again. The work of others is not waited for."""
         self._crew.stop(self)
+
+    def try_stop(self) -> bool:
+        """Stop, unless the work is under way, and say whether that was done. Waits for nothing."""
+        return self._crew.try_stop(self)
+
+    def resume(self) -> None:
+        """Allow it to be woken again after it was stopped."""
+        self._crew.resume(self)
 
     def do(self) -> None:
         """Do the work. What goes wrong in it and is not expected is told as in any thread, and the others go on."""

@@ -10,7 +10,7 @@ from struct import error as StructError
 from threading import Lock
 from typing import Final, NamedTuple, TypeVar
 
-from blockdb.errors import Corruption
+from blockdb.errors import CollectionNotFound, Corruption
 from blockdb.format import record, segment
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
@@ -316,6 +316,8 @@ class Chain:
         try:
             buffer = self._door.slices(path)
         except FileNotFoundError:
+            if self._door.inode(self._files.root) is None:
+                raise CollectionNotFound(self._files.root.name) from None
             raise Corruption(str(self._files.segment(number)), None, "the chain file is missing") from None
         except ValueError:
             raise Corruption(str(path), 0, "the packed chain file is empty") from None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from blockdb.errors import InvalidData
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
 from blockdb.types import REDACTED
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def check_key(key: object) -> bytes:
@@ -38,13 +42,24 @@ def check_batch(
 
     A value may have `max_bytes`.
     """
-    items = list(items)
+    return check_records(*unzipped(list(items)), max_bytes)
+
+
+def unzipped(items: Sequence[tuple[K, V]]) -> tuple[tuple[K, ...], tuple[V, ...]]:
+    """Keys and values apart. Raises InvalidData where something is no pair, or there are too many."""
     if len(items) > MAX_BATCH_RECORDS:
         raise InvalidData(f"A batch has at most {MAX_BATCH_RECORDS} records; this one has {len(items)}. Split it.")
     try:
         keys, values = zip(*items, strict=True) if items else ((), ())
     except (TypeError, ValueError):
         raise InvalidData("A batch consists of pairs of a key and a value.") from None
+    return keys, values
+
+
+def check_records(
+    keys: tuple[bytes, ...], values: tuple[bytes, ...], max_bytes: int = MAX_VALUE_BYTES
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """The keys and the values of a batch, each and all together found acceptable. Raises InvalidData."""
     if set(map(type, keys)) - {bytes} or not all(keys) or max(map(len, keys), default=0) > MAX_KEY_BYTES:
         for key in keys:
             check_key(key)
@@ -55,15 +70,6 @@ def check_batch(
     if total > MAX_BATCH_BYTES:
         raise InvalidData(f"A batch has at most {MAX_BATCH_BYTES} bytes; this one has {total}. Split it.")
     return keys, values
-
-
-def check_pairs(items: Iterable[tuple[object, object]]) -> None:
-    """Raises InvalidData where an item of a batch is no pair. O(n)."""
-    try:
-        for _key, _value in items:
-            pass
-    except (TypeError, ValueError):
-        raise InvalidData("A batch consists of pairs of a key and a value.") from None
 
 
 def first_repeated(keys: Sequence[bytes]) -> bytes:

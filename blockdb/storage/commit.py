@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Rider(Protocol):
@@ -22,6 +22,30 @@ class Unprepared(Exception):
 
 class Held(Exception):
     """A transaction holds what is to be written: the write is to wait for it, and then to be tried again."""
+
+
+class DecisionLog(Protocol):
+    """What was decided about transactions over several collections."""
+
+    def has(self, number: int) -> bool:
+        """Whether a transaction was decided: for those of an earlier process, whose batches are found at recovery."""
+
+    def force(self, number: int) -> None:
+        """Have its decision on the disk, where it is one of this process. Raises WritesStopped."""
+
+
+class _NoDecisions:
+    """Of a collection that stands for itself: whatever it has counts."""
+
+    def has(self, number: int) -> bool:
+        """Yes."""
+        return True
+
+    def force(self, number: int) -> None:
+        """Nothing."""
+
+
+NO_DECISIONS: Final = _NoDecisions()
 
 
 class Gate(Protocol):

@@ -7,7 +7,8 @@ from typing import Final
 from blockdb.config import DatabaseConfig
 from blockdb.storage.background import Crew
 from blockdb.storage.cache import CacheRoom
-from blockdb.storage.memory import MemtableBudget
+from blockdb.storage.memory import IndexBudget, MemtableBudget
+from blockdb.storage.parking import ParkingLot
 
 FLUSHERS: Final = 2
 """Threads that write memtables: while one is at a large one, the writers of other collections need not wait."""
@@ -22,6 +23,8 @@ class Commons:
     def __init__(self, config: DatabaseConfig) -> None:
         self.cache_room = CacheRoom(config.cache_size_limit)
         self.memtables = MemtableBudget(config.memtable_size_limit)
+        self.indexes = IndexBudget(config.memtable_size_limit // 4)
+        self.parking = ParkingLot(config.open_collections_limit)
         self.forcing = Crew("blockdb-force")
         self.flushing = Crew("blockdb-flush", FLUSHERS)
         self.compacting = Crew("blockdb-compact")

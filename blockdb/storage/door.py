@@ -167,6 +167,16 @@ class Door:
         with suppress(FileNotFoundError):
             path.unlink()
 
+    def remove_tree(self, path: Path) -> None:
+        """Remove a directory with everything in it; one that is not there is no error."""
+        with suppress(FileNotFoundError):
+            for entry in sorted(path.iterdir()):
+                if entry.is_dir():
+                    self.remove_tree(entry)
+                else:
+                    self.remove(entry)
+            path.rmdir()
+
     def lock(self, path: Path) -> int:
         """Take the kernel's exclusive lock on a file or directory; it goes with the process. Returns a descriptor.
 

@@ -42,22 +42,23 @@ def erase(
         if door.inode(path) is None:
             path = packed_path
         elif door.inode(packed_path) is not None:  # a writer was killed between packing and removing what it packed
-            _destroy(door, packed_path, [(0, bytes(door.disk_size(packed_path)))])
+            destroy(door, packed_path, [(0, bytes(door.disk_size(packed_path)))])
         if rewrite(door, path, path.with_name(path.name + ".tmp"), offsets):
-            _keep_as(door, path, _old(path))
+            keep_as(door, path, old_name(path))
             door.rename(path.with_name(path.name + ".tmp"), path)
         replaced(number)
         for form in (files.segment(number), packed_path):  # it may have been packed since a process was killed here
-            if door.inode(_old(form)) is not None:
-                _destroy(door, _old(form), _pieces(door, form, offsets))
+            if door.inode(old_name(form)) is not None:
+                destroy(door, old_name(form), _pieces(door, form, offsets))
         door.force_directory(files.chain)
 
 
-def _old(path: Path) -> Path:
+def old_name(path: Path) -> Path:
+    """Under which name the old file stands until it is overwritten."""
     return path.with_name(path.name + OLD_SUFFIX)
 
 
-def _keep_as(door: Door, path: Path, old: Path) -> None:
+def keep_as(door: Door, path: Path, old: Path) -> None:
     """Give the old file a name of its own, under which it is overwritten also by whoever comes after a crash."""
     door.remove(old)
     try:
@@ -67,7 +68,8 @@ def _keep_as(door: Door, path: Path, old: Path) -> None:
             raise
 
 
-def _destroy(door: Door, path: Path, pieces: Sequence[Piece]) -> None:
+def destroy(door: Door, path: Path, pieces: Sequence[Piece]) -> None:
+    """Overwrite parts of a file, and remove it. Raises OSError."""
     door.overwrite(path, pieces)
     door.remove(path)
 
@@ -132,8 +134,8 @@ def _erased(data: Buffer, offset: int, path: Path) -> bytes:
 def _pieces(door: Door, path: Path, offsets: Sequence[int]) -> list[Piece]:
     """What to overwrite in an old chain file; all of an encrypted one, which shows no records where they are."""
     if door.is_sealing:
-        return [(0, bytes(door.disk_size(_old(path))))]
-    with door.map_read(_old(path)) as buffer:
+        return [(0, bytes(door.disk_size(old_name(path))))]
+    with door.map_read(old_name(path)) as buffer:
         return _pieces_of(buffer, path, offsets)
 
 

@@ -21,10 +21,15 @@ from blockdb.storage.index_build import Doubled
 from blockdb.storage.index_files import IndexFiles, pieces
 from blockdb.storage.index_list import StoredIndex
 from blockdb.storage.indexes import Indexes, catch_up, open_files
+from blockdb.storage.open_files import FLUSH_RECORDS
+from blockdb.storage.parking import Tryable, resources
 from blockdb.storage.writer import Writer
 
 MAX_UNCOVERED: Final = 250_000
 """So many records may have no entries in files, however few entries they have: opening reads them from the chain."""
+
+_RESOURCES: Final = ("by_name", "in_use")
+"""What there is of an index while its collection is not parked."""
 
 RETRY_S: Final = 1.0
 """How long after a failure it is tried again."""
@@ -41,7 +46,6 @@ class IndexKeeper(Indexes):
         """Open them all, and have them catch up with the chain; what is damaged is built anew. Raises StorageError."""
         super().__init__(store)
         self.store = store
-        self._full_bytes = store.config.memtable_size_limit // 4
         self._changing = RLock()
         self._maintaining = RLock()
         self._crew = commons.indexing
@@ -51,10 +55,47 @@ class IndexKeeper(Indexes):
         self.in_use: tuple[Index, ...] = ()
         """Those to which entries are added, also while they are being built."""
         self._files = IndexFiles(store)
-        self._use({stored.definition.name: self._open(stored) for stored in self._files.stored})
+        self._budget = commons.indexes
+        self.begin()
+
+    def begin(self) -> None:
+        """Open them, perhaps once more."""
+        by_name = {stored.definition.name: self._open(stored) for stored in self._files.stored}
         self._files.remove_unused()
-        if self.by_name:
+        self._use(by_name)
+        self.go_on()
+        if by_name:
             self._wake()
+
+    # Parking.
+
+    @property
+    def locks(self) -> tuple[Tryable, ...]:
+        """Whoever holds one of these is at work."""
+        return self._changing, self._maintaining
+
+    def pause(self) -> bool:
+        """Leave the files alone, unless there is something to do, and say so. Under all locks."""
+        self.freeze(FLUSH_RECORDS)
+        if any(len(index.view.memories) > 1 or not index.is_ready for index in self.by_name.values()):
+            self._wake()
+            return False
+        return self.failure is None and (self._task is None or self._task.try_stop())
+
+    def go_on(self) -> None:
+        """Have it done again, after a pause."""
+        if self._task is not None:
+            self._task.resume()
+
+    def let_go(self) -> None:
+        """Forget what is open: `begin` opens it again."""
+        self._budget.discard(self)
+        for name in _RESOURCES:
+            vars(self).pop(name, None)
+
+    def unpark(self) -> None:
+        """Somebody asks for what was let go of."""
+        self.store.unpark()
 
     def refresh(self) -> None:
         """They are as new as can be."""
@@ -157,11 +198,11 @@ class IndexKeeper(Indexes):
 
     def watch_size(self) -> None:
         """After entries were added: have what is full written to files, beside the writers."""
-        store = self.store
+        store, full_bytes = self.store, self._budget.share_of(self)
         for index in self.by_name.values():
             memory = index.view.memories[0]
             uncovered = store.next_sequence - memory.first_sequence
-            if (memory.size_bytes >= self._full_bytes or uncovered >= MAX_UNCOVERED) and index.is_ready:
+            if (memory.size_bytes >= full_bytes or uncovered >= MAX_UNCOVERED) and index.is_ready:
                 index.freeze(store.next_sequence, store.end)
                 self._wake()
 
@@ -206,6 +247,7 @@ class IndexKeeper(Indexes):
 
     def close(self) -> None:
         """Stop what goes on in the background, and write what is frozen. Raises StorageError."""
+        self._budget.discard(self)
         if self._task is not None:
             self._task.stop()
         self.flush()
@@ -280,6 +322,9 @@ class IndexKeeper(Indexes):
         except BlockDBError as error:
             self.failure = error  # what is in memory stays there
             self._wake(RETRY_S)
+
+
+resources(IndexKeeper, *_RESOURCES)
 
 
 def _fit(files: Sequence[IndexFile]) -> bool:

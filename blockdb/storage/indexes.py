@@ -34,14 +34,14 @@ class Indexes:
         self._reader = reader
         self.by_name: Mapping[str, Index] = {}
         self.notes: tuple[str, ...] = ()
-        self._refreshing = Lock()
+        self.refreshing = Lock()
         self._identity: object = None
         self._reached: dict[str, int] = {}
 
     def refresh(self) -> None:
         """See what was written, and which indexes came and went, up to where the reader is. Raises StorageError."""
         reader = self._reader
-        with self._refreshing, guarded("reading the indexes"):
+        with self.refreshing, guarded("reading the indexes"):
             for _ in range(OPEN_ATTEMPTS):
                 identity = reader.door.identity(reader.files.index_list)
                 if identity == self._identity:
@@ -58,8 +58,12 @@ class Indexes:
 
     def forget(self) -> None:
         """Have everything read anew: values were erased."""
-        with self._refreshing:
-            self.by_name, self._identity, self._reached = {}, None, {}
+        with self.refreshing:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """The same, under the lock."""
+        self.by_name, self._identity, self._reached = {}, None, {}
 
     def infos(self) -> tuple[IndexInfo, ...]:
         """What there is, in the order of names."""

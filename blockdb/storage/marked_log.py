@@ -37,10 +37,14 @@ class MarkedLog:
         self.latency = Histogram()
         with guarded("opening the log"):
             self._descriptor = door.open_append(path)
-            if torn_bytes:
-                door.truncate(self._descriptor, end - base)
-                door.force(self._descriptor)
-            self._mark = self._new_mark(mark, owner)
+            try:
+                if torn_bytes:
+                    door.truncate(self._descriptor, end - base)
+                    door.force(self._descriptor)
+                self._mark = self._new_mark(mark, owner)
+            except BaseException:
+                door.close(self._descriptor)
+                raise
         self._words = memoryview(self._mark).cast("Q")
 
     def append(self, frames: bytes) -> int:

@@ -104,3 +104,20 @@ class MemtableBudget:
 def _held_bytes(tenant: Tenant) -> int:
     memtable = tenant.active
     return max(memtable.allowed_bytes, memtable.size_bytes) + tenant.frozen_bytes
+
+
+class IndexBudget:
+    """The memory for entries of indexes that are in no file yet: shared out evenly among collections that have any."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._owners: set[object] = set()
+
+    def share_of(self, owner: object) -> int:
+        """How much each index of a collection may take. O(1)."""
+        self._owners.add(owner)
+        return self._limit_bytes // len(self._owners)
+
+    def discard(self, owner: object) -> None:
+        """It has none any more."""
+        self._owners.discard(owner)

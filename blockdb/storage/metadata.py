@@ -1,7 +1,9 @@
-"""What a collection is, and which collections there are. Format page: docs/formats/checked-toml.md."""
+"""What a collection is, and which collections there are. Format page: docs/formats/metadata.md."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +18,7 @@ from blockdb.storage.manifest import load_checked, save_checked
 PREFIX: Final = "col_"
 METADATA: Final = "collection"
 REGISTRY: Final = "registry"
+PENDING: Final = "pending event"
 
 UNLIMITED: Final = CollectionSettings(max_document_size=MAX_VALUE_BYTES)
 """The settings of collections that nobody gave any."""
@@ -102,3 +105,24 @@ def load_registry(door: Door, path: Path) -> dict[str, str]:
     if not isinstance(names, dict) or not all(isinstance(value, str) for value in names.values()):
         raise Corruption(str(path), None, "its contents are not those of a registry")
     return names
+
+
+def save_pending(door: Door, path: Path, event: Mapping[str, Any]) -> None:
+    """Write what the journal is to say of a collection that is being made or dropped."""
+    save_checked(door, path, PENDING, {"event": json.dumps(event)})
+
+
+def load_pending(door: Door, path: Path) -> dict[str, Any]:
+    """What the journal is to say. Raises Corruption."""
+    try:
+        event = json.loads(load_checked(door, path, PENDING)["event"])
+        _ = event["event"], event["collection"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Corruption(str(path), None, f"its contents are not those of an event: {error}") from None
+    assert isinstance(event, dict)
+    return event
+
+
+def uuid_of(collection_id: str) -> str:
+    """The UUID in the id of a collection, as states and origins have it."""
+    return str(UUID(collection_id.removeprefix(PREFIX)))

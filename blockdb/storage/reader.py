@@ -5,34 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from threading import RLock
 from time import monotonic, perf_counter_ns
 from typing import Final
 
-from blockdb.errors import Corruption, DatabaseClosed, Redacted
+from blockdb.errors import CollectionNotFound, Corruption, DatabaseClosed, Redacted
 from blockdb.format.place import split_place
 from blockdb.layout import CollectionFiles
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
+from blockdb.statistics import TableStatistics
 from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.chain import Chain
-from blockdb.storage.door import Door
+from blockdb.storage.door import Door, guarded
 from blockdb.storage.expiry import Expiry
 from blockdb.storage.history import History
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
-from blockdb.storage.recovery import Recovered
+from blockdb.storage.parking import Parkable, resources
+from blockdb.storage.recovery import Opening
 from blockdb.storage.sources import NOTHING, Horizon
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.tree import Tree
 from blockdb.storage.view import Range, View
-from blockdb.types import REDACTED, AsOf, Problem, Record, Report, TableStatistics
+from blockdb.types import REDACTED, AsOf, Problem, Record, Report
 
 SAMPLE_MASK: Final = 63
 """One operation in 64 is timed: the clock costs a tenth of a read."""
 
 
-class Reader:
+class Reader(Parkable):
     """The reading half of a collection. Safe for threads.
 
     Subclasses keep `view` and `next_sequence` up to date; each is replaced as a whole.
@@ -41,16 +44,17 @@ class Reader:
     next_sequence: int
 
     def __init__(self, door: Door, files: CollectionFiles, metadata: Metadata, room: CacheRoom | None = None) -> None:
+        super().__init__()
         self.door = door
         self.files = files
         self.metadata = metadata
         self.cache = Cache(room or CacheRoom(0))
-        self.chain = Chain(door, files, metadata.uuid, self.cache)
-        self.tree = Tree(door, files, metadata.uuid)
         self.view = View((), ())
+        self.begin()
         self.opened = monotonic()
         self.closed = False
-        self.recovered: Recovered
+        self.is_dropped = False
+        self.recovered: Opening
         self.gets = 0
         self.misses = 0
         self.scans = 0
@@ -58,8 +62,25 @@ class Reader:
         self._expiry: Expiry | None = None
         self._look_up = self._get
         """What `get` does: with a time to live it is another method, so that without one nothing is asked."""
+        self._looks = 0
         if metadata.settings.ttl_seconds is not None:
             self.ttl_ms = metadata.settings.ttl_seconds * 1000
+
+    def begin(self) -> None:
+        """Begin to read the files. Nothing that readers look at is taken away, or half made, by this."""
+        self.chain = Chain(self.door, self.files, self.metadata.uuid, self.cache)
+        self.tree = Tree(self.door, self.files, self.metadata.uuid)
+
+    @property
+    def activity(self) -> object:
+        """Another value whenever somebody did something with it, nearly."""
+        return self.gets, self.scans, self._looks, self.next_sequence
+
+    def resume(self) -> None:
+        """Open the files again. Raises DatabaseClosed, Corruption, StorageError."""
+        self.check_open()
+        with guarded("opening a collection"):
+            self.begin()
 
     @property
     def ttl_ms(self) -> int | None:
@@ -231,6 +252,7 @@ class Reader:
 
     def history(self) -> History:
         """The chain as of now."""
+        self._looks += 1
         blocks = self.blocks  # first: what is read later may only be newer
         records = self.next_sequence
         end = self.end
@@ -312,7 +334,8 @@ class Reader:
 
     def open_tables(self, manifest: Manifest) -> tuple[Table, ...]:
         """The tables that the manifest counts. Raises Corruption where they are not, or do not join up."""
-        known = {table.header.number: table for table in self.view.tables}
+        before = vars(self).get("view")  # it may have been parked
+        known = {table.header.number: table for table in before.tables} if before is not None else {}
         tables = tuple(known.get(number) or self.open_table(number) for number in manifest.tables)
         covered = 0
         for table in tables:
@@ -341,8 +364,14 @@ class Reader:
     def disown(self) -> None:
         """In a forked child: refuse everything from now on."""
         self.closed = True
+        self.unparking = RLock()
 
     def check_open(self) -> None:
-        """Raises DatabaseClosed."""
+        """Raises DatabaseClosed, and CollectionNotFound where it was dropped."""
+        if self.is_dropped:
+            raise CollectionNotFound(self.metadata.name)
         if self.closed:
             raise DatabaseClosed("The database was closed; open it again.")
+
+
+resources(Reader, "chain", "tree", "view")

@@ -35,6 +35,17 @@ from blockdb.storage.door import Door
 from blockdb.storage.manifest import Manifest
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What there is to tell of a recovery."""
+
+    next_sequence: int
+    records: int
+    """How many were read from the log."""
+    elapsed_ms: float
+    mark_damage: str | None
+
+
 @dataclass
 class Recovered:
     """The state after replay."""
@@ -58,6 +69,11 @@ class Recovered:
     records: int = 0
     elapsed_ms: float = 0.0
     mark_damage: str | None = None
+
+    @property
+    def opening(self) -> Opening:
+        """What there is to tell of it."""
+        return Opening(self.next_sequence, self.records, self.elapsed_ms, self.mark_damage)
 
     @property
     def head(self) -> Head:

@@ -98,6 +98,11 @@ class Seals:
             self._waiting.popleft()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to do, and no process waits for more."""
+        return self._process is None and not self._waiting
+
+    @property
     def is_settled(self) -> bool:
         """Whether every full block is sealed, as far as the log takes seals."""
         return self._process is None or not self.block.is_full

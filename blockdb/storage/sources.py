@@ -13,6 +13,16 @@ LONGEST_STEP: Final = 4096
 """Positions of a table that are looked at together where most of its records are hidden."""
 
 
+class Ordered(Protocol):
+    """Sorted keys."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def position(self, key: bytes) -> int:
+        """How many of them are smaller than `key`."""
+
+
 class Part(Protocol):
     """A run of records in commit order."""
 
@@ -116,12 +126,14 @@ class Snapshot:
 class Rows:
     """A table as a source of a scan: its records from one place to another."""
 
-    def __init__(self, table: Table, first: Horizon, stop: Horizon) -> None:
+    def __init__(self, table: Table, first: Horizon = NOTHING, stop: Horizon = EVERYTHING) -> None:
         self.table = table
         self._places = first.place, stop.place
-        self._hidden = first.count_in(table.header, len(table))
-        seen = stop.count_in(table.header, len(table))
-        self.is_whole = not self._hidden and seen == len(table)
+        self._hidden, seen = 0, len(table)
+        if first is not NOTHING or stop is not EVERYTHING:
+            self._hidden = first.count_in(table.header, seen)
+            seen = stop.count_in(table.header, seen)
+        self.is_whole = seen - self._hidden == len(table)
         self.is_seen = self._hidden < seen
 
     def __len__(self) -> int:
@@ -168,6 +180,9 @@ def sources_of(
     memtables: Sequence[Memtable], tables: Sequence[Table], first: Horizon = NOTHING, stop: Horizon = EVERYTHING
 ) -> list[Source]:
     """What holds records between two horizons, as of now."""
+    if first is NOTHING and stop is EVERYTHING:
+        whole = [Snapshot(memtable, 0, size) for memtable in memtables if (size := len(memtable))]
+        return [*whole, *map(Rows, tables)]
     sources: list[Source] = []
     for memtable in memtables:
         size = len(memtable)

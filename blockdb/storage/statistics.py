@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from blockdb.types import Latency
+from blockdb.statistics import Latency
 
 _STEPS_BITS: Final = 3
 _STEPS: Final = 1 << _STEPS_BITS

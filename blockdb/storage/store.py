@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Lock, RLock
-from typing import Final
 
 from blockdb.config import DatabaseConfig
+from blockdb.errors import WritesStopped
 from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import OFFSET_BITS
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.index_keeper import IndexKeeper
-from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata, load_metadata, save_metadata
+from blockdb.storage.open_files import FLUSH_RECORDS
+from blockdb.storage.parking import Tryable
 from blockdb.storage.redactor import Recording, Redactor
 from blockdb.storage.sources import Horizon
 from blockdb.storage.writer import Writer
-
-FLUSH_ON_CLOSE_RECORDS: Final = 10_000
-"""With fewer records in memory, opening again reads them from the log as quickly as a table would be written."""
 
 
 class Store(Writer):
@@ -32,22 +31,43 @@ class Store(Writer):
         door: Door,
         files: CollectionFiles,
         metadata: Metadata,
-        manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
+        decisions: DecisionLog = NO_DECISIONS,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError.
 
-        `commons` is what it shares with the other collections of its database.
-        A redaction that was under way is left to `finish_redaction`.
+        `commons` is what it shares with the other collections of its database; `decisions` tells of the transactions
+        over several of them. A redaction that was under way is left to `finish_redaction`.
         """
-        super().__init__(door, files, metadata, manifest, config, signer, commons)
+        super().__init__(door, files, metadata, config, signer, commons, decisions)
         self.changing = RLock()
         """Held by whoever changes what the collection is, and taken before `writing`."""
         self.indexes = IndexKeeper(self, commons)
         self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
         self.look_for_riders()
+
+    def begin(self) -> None:
+        """Open the files, and the indexes if it is not for the first time."""
+        super().begin()
+        if "indexes" in vars(self):
+            self.indexes.begin()
+
+    @property
+    def parking_locks(self) -> tuple[Tryable, ...]:
+        """Whoever holds one of these is at work."""
+        return (self.changing, *super().parking_locks, *self.indexes.locks)
+
+    def pause(self) -> bool:
+        """Have nothing done beside the writers any more, unless there is something to do, and say so."""
+        if not self.indexes.pause():
+            return False
+        if super().pause():
+            self.indexes.let_go()
+            return True
+        self.indexes.go_on()
+        return False
 
     def look_for_riders(self) -> None:
         """Have each record come with a rider if anything is demanded of it, or derived from it."""
@@ -63,6 +83,17 @@ class Store(Writer):
             save_metadata(self.door, self.files.metadata, metadata)
         finally:  # where a force failed, the new file may be there all the same
             self.metadata = load_metadata(self.door, self.files.metadata)
+
+    # In transactions.
+
+    def check_new(self, key: bytes) -> None:
+        """Raises DuplicateKey where a key is stored."""
+        if self.view.has(key):
+            self._refuse(key)
+
+    def stop(self, what: str) -> WritesStopped:
+        """Take no more writes, because of what happened. Returns the error that says so."""
+        return self._log.stop(what)
 
     # Following.
 
@@ -147,20 +178,35 @@ class Store(Writer):
 
     def close(self) -> None:
         """Force what was written and stop; a memtable that would take long to replay is written first. Idempotent."""
+        with self.unparking:
+            if self.is_parked:
+                self.closed = True
+                return
         self._seals.stop()
         with self.writing:
             if self.closed:
                 return
-            if len(self._active) >= FLUSH_ON_CLOSE_RECORDS:
+            if len(self._active) >= FLUSH_RECORDS:
                 self._freeze()
-            self.indexes.freeze(FLUSH_ON_CLOSE_RECORDS)
+            self.indexes.freeze(FLUSH_RECORDS)
             self.closed = self._attention = True
             self._room.notify_all()
+        self.shut()
+
+    def drop(self) -> None:
+        """Under the write lock: refuse everything from now on, since the collection is gone. `shut` is to follow."""
+        self.is_dropped = self.closed = self._attention = True
+        self._room.notify_all()
+
+    def shut(self) -> None:
+        """Let go of threads and files, once nothing is written any more. Raises StorageError."""
+        self._seals.stop()
         try:
             self.upkeep.stop()
             self.indexes.close()
         finally:
             self.cache.clear()
+            self.leave()
             with self.upkeep.compacting:  # a redaction in another thread comes to its end
                 self._log.close()
 

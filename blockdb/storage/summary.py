@@ -5,10 +5,10 @@ from __future__ import annotations
 from time import monotonic
 
 from blockdb.config import DatabaseConfig
+from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.store import Store
-from blockdb.types import Statistics
 
 
 def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: bool) -> Statistics:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import Final, NamedTuple
 
-from blockdb.errors import Corruption
+from blockdb.errors import Corruption, WritesStopped
 from blockdb.format.frame import BadFrame
 from blockdb.format.transaction import (
     HEADER_BYTES,
@@ -25,6 +25,7 @@ from blockdb.format.transaction import (
 from blockdb.format.walk import DamagedChain
 from blockdb.layout import DatabaseFiles
 from blockdb.storage.door import Door, guarded
+from blockdb.storage.erasure import destroy, keep_as, old_name
 from blockdb.storage.marked_log import MarkedLog
 from blockdb.storage.recovery import Trust, read_mark, trust_in
 
@@ -106,6 +107,9 @@ class Decisions:
         self._database = database
         self._loaded: Loaded | None = None
 
+    def force(self, number: int) -> None:
+        """Nothing: who reads writes no batch."""
+
     def has(self, number: int) -> bool:
         """Whether a transaction was decided; what is not known is looked up anew. Raises Corruption, StorageError."""
         if self._loaded is None or not self._loaded.has(number):
@@ -162,24 +166,39 @@ class TransactionLog:
     def empty(self) -> None:
         """Begin a new log: every collection has on the disk what was decided. Raises StorageError.
 
-        Whatever fails, there is one log or the other, and the next decision goes to the one that is there.
+        The old one is overwritten, since values stand in it that may have to be erased one day. Whatever fails, there
+        is one log or the other, and the next decision goes to the one that is there.
         """
         log = self._opened()
         log.force()
         if not self.size:
             return
-        base = log.end
+        path, base = self._files.transactions, log.end
         with guarded("emptying the transaction log"):
-            self._door.replace(self._files.transactions, encode_header(LogHeader(self._database, base)))
+            keep_as(self._door, path, old_name(path))
+            self._door.replace(path, encode_header(LogHeader(self._database, base)))
         self._log = None
         log.close()
         self.unfinished = ()
         self._opened()
+        with guarded("emptying the transaction log"):
+            self._destroy_old()
+
+    def _destroy_old(self) -> None:
+        old = old_name(self._files.transactions)
+        if self._door.inode(old) is not None:
+            destroy(self._door, old, [(0, bytes(self._door.disk_size(old)))])
 
     def recover(self) -> None:
         """Go on in a log that was not closed: what it has is on the disk afterwards. Raises StorageError."""
         if self.unfinished or not self.was_closed:
             self._opened().force()
+        with guarded("opening the transaction log"):
+            self._destroy_old()
+
+    def stop(self, what: str) -> WritesStopped:
+        """Take no more decisions, because of what happened. Returns the error that says so."""
+        return self._opened().stop(what)
 
     def close(self) -> None:
         """Force it, and leave a mark that says that nothing is left to be done if it is empty. Idempotent."""

@@ -42,9 +42,6 @@ class Upkeep:
     def __init__(
         self,
         reader: Reader,
-        log: Log,
-        tables: Tables,
-        packer: Packer,
         config: DatabaseConfig,
         room: Condition,
         commons: Commons,
@@ -52,9 +49,6 @@ class Upkeep:
         attend: Callable[[], None],
     ) -> None:
         self._reader = reader
-        self._log = log
-        self._tables = tables
-        self._packer = packer
         self._config = config
         self._room = room
         self._frozen: deque[Frozen] = deque()
@@ -76,13 +70,35 @@ class Upkeep:
         self._forcer = commons.forcing.task(self._force_in_background)
         self._merger = commons.compacting.task(self._merge_in_background)
         self._flusher = commons.flushing.task(self._flush_in_background)
-        if log.segment or len(reader.view.tables) >= min(WORTHWHILE_TABLES, config.compaction_threshold):
+        self._tasks = (self._forcer, self._flusher, self._merger)
+
+    def begin(self, log: Log, tables: Tables, packer: Packer) -> None:
+        """Look after these from now on: the collection was opened, perhaps once more."""
+        self._log, self._tables, self._packer = log, tables, packer
+        for task in self._tasks:
+            task.resume()
+        if log.segment or len(self._reader.view.tables) >= min(WORTHWHILE_TABLES, self._config.compaction_threshold):
             self.wake_merger()
+
+    def pause(self) -> bool:
+        """Leave the files alone, unless there is something to do, and say so. Under all locks."""
+        stopped = [task for task in self._tasks if self.is_idle and task.try_stop()]
+        if len(stopped) < len(self._tasks):
+            for task in stopped:
+                task.resume()
+            return False
+        self._budget.leave(self)
+        return True
 
     @property
     def failure(self) -> BlockDBError | None:
         """Why flushing or merging failed the last time, if it did and has not succeeded since."""
         return self._failure or self._merging_failure
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to flush."""
+        return not self._frozen and self._failure is None
 
     @property
     def is_failing(self) -> bool:
@@ -174,7 +190,7 @@ class Upkeep:
 
     def stop(self) -> None:
         """Have no more done by threads, once what they are at is done, and flush what is left. Raises StorageError."""
-        for task in (self._forcer, self._flusher, self._merger):
+        for task in self._tasks:
             task.stop()
         try:
             self.flush()

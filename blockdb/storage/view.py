@@ -14,7 +14,7 @@ from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import LAST_WINDOW, Item, merge, split
 from blockdb.lsm.table import Table
-from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Snapshot, Source, sources_of
+from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Ordered, Snapshot, Source, sources_of
 
 SPARE_ITEMS: Final = 6
 """Fetched of each source beyond its likely share of what is wanted, so that most scans fetch once."""
@@ -36,11 +36,11 @@ class Range:
             end = after if end is None else end if after is None else min(end, after)
         return cls(start, end)
 
-    def first(self, sources: Sequence[Source]) -> list[int]:
+    def first(self, sources: Sequence[Ordered]) -> list[int]:
         """The position in each source of its first key that is in the range or after it."""
         return [0 if self.start is None else source.position(self.start) for source in sources]
 
-    def last(self, sources: Sequence[Source]) -> list[int]:
+    def last(self, sources: Sequence[Ordered]) -> list[int]:
         """The position in each source of its first key that is after the range."""
         return [len(source) if self.stop is None else source.position(self.stop) for source in sources]
 
@@ -129,6 +129,9 @@ class View:
 
     def count(self, range_: Range, expired: Horizon = NOTHING) -> int:
         """How many keys are in the range. O(sources · log n), and O(n) in sources of which a part has expired."""
+        if expired is NOTHING:
+            parts: list[Ordered] = [*self.memtables, *self.tables]
+            return max(sum(range_.last(parts)) - sum(range_.first(parts)), 0)
         sources = sources_of(self.memtables, self.tables, expired)
         edges = zip(sources, range_.first(sources), range_.last(sources), strict=True)
         return sum(source.count(first, stop) for source, first, stop in edges)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from os import urandom
-from threading import Condition, Lock
 from time import perf_counter_ns, time_ns
 
 from blockdb.config import DatabaseConfig
@@ -17,26 +15,18 @@ from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
-from blockdb.lsm.memtable import Memtable
 from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.storage.commit import Gate, Held, Rider, Unprepared
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
-from blockdb.storage.log import Log
-from blockdb.storage.maintenance import Frozen, Tables
-from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata
-from blockdb.storage.packed import Packer
-from blockdb.storage.reader import SAMPLE_MASK, Reader
-from blockdb.storage.recovery import recover
-from blockdb.storage.seals import Seals
+from blockdb.storage.open_files import OpenFiles
+from blockdb.storage.reader import SAMPLE_MASK
 from blockdb.storage.statistics import Histogram
-from blockdb.storage.upkeep import Upkeep
-from blockdb.storage.view import View
 from blockdb.storage.write_group import Write, WriteGroup
 
 
-class Writer(Reader):
+class Writer(OpenFiles):
     """The writing half of a collection. Any number of threads may use it."""
 
     def __init__(
@@ -44,118 +34,20 @@ class Writer(Reader):
         door: Door,
         files: CollectionFiles,
         metadata: Metadata,
-        manifest: Manifest,
         config: DatabaseConfig,
         signer: Signer,
         commons: Commons,
+        decisions: DecisionLog = NO_DECISIONS,
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
-        super().__init__(door, files, metadata, commons.cache_room)
-        self.config = config
+        super().__init__(door, files, metadata, config, signer, commons, decisions)
         self.duplicates = 0
-        self._max_value_bytes = metadata.settings.max_document_size
         self.put_latency = Histogram()
-        self.writing = Lock()
-        """Held by whoever commits."""
-        self.gate: Gate | None = None
+        self._max_value_bytes = metadata.settings.max_document_size
         self.needs_riders = False
         """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
-        self._room = Condition(self.writing)
-        tables = Tables(door, files, metadata.uuid, manifest, self.open_table)
-        tables.remove_unused()
-        packer = Packer(door, files, metadata.uuid, config.compression_enabled)
-        packer.remove_unused()
-        self._tables, self._packer = tables, packer
-        self._attention = True
-        """Set by whatever makes a write look around before it begins: see `_attend`."""
         self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
-        self._recover(manifest, signer)
-        self.tree.cut(manifest.flushed_sequence)
-        self.bytes_before = self.data_bytes()
-        """Keys and values that were there when it was opened."""
         self._group = WriteGroup(self._put_group)
-        self.upkeep = Upkeep(
-            self, self._log, tables, packer, config, self._room, commons, self._freeze, self._have_attended
-        )
-
-    def _recover(self, manifest: Manifest, signer: Signer) -> None:
-        tables = self.open_tables(manifest)
-        state = recover(self.door, self.files, self.metadata.uuid, self.chain, manifest, tables)
-        self.recovered = state
-        self._active = state.memtable
-        self.view = View((state.memtable,), tables)
-        self.next_sequence = state.next_sequence
-        self._last_time_ms = state.last_time_ms
-        self._log = Log(
-            self.door,
-            self.files,
-            self.metadata.uuid,
-            state.end,
-            state.forced,
-            state.torn_bytes,
-            self.config.compression_enabled,
-        )
-        self._seals = Seals(
-            self.files,
-            self.metadata.uuid,
-            signer,
-            self.metadata.blockchain_batch_size,
-            self.chain,
-            self._log,
-            self._room,
-            state,
-            self._on_seal,
-            self.tree.note,
-        )
-        self._open_block = self._seals.block
-
-    # What a Reader asks.
-
-    @property
-    def end(self) -> int:
-        """Where the next frame goes."""
-        return self._log.end
-
-    @property
-    def blocks(self) -> int:
-        """How many blocks are sealed."""
-        view = self.view
-        return view.memtables[0].first_block + len(view.memtables[0].seals)
-
-    @property
-    def head_hash(self) -> bytes:
-        """The hash of the last sealed block."""
-        return self._seals.head_hash
-
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest on disk."""
-        return self._tables.manifest
-
-    def open_block_size(self) -> tuple[int, int]:
-        """How many records, and how many bytes of keys and values, no seal covers yet."""
-        return len(self._open_block), self._open_block.data_bytes
-
-    @property
-    def puts(self) -> int:
-        """How many records were stored since it was opened."""
-        return self.next_sequence - self.recovered.next_sequence
-
-    @property
-    def bytes_written(self) -> int:
-        """How many bytes were written to log, tables and packed chain files since it was opened."""
-        return self._log.appended_bytes + self._tables.written_bytes + self._packer.written_bytes
-
-    @property
-    def force_latency(self) -> Histogram:
-        """How long forces took."""
-        return self._log.latency
-
-    def refresh(self, wait: bool = False) -> None:
-        """Have every block sealed that is full: whoever looks does not see that sealing may lag behind."""
-        if not self._seals.is_settled:
-            with self.writing:
-                self._seals.settle()
 
     # Writing.
 
@@ -242,10 +134,7 @@ class Writer(Reader):
     def apply(
         self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
     ) -> range:
-        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then.
-
-        `transaction` is the number of the transaction over several collections that they are part of.
-        """
+        """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
         if transaction:
             self._log.transaction = transaction
             frames = partial(batch.encode, transaction=transaction)
@@ -346,9 +235,6 @@ class Writer(Reader):
         if self.gate is not None:
             self.gate.check(keys)
 
-    def _have_attended(self) -> None:
-        self._attention = True
-
     def _roll(self) -> None:
         self._log.roll(self.next_sequence)
         self.upkeep.wake_merger()
@@ -370,9 +256,6 @@ class Writer(Reader):
 
     # Sealing and freezing, under the write lock.
 
-    def _on_seal(self, place: int) -> None:
-        self._active.seals.append(place)
-
     def _make_room(self) -> None:
         """Let the memtable grow, or else freeze it, once there are not too many frozen ones."""
         active = self._active
@@ -382,18 +265,3 @@ class Writer(Reader):
             self._attention = True
         elif self._active is active:  # else it was frozen for the others' sake meanwhile
             self._freeze()
-
-    def _freeze(self) -> None:
-        if self._seals.is_waiting or not len(self._active):
-            return
-        end, block = self._log.end, self._open_block
-        replay = ReplayPoint(block.first_place or end, self.next_sequence - len(block), self._seals.head_place)
-        frozen = Frozen(self._active, end, replay)
-        self._active = Memtable(self.next_sequence, self.blocks, end)
-        self.view = replace(self.view, memtables=(self._active, *self.view.memtables))
-        self.upkeep.add(frozen)
-
-    def use_signer(self, signer: Signer) -> None:
-        """Sign blocks with another key from now on."""
-        with self.writing:
-            self._seals.signer = signer

@@ -154,6 +154,16 @@ def test_an_import_names_what_the_collection_does_not_take(run: Run, here: Path)
     ]
 
 
+def test_an_import_refuses_what_a_unique_index_has(run: Run, here: Path, users: str) -> None:
+    with blockdb.open(here / "blockdb_data") as db:
+        db["users"].create_index("mail", ["mail"], unique=True)
+    lines = [{"key": f"{number}", "value": {"mail": f"{number % 5}"}} for number in range(8)]
+    (here / "in.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    done = run("import", "in.jsonl", "-c", "users")
+    assert done.text.startswith("Imported in.jsonl: 5 stored, 0 already there, 3 refused as duplicates, 0 malformed")
+    assert done.err.startswith("line 6: refused: Index 'mail' is unique, and record '0' has mail = \"0\" already.")
+
+
 def test_an_import_refuses_what_has_expired(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("collection", "create", "s", "--setting", "ttl_seconds=1")
     with monkeypatch.context() as patch:

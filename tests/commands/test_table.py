@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blockdb.commands import run_line
-from blockdb.commands.command import FORMATS, Command, Where
+from blockdb.commands.command import COLUMNAR_FORMATS, FORMATS, Command, Where
 from blockdb.commands.failures import UsageError
 from blockdb.commands.helptext import command_help, overview
 from blockdb.commands.invocation import parse_line
@@ -27,7 +27,7 @@ def test_a_command_is_documented(command: Command) -> None:
     assert command.summary.endswith(".")
     assert command.examples
     assert all(argument.help.endswith(".") for argument in command.arguments)
-    assert set(command.formats) <= set(FORMATS)
+    assert set(command.formats) <= {*FORMATS, *COLUMNAR_FORMATS}
     assert command.default_format is None or command.default_format in command.formats
 
 

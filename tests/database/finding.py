@@ -16,7 +16,7 @@ from blockdb.query.plan import full_order
 from blockdb.query.tree import KEY, SEQUENCE, TIME, Term
 from tests.query.filters import SCALARS, Origin, fits, rank
 
-RECORDS = 400
+RECORDS = 250
 BLOCK = 7
 
 
@@ -39,7 +39,16 @@ def some_values(chance: random.Random, only_documents: bool) -> list[bytes]:
     return documents
 
 
-def filled(path: Path, *, only_documents: bool = False, **settings: Any) -> blockdb.Database:
+def make_index(db: blockdb.Database, text: str) -> None:
+    """`a, o[].b sparse`: an index called a_o_b."""
+    fields = text.removesuffix(" sparse").split(", ")
+    name = "_".join(fields).replace("[]", "").replace(".", "_")
+    db.create_index(name + "_s" * text.endswith("sparse"), fields, sparse=text.endswith("sparse"))
+
+
+def filled(
+    path: Path, *, only_documents: bool = False, before: Sequence[str] = (), **settings: Any
+) -> blockdb.Database:
     """A database with tables, seals that stand late, batches, a memtable, and times that differ."""
     chance = random.Random(5)
     clock = accumulate(chance.choice((0, 0, 1, 5)) for _ in range(10_000))
@@ -49,14 +58,16 @@ def filled(path: Path, *, only_documents: bool = False, **settings: Any) -> bloc
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("blockdb.storage.writer.time_ns", lambda: (1_000 + next(clock)) * 1_000_000)
         db = blockdb.open(path, blockchain_batch_size=BLOCK, **settings)
-        for number, (key, value) in enumerate(items[:300]):
+        for fields in before:
+            make_index(db, fields)
+        for number, (key, value) in enumerate(items[:200]):
             db.put(key, value)
-            if number in (40, 41, 90, 200):
+            if number in (40, 41, 90, 180):
                 db.flush()
             if number == 150:
                 db.compact()
-        db.put_many(items[300:340])
-        for key, value in items[340:]:
+        db.put_many(items[200:230])
+        for key, value in items[230:]:
             db.put(key, value)
     return db
 

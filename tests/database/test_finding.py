@@ -1,5 +1,6 @@
 """Queries: each answer is what a naive search gives, whatever the way it came by, page by page too."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 import blockdb
 from blockdb import AsOf, InvalidData, QueryError, Record
+from blockdb.documents.paths import Path as FieldPath
 from blockdb.query.parser import parse_filter
 from blockdb.query.text import filter_text
 from blockdb.query.tree import Term
-from tests.database.finding import RECORDS, filled, naive_find
+from tests.database.finding import RECORDS, filled, make_index, naive_find
 from tests.query.filters import filters
 
 ORDERS = [
@@ -28,7 +30,8 @@ ORDERS = [
     "_sequence desc",
     "b, _key desc",
 ]
-READERS = ["writer", "attached", "redacted", "packed"]
+READERS = ["writer", "attached", "redacted", "packed", "indexed", "indexed, attached", "indexed, redacted"]
+INDEXES = ["a", "a.b", "b, a", "c, a sparse", "t[]", "t[], a", "a, o[].a", "b sparse", "o[] sparse"]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,30 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, bl
         packed = filled(path / "packed", compression_enabled=True)
     with packed, filled(path / "db") as writer, filled(path / "redacted", redactable=True) as redacted:
         redacted.redact_many([record.key for record in redacted.records() if record.sequence % 9 == 4], reason="asked")
-        with blockdb.open(path / "db", read_only=True) as attached:
-            yield {"writer": writer, "attached": attached, "redacted": redacted, "packed": packed}
+        with indexed(path, False) as one, indexed(path, True) as other, contextlib.ExitStack() as beside:
+            attached, also = (beside.enter_context(blockdb.open(db.path, read_only=True)) for db in (writer, one))
+            yield {
+                "indexed": one,
+                "indexed, attached": also,
+                "indexed, redacted": other,
+                "writer": writer,
+                "attached": attached,
+                "redacted": redacted,
+                "packed": packed,
+            }
+
+
+def indexed(path: Path, redactable: bool) -> blockdb.Database:
+    """A database of documents alone, with indexes that were there before them, and others that came later."""
+    db = filled(path / f"indexed-{redactable}", only_documents=True, before=INDEXES[:4], redactable=redactable)
+    for fields in INDEXES[4:-1]:
+        make_index(db, fields)
+    db.flush()
+    make_index(db, INDEXES[-1])
+    db.put_many([(b"new:%d" % at, b'{"a": %d, "t": [1, "a"], "b": "a"}' % at) for at in range(3)])
+    if redactable:
+        db.redact_many([record.key for record in db.records() if record.sequence % 9 == 4], reason="asked")
+    return db
 
 
 Databases = dict[str, blockdb.Database]
@@ -51,7 +76,7 @@ def found(db: blockdb.Database, *args: Any, **options: Any) -> list[tuple[bytes,
     return [(document.key, document.value) for document in db.find(*args, **options)]
 
 
-as_ofs = st.none() | st.builds(AsOf, sequence=st.integers(0, RECORDS - 1)) | st.builds(AsOf, block=st.integers(0, 50))
+as_ofs = st.none() | st.builds(AsOf, sequence=st.integers(0, RECORDS - 1)) | st.builds(AsOf, block=st.integers(0, 30))
 
 
 def seen(records: list[Record], as_of: AsOf | None) -> list[Record]:
@@ -61,10 +86,14 @@ def seen(records: list[Record], as_of: AsOf | None) -> list[Record]:
     return records[: last + 1]
 
 
-@settings(max_examples=60)
+FIELDS = ["a", "b", "c", "a.b", "t[]", "o[]", "o[].a", "_key", "_sequence", "_time"]
+some_filters = filters() | filters(st.sampled_from(FIELDS).map(FieldPath.parse))
+
+
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(
     st.sampled_from(READERS),
-    filters(),
+    some_filters,
     st.sampled_from(ORDERS),
     as_ofs,
     st.none() | st.integers(0, 30),
@@ -80,8 +109,8 @@ def test_like_a_naive_search(
     assert db.count(where=where, as_of=as_of) == len(expected)
 
 
-@settings(max_examples=30)
-@given(st.sampled_from(READERS), filters(), st.sampled_from(ORDERS), st.integers(1, 200))
+@settings(max_examples=settings.default.max_examples // 5)
+@given(st.sampled_from(READERS), some_filters, st.sampled_from(ORDERS), st.integers(1, 200))
 def test_pages_together_are_the_whole(databases: Databases, reader: str, term: Term, order: str, size: int) -> None:
     db, where = databases[reader], filter_text(term)
     pages: list[tuple[bytes, dict[str, Any]]] = []
@@ -199,6 +228,48 @@ def test_a_sort_has_a_limit(databases: Databases, monkeypatch: pytest.MonkeyPatc
     assert len(list(db.find("a = 1", order="b"))) > 2
     with pytest.raises(InvalidData, match="Set a limit of up to 10,000"):
         list(db.find(order="a", limit=10_001))
+
+
+def test_explain_names_the_index(databases: Databases) -> None:
+    db = databases["indexed"]
+    lookups = {info.name: info.lookups for info in db.indexes()}
+    told = db.explain("b = 1 and a > 0", order="a", limit=2)
+    assert (told.access, told.ranges) == ("index b_a", ("b = 1 and a > 0",))
+    assert (told.residual, told.sort) == ("", "by the index b_a")
+    assert {info.name: info.lookups for info in db.indexes()} == {**lookups, "b_a": lookups["b_a"] + 1}
+    assert db.explain("b = 1 or t contains 'a'").access == "index b_s or index t"
+    assert db.explain("x = 1").access == "all records"
+    db.create_index("by_city", ["city"])
+    assert db.explain("citty = 1").notes == ("No index and no schema has a field `citty`; did you mean `city`?",)
+    db.drop_index("by_city")
+
+
+def test_an_index_that_comes_or_goes_changes_no_page(tmp_path: Path) -> None:
+    with filled(tmp_path / "db", only_documents=True) as db:
+        whole = found(db, "a != 5", order="a, b")
+        pages, cursor = [], None
+        for change in (lambda: make_index(db, "a, b"), lambda: db.drop_index("a_b"), lambda: make_index(db, "a")):
+            page = db.find("a != 5", order="a, b", limit=20, after=cursor)
+            pages += [(document.key, document.value) for document in page]
+            cursor = page.cursor
+            change()
+        assert pages + found(db, "a != 5", order="a, b", after=cursor) == whole
+
+
+def test_a_lookup_gives_what_a_search_gives(databases: Databases) -> None:
+    for reader in ("indexed", "indexed, attached", "indexed, redacted"):
+        db = databases[reader]
+        for value in [None, True, 0, 1, 1.0, 0.5, "a", "é", 2**70]:
+            for where in ("a = :x", "b = :x and a = 1", "t contains :x"):
+                looked_up = found(db, where, {"x": value})
+                assert looked_up == found(db, f"{where} or not exists _key", {"x": value})
+                assert looked_up[1:3] == found(db, where, {"x": value}, offset=1, limit=2)
+                page = db.find(where, {"x": value}, limit=1)
+                first = [(document.key, document.value) for document in page]
+                assert first + (found(db, where, {"x": value}, after=page.cursor) if first else []) == looked_up
+        for odd in ({}, {"x": [1]}, {"x": float("nan")}, {"x": "\ud800"}, {"x": 1, "y": 2}):
+            with pytest.raises(InvalidData):
+                db.find("a = :x", odd)
 
 
 def test_explain(databases: Databases) -> None:

@@ -39,8 +39,8 @@ REDACTION: Final[dict[str, Bug]] = {
     ),
     "old-name-before-the-new-one": Bug(
         "blockdb/storage/erasure.py",
-        "            _keep_as(door, path, _old(path))\n",
-        "            _keep_as(door, path, _old(path))\n"
+        "            keep_as(door, path, old_name(path))\n",
+        "            keep_as(door, path, old_name(path))\n"
         "            _destroy(door, _old(path), [(0, bytes(door.size(path)))])\n",
         (f"{REDACTION_TESTS}::test_what_failed_half_way_is_finished",),
         "The old file is overwritten while it is still the chain.",

@@ -217,14 +217,14 @@ RECOVERY: Final[dict[str, Bug]] = {
         "Recovery takes a key that a table has already.",
     ),
     "replay-too-late": Bug(
-        "blockdb/storage/writer.py",
+        "blockdb/storage/open_files.py",
         "ReplayPoint(block.first_place or end, self.next_sequence - len(block),",
         "ReplayPoint(end, self.next_sequence,",
         ("tests/storage/test_recovery.py::test_records_that_a_killed_writer_left_are_there_and_counted",),
         "Replay begins after the open block's records, which no seal will cover then.",
     ),
     "sequence-too-late": Bug(
-        "blockdb/storage/writer.py",
+        "blockdb/storage/open_files.py",
         "self.next_sequence - len(block), self._seals",
         "self.next_sequence - len(block) + 1, self._seals",
         ("tests/storage/test_recovery.py::test_records_that_a_killed_writer_left_are_there_and_counted",),
@@ -375,7 +375,7 @@ WRITING: Final[dict[str, Bug]] = {
         "Of two writers with one key that wait together, both are told that they succeeded.",
     ),
     "frozen-with-seals-waiting": Bug(
-        "blockdb/storage/writer.py",
+        "blockdb/storage/open_files.py",
         "if self._seals.is_waiting or not len(self._active):",
         "if not len(self._active):",
         ("tests/storage/test_flushing.py",),

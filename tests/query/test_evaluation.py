@@ -79,12 +79,12 @@ def test_like_a_naive_evaluation(term: Term, document: dict[str, Any], origin: O
 
 
 def test_a_great_filter_runs() -> None:
-    term = parse_filter(" or ".join(f"f{number} = {number}" for number in range(4_000)))
-    assert run(term, {"f3999": 3999}, Origin())
+    term = parse_filter(" or ".join(f"f{number} = {number}" for number in range(1_000)))
+    assert run(term, {"f999": 999}, Origin())
     nested = Comparison(Path(("a",)), "=", 1)
     for depth in range(32):
         nested = Not(
-            all_of([nested, any_of([nested, Comparison(Path(("b", "c", "d")), "<", depth)])]) if depth < 8 else nested
+            all_of([nested, any_of([nested, Comparison(Path(("b", "c", "d")), "<", depth)])]) if depth < 5 else nested
         )  # type: ignore[assignment]
     run(nested, {"a": 1}, Origin())
     run(parse_filter("(" * 32 + "a = 1" + " or b.c.d.e = 1)" * 32), {"a": 1}, Origin())
@@ -172,7 +172,7 @@ def shared_filters(draw: st.DrawFn, depth: int = 2) -> tuple[str, str]:
     return f"{name} {form} {literal}", f"coalesce({column} {form} {literal}, 0)"
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(st.lists(people, max_size=8), shared_filters())
 def test_like_sqlite(rows: list[dict[str, Any]], pair: tuple[str, str]) -> None:
     ours, sql = pair

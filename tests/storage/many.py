@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from blockdb.config import from_settings
 from blockdb.database import creation, keys
@@ -12,10 +12,12 @@ from blockdb.masterkey import MasterKeySource
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
-from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import load_metadata, load_registry
+from blockdb.storage.reader import Reader
 from blockdb.storage.store import Store
 from tests.storage.doors import StillDoor
+
+T = TypeVar("T", bound=Reader)
 
 
 class Collections:
@@ -28,6 +30,7 @@ class Collections:
         self.commons = Commons(self.config)
         creation.make_root(self.door, path)
         creation.create(self.door, self.files, self.config, MasterKeySource(""))
+        self.readers: list[Reader] = []
         self.ids = [self._make(f"c{number}") for number in range(count)]
 
     def _make(self, name: str) -> str:
@@ -40,9 +43,8 @@ class Collections:
         """Open one of them for writing."""
         files = self.files.collection(collection_id)
         metadata = load_metadata(self.door, files.metadata)
-        manifest = load_manifest(self.door, files.manifest, metadata.id)
         signer = keys.load_own_signer(self.door, self.files)
-        return Store(self.door, files, metadata, manifest, self.config, signer, self.commons)
+        return self._opened(Store(self.door, files, metadata, self.config, signer, self.commons))
 
     def open_all(self) -> list[Store]:
         """Open them for writing."""
@@ -51,4 +53,14 @@ class Collections:
     def attach(self, collection_id: str) -> Attachment:
         """Open one of them for reading."""
         files = self.files.collection(collection_id)
-        return Attachment(self.door, files, load_metadata(self.door, files.metadata), self.commons)
+        return self._opened(Attachment(self.door, files, load_metadata(self.door, files.metadata), self.commons))
+
+    def _opened(self, reader: T) -> T:
+        self.commons.parking.arrived(reader)
+        self.readers.append(reader)
+        return reader
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for reader in self.readers:
+            reader.close()

@@ -191,7 +191,7 @@ def test_a_put_does_not_even_look_while_nobody_waits(tmp_path: Path, monkeypatch
     with blockdb.open(tmp_path / "db") as db:
         store = db._store
         assert store is not None
-        db.put(b"first", b"")
+        db.put(b"first", b"")  # which has the log forced before long
         looks: list[object] = []
         attend = store._attend
         monkeypatch.setattr(store, "_attend", lambda keys=(): (looks.append(keys), attend(keys)))

@@ -96,7 +96,7 @@ def test_an_explicit_flush_that_fails_says_so_and_loses_nothing(tmp_path: Path) 
 
 
 def test_a_close_whose_flush_fails_says_so_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "FLUSH_ON_CLOSE_RECORDS", 5)
+    monkeypatch.setattr(store_module, "FLUSH_RECORDS", 5)
     door = TroubledDoor()
     db = open_through(door, tmp_path / "db", **SMALL)
     db.put_many(pairs(range(10)))

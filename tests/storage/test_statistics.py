@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import blockdb
+from blockdb.statistics import Latency
 from blockdb.storage.statistics import Histogram
-from blockdb.types import Latency
 from tests.storage.doors import GateDoor, collection_of, open_through, pairs, until
 
 times_ns = st.lists(st.integers(1, 10**12), min_size=1, max_size=200)

@@ -63,8 +63,12 @@ def _is_idle(app: Explorer) -> bool:
     """Whether no worker works, no message is in a queue and no callback is due."""
     if any(not worker.is_finished and worker.group not in ("connection", "verify") for worker in app.workers):
         return False
+    if app.screen._layout_required:
+        app.screen._on_timer_update()  # rather than wait for its time
+        return False
     pumps = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
-    return not any(pump.message_queue_size or pump._next_callbacks for pump in pumps) and not app.screen._callbacks
+    waiting = (p.message_queue_size or p._next_callbacks or getattr(p, "_layout_required", False) for p in pumps)
+    return not any(waiting) and not app.screen._callbacks
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:

@@ -7,12 +7,26 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import blockdb
-from blockdb import Block, Latency, Problem, Progress, Record, Report, Statistics, TableStatistics
+from blockdb import (
+    Block,
+    Change,
+    CollectionInfo,
+    CollectionSettings,
+    CollectionStats,
+    Latency,
+    Problem,
+    Progress,
+    Record,
+    Report,
+    Statistics,
+    TableStatistics,
+)
 from blockdb.format import record
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.merkle import root_of
@@ -36,6 +50,11 @@ class FakeDatabase:
 
     def __init__(self, items: Sequence[tuple[bytes, bytes]] = (), *, batch: int = 8, read_only: bool = True) -> None:
         self.path = Path("/srv/records")
+        self.name = "default"
+        self.info: dict[str, Any] = {}
+        self.others: dict[str, FakeDatabase] = {}
+        self.evolution: list[tuple[int, dict[str, Any]]] = []
+        self.indexed: list[Any] = []
         self.read_only = read_only
         self.batch = batch
         self.calls: Counter[str] = Counter()
@@ -249,10 +268,116 @@ class FakeDatabase:
     def close(self) -> None:
         self.closed = True
 
+    # ── collections ──
+
+    @property
+    def id(self) -> str:
+        return f"col_{digest(self.name).hex()[:8]}-0000-4000-8000-000000000000"
+
+    def collection_names(self) -> tuple[str, ...]:
+        self._called("collection_names")
+        return tuple(sorted([*self.others, self.name]))
+
+    def collection(self, name_or_id: str) -> FakeDatabase:
+        for collection in (self, *self.others.values()):
+            if name_or_id in (collection.name, collection.id):
+                return collection
+        raise blockdb.CollectionNotFound(name_or_id)
+
+    def create_collection(self, name: str, **given: Any) -> FakeDatabase:
+        if self.read_only:
+            raise blockdb.ReadOnly("it is open for reading only")
+        if name in self.collection_names():
+            raise blockdb.DuplicateCollection(name)
+        return self.with_collection(name)
+
+    def with_collection(self, name: str, items: Sequence[tuple[bytes, bytes]] = (), **info: Any) -> FakeDatabase:
+        """Adds a collection; `info` are fields of what `describe` gives. Returns it."""
+        collection = self.others[name] = FakeDatabase(items, batch=self.batch, read_only=self.read_only)
+        collection.name, collection.info = name, info
+        return collection
+
+    def drop_collection(self, name: str, *, by: str | None = None) -> None:
+        self._called("drop_collection")
+        self.collection(name).failing = blockdb.CollectionNotFound(name)
+        del self.others[name]
+
+    def describe(self) -> CollectionInfo:
+        self._called("describe")
+        if self.failing is not None:
+            raise self.failing
+        last_ms = self._record(self.size - 1).time_ms if self.size else NOW_MS
+        stats = CollectionStats(self.size, self.size * 140, 0, last_ms // 1000, self.size)
+        values = {
+            "id": self.id,
+            "name": self.name,
+            "description": "",
+            "created_at": NOW_MS // 1000 - 86_400,
+            "created_by": "ada",
+            "settings": CollectionSettings(),
+            "stats": stats,
+        }
+        return CollectionInfo(**{**values, **self.info})
+
+    # ── documents ──
+
+    def schemas(self) -> tuple[tuple[int, int, FakeSchema], ...]:
+        return tuple((number, first, FakeSchema(source)) for number, (first, source) in enumerate(self.evolution, 1))
+
+    def indexes(self) -> tuple[Any, ...]:
+        return tuple(self.indexed)
+
+    def watch(self, *, prefix: bytes | None = None, after: int | None = None) -> FakeFeed:
+        return FakeFeed(self, self.size - 1 if after is None else after)
+
+    def change(self, sequence: int) -> Change:
+        block, index = divmod(sequence, self.batch)
+        return Change(self._record(sequence), block, index, digest("leaf", block, index))
+
     def _called(self, name: str) -> None:
         self.calls[name] += 1
         if self.closed:
             raise blockdb.DatabaseClosed("The database was closed.")
+
+
+@dataclass(frozen=True)
+class FakeIndex:
+    """What is told of an index."""
+
+    name: str
+    fields: tuple[str, ...]
+    unique: bool
+    sparse: bool
+    entries: int
+    size_bytes: int
+    state: str
+    lookups: int
+
+
+@dataclass(frozen=True)
+class FakeSchema:
+    """A schema of which only its JSON form is known."""
+
+    source: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return self.source
+
+
+class FakeFeed:
+    """A change stream that gives what is there and waits for nothing."""
+
+    def __init__(self, collection: FakeDatabase, after: int) -> None:
+        self._collection = collection
+        self.position = after
+
+    def take(self, timeout_s: float | None = None) -> Change | None:
+        if self._collection.failing is not None:
+            raise self._collection.failing
+        if self.position + 1 >= self._collection.size:
+            return None
+        self.position += 1
+        return self._collection.change(self.position)
 
 
 class TenMillion(FakeDatabase):
@@ -323,3 +448,59 @@ class Given:
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
         found = Problem("chain/00000001.chain", 4711, 2, 19, None, "the checksum does not fit")
         return Report(False, 7, 60, (found,), 3.0, cancelled=False)
+
+
+ORDER_SCHEMAS = [
+    (0, {"version": 1, "fields": {"number": {"field_type": "Integer", "required": True, "validation_rules": []}}}),
+    (
+        12,
+        {
+            "version": 2,
+            "fields": {
+                "number": {"field_type": "Integer", "required": True, "validation_rules": [{"MinValue": 1}]},
+                "city": {"field_type": "String", "required": True, "validation_rules": [{"MaxLength": 40}]},
+                "status": {
+                    "field_type": "String",
+                    "required": False,
+                    "default_value": "open",
+                    "validation_rules": [{"OneOf": ["open", "paid", "sent"]}],
+                },
+                "items[].price": {"field_type": "Float", "required": False, "validation_rules": []},
+            },
+            "required_fields": ["number", "city", "customer"],
+            "indexes": [],
+        },
+    ),
+]
+
+
+def orders(count: int) -> list[tuple[bytes, bytes]]:
+    """Documents of one kind, in commit order."""
+    cities = ("Oslo", "Bergen", "Lyon", "Kyoto")
+    return [
+        (
+            b"order:%04d" % number,
+            json.dumps(
+                {
+                    "number": number + 1,
+                    "city": cities[number % 4],
+                    "status": ("open", "paid", "sent")[number % 3],
+                    "items": [{"price": 2.5 * number, "count": number % 5}],
+                }
+            ).encode(),
+        )
+        for number in range(count)
+    ]
+
+
+def shop(*, read_only: bool = True) -> FakeDatabase:
+    """A database of three collections: records of all kinds, orders with a schema and indexes, and one person."""
+    database = FakeDatabase(sample(), read_only=read_only)
+    of_orders = database.with_collection("orders", orders(24), description="What was bought", created_by="grace")
+    of_orders.evolution = ORDER_SCHEMAS
+    of_orders.indexed = [
+        FakeIndex("by_city", ("city", "status"), False, True, 24, 4_096, "ready", 7),
+        FakeIndex("by_number", ("number",), True, False, 17, 0, "building", 0),
+    ]
+    database.with_collection("people", [(b"ada", b'{"name": "Ada"}')], settings=CollectionSettings(ttl_seconds=3600))
+    return database

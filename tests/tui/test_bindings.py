@@ -5,18 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
-from textual.pilot import Pilot
 
 import blockdb
 import blockdb_tui
 from blockdb import Problem
-from blockdb_tui.app import Explorer
 from blockdb_tui.screens.blocks import BlocksView
 from blockdb_tui.screens.help import Help
 from blockdb_tui.screens.lab import LabView
@@ -27,35 +24,11 @@ from blockdb_tui.screens.records import RecordsView
 from blockdb_tui.screens.small import TooSmall
 from blockdb_tui.screens.themes import ThemePicker
 from blockdb_tui.widgets.panel import Panel
+from tests.tui import test_collections, test_schema_and_changes  # noqa: F401 - their tests press keys, too
+from tests.tui.covering import app_of, covered, covers, said, shown
 from tests.tui.drive import exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, sample
 from tests.tui.fake_lab import COPY, FakeLab
-
-covered: set[str] = set()
-
-F = TypeVar("F", bound=Callable[..., Any])
-S = TypeVar("S")
-
-
-def covers(*ids: str) -> Callable[[F], F]:
-    """Says which bindings a test presses."""
-    covered.update(ids)
-    return lambda function: function
-
-
-def shown(pilot: Pilot[Any], kind: type[S]) -> S:
-    assert isinstance(pilot.app.screen, kind)
-    return pilot.app.screen
-
-
-def app_of(pilot: Pilot[Any]) -> Explorer:
-    assert isinstance(pilot.app, Explorer)
-    return pilot.app
-
-
-def said(pilot: Pilot[Any]) -> list[str]:
-    return [notice.message for notice in pilot.app._notifications]
-
 
 # ── everywhere ──
 

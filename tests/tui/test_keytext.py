@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockdb_tui.keytext import get_command, key_of, proof_command, scan_command, shell_word, text_of
+from blockdb_tui.keytext import Target, get_command, key_of, proof_command, scan_command, shell_word, text_of
 
 ODD = [
     b"a",
@@ -51,20 +51,26 @@ def test_the_shell_reads_the_word_as_the_key(key: bytes) -> None:
 
 def test_a_key_that_no_shell_takes_is_given_in_base64() -> None:
     assert shell_word(b"a\0b") is None
-    assert get_command("/data", b"a\0b") == "blockdb -d /data get --key-base64 YQBi"
-    assert get_command("/data", b"-n") == "blockdb -d /data get --key-base64 LW4="
-    assert scan_command("/data", b"-\0") == "blockdb -d /data scan --key-base64 --prefix LQA="
+    assert get_command(Target("/data"), b"a\0b") == "blockdb -d /data get --key-base64 YQBi"
+    assert get_command(Target("/data"), b"-n") == "blockdb -d /data get --key-base64 LW4="
+    assert scan_command(Target("/data"), b"-\0") == "blockdb -d /data scan --key-base64 --prefix LQA="
 
 
 def test_the_record_of_any_key_can_be_proven_outside() -> None:
     check = " && blockdb check receipt.txt --key 'v k'"
-    assert proof_command("/data", b"a b", 7, "v k") == f"blockdb -d /data prove -o receipt.txt 'a b'{check}"
-    assert proof_command("/data", b"-n", 7, "v k") == f"blockdb -d /data prove -o receipt.txt -- -n{check}"
-    assert proof_command("/data", b"a\0b", 7, "v k") == f"blockdb -d /data prove -o receipt.txt --records 7{check}"
+    prove = "blockdb -d /data prove -o receipt.txt"
+    assert proof_command(Target("/data"), b"a b", 7, "v k") == f"{prove} 'a b'{check}"
+    assert proof_command(Target("/data"), b"-n", 7, "v k") == f"{prove} -- -n{check}"
+    assert proof_command(Target("/data"), b"a\0b", 7, "v k") == f"{prove} --records 7{check}"
+
+
+def test_a_command_names_the_collection_that_it_is_about() -> None:
+    words = shlex.split(scan_command(Target("/data", "my orders"), b"a"))
+    assert words == ["blockdb", "-d", "/data", "--collection", "my orders", "scan", "--prefix", "a"]
 
 
 def test_a_command_is_cut_as_the_shell_cuts_it() -> None:
-    assert shlex.split(scan_command("/my data", b"user: 1")) == [
+    assert shlex.split(scan_command(Target("/my data"), b"user: 1")) == [
         "blockdb",
         "-d",
         "/my data",
@@ -72,4 +78,4 @@ def test_a_command_is_cut_as_the_shell_cuts_it() -> None:
         "--prefix",
         "user: 1",
     ]
-    assert scan_command("/data", b"") == "blockdb -d /data scan"
+    assert scan_command(Target("/data"), b"") == "blockdb -d /data scan"

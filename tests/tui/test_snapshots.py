@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from blockdb import Latency, Problem
 from blockdb_tui.app import Explorer
 from tests.tui.drive import make_explorer, press, screen_text, settled, until
-from tests.tui.fake import FakeDatabase, Given, sample
+from tests.tui.fake import FakeDatabase, Given, sample, shop
 
 SIZES = ((80, 24), (120, 40))
 FAR_APART = ((80, 24), (160, 45))
@@ -85,6 +85,13 @@ async def palette(pilot: Pilot[Any]) -> None:
     await settled(pilot)
 
 
+async def following(pilot: Pilot[Any]) -> None:
+    """All collections are followed, and the stream is held still."""
+    await press(pilot, "6", "a")
+    await until(pilot, lambda: "1 of 85" in screen_text(pilot))
+    await press(pilot, "space", "j")
+
+
 def plain() -> FakeDatabase:
     return FakeDatabase(sample())
 
@@ -126,6 +133,10 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
     "blocks-damaged": (damaged, verified),
     "metrics": (plain, busy),
     "metrics-attached": (plain, keys("3")),
+    "collections": (shop, keys("0", "j")),
+    "collection-inside": (shop, keys("0", "j", "enter", "j", "j")),
+    "schema": (shop, keys("0", "j", "s")),
+    "changes": (shop, following),
     "help": (plain, keys("2", "question_mark")),
     "proof": (plain, keys("J", *"user:0148", "enter", "P", *"llll")),
     "lab": (plain, keys("4", "a", "j", "j")),
@@ -135,7 +146,7 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
 }
 
 
-OTHER_SIZES = {"lab": FAR_APART, "proof": FAR_APART}
+OTHER_SIZES = dict.fromkeys(("lab", "proof", "collections", "schema", "changes"), FAR_APART)
 """Of scenes that look the same in the middle."""
 
 

@@ -25,7 +25,7 @@ from .records import IN_BLOCK
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Block, Database
+    from blockdb import Block, Collection
 
     from ..history import Moment
 
@@ -71,9 +71,9 @@ class BlocksView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, database: Database) -> None:
+    def opened(self, collection: Collection) -> None:
         self._listed, self._seen = None, -1
-        self.belt.open(database)
+        self.belt.open(collection)
         self.facts.entitle(Content("Block"))
         self.table.title = Content("Its records")
 
@@ -110,7 +110,7 @@ class BlocksView(View):
 
     def _show_open(self, number: int) -> None:
         moment = self.explorer.history.latest
-        if moment is None or self.database is None:
+        if moment is None or self.collection is None:
             return
         statistics = moment.statistics
         self.facts.entitle(Content(f"Block {human_count(number)} · open"))
@@ -122,26 +122,29 @@ class BlocksView(View):
         belt, number = self.belt, block.number
         self.facts.entitle(Content(f"Block {human_count(number)} · sealed"))
         verification = self.explorer.verification
-        trust = verification.bad_blocks.get(number) or number < verification.proven_to
+        if self.collection is None:
+            return
+        damage = verification.bad_blocks(self.collection).get(number)
+        trust = damage or number < verification.proven_to(self.collection)
         self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), trust)
         if self._list(number, block.first_sequence) or not self.merkle.levels:
             in_background(self, self._draw_tree, number, group="tree", latest=True)
 
     def _list(self, number: int, first_sequence: int) -> bool:
         """Lists the records of a block, unless it is listed already."""
-        if self._listed == number or self.database is None:
+        if self._listed == number or self.collection is None:
             return False
         self._listed = number
-        self.table.show(BlockRecords(self.database, number, first_sequence), self._leaf_wanted)
+        self.table.show(BlockRecords(self.collection, number, first_sequence), self._leaf_wanted)
         self._leaf_wanted = 0
         return True
 
     async def _draw_tree(self, number: int) -> None:
-        database = self.database
-        if database is None:
+        collection = self.collection
+        if collection is None:
             return
         try:
-            levels = await off_loop(lambda: blockdb.merkle_levels(database.block_leaves(number)))
+            levels = await off_loop(lambda: blockdb.merkle_levels(collection.block_leaves(number)))
         except (blockdb.BlockDBError, OSError) as error:
             self.merkle.show((), printable(f"{type(error).__name__}: {error}"))
             return
@@ -174,15 +177,15 @@ class BlocksView(View):
 
     async def _show_record(self, number: int, sequence: int) -> None:
         """Finds where in its block the record stands, then selects both."""
-        database = self.database
-        if database is None:
+        collection = self.collection
+        if collection is None:
             return
 
         def first_sequence() -> int:
             try:
-                return database.block(number).first_sequence
+                return collection.block(number).first_sequence
             except blockdb.BlockNotFound:
-                statistics = database.stats()
+                statistics = collection.stats()
                 return statistics.records - statistics.open_block_records
 
         self._leaf_wanted = sequence - await off_loop(first_sequence)
@@ -195,7 +198,8 @@ class BlocksView(View):
     def show_verification(self) -> None:
         super().show_verification()
         verification = self.explorer.verification
-        self.belt.mark(verification.bad_blocks, verification.proven_to)
+        if self.collection is not None:
+            self.belt.mark(verification.bad_blocks(self.collection), verification.proven_to(self.collection))
         block = self.belt.block(self.belt.selected)
         if block is not None:
             self._show_sealed(block)
@@ -243,6 +247,6 @@ class BlocksView(View):
 
     def shown_as_command(self) -> str:
         if self.belt.selected == self.belt.sealed:
-            return command_line(self.explorer.origin.name, "blocks")
+            return command_line(self.explorer.target, "blocks")
         records = ["--records"] if self.focused is self.table else []
-        return command_line(self.explorer.origin.name, "block", str(self.belt.selected), *records)
+        return command_line(self.explorer.target, "block", str(self.belt.selected), *records)

@@ -16,7 +16,7 @@ import blockdb
 from blockdb.commands.display import printable
 from blockdb.commands.tamper_lab import checks, tamperings
 
-from ..keytext import command_line
+from ..keytext import Target, command_line
 from ..listing import Fixed
 from ..offloop import in_background, off_loop
 from ..widgets.lab_report import LabReport
@@ -24,7 +24,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import Collection
     from blockdb.commands.tamper_lab import Finding, Outcome, Tampering
 
 __all__ = ["LabView"]
@@ -52,6 +52,7 @@ class LabView(View):
     """Ways to tamper at the left, the report on one of them at the right."""
 
     NAME = "lab"
+    OF_COLLECTION = False
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "All of them", id="lab.all"),
@@ -105,7 +106,7 @@ class LabView(View):
 
     # ── the database comes and goes ──
 
-    def opened(self, database: Database) -> None:
+    def opened(self, collection: Collection) -> None:
         self.table.title = Content("Tamper lab")
         self.table.show(Fixed(tamperings()), self.table.cursor)
 
@@ -214,7 +215,7 @@ class LabView(View):
         if self.focused is self.report and outcome is not None and self.explorer.laboratory.is_there(outcome):
             return _first(outcome).command
         words = [] if tampering is None else [tampering.name]
-        return command_line(self.explorer.origin.name, "tamper-lab", *words)
+        return command_line(Target(self.explorer.origin.name), "tamper-lab", *words)
 
 
 def _first(outcome: Outcome) -> Finding:

@@ -18,7 +18,7 @@ from ..widgets.storage_panels import MemoryPanel, StoragePanel, TablesPanel
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import Collection
 
 __all__ = ["MetricsView"]
 
@@ -77,7 +77,7 @@ class MetricsView(View):
         ]
         return (Container(*self.panels, id="panels"),)
 
-    def opened(self, database: Database) -> None:
+    def opened(self, collection: Collection) -> None:
         self.frozen = False
 
     def polled(self, moment: Moment) -> None:

@@ -46,8 +46,8 @@ def _in_full(problem: Problem) -> str:
     return printable(f"{', '.join(places)}: {problem.what}.")
 
 
-class Problems(ModalScreen["int | None"]):
-    """The problems of a report. Gives back the number of the block to go to."""
+class Problems(ModalScreen["Problem | None"]):
+    """The problems of a report. Gives back the one that was chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,p,q", "close", "Close", id="problems.close"),
@@ -82,7 +82,7 @@ class Problems(ModalScreen["int | None"]):
     @on(VirtualTable.Chosen)
     def _chosen(self, event: VirtualTable.Chosen) -> None:
         problem: Problem | None = event.table.row
-        self.dismiss(problem.block if problem is not None else None)
+        self.dismiss(problem)
 
     def action_close(self) -> None:
         """Goes back without going anywhere."""

@@ -107,9 +107,9 @@ class Proof(ModalScreen[None]):
         Binding("Y", "copy_command", "Copy command", id="proof.copy_command"),
     ]
 
-    def __init__(self, database: Database, key: bytes) -> None:
+    def __init__(self, database: Database, collection: str, key: bytes) -> None:
         super().__init__()
-        self._database, self._key = database, key
+        self._database, self._collection, self._key = database, collection, key
         self.walk: Walk | None = None
 
     @property
@@ -131,13 +131,14 @@ class Proof(ModalScreen[None]):
         in_background(self, self._make, group="proof")
 
     async def _make(self) -> None:
-        database, key = self._database, self._key
+        database, collection, key = self._database, self._collection, self._key
 
         def make() -> Walk:
-            value = database.get(key)
+            of = database.collection(collection)
+            value = of.get(key)
             if value is None:
                 raise blockdb.InvalidData("The record is not there any more.")
-            return Walk(database.prove(key), database.verifier_key(), key, value)
+            return Walk(of.prove(key), database.verifier_key(), key, value)
 
         try:
             walk = await off_loop(make)
@@ -221,6 +222,6 @@ class Proof(ModalScreen[None]):
     def action_copy_command(self) -> None:
         """Copies the commands that make the same receipt and check it outside."""
         if self.walk is not None:
-            index, path = self.walk.receipt.index, self._explorer.origin.name
-            command = proof_command(path, self._key, index, self.walk.verifier_key)
+            index, target = self.walk.receipt.index, self._explorer.target_of(self._collection)
+            command = proof_command(target, self._key, index, self.walk.verifier_key)
             self._explorer.copy(command.encode("utf-8", "surrogateescape"), command)

@@ -21,7 +21,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import Collection
 
     from ..history import Moment
 
@@ -113,13 +113,18 @@ class RecordsView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, database: Database) -> None:
-        self._list(ByKey(database, self.prefix))
+    def opened(self, collection: Collection) -> None:
+        self._list(ByKey(collection, self.prefix))
         self._titles()
 
     def closed(self) -> None:
         self.table.show(None)
         self.value.show(None)
+
+    def forget(self) -> None:
+        self.prefix, self._wanted, self._seen = b"", None, (-1, -1)
+        self.table.follow_first = False
+        self.remove_class("-zoomed")
 
     def polled(self, moment: Moment) -> None:
         now = (moment.statistics.records, moment.statistics.blocks)
@@ -153,11 +158,11 @@ class RecordsView(View):
             self.value.show(None)
 
     async def _read(self, key: bytes) -> None:
-        database = self.database
-        if database is None:
+        collection = self.collection
+        if collection is None:
             return
         try:
-            record = await off_loop(database.record, key)
+            record = await off_loop(collection.record, key)
         except (blockdb.BlockDBError, OSError) as error:
             self.value.show(None, printable(f"{type(error).__name__}: {error}"))
             return
@@ -185,11 +190,11 @@ class RecordsView(View):
         self._set_prefix(key_of(text))
 
     def _set_prefix(self, prefix: bytes) -> None:
-        if self.database is None or (prefix == self.prefix and isinstance(self.table.listing, ByKey)):
+        if self.collection is None or (prefix == self.prefix and isinstance(self.table.listing, ByKey)):
             return
         self.prefix = prefix
         self.table.follow_first = False
-        self._list(ByKey(self.database, prefix))
+        self._list(ByKey(self.collection, prefix))
 
     def action_jump(self) -> None:
         """Asks for a key and goes to it, or to the next one there is."""
@@ -197,35 +202,35 @@ class RecordsView(View):
 
     def show_key(self, key: bytes) -> None:
         """Puts the cursor on a key, or on the next one there is."""
-        if self.database is None:
+        if self.collection is None:
             return
         if not key.startswith(self.prefix):
             self.prefix = b""
         self.table.follow_first = False
-        self._list(ByKey(self.database, self.prefix), at=key)
+        self._list(ByKey(self.collection, self.prefix), at=key)
         self.table.focus()
 
     def action_order(self) -> None:
         """By key, or the newest first; the cursor stays on its record."""
-        if self.database is None:
+        if self.collection is None:
             return
         row = self.table.row
         self.table.follow_first = False
         if isinstance(self.table.listing, ByKey):
             self._show_newest(row)
         else:
-            self._list(ByKey(self.database, self.prefix), at=row.key if row else None)
+            self._list(ByKey(self.collection, self.prefix), at=row.key if row else None)
 
     def _show_newest(self, row: Row | None) -> None:
-        assert self.database is not None
+        assert self.collection is not None
         self.prefix = b""
-        listing = NewestFirst(self.database)
+        listing = NewestFirst(self.collection)
         self.table.show(listing, 0 if row is None else lambda: listing.position(row.key), columns=BY_TIME)
         self._titles()
 
     def action_follow(self) -> None:
         """Keeps the cursor on the newest record, or lets it go."""
-        if self.database is None:
+        if self.collection is None:
             return
         following = not self.table.follow_first
         if following:
@@ -280,7 +285,7 @@ class RecordsView(View):
             self.explorer.copy(self.value.record.value, "the value")
 
     def shown_as_command(self) -> str:
-        path, row = self.explorer.origin.name, self.table.row
+        target, row = self.explorer.target, self.table.row
         if row is not None and (self.has_class("-zoomed") or self.focused is self.value):
-            return get_command(path, row.key)
-        return scan_command(path, self.prefix)
+            return get_command(target, row.key)
+        return scan_command(target, self.prefix)

@@ -18,7 +18,7 @@ from ..widgets.prompt import Prompt
 from ..widgets.verify_bar import VerifyBar
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import Collection, Database
 
     from ..app import Explorer
     from ..history import Moment
@@ -34,6 +34,8 @@ class View(Screen[None]):
     ]
 
     NAME: ClassVar[str]
+    OF_COLLECTION: ClassVar[bool] = True
+    """Whether it shows one collection; the others are about the database as a whole."""
     first_pane: Widget
     HELP: ClassVar[str] = ""
 
@@ -41,8 +43,11 @@ class View(Screen[None]):
         """The panes of the view."""
         raise NotImplementedError
 
-    def opened(self, database: Database) -> None:
-        """The database is there, or there again."""
+    def opened(self, collection: Collection) -> None:
+        """A collection is there to be looked at, perhaps for the second time."""
+
+    def forget(self) -> None:
+        """It is another collection that comes next: what was chosen in this one means nothing there."""
 
     def closed(self) -> None:
         """The database is gone; nothing may be asked of it."""
@@ -56,7 +61,7 @@ class View(Screen[None]):
 
     def shown_as_command(self) -> str:
         """The command that prints what is shown."""
-        return command_line(self.explorer.origin.name, "stats")
+        return command_line(self.explorer.target, "stats")
 
     def chosen_key(self) -> bytes | None:
         """The key of the record under the cursor, if there is one."""
@@ -74,9 +79,14 @@ class View(Screen[None]):
         """The database, while one is open."""
         return self.explorer.database
 
+    @property
+    def collection(self) -> Collection | None:
+        """The collection that is looked at, while the database is open."""
+        return self.explorer.collection
+
     def compose(self) -> ComposeResult:
         # Kept by name, not looked up: while the explorer closes there is nothing any more to be found.
-        self.header = Header(self.NAME, self.explorer.origin.name)
+        self.header = Header(self.NAME, self.explorer)
         self.notice = Notice()
         self.frame = Widget(*self.body(), id="body")
         self.verify_bar = VerifyBar(self.explorer.verification)
@@ -85,21 +95,34 @@ class View(Screen[None]):
 
     def on_mount(self) -> None:
         self.show_connection()
-        if self.database is not None:
-            self._start(self.database)
+        if self.collection is not None:
+            self._start(self.collection)
 
-    def _start(self, database: Database) -> None:
-        self.opened(database)
+    def on_screen_resume(self) -> None:
+        """Catches up with what came while another view was in front."""
+        if self.collection is not None and self.explorer.history.latest is not None:
+            self.hear(self.explorer.history.latest)
+
+    def _start(self, collection: Collection) -> None:
+        self.opened(collection)
         self.show_verification()
         if self.focused is None or isinstance(self.focused, Notice):
             self.first_pane.focus()
         if self.explorer.history.latest is not None:
             self.hear(self.explorer.history.latest)
 
-    def connected(self, database: Database) -> None:
+    def connected(self, collection: Collection) -> None:
         """Called by the application when the database has been opened."""
         self.show_connection()
-        self._start(database)
+        self._start(collection)
+
+    def entered(self, collection: Collection) -> None:
+        """Called by the application when another collection is looked at."""
+        self.header.forget()
+        if self.OF_COLLECTION:
+            self.closed()
+            self.forget()
+            self._start(collection)
 
     def disconnected(self) -> None:
         """Called by the application when there is no database (any more)."""

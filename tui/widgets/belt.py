@@ -24,7 +24,7 @@ from ..pages import Pages, page_of
 from ..theme import Palette, grounded, palette
 
 if TYPE_CHECKING:
-    from blockdb import Block, Database, Statistics
+    from blockdb import Block, Collection, Statistics
 
 __all__ = ["Belt"]
 
@@ -94,15 +94,15 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         """How many blocks are sealed; the open block bears this number."""
         return self._statistics.blocks if self._statistics is not None else 0
 
-    def open(self, database: Database | None) -> None:
-        """Shows the chain of another database, from its open block."""
+    def open(self, collection: Collection | None) -> None:
+        """Shows the chain of another collection, from its open block."""
 
         def fetch(first: int, limit: int, total: int) -> list[Block]:
-            assert database is not None
-            return list(database.blocks(first, min(limit, total - first)))
+            assert collection is not None
+            return list(collection.blocks(first, min(limit, total - first)))
 
         self._statistics = self._announced = self._fresh = None
-        self._pages.use(fetch if database is not None else None, 0, {})
+        self._pages.use(fetch if collection is not None else None, 0, {})
         self.refresh()
 
     def grown(self, statistics: Statistics, now_ms: int) -> None:

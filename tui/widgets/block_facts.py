@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
-
-from textual.strip import Strip
 
 from blockdb.commands.display import human_bytes, human_count, human_duration, human_time, printable
 
-from ..drawing import bar, fitted_line, short_hash
-from .lines import Lines
+from ..drawing import bar, short_hash
+from .facts import Fact, Facts, Pieces
 
 if TYPE_CHECKING:
     from blockdb import Block, Problem, Statistics
 
 __all__ = ["BlockFacts"]
 
-LABEL = 9
-Pieces = list[tuple[str, str]]
 
-
-class BlockFacts(Lines):
+class BlockFacts(Facts):
     """A list of names and values: the header of a sealed block, or what the open one has come to."""
 
     HELP = """The header of the selected block. Hash: what the next block names as its previous. Root: of the Merkle \
-tree over every record of the database up to this block's last. The signature is made with the database's own key and \
-stands beside the hash, not in it. The links are compared here, with the neighbours as they are stored."""
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._facts: list[tuple[str, Pieces]] = []
-        self._problem: Problem | None = None
-        self._lines: list[tuple[str, Pieces]] = []
+tree over every record of the collection up to this block's last. The signature is made with the key of the database \
+and stands beside the hash, not in it. The links are compared here, with the neighbours as they are stored."""
 
     def show_sealed(self, block: Block, before: Block | None, after: Block | None, trust: Problem | bool) -> None:
         """Shows a sealed block between its neighbours, as far as they are known.
 
         `trust` is what verification found wrong with it, or whether it was proven to be what was written.
         """
-        self._problem = None if isinstance(trust, bool) else trust
-        self._facts = [
+        damage: list[Fact] = [] if isinstance(trust, bool) else [("✗ damage", [(printable(str(trust)), "error")])]
+        facts: list[Fact] = [
             ("trust", _trust(block, trust)),
             ("hash", [(block.hash.hex(), "secondary")]),
             ("previous", [(block.previous_hash.hex(), "secondary")]),
@@ -56,14 +44,13 @@ stands beside the hash, not in it. The links are compared here, with the neighbo
             ("key id", [(block.key_id.hex(), "secondary")]),
             ("next", _link_on(block, after)),
         ]
-        self._changed()
+        self.show_facts(damage + facts)
 
     def show_open(self, statistics: Statistics) -> None:
         """Shows the open block."""
-        self._problem = None
         count, batch = statistics.open_block_records, statistics.blockchain_batch_size
         first = statistics.records - count
-        self._facts = [
+        facts: list[Fact] = [
             ("state", [("open until it is full", "primary")]),
             ("filled", [(bar(count / max(1, batch), 20), "graph1"), (f" {count / max(1, batch):.0%}", "text")]),
             ("records", [(human_count(count), "number"), (f" of {human_count(batch)}", "muted")]),
@@ -72,48 +59,11 @@ stands beside the hash, not in it. The links are compared here, with the neighbo
             ("previous", [(statistics.head_hash.hex(), "secondary")]),
             ("", [("hash of the last sealed block" if statistics.blocks else "no block is sealed yet", "muted")]),
         ]
-        self._changed()
+        self.show_facts(facts)
 
     def clear(self) -> None:
         """Shows nothing, until the block has come."""
-        self._facts, self._problem = [], None
-        self._changed()
-
-    def _changed(self) -> None:
-        self._set_out()
-        self.refresh()
-
-    def on_resize(self) -> None:
-        self._set_out()
-        super().on_resize()
-
-    def _set_out(self) -> None:
-        room = max(8, self.line_width - LABEL - 2)
-        self._lines = []
-        if self._problem is not None:
-            parts = _wrap(printable(str(self._problem)), room)
-            self._lines += [("✗ damage" if at == 0 else "", [(part, "error")]) for at, part in enumerate(parts)]
-        for name, pieces in self._facts:
-            parts = _wrap(pieces[0][0], room)
-            self._lines.append((name, [(parts[0], pieces[0][1]), *pieces[1:]]))
-            self._lines += [("", [(part, pieces[0][1])]) for part in parts[1:]]
-        self.total = len(self._lines)
-        self.top = min(self.top, self.last_top)
-
-    def draw_line(self, index: int, width: int) -> Strip:
-        name, pieces = self._lines[index]
-        style = self.palette.style
-        parts = [(text, style(role)) for text, role in pieces]
-        return fitted_line([(f" {name:<{LABEL}} ", style("muted")), *parts], width)
-
-
-def _wrap(text: str, room: int) -> list[str]:
-    """Long texts without blanks (hashes) in equal parts; words at their blanks."""
-    if " " not in text:
-        parts = -(-len(text) // room) or 1
-        size = -(-len(text) // parts)
-        return [text[at : at + size] for at in range(0, len(text), size)] or [""]
-    return textwrap.wrap(text, room) or [""]
+        self.show_facts([])
 
 
 def _trust(block: Block, trust: Problem | bool) -> Pieces:

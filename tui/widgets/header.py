@@ -1,9 +1,11 @@
-"""The line at the top: the views, the database, how far it has grown, and whether it is alive."""
+"""The line at the top: where one is, the views, how far the collection has grown, and whether it is alive."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -12,24 +14,37 @@ from textual.widget import Widget
 
 from blockdb.commands.display import human_count, printable
 
+from ..drawing import fit
 from ..offloop import in_background
 from ..theme import palette
 
 if TYPE_CHECKING:
     from ..history import Moment
+    from ..navigation import Navigation
 
 __all__ = ["VIEWS", "Header"]
 
-VIEWS = {"records": "Records", "blocks": "Blocks", "metrics": "Metrics", "lab": "Lab"}
+VIEWS = {
+    "collections": "Collections",
+    "records": "Records",
+    "blocks": "Blocks",
+    "metrics": "Metrics",
+    "lab": "Lab",
+    "schema": "Schema",
+    "changes": "Changes",
+}
+"""The views by the number of their key, from 0. The first is the way up out of a collection, and wears its name."""
+
+LONGEST_NAME = 24
 
 
 class Header(Widget):
     """Views at the left, state at the right, the path in what is left between them."""
 
-    def __init__(self, view: str, path: str) -> None:
+    def __init__(self, view: str, explorer: Navigation) -> None:
         super().__init__(id="header")
         self._view = view
-        self._path = printable(path)
+        self._explorer = explorer
         self._moment: Moment | None = None
         self._state = ("opening …", "muted")
         self._shown: object = None
@@ -37,14 +52,23 @@ class Header(Widget):
 
     def show(self, moment: Moment | None, state: tuple[str, str]) -> None:
         """Shows a moment, and the state as (words, role of the palette)."""
-        shown = (None if moment is None else (moment.statistics.records, moment.statistics.blocks), state)
+        counts = None if moment is None else (moment.statistics.records, moment.statistics.blocks)
+        shown = (counts, state, self._explorer.inside)
         if shown != self._shown:
             self._shown, self._moment, self._state = shown, moment, state
             self.refresh()
 
+    def forget(self) -> None:
+        """Shows no counts until those of another collection come."""
+        self._shown = self._moment = None
+        self.refresh()
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        left, right = self._left(width), self._right(width)
+        left, right = next(
+            (parts for parts in self._layouts(width) if _length(parts[0]) + _length(parts[1]) <= width), ([], [])
+        )
+        self._remember(left)
         room = width - _length(left) - _length(right)
         middle = self._middle(room)
         gap = Segment(" " * max(0, room - _length(middle)), self._ground("text"))
@@ -53,38 +77,72 @@ class Header(Widget):
     def _ground(self, role: str, *, bold: bool = False, on: str = "panel") -> Style:
         return palette(self.app).style(role, on, bold=bold)
 
-    def _left(self, width: int) -> list[Segment]:
-        name = " ▚ BlockDB  " if width >= 100 else " ▚  "
+    def _layouts(self, width: int) -> Iterator[tuple[list[Segment], list[Segment]]]:
+        """Ways to say it, each shorter than the one before."""
+        long = width >= 100
+        titles = list(VIEWS.values())
+        short = [title if view in ("collections", self._view) else "" for view, title in VIEWS.items()]
+        way, name = self._way_up(), self._where()
+        yield self._left(" ▚ BlockDB " if long else " ▚ ", [way, *titles[1:]], " "), self._right(long=long)
+        yield self._left(" ▚ ", [way, *titles[1:]], " "), self._right(long=False)
+        yield self._left(" ▚ ", [name, *titles[1:]], " "), self._right(long=False, counts=False)
+        yield self._left(" ▚", [name, *titles[1:]], ""), self._right(long=False, counts=False)
+        yield self._left(" ▚", [name, *titles[1:]], ""), [self._light()]
+        yield self._left(" ▚", [name, *short[1:]], " "), self._right(long=False)
+        yield self._left(" ▚", [name, *short[1:]], ""), self._right(long=False, counts=False)
+        yield self._left(" ▚", ["" for _ in VIEWS], ""), []
+
+    def _way_up(self) -> str:
+        """The first tab where there is room: it leads to all collections, and tells which one was entered."""
+        inside = self._explorer.inside
+        title = VIEWS["collections"]
+        return title if inside is None else f"{title} › {_shortened(inside, LONGEST_NAME)}"
+
+    def _where(self) -> str:
+        """The first tab in short: the collection that is looked at."""
+        collection = self._explorer.collection
+        if collection is None or self._view == "collections":
+            return VIEWS["collections"]
+        return f"{_shortened(collection.name, LONGEST_NAME // 2)} ›"
+
+    def _left(self, name: str, titles: list[str], gap: str) -> list[Segment]:
         segments = [Segment(name, self._ground("accent", bold=True))]
-        self._tabs, at = [], len(name)
-        for number, (view, title) in enumerate(VIEWS.items(), 1):
-            text = f" {number} {title} "
+        for number, (view, title) in enumerate(zip(VIEWS, titles, strict=True)):
             here = view == self._view
-            segments.append(
-                Segment(
-                    text, self._ground("accent" if here else "muted", bold=here, on="background" if here else "panel")
-                )
-            )
-            self._tabs.append((at, at + len(text), view))
-            at += len(text)
+            way_up = view == "collections" and self._explorer.inside is not None
+            role = "accent" if here else "key" if way_up else "muted"
+            ground = self._ground(role, bold=here or way_up, on="background" if here else "panel")
+            segments.append(Segment(f" {number} {title}{gap}" if title else f" {number}{gap}", ground))
         return segments
 
+    def _remember(self, left: list[Segment]) -> None:
+        """Where each view can be clicked."""
+        self._tabs, at = [], _length(left[:1])
+        for view, segment in zip(VIEWS, left[1:], strict=False):
+            self._tabs.append((at, at + segment.cell_length, view))
+            at += segment.cell_length
+
     def _middle(self, room: int) -> list[Segment]:
-        text = self._path if len(self._path) + 2 <= room else "…" + self._path[len(self._path) - max(0, room - 3) :]
+        path = printable(self._explorer.origin.name)
+        text = path if len(path) + 2 <= room else "…" + path[len(path) - max(0, room - 3) :]
         return [Segment(text + "  ", self._ground("muted"))] if room >= 12 else []
 
-    def _right(self, width: int) -> list[Segment]:
+    def _light(self) -> Segment:
+        """The state as its sign alone."""
         words, role = self._state
-        state = [Segment(words + " ", self._ground(role))]
-        if self._moment is None:
+        return Segment(f" {words[:1]} ", self._ground(role))
+
+    def _right(self, *, long: bool, counts: bool = True) -> list[Segment]:
+        words, role = self._state
+        state = [Segment(" " + words + " ", self._ground(role))]
+        if self._moment is None or not counts:
             return state
         statistics = self._moment.statistics
-        long = width >= 100
         return [
-            Segment(human_count(statistics.records, compact=not long), self._ground("text", bold=True)),
+            Segment(" " + human_count(statistics.records, compact=not long), self._ground("text", bold=True)),
             Segment(" records  " if long else " rec  ", self._ground("muted")),
             Segment(human_count(statistics.blocks, compact=not long), self._ground("text", bold=True)),
-            Segment(" blocks  " if long else " blk  ", self._ground("muted")),
+            Segment(" blocks " if long else " blk ", self._ground("muted")),
             *state,
         ]
 
@@ -95,6 +153,12 @@ class Header(Widget):
 
     async def _go(self, view: str) -> None:
         await self.app.run_action(f"view('{view}')")
+
+
+def _shortened(name: str, longest: int) -> str:
+    """A name of a collection in at most so many cells, fit to be shown."""
+    shown = printable(name)
+    return fit(shown, longest) if cell_len(shown) > longest else shown
 
 
 def _length(segments: list[Segment]) -> int:

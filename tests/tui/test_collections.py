@@ -1,0 +1,188 @@
+"""The view of all collections, and what it is to be inside one of them."""
+
+from __future__ import annotations
+
+import blockdb
+from blockdb import Problem
+from blockdb_tui.screens.blocks import BlocksView
+from blockdb_tui.screens.collections import CollectionsView
+from blockdb_tui.screens.metrics import MetricsView
+from blockdb_tui.screens.problems import Problems
+from blockdb_tui.screens.records import RecordsView
+from tests.tui.covering import app_of, covers, said, shown
+from tests.tui.drive import exploring, press, screen_text, settled, until
+from tests.tui.fake import FakeDatabase, sample, shop
+
+
+@covers("view.collections", "collections.enter")
+async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "2", "1", "0")
+        text = screen_text(pilot)
+        assert "1 of 3" in text
+        assert [name for name in ("default", "orders", "people") if name in text] == ["default", "orders", "people"]
+        await press(pilot, "j", "enter")
+        view = shown(pilot, RecordsView)
+        assert view.table.total == 24
+        assert "0 Collections › orders" in screen_text(pilot).splitlines()[0]
+        await press(pilot, "2")
+        assert shown(pilot, BlocksView).belt.sealed == 3
+        await press(pilot, "3", "Y")
+        assert pilot.app.clipboard == "blockdb -d /srv/records --collection orders stats"
+        await press(pilot, "escape")
+        assert shown(pilot, CollectionsView).table.row == "orders"
+        await press(pilot, "j", "enter")
+        assert view.table.total == 1
+        await press(pilot, "0", "g", "enter")
+        assert view.table.total == 60
+        assert "›" not in screen_text(pilot).splitlines()[0]
+
+
+@covers("view.back")
+async def test_escape_leads_out_of_a_collection() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "0", "G", "enter", "escape")
+        shown(pilot, CollectionsView)
+        await press(pilot, "3")
+        shown(pilot, MetricsView)
+        await press(pilot, "escape")
+        shown(pilot, CollectionsView)
+        await press(pilot, "escape")
+        shown(pilot, CollectionsView)
+
+
+async def test_what_was_chosen_in_one_collection_is_forgotten_in_the_next() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "slash", *"note:", "enter", "enter")
+        view = shown(pilot, RecordsView)
+        assert view.has_class("-zoomed")
+        await press(pilot, "0", "j", "enter")
+        assert (view.prefix, view.table.total, view.has_class("-zoomed")) == (b"", 24, False)
+
+
+async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
+    async with exploring(shop(), size=(140, 30)) as pilot:
+        await press(pilot, "0", "j")
+        text = screen_text(pilot)
+        assert "What was bought" in text
+        assert "grace" in text
+        await press(pilot, "j")
+        assert "expire after" in screen_text(pilot)
+
+
+@covers("collections.filter", "collections.copy_id")
+async def test_names_are_filtered_by_any_part_of_them() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "0", "slash", *"EOP")
+        assert shown(pilot, CollectionsView).table.total == 1
+        await press(pilot, "enter", "c")
+        assert pilot.app.clipboard == shop().collection("people").id
+        await press(pilot, "escape")
+        assert shown(pilot, CollectionsView).table.row == "people"
+        assert shown(pilot, CollectionsView).table.total == 3
+        await press(pilot, "Y")
+        assert pilot.app.clipboard == "blockdb -d /srv/records collection list"
+
+
+async def test_a_thousand_collections_are_listed_and_few_of_them_opened() -> None:
+    database = FakeDatabase(sample())
+    for number in range(1000):
+        database.with_collection(f"tenant-{number:04}", sample(3))
+    async with exploring(database, size=(80, 24)) as pilot:
+        await press(pilot, "0")
+        table = shown(pilot, CollectionsView).table
+        assert table.total == 1001
+        for key in ("G", "g", "pagedown", "end"):
+            await press(pilot, key)
+        assert table.row == "tenant-0999"
+        assert "···" not in screen_text(pilot)
+        described = [collection for collection in database.others.values() if collection.calls["describe"]]
+        assert len(described) <= 4 * table.rows_in_view
+
+
+async def test_what_is_in_a_collection_is_seen_to_grow() -> None:
+    database = shop()
+    async with exploring(database) as pilot:
+        await press(pilot, "0")
+        database.others["people"].add((b"grace", b"{}"), (b"alan", b"{}"))
+        database.with_collection("zebras")
+        app_of(pilot).take(database.stats())
+        await settled(pilot)
+        text = screen_text(pilot)
+        assert "zebras" in text
+        assert "1 of 4" in text
+        [line] = [line for line in text.splitlines() if "people" in line]
+        assert " 3 " in line
+
+
+@covers("collections.create", "collections.drop")
+async def test_collections_are_made_and_dropped_by_who_may() -> None:
+    database = shop(read_only=False)
+    async with exploring(database) as pilot:
+        await press(pilot, "0", "n", *"cats", "enter")
+        view = shown(pilot, CollectionsView)
+        assert view.table.row == "cats"
+        assert "cats was made" in said(pilot)[-1]
+        await press(pilot, "n", *"cats", "enter")
+        assert "DuplicateCollection" in said(pilot)[-1]
+        await press(pilot, "j", "j", "D")
+        assert "Type orders to drop it with its 24 documents" in screen_text(pilot)
+        await press(pilot, *"order", "enter")
+        assert "orders was not dropped" in said(pilot)[-1]
+        await press(pilot, "D", *"orders", "enter")
+        assert "orders" not in database.others
+        assert "orders" not in screen_text(pilot).replace("orders was", "")
+        assert view.table.total == 3
+
+
+async def test_who_only_reads_is_not_offered_to_make_or_drop() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "0", "n", "D")
+        assert not shown(pilot, CollectionsView).prompt.asking
+        assert "New" not in screen_text(pilot).splitlines()[-1]
+
+
+async def test_a_collection_that_is_dropped_meanwhile_is_left() -> None:
+    database = shop()
+    async with exploring(database, poll_s=0.01) as pilot:
+        await press(pilot, "0", "j", "enter")
+        database.drop_collection("orders")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CollectionsView))
+        await settled(pilot)
+        assert "orders cannot be read any more" in said(pilot)[-1]
+        assert app_of(pilot).inside is None
+
+
+async def test_a_collection_that_cannot_be_read_is_named_and_the_others_are_shown() -> None:
+    database = shop()
+    database.others["orders"].failing = blockdb.Corruption("collections/col_1/manifest.toml", None, "\x1b[31m[/x]")
+    async with exploring(database) as pilot:
+        await press(pilot, "0", "j")
+        assert "Corruption: " in screen_text(pilot)
+        await press(pilot, "enter")
+        shown(pilot, CollectionsView)
+        assert "orders cannot be entered" in said(pilot)[-1]
+
+
+async def test_the_block_of_a_problem_is_shown_in_its_own_collection() -> None:
+    database = shop()
+    orders = database.others["orders"]
+    database.problems = (Problem(f"collections/{orders.id}/chain/00000000.chain", 7, 1, None, None, "what"),)
+    async with exploring(database) as pilot:
+        await press(pilot, "2", "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Problems))
+        assert "✗ 1 " not in screen_text(pilot).splitlines()[8]
+        await press(pilot, "enter")
+        assert app_of(pilot).inside == "orders"
+        view = shown(pilot, BlocksView)
+        assert view.belt.selected == 1
+        assert "✗ damage" in screen_text(pilot)
+
+
+async def test_verification_is_of_the_collection_that_was_entered() -> None:
+    database = shop()
+    async with exploring(database) as pilot:
+        await press(pilot, "0", "j", "enter", "v")
+        await until(pilot, lambda: app_of(pilot).verification.report is not None)
+        await settled(pilot)
+        assert "✓ verified 3 blocks, 24 records" in screen_text(pilot)
