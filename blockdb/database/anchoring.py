@@ -159,7 +159,7 @@ class AnchoringDatabase(SigningDatabase):
         journal, prover = self._core.notary.journal(make=False), self._core.notary.journal_prover()
         if journal is None or prover is None:
             raise HistoryConflict(NO_JOURNAL)
-        return prover, Trail(journal, prover, self._core.notary.provers())
+        return prover, Trail(journal, prover, self._core.notary.prover_named)
 
     def _file(self, anchor: Anchor, origin: str) -> FileAnchor:
         return FileAnchor(self._core.door, Path(anchor.where), origin, self._note_keys(origin))

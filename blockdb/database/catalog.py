@@ -17,7 +17,9 @@ from blockdb.storage.attachment import Attachment
 from blockdb.storage.commit import NO_DECISIONS, DecisionLog
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door, guarded
+from blockdb.storage.figures import Figures, index_bytes
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
+from blockdb.storage.recovery import read_mark
 from blockdb.storage.redaction import Event
 from blockdb.storage.redaction import load as load_redactions
 from blockdb.storage.store import Store
@@ -50,6 +52,8 @@ class Catalog:
         self.changing = RLock()
         """Held by whoever changes which collections there are."""
         self._open: dict[str, Store | Attachment] = {}
+        self._figures: dict[str, Figures] = {}
+        """Of those that were looked at and are not open."""
         self._identity: object = None
         self._ids: dict[str, str] = {}
         self.decisions: DecisionLog = NO_DECISIONS
@@ -106,6 +110,43 @@ class Catalog:
                     self._commons.parking.arrived(reader)
             return self._open[collection_id]
 
+    def metadata(self, collection_id: str) -> Metadata:
+        """What a collection is. Raises CollectionNotFound, Corruption."""
+        found = self._open.get(collection_id)
+        if isinstance(found, Store):
+            found.check_open()
+            return found.metadata
+        if collection_id not in self.ids().values():
+            raise CollectionNotFound(collection_id)
+        with guarded("reading what a collection is"):
+            return load_metadata(self.door, self.files.collection(collection_id).metadata)
+
+    def figures(self, collection_id: str) -> Figures:
+        """What a collection holds. One that was not open yet, and was closed as it should be, stays closed.
+
+        Raises CollectionNotFound, Corruption, StorageError.
+        """
+        reader = self._open.get(collection_id)
+        if reader is not None:
+            reader.check_open()
+            return reader.figures()
+        metadata = self.metadata(collection_id)
+        files = self.files.collection(collection_id)
+        mark = read_mark(self.door, files.mark, metadata.uuid)
+        known = self._figures.get(collection_id)
+        if known is not None and not isinstance(mark, str) and mark.written == known.end:
+            return known
+        if isinstance(mark, str) or not mark.clean:
+            return self.reader(collection_id).figures()
+        attachment = Attachment(self.door, files, metadata, self._commons)
+        self._figures[collection_id] = found = attachment.figures()
+        attachment.close()
+        return found
+
+    def index_bytes(self, collection_id: str) -> int:
+        """How many bytes the indexes of a collection take on the disk."""
+        return index_bytes(self.door, self.files.collection(collection_id))
+
     def _stays_open(self, collection_id: str) -> bool:
         """Whether it is always at hand: the collection of plain put and get, and the database's own."""
         own, others = self.own_and_others()
@@ -127,6 +168,7 @@ class Catalog:
             save_registry(self.door, self.files.registry, rest)
             self._ids = rest
             self._open.pop(collection_id, None)
+            self._figures.pop(collection_id, None)
 
     def opened(self) -> Iterator[Store | Attachment]:
         """Those that are open."""

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database.core import Core
+from blockdb.database.describing import info_of, stats_of
 from blockdb.database.documents import Given
 from blockdb.database.finding import FindingCollection
 from blockdb.database.part import Part
@@ -285,30 +286,13 @@ class Collection(FindingCollection, SchemaCollection):
 
     def describe(self) -> CollectionInfo:
         """What the collection is, and what it holds at this moment."""
-        metadata = self._refreshed().metadata
-        return CollectionInfo(
-            id=metadata.id,
-            name=metadata.name,
-            description=metadata.description,
-            created_at=metadata.created_at,
-            created_by=metadata.created_by,
-            settings=metadata.settings,
-            stats=self.collection_stats(),
-            schema=None if self.schema is None else self.schema.to_json(),
-        )
+        self._reader.check_open()
+        return info_of(self._core.catalog, self.id)
 
     def collection_stats(self) -> CollectionStats:
         """How much it holds: counted from the chain, so exact whatever became of the process that wrote it."""
-        reader = self._refreshed()
-        records = reader.next_sequence
-        last = next(reader.history().records(records - 1, 1), None) if records else None
-        return CollectionStats(
-            document_count=records - reader.expired().records,
-            total_size_bytes=reader.data_bytes(),
-            index_size_bytes=reader.index_bytes(),
-            last_updated=reader.metadata.created_at if last is None else last.time_ms // 1000,
-            operations_count=records,
-        )
+        self._reader.check_open()
+        return stats_of(self._core.catalog, self.id)
 
     def stats(self) -> Statistics:
         """An immutable snapshot; cheap enough to be asked for ten times a second."""

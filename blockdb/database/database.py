@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from sys import byteorder
@@ -18,6 +19,7 @@ from blockdb.database import collections, creation, encryption, keys
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
+from blockdb.database.describing import TotalStats, info_of
 from blockdb.database.part import Part
 from blockdb.database.redaction import login_name
 from blockdb.database.schemas import Source
@@ -178,8 +180,21 @@ class Database(AnchoringDatabase):
         return tuple(sorted(self._core.catalog.own_and_others()[1]))
 
     def collections(self) -> tuple[CollectionInfo, ...]:
-        """What there is, in the order of names. O(collections), and opens those that are not open."""
-        return tuple(self.collection(name).describe() for name in self.collection_names())
+        """What there is, in the order of names; those that are not open stay closed. O(collections)."""
+        self._refreshed()
+        catalog = self._core.catalog
+        found = []
+        for _, collection_id in sorted(catalog.own_and_others()[1].items()):
+            with suppress(CollectionNotFound):  # dropped meanwhile
+                found.append(info_of(catalog, collection_id))
+        return tuple(found)
+
+    def total_stats(self) -> TotalStats:
+        """How many collections there are, with how many documents and bytes; exact. Costs as `collections`."""
+        stats = [info.stats for info in self.collections()]
+        return TotalStats(
+            len(stats), sum(one.document_count for one in stats), sum(one.total_size_bytes for one in stats)
+        )
 
     def watch(
         self,
@@ -260,7 +275,8 @@ class Database(AnchoringDatabase):
     def flush(self) -> None:
         """Write everything in memory to tables and force it to disk. Raises ReadOnly, StorageError."""
         for store in self._stores():
-            store.flush()
+            if not store.is_parked:
+                store.flush()
         self._core.transactions.empty()
 
     def compact(self) -> None:

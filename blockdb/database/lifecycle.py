@@ -14,6 +14,7 @@ from typing import Any
 from blockdb.database.catalog import Catalog
 from blockdb.database.journal import Journal
 from blockdb.database.notary import Notary
+from blockdb.database.prover import Prover
 from blockdb.errors import BlockDBError, InvalidData, StorageError, WritesStopped
 from blockdb.layout import DROPPED_SUFFIX
 from blockdb.ledger.state import CREATED, DROPPED
@@ -63,11 +64,12 @@ class Lifecycle:
             raise InvalidData("The default collection, where plain put and get go, cannot be dropped.")
         journal, store = self._journal(), self._catalog.reader(collection_id)
         assert isinstance(store, Store), "a writer has stores"
+        prover = self._notary.prover(store)  # before the locks, which it takes too
         store.refresh()
         files = self._files.collection(collection_id)
         with self._catalog.changing, store.writing:
             store.check_open()
-            event = self._end_of(store, by)
+            event = _end_of(store, prover, by)
             with guarded(f"dropping the collection {store.metadata.name}"):
                 save_pending(self._door, files.pending, event)
             try:
@@ -84,19 +86,6 @@ class Lifecycle:
         with suppress(StorageError):  # what it has in memory goes as well
             store.shut()
         self._remove(collection_id)
-
-    def _end_of(self, store: Store, by: str) -> dict[str, Any]:
-        """The event of dropping a collection, while nobody writes to it."""
-        history = store.history()
-        return {
-            "event": DROPPED,
-            "collection": store.metadata.id,
-            "name": store.metadata.name,
-            "records": history.records_count,
-            "root": self._notary.prover(store).trusted_root(history, history.records_count).hex(),
-            "by": by,
-            "time_ms": time_ns() // 1_000_000,
-        }
 
     def finish(self) -> None:
         """Finish what an earlier process left unfinished. O(collections). Raises Corruption, StorageError."""
@@ -138,3 +127,17 @@ class Lifecycle:
         journal = self._notary.journal()
         assert journal is not None, "a writer has one"
         return journal
+
+
+def _end_of(store: Store, prover: Prover, by: str) -> dict[str, Any]:
+    """The event of dropping a collection, while nobody writes to it."""
+    history = store.history()
+    return {
+        "event": DROPPED,
+        "collection": store.metadata.id,
+        "name": store.metadata.name,
+        "records": history.records_count,
+        "root": prover.trusted_root(history, history.records_count).hex(),
+        "by": by,
+        "time_ms": time_ns() // 1_000_000,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import RLock
 from typing import Final
 
@@ -31,6 +32,8 @@ class Notary:
         self._opening = RLock()
         self._journal: Journal | None = None
         self._provers: dict[str, Prover] = {}
+        self._states_known: dict[str, CollectionState] = {}
+        """What was journaled last, by UUID."""
         self._range_provers: dict[str, RangeProver] = {}
 
     @property
@@ -112,10 +115,11 @@ class Notary:
         journal.reader.refresh()
         return self.prover(journal.reader)
 
-    def provers(self) -> dict[str, Prover]:
-        """The provers of all collections of users, by the UUIDs that states name them by."""
+    def prover_named(self, uuid: str) -> Prover | None:
+        """The prover of a collection of users, by the UUID that states name it by; None where there is none."""
         _, others = self._catalog.own_and_others()
-        return {uuid_of(id_): self.prover(self._catalog.reader(id_)) for id_ in others.values()}
+        found = next((id_ for id_ in others.values() if uuid_of(id_) == uuid), None)
+        return None if found is None else self.prover(self._catalog.reader(found))
 
     def journal(self, make: bool = True) -> Journal | None:
         """The journal; a writer makes it if there is none, unless `make` says no."""
@@ -129,6 +133,7 @@ class Notary:
         with self._opening:
             self._provers.pop(collection_id, None)
             self._range_provers.pop(collection_id, None)
+            self._states_known.pop(uuid_of(collection_id), None)
 
     def disown(self) -> None:
         """In a forked child: the locks may be held by threads that are the parent's."""
@@ -157,13 +162,26 @@ class Notary:
             raise ReadOnly(f"{what} ({error}); ask whoever writes the database.") from None
 
     def _states(self, keys_roots: dict[str, bytes]) -> dict[str, CollectionState]:
-        """What all collections of users hold now, and will hold after a power cut: it is forced to the disk."""
-        return {uuid: self._state(prover, keys_roots.get(uuid)) for uuid, prover in self.provers().items()}
+        """What all collections of users hold now, and will hold after a power cut: it is forced to the disk.
 
-    def _state(self, prover: Prover, keys_root: bytes | None) -> CollectionState:
+        Those that nobody has written to since the journal told of them are not opened for that.
+        """
+        journal, states = self.journal(), {}
+        last = journal.last_state() if journal is not None else None
+        told = {} if last is None else last[1]
+        for name, id_ in self._catalog.own_and_others()[1].items():
+            uuid = uuid_of(id_)
+            known = self._states_known.get(uuid) or told.get(uuid)
+            if known is None or (known.name, known.records) != (name, self._catalog.figures(id_).records):
+                known = self._state(self.prover(self._catalog.reader(id_)))
+            self._states_known[uuid] = known
+            states[uuid] = replace(known, keys_root=keys_roots.get(uuid))
+        return states
+
+    def _state(self, prover: Prover) -> CollectionState:
         reader = prover.reader
         history = reader.history()
         root = prover.trusted_root(history, history.records_count)
         with guarded("forcing the log to disk"):
             reader.force()  # what the journal says of it will be on the disk
-        return CollectionState(reader.metadata.name, history.records_count, root, keys_root)
+        return CollectionState(reader.metadata.name, history.records_count, root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from blockdb.database.journal import Journal
@@ -20,10 +20,10 @@ class Trail:
     Roots are taken from the seals and the records, never from the nodes that are kept to make proofs quickly.
     """
 
-    def __init__(self, journal: Journal, prover: Prover, collections: Mapping[str, Prover]) -> None:
-        """`prover` is the journal's; `collections` are named as the states name them."""
+    def __init__(self, journal: Journal, prover: Prover, prover_named: Callable[[str], Prover | None]) -> None:
+        """`prover` is the journal's; `prover_named` gives that of a collection by the UUID that states have."""
         self._prover = prover
-        self._collections = collections
+        self._prover_named = prover_named
         self._journal = journal
         self._earlier = journal.states()
         self._states: list[tuple[int, dict[str, CollectionState]]] = []
@@ -67,7 +67,7 @@ class Trail:
 
     def _lost(self, uuid: str, state: CollectionState) -> str | None:
         """What a collection does not have any more of what a state says of it."""
-        prover = self._collections.get(uuid)
+        prover = self._prover_named(uuid)
         if prover is None:
             if state.records <= self._dropped.get(uuid, -1):
                 return None  # on purpose

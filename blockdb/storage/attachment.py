@@ -17,13 +17,14 @@ from blockdb.format.walk import DamagedChain, Decided
 from blockdb.layout import CollectionFiles
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
+from blockdb.storage.figures import Figures
 from blockdb.storage.indexes import Indexes
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata, load_metadata
 from blockdb.storage.parking import all_free, resources
 from blockdb.storage.reader import Reader
-from blockdb.storage.recovery import recover
+from blockdb.storage.recovery import read_mark, recover
 from blockdb.storage.redaction import Watch
 from blockdb.storage.sources import NOTHING, Horizon
 from blockdb.storage.view import View
@@ -77,6 +78,7 @@ class Attachment(Reader):
         """Let go of files and memory, unless somebody looks for what is new, and say whether that was done."""
         with all_free((self.unparking, self._refreshing, self.indexes.refreshing)) as are_free:
             if are_free and not self.is_parked and not self.closed:
+                self._figures = self._count()
                 self._mark, self._identity = None, None
                 self.let_go()
                 self.indexes.let_go()
@@ -134,6 +136,17 @@ class Attachment(Reader):
         except (Corruption, StorageError):
             self._check_is_there()
             raise
+
+    def figures(self) -> Figures:
+        """What the collection holds now. While it is parked, its mark tells whether anything came since."""
+        self.check_open()
+        known = self._figures
+        if self.is_parked and known is not None:
+            mark = read_mark(self.door, self.files.mark, self.metadata.uuid)
+            if not isinstance(mark, str) and mark.written == known.end:
+                return known
+        self.refresh(wait=True)
+        return self._count()
 
     def _check_is_there(self) -> None:
         """Raises CollectionNotFound where its writer has dropped the collection."""

@@ -134,6 +134,8 @@ class OpenFiles(Reader):
         return self.upkeep.pause()
 
     def _park(self) -> bool:
+        if self.gate is not None:
+            self.gate.check(())  # it goes if nobody holds locks any more
         if self.closed or self.gate is not None or not self._seals.is_idle or not self.upkeep.is_idle:
             return False
         if len(self._active) >= FLUSH_RECORDS:
@@ -143,6 +145,7 @@ class OpenFiles(Reader):
             self._log.force()
         if not self._log.is_forced or not self.pause():
             return False
+        self._figures = self._count()
         with suppress(BlockDBError):  # the mark is not as it was left then: recovery looks closer
             self._log.close()
         self._written_before = self.bytes_written

@@ -20,6 +20,7 @@ from blockdb.storage.cache import Cache, CacheRoom
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.expiry import Expiry
+from blockdb.storage.figures import Figures, index_bytes
 from blockdb.storage.history import History
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
@@ -63,6 +64,7 @@ class Reader(Parkable):
         self._look_up = self._get
         """What `get` does: with a time to live it is another method, so that without one nothing is asked."""
         self._looks = 0
+        self._figures: Figures | None = None
         if metadata.settings.ttl_seconds is not None:
             self.ttl_ms = metadata.settings.ttl_seconds * 1000
 
@@ -258,6 +260,22 @@ class Reader(Parkable):
         end = self.end
         return History(self.chain, self.view, blocks, end, records)
 
+    def figures(self) -> Figures:
+        """What the collection holds now; of one that is parked what it held then, which is the same. O(tables)."""
+        known = self._figures
+        return known if self.is_parked and known is not None else self._count()
+
+    def _count(self) -> Figures:
+        end = self.end  # first: what is read later may only be newer
+        records, memtable = self.next_sequence, self.view.memtables[0]
+        if not records:
+            return Figures(0, 0, None, end)
+        if len(memtable):
+            last_ms = self.chain.record_at(memtable.places[-1]).time_ms
+        else:
+            last_ms = next(self.history().records(records - 1, 1)).time_ms
+        return Figures(records, self.data_bytes(), last_ms, end)
+
     def tables(self) -> tuple[TableStatistics, ...]:
         """The tables, oldest first."""
         disk_bytes = self.door.disk_bytes
@@ -295,12 +313,7 @@ class Reader(Parkable):
 
     def index_bytes(self) -> int:
         """What the files of indexes take on the disk."""
-        size = 0
-        if self.door.inode(self.files.indexes) is not None:
-            for name in self.door.names(self.files.indexes):
-                with suppress(FileNotFoundError):
-                    size += self.door.disk_size(self.files.indexes / name)
-        return size
+        return index_bytes(self.door, self.files)
 
     def log_bytes(self) -> int:
         """How much of the chain recovery would read."""

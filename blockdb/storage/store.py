@@ -152,6 +152,9 @@ class Store(Writer):
 
     def force(self) -> None:
         """Have everything that was written on the disk. Raises WritesStopped."""
+        with self.unparking:
+            if self.is_parked:
+                return  # it was forced before
         self._log.force()
 
     def flush(self) -> None:

@@ -17,8 +17,10 @@ LIMITS = {
     "compaction_threshold": (2, 1_000),
     "blockchain_batch_size": (1, 1_000_000),
     "cache_size_limit": (0, 64 * 1024**3),
+    "open_collections_limit": (8, 1_000_000),
     "scrub_rate_limit": (0, 64 * 1024**3),
     "scrub_interval": (1, 31_536_000),
+    "transaction_timeout": (1, 86_400),
 }
 
 
@@ -38,12 +40,14 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "compaction_threshold": 4,
         "blockchain_batch_size": 1000,
         "cache_size_limit": 64 * 1024 * 1024,
+        "open_collections_limit": 128,
         "compression_enabled": False,
         "encryption_enabled": None,
         "master_key_file": "",
         "redactable": False,
         "scrub_rate_limit": 0,
         "scrub_interval": 600,
+        "transaction_timeout": 30,
         "key_file": "",
     }
 
