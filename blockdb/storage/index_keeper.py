@@ -21,6 +21,7 @@ from blockdb.storage.index_build import Doubled
 from blockdb.storage.index_files import IndexFiles, pieces
 from blockdb.storage.index_list import StoredIndex
 from blockdb.storage.indexes import Indexes, catch_up, open_files
+from blockdb.storage.metadata import SchemaEntry
 from blockdb.storage.open_files import FLUSH_RECORDS
 from blockdb.storage.parking import Tryable, resources
 from blockdb.storage.writer import Writer
@@ -99,6 +100,10 @@ class IndexKeeper(Indexes):
 
     def refresh(self) -> None:
         """They are as new as can be."""
+
+    def are_as_before(self, in_use: tuple[Index, ...], schemas: tuple[SchemaEntry, ...]) -> bool:
+        """Under the write lock: whether the collection has the same indexes and the same schema as it had."""
+        return in_use is self.in_use and schemas is self.store.metadata.schemas
 
     def key_at(self, place: int) -> bytes:
         """The key of the record at a place."""

@@ -35,7 +35,7 @@ class IndexRider:
     def check(self) -> None:
         """Raises UniqueViolation where a unique index has the values of the document, and Unprepared."""
         indexes = self._indexes
-        if indexes.in_use is not self._in_use or indexes.store.metadata.schemas is not self._schemas:
+        if not indexes.are_as_before(self._in_use, self._schemas):
             raise Unprepared
         for index, values in zip(self._in_use, self._values, strict=True):
             if index.is_unique:
@@ -69,7 +69,7 @@ class BatchRider:
     def check(self) -> None:
         """Raises UniqueViolation, also where two of the documents have the same values, and Unprepared."""
         indexes = self._indexes
-        if indexes.in_use is not self._in_use or indexes.store.metadata.schemas is not self._schemas:
+        if not indexes.are_as_before(self._in_use, self._schemas):
             raise Unprepared
         for index, values in zip(self._in_use, self._values, strict=True):
             if index.is_unique:
