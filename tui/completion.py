@@ -94,8 +94,13 @@ def fields_of(collection: Collection) -> tuple[str, ...]:
     declared = list(schema.to_json()["fields"]) if schema is not None else []
     indexed = [field for index in collection.indexes() for field in index.fields]
     seen = chain.from_iterable(paths_in(document) for document in _sample(collection))
-    fields = dict.fromkeys(islice(chain(declared, indexed, seen), 50 * MOST_FIELDS))
+    fields = dict.fromkeys(map(_typable, islice(chain(declared, indexed, seen), 50 * MOST_FIELDS)))
     return (*sorted(islice(fields, MOST_FIELDS)), *SPECIAL_FIELDS)
+
+
+def _typable(path: str) -> str:
+    """A path in which what cannot be seen is escaped, as names in quotes may be."""
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in path)
 
 
 def _sample(collection: Collection) -> Iterator[dict[str, Any]]:

@@ -70,6 +70,14 @@ async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
         assert "expire after" in screen_text(pilot)
 
 
+async def test_collections_are_found_by_name() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "colon", *"peo")
+        await until(pilot, lambda: "Collection people" in screen_text(pilot))
+        await press(pilot, "enter")
+        await until(pilot, lambda: app_of(pilot).inside == "people")
+
+
 @covers("collections.filter", "collections.copy_id")
 async def test_names_are_filtered_by_any_part_of_them() -> None:
     async with exploring(shop()) as pilot:

@@ -61,8 +61,8 @@ class Demo:
 
     def _run(self) -> None:
         try:
-            self._shop.load()
             self._load()
+            self._shop.load()
             self._stream()
         except blockdb.BlockDBError as error:
             self.error = error

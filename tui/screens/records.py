@@ -83,7 +83,11 @@ class RecordTable(VirtualTable[Row]):
 it is as quick on ten million records as on ten. When records come in, it takes them up without moving the cursor; \
 follow keeps the cursor on the newest instead.
 
-A filter is the beginning of a key. In it, and in a jump, \\x1b stands for a byte and \\\\ for a backslash."""
+A filter is the beginning of a key. In it, and in a jump, \\x1b stands for a byte and \\\\ for a backslash.
+
+A query (w) finds documents by their fields: city = 'Oslo' and age >= 30, tags[] = 'vip', order by age desc behind it \
+if you like. Tab completes fields and words; what is wrong is marked at its place. What is found comes as it is found, \
+10,000 documents at most, and the lower edge says what it took. Esc stops a search, and once more leaves it."""
 
 
 class RecordsView(View):

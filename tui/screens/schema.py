@@ -45,8 +45,8 @@ def _kind(index: IndexInfo) -> str:
 
 
 INDEXES: list[Column[IndexInfo]] = [
-    Column("INDEX", lambda index: printable(index.name), share=1, role="key"),
-    Column("FIELDS", lambda index: printable(", ".join(index.fields)), share=2, role="text"),
+    Column("INDEX", lambda index: printable(index.name), share=2, role="key"),
+    Column("FIELDS", lambda index: printable(", ".join(index.fields)), share=3, role="text"),
     Column("KIND", _kind, width=13, role="warning", from_width=60),
     Column("ENTRIES", lambda index: human_count(index.entries), width=11, role="number", right=True),
     Column("SIZE", lambda index: human_bytes(index.size_bytes), width=8, role="number", right=True, from_width=52),
