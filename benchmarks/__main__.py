@@ -15,13 +15,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import integrity, proofs, reads, space, writes
+from . import documents, integrity, proofs, reads, space, writes
 from .data import Data, make_data
 from .lines import OURS, Line, Session, rest
 from .report import save, table
 from .stores import Skipped
 
-SESSIONS: Final = (*writes.SESSIONS, *reads.SESSIONS, *integrity.SESSIONS, *proofs.SESSIONS, *space.SESSIONS)
+SESSIONS: Final = (
+    *writes.SESSIONS,
+    *reads.SESSIONS,
+    *integrity.SESSIONS,
+    *proofs.SESSIONS,
+    *documents.SESSIONS,
+    *space.SESSIONS,
+)
 RESULTS: Final = Path(__file__).parent / "results"
 
 

@@ -81,12 +81,15 @@ if TYPE_CHECKING:
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.repair import Repair
+    from blockdb.database.results import Results
     from blockdb.database.transaction import Transaction
+    from blockdb.documents.document import Document
     from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
     from blockdb.masterkey import MasterKeySource
+    from blockdb.query.explanation import Explanation
     from blockdb.storage.feed import Feed
 
 __version__ = "0.1.0"
@@ -117,9 +120,11 @@ __all__ = [
     "DatabaseLocked",
     "DatabaseNotFound",
     "Deadlock",
+    "Document",
     "DuplicateCollection",
     "DuplicateIndex",
     "DuplicateKey",
+    "Explanation",
     "Feed",
     "GoodBlock",
     "HistoryConflict",
@@ -141,6 +146,7 @@ __all__ = [
     "Redacted",
     "Redaction",
     "Report",
+    "Results",
     "RunReceipt",
     "Schema",
     "SchemaVersion",
@@ -292,9 +298,12 @@ _LAZY = {
     "Collection": "blockdb.database.collection",
     "Transaction": "blockdb.database.transaction",
     "Database": "blockdb.database.database",
+    "Document": "blockdb.documents.document",
+    "Explanation": "blockdb.query.explanation",
     "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
+    "Results": "blockdb.database.results",
     "RunReceipt": "blockdb.ledger.receipt",
     "Schema": "blockdb.documents.schema",
     "SchemaVersion": "blockdb.documents.schema",

@@ -6,7 +6,6 @@ error's kind, which the command line prints as `Error: <Kind>: <message>`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from unicodedata import combining, east_asian_width
@@ -51,6 +50,8 @@ _SHOWN_CHARACTERS = 80
 
 def _shown(value: object) -> str:
     """A JSON value, or the beginning of a long one."""
+    import json  # here: `blockdb --version` needs none
+
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 

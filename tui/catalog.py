@@ -55,6 +55,7 @@ class Known:
 
     info: CollectionInfo | None
     blocks: int = 0
+    indexes: int = 0
     trouble: str = ""
 
 
@@ -116,6 +117,6 @@ class KnownCollections:
 def _look_at(database: Database, name: str) -> Known:
     try:
         collection = database.collection(name)
-        return Known(collection.describe(), collection.stats().blocks)
+        return Known(collection.describe(), collection.stats().blocks, len(collection.indexes()))
     except (blockdb.BlockDBError, OSError) as error:
         return Known(None, trouble=printable(f"{type(error).__name__}: {error}"))

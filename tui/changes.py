@@ -10,14 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import blockdb
 
 from .listing import PREVIEW_BYTES, REDACTED
 
 if TYPE_CHECKING:
-    from blockdb import Change, Collection
+    from blockdb import Change, Collection, Feed
 
 __all__ = ["KEPT_CHANGES", "Changed", "Newest", "Stream"]
 
@@ -106,9 +106,9 @@ class Stream:
                 positions[name] = feed.position
             self._stopped.wait(BREATH_S if taken else IDLE_S)
 
-    def _feed(self, name: str, position: int) -> Any:
+    def _feed(self, name: str, position: int) -> Feed:
         """The stream of one collection from a record on; from near its end, where too much has come since."""
-        collection: Any = self._collections[name]
+        collection = self._collections[name]
         near_end = collection.stats().records - BACKLOG - 1
         if position < near_end:
             if position >= 0:

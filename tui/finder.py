@@ -1,4 +1,4 @@
-"""The command palette: views, themes and actions by name, and blocks and keys of the database itself."""
+"""The command palette: views, themes and actions by name, and collections, blocks and keys of the database itself."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ __all__ = ["Finder", "Finding"]
 
 SETTLE_S = 0.08
 MOST_KEYS = 8
+MOST_COLLECTIONS = 8
+BY_NAME = 100.0
+"""Above whatever is like what was typed: a collection whose name begins so is meant."""
 
 
 class Finding(CommandPalette):
@@ -78,6 +81,10 @@ class Finder(Provider):
         for hit in self._block(query):
             yield hit
         await asyncio.sleep(SETTLE_S)  # a word being typed is asked for once, not at every letter
+        for collection in await self._collections(query):
+            shown = f"Collection {printable(collection)}"
+            score = BY_NAME if collection.casefold().startswith(query.strip().casefold()) else 0.5
+            yield Hit(score, Content(shown), partial(self._explorer.enter, collection), text=shown, help="Go into it")
         for key in await self._keys(key_of(query)):
             shown = printable(key[:200])
             yield Hit(0.3, Content(shown), partial(self._explorer.visit_key, key), text=shown, help="Key")
@@ -93,6 +100,17 @@ class Finder(Provider):
                 1.0, Content(name), partial(self._explorer.visit_block, int(digits)), text=name, help="Go to this block"
             )
         ]
+
+    async def _collections(self, part: str) -> list[str]:
+        database = self._explorer.database
+        if database is None or not part.strip():
+            return []
+        try:
+            names = await off_loop(database.collection_names)
+        except (blockdb.BlockDBError, OSError):
+            return []
+        wanted = part.strip().casefold().removeprefix("collection ")
+        return [name for name in names if wanted in name.casefold()][:MOST_COLLECTIONS]
 
     async def _keys(self, prefix: bytes) -> list[bytes]:
         collection = self._explorer.collection

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 __all__ = [
     "Target",
     "command_line",
+    "find_command",
     "get_command",
     "key_of",
     "proof_command",
@@ -30,10 +31,11 @@ class Target:
     collection: str | None = None
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The words that name it, fit for the shell."""
-        named = () if self.collection is None else ("--collection", shlex.quote(self.collection))
-        return ("-d", shlex.quote(self.path), *named)
+    def named(self) -> tuple[str, ...]:
+        """The words that name the collection, fit for the shell."""
+        if self.collection is None:
+            return ()
+        return ("--collection", shell_word(self.collection.encode("utf-8", "surrogateescape")) or "''")
 
 
 _ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})|\\\\")
@@ -72,7 +74,7 @@ def shell_word(data: bytes) -> str | None:
 
 def command_line(target: Target, command: str, *words: str) -> str:
     """A `blockdb` command ready to be pasted into a shell; `words` are fit for the shell already."""
-    return " ".join(["blockdb", *target.words, command, *words])
+    return " ".join(["blockdb", "-d", shlex.quote(target.path), command, *target.named, *words])
 
 
 def get_command(target: Target, key: bytes) -> str:
@@ -99,6 +101,15 @@ def scan_command(target: Target, prefix: bytes) -> str:
     if word is None or prefix.startswith(b"-"):
         return command_line(target, "scan", "--key-base64", "--prefix", _base64(prefix))
     return command_line(target, "scan", "--prefix", word)
+
+
+def find_command(target: Target, where: str, order: str) -> str:
+    """The command that lists what a query finds."""
+    words = [] if not where.strip() else [shlex.quote(where.strip())]
+    ordered = [] if not order else ["--order", shlex.quote(order)]
+    if where.startswith("-"):
+        words.insert(0, "--")
+    return command_line(target, "find", "--all", *ordered, *words)
 
 
 def _base64(data: bytes) -> str:

@@ -15,7 +15,7 @@ from blockdb.commands.display import printable
 if TYPE_CHECKING:
     from blockdb import Collection, Record
 
-__all__ = ["BlockRecords", "ByKey", "Fixed", "Listing", "NewestFirst", "Row"]
+__all__ = ["BlockRecords", "ByKey", "Fixed", "Listing", "NewestFirst", "Row", "row_of"]
 
 PREVIEW_BYTES = 400
 REDACTED = "(redacted)"
@@ -69,6 +69,15 @@ def _row(key: bytes, value: bytes) -> Row:
     return Row(key, preview=value[:PREVIEW_BYTES], size=len(value), trouble=trouble)
 
 
+def row_of(collection: Collection, key: bytes) -> Row:
+    """The row of a key, which says so where its value cannot be shown."""
+    try:
+        value = collection.get(key) or b""
+    except blockdb.BlockDBError as error:
+        return Row(key, trouble=printable(f"{type(error).__name__}: {error}"))
+    return _row(key, value)
+
+
 def _rows(records: Iterable[Record]) -> list[Row]:
     return [Row.of(record) for record in records]
 
@@ -89,7 +98,8 @@ class ByKey:
             items = self.collection.scan(prefix=prefix, offset=first, limit=limit)
             return [_row(key, value) for key, value in items]
         except blockdb.Corruption:  # somewhere among these: each is tried alone, so that the others are still seen
-            return [self._row(key) for key in self.collection.keys(prefix=prefix, offset=first, limit=limit)]
+            keys = self.collection.keys(prefix=prefix, offset=first, limit=limit)
+            return [row_of(self.collection, key) for key in keys]
 
     def locate(self, row: Row, count: int) -> int:
         return self.position(row.key)
@@ -97,13 +107,6 @@ class ByKey:
     def position(self, key: bytes) -> int:
         """The number of the first row whose key is not below `key`."""
         return self.collection.count(prefix=self.prefix or None, end=key) if key else 0
-
-    def _row(self, key: bytes) -> Row:
-        try:
-            value = self.collection.get(key) or b""
-        except blockdb.BlockDBError as error:
-            return Row(key, trouble=printable(f"{type(error).__name__}: {error}"))
-        return _row(key, value)
 
 
 class NewestFirst:

@@ -11,8 +11,7 @@ from blockdb.commands.display import printable
 
 if TYPE_CHECKING:
     from blockdb import Collection
-
-    IndexInfo = Any
+    from blockdb.types import IndexInfo
 
 __all__ = ["FieldRow", "SchemaVersion", "Shape", "shape_of"]
 
@@ -71,7 +70,7 @@ def _rule(rule: Mapping[str, Any]) -> str:
 def shape_of(collection: Collection) -> Shape:
     """What is known of the documents of a collection. Waits for the disk; raises BlockDBError."""
     versions = [
-        SchemaVersion(version, first_sequence, schema.to_json())
-        for version, first_sequence, schema in getattr(collection, "schemas", tuple)()
+        SchemaVersion(version.version, version.first_sequence, version.schema.to_json())
+        for version in collection.schemas()
     ]
-    return Shape(versions, getattr(collection, "indexes", tuple)())
+    return Shape(versions, collection.indexes())

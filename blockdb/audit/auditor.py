@@ -14,7 +14,9 @@ from blockdb.audit.findings import Findings
 from blockdb.audit.handovers import strangers
 from blockdb.audit.history import JOURNAL_COLLECTION, Trusted, is_of
 from blockdb.audit.redactions import check_redactions, check_state, state_of
+from blockdb.audit.schemas import check_schemas
 from blockdb.audit.states import Audited, check_states, uuid_of
+from blockdb.audit.transactions import check_transactions
 from blockdb.audit.watch import CancelCallback, ProgressCallback, Watch
 from blockdb.errors import DatabaseNotFound, MasterKeyError
 from blockdb.format.keyring import KEYRING
@@ -90,6 +92,8 @@ class _Run:
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
             self._collection(name, collection_id, trusted)
         check_redactions(files, named, findings, self._options.data_keys)
+        if self._options.only is None:
+            check_transactions(files, findings, self._options.data_keys)
         self._check_journal(named)
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
@@ -114,6 +118,7 @@ class _Run:
             gone = set(named.values()) - set(now.values())  # dropped meanwhile, of which the journal told later
             present = {uuid_of(id_) for id_ in {*named.values(), *now.values()}}
             self.notes += check_states(journal, others, present, self.findings)
+            check_schemas(self._files, named, journal.records(), self.findings, self._options.data_keys)
             self.notes += [f"The collection {id_} was dropped while it was looked at." for id_ in sorted(gone)]
         if not self._options.public_keys:
             self.notes += strangers(list(self._known.values()), journal.records() if journal is not None else ())

@@ -71,7 +71,8 @@ def check_redactions(
                 findings.add(path, what, offset=offset, sequence=sequence, key=key)
 
 
-def _segments(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> Iterator[tuple[Path, Buffer]]:
+def segments_of(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> Iterator[tuple[Path, Buffer]]:
+    """The chain files that can be read, in order, and their bytes."""
     for number in segment_numbers(path.name for path in files.chain.iterdir()):
         found = map_segment(files, number, aside, keys)
         if found is not None:
@@ -82,7 +83,7 @@ def _redacted_in(
     files: CollectionFiles, aside: Findings, keys: DataKeys | None
 ) -> Iterator[tuple[Path, int, int, bytes]]:
     """The redacted records of a collection: file, offset, sequence number, key."""
-    for path, buffer in _segments(files, aside, keys):
+    for path, buffer in segments_of(files, aside, keys):
         try:
             sequence = segment.decode(buffer).first_sequence
             for offset in _records_in(buffer):
@@ -120,7 +121,7 @@ def _has_no_salt(buffer: Buffer, offset: int) -> bool:
 def _told_in(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> dict[str, set[tuple[int, bytes]]]:
     """What the journal tells of: sequence numbers and keys, by the id of their collection."""
     told: dict[str, set[tuple[int, bytes]]] = defaultdict(set)
-    for _, buffer in _segments(files, aside, keys):
+    for _, buffer in segments_of(files, aside, keys):
         try:
             for _, _, frame in walk(buffer, segment.HEADER_BYTES, len(buffer)):
                 event = _event_in(frame.value) if isinstance(frame, RecordFrame) else {}

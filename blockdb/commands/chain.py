@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from blockdb.errors import Corruption
 
 from .anchors import ANCHOR, ANCHOR_KEY, named_anchors
-from .choice import COLLECTION, collection_of, is_named
-from .command import Command, Completes, flag, option, positional
+from .choice import COLLECTION, ONLY, collection_of, is_named
+from .command import Command, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
 from .failures import FAILED, CannotOpen, UsageError
@@ -173,8 +173,6 @@ def block(context: Context, arguments: Namespace) -> Result:
     return Facts(f"Block {found.number}", facts, {**_row(found), **more})
 
 
-CHECK_ONE = option(*COLLECTION.names, metavar="NAME", completes=Completes.COLLECTION, help="This collection alone.")
-
 COMMANDS = (
     Command(
         "verify",
@@ -187,7 +185,7 @@ COMMANDS = (
             ),
             ANCHOR,
             ANCHOR_KEY,
-            CHECK_ONE,
+            ONLY,
         ),
         details="Reads the whole database and computes every hash again, and holds it against its anchors. What is "
         "wrong is named on standard error, line by line, and the exit code is 1; so is an anchor that cannot be asked. "

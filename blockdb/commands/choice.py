@@ -11,7 +11,7 @@ from .context import Context
 if TYPE_CHECKING:
     from blockdb import Collection
 
-__all__ = ["COLLECTION", "THE_COLLECTION", "collection_of", "is_named", "named"]
+__all__ = ["COLLECTION", "ONLY", "THE_COLLECTION", "collection_of", "is_named", "named"]
 
 COLLECTION: Argument = option(
     *("-c", "--collection"),
@@ -19,6 +19,11 @@ COLLECTION: Argument = option(
     completes=Completes.COLLECTION,
     help="Of this collection (its name or id); else of the one that the shell uses, else of the default one.",
 )
+
+ONLY: Argument = option(
+    *COLLECTION.names, metavar="NAME", completes=Completes.COLLECTION, help="This collection alone."
+)
+"""The same for a command that is about the whole database."""
 
 THE_COLLECTION: Argument = positional("collection", "The name or the id of the collection.", Completes.COLLECTION)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .choice import COLLECTION, collection_of
+from .choice import COLLECTION, collection_of, named
 from .columnar import columnar
 from .command import COLUMNAR_FORMATS, FORMATS, Command, Completes, option, positional
 from .context import Context
@@ -55,22 +55,15 @@ def find(context: Context, arguments: Namespace) -> Result:
     """List the documents for which a filter is true."""
     asked = getattr(arguments, "format", None)
     limit = screenful(context, arguments.limit, arguments.all)
-    results = collection_of(context, arguments).find(
-        arguments.filter or "",
-        parameters_of(arguments),
-        order=arguments.order or "",
-        limit=limit,
-        offset=arguments.offset,
-        after=arguments.after,
-        as_of=arguments.as_of,
-    )
+    results = _results(context, arguments, limit)
     fields = None if arguments.fields is None else _fields(arguments.fields)
 
     def more() -> str | None:
-        if results.cursor is None:
+        cursor = getattr(results, "cursor", None)
+        if cursor is None or context.transaction is not None:
             return None
         shown = "" if limit == arguments.limit else "; --all shows them"
-        return f"there may be more{shown}, --after {results.cursor} goes on"
+        return f"there may be more{shown}, --after {cursor} goes on"
 
     if asked in COLUMNAR_FORMATS or arguments.output is not None:
         return _columnar(arguments, asked, fields, results, more)
@@ -79,6 +72,19 @@ def find(context: Context, arguments: Namespace) -> Result:
         return Records(items, more=more, are_documents=True)
     columns = [_column(path) for path in fields]
     return Table(tuple(columns), (_row(fields, document) for document in results), more)
+
+
+def _results(context: Context, arguments: Namespace, limit: int | None) -> Iterator[Document]:
+    """What is found; in the shell's transaction, if one is open."""
+    page = {"order": arguments.order or "", "offset": arguments.offset}
+    asked = arguments.filter or "", parameters_of(arguments)
+    if context.transaction is not None:
+        if arguments.after is not None or arguments.as_of is not None:
+            raise UsageError("a transaction reads what is there now; leave --after and --as-of out, or commit it first")
+        name = named(context, arguments)
+        return context.transaction.find(*asked, **page, limit=arguments.limit, collection=name)
+    collection = collection_of(context, arguments)
+    return collection.find(*asked, **page, limit=limit, after=arguments.after, as_of=arguments.as_of)
 
 
 def _columnar(

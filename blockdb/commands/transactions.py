@@ -108,7 +108,8 @@ COMMANDS = (
                 help="After this time it gives way to others; else after the setting transaction_timeout.",
             ),
         ),
-        details="Until commit or abort, put, get and scan are part of it, in all collections. What it reads and writes "
+        details="Until commit or abort, put, get, scan and find are part of it, in all collections; other "
+        "commands that read show what is committed. What it reads and writes "
         "stays locked; others see nothing of it before it is committed. A transaction that gave way to others (after "
         "a deadlock, or too long a time) stays open, and refuses everything, until it is committed or aborted.",
         examples=(("begin", "Begin one"), ("begin --timeout 5", "One that lasts five seconds if others wait for it")),

@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .choice import COLLECTION, collection_of
+from .choice import COLLECTION, ONLY, collection_of, is_named
 from .command import Command, Need
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
@@ -118,16 +118,18 @@ def _latency(found: Latency) -> str:
     return f"{human_duration(found.p50_us / 1e6)} median, {human_duration(found.p99_us / 1e6)} at the 99th percentile"
 
 
-def flush(context: Context, _: Namespace) -> Result:
+def flush(context: Context, arguments: Namespace) -> Result:
     """Move what is in memory into tables."""
-    context.database.flush()
-    return _shape("Flushed", context.database.stats())
+    target = collection_of(context, arguments) if is_named(arguments) else context.database
+    target.flush()
+    return _shape("Flushed", target.stats())
 
 
-def compact(context: Context, _: Namespace) -> Result:
+def compact(context: Context, arguments: Namespace) -> Result:
     """Merge tables."""
-    context.database.compact()
-    return _shape("Compacted", context.database.stats())
+    target = collection_of(context, arguments) if is_named(arguments) else context.database
+    target.compact()
+    return _shape("Compacted", target.stats())
 
 
 def _shape(done: str, found: Statistics) -> Words:
@@ -151,6 +153,7 @@ COMMANDS = (
         "flush",
         "Force everything to disk and move what is in memory into a table.",
         flush,
+        (ONLY,),
         details="Nothing has to be flushed for safety: what was stored is in the log.",
         examples=(("flush", "Flush now"),),
         need=Need.WRITE,
@@ -159,6 +162,7 @@ COMMANDS = (
         "compact",
         "Merge all tables into one.",
         compact,
+        (ONLY,),
         details="It happens by itself in the background; this does it now, and completely.",
         examples=(("compact", "Compact now"),),
         need=Need.WRITE,

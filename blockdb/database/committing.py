@@ -123,7 +123,7 @@ class Committer:
         with self._deciding:
             if self._log.size:
                 for reader in self._catalog.opened():
-                    if isinstance(reader, Store):
+                    if isinstance(reader, Store) and not reader.is_parked:  # those are forced
                         reader.force()
                 self._log.empty()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 from blockdb.database.indexing import INDEX_CREATED, INDEX_DROPPED
 from blockdb.database.journal import JOURNAL_COLLECTION
@@ -77,7 +78,15 @@ def definitions_of(door: Door, files: DatabaseFiles, collection_id: str) -> tupl
 def _definitions_told(door: Door, files: DatabaseFiles, collection_id: str) -> tuple[IndexDefinition, ...]:
     """What the journal says of the indexes of a collection, as far as it can be read."""
     found: dict[str, IndexDefinition] = {}
-    try:
+    for event in events_told(door, files):
+        with suppress(BlockDBError, KeyError, TypeError, ValueError):
+            _take(found, event, collection_id)
+    return tuple(found.values())
+
+
+def events_told(door: Door, files: DatabaseFiles) -> Iterator[dict[str, Any]]:
+    """The events in the journal, up to the first damage."""
+    with suppress(BlockDBError, BadState, KeyError, ValueError, OSError):
         journal_id = load_registry(door, files.registry)[JOURNAL_COLLECTION]
         journal = files.collection(journal_id)
         chain = Chain(door, journal, Metadata(journal_id, JOURNAL_COLLECTION, 0, 1).uuid)
@@ -85,16 +94,13 @@ def _definitions_told(door: Door, files: DatabaseFiles, collection_id: str) -> t
             end = place_of(number, chain.size(number))
             for _, _, frame in chain.walk(place_of(number, segment.HEADER_BYTES), end):
                 if isinstance(frame, RecordFrame):
-                    _take(found, decode_event(frame.value), collection_id)
-    except (BlockDBError, BadState, KeyError, TypeError, ValueError, OSError):
-        pass  # what was told before the damage is what there is
-    return tuple(found.values())
+                    yield decode_event(frame.value)
 
 
-def _take(found: dict[str, IndexDefinition], event: dict[str, object], collection_id: str) -> None:
+def _take(found: dict[str, IndexDefinition], event: dict[str, Any], collection_id: str) -> None:
     if event.get("collection") != collection_id or event["event"] not in (INDEX_CREATED, INDEX_DROPPED):
         return
-    definition = index_list.definition_of(dict(event["index"]))  # type: ignore[call-overload]
+    definition = index_list.definition_of(dict(event["index"]))
     found.pop(definition.name, None)
     if event["event"] == INDEX_CREATED:
         found[definition.name] = definition

@@ -18,10 +18,11 @@ from typing import Final
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
-from blockdb.config import DatabaseConfig
 from blockdb.database import creation, keys
+from blockdb.database.derived import Told, derive_metadata, schemas_told, with_schemas
 from blockdb.database.encryption import opened_for_repair
 from blockdb.database.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
+from blockdb.database.repair_transactions import rebuild_transactions
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment
@@ -35,7 +36,6 @@ from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.note import Note
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import redaction
-from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_metadata, save_registry
 from blockdb.storage.redaction import Redactions
@@ -93,6 +93,7 @@ class _Workshop:
         self._plain = plain
         self._files = files
         self._result = result
+        self._told: Told = {}
         self._quarantine = files.quarantine / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
     def rebuild(self) -> None:
@@ -103,10 +104,12 @@ class _Workshop:
         self._rebuild_keys()
         ids = sorted(path.name for path in self._files.collections.iterdir() if path.suffix != DROPPED_SUFFIX)
         names = self._names(ids)
+        self._told = schemas_told(self._door, self._files)
         for name, collection_id in names.items():
             files = self._files.collection(collection_id)
             if self._is_named(files) or not files.root.exists():
                 self._rebuild_collection(files, name, collection_id)
+        rebuild_transactions(self._door, self._files, names, self._set_aside, self._note)
 
     def _is_named(self, files: CollectionFiles) -> bool:
         """Whether something of a collection was found wrong: the others are left as they are."""
@@ -160,8 +163,16 @@ class _Workshop:
         mark = Mark(metadata.uuid, self._door.boot_id(), end, end, clean=True)
         self._door.replace(files.mark, mark_format.encode(mark))
         self._note(f"rebuilt manifest, mark and tables of collection {name} from the {records} records of its chain")
+        self._fit_schemas(files, metadata, records)
         self._rebuild_indexes(files, metadata, Extent(records, end))
         self._withdraw_checkpoint(files, name, records)
+
+    def _fit_schemas(self, files: CollectionFiles, metadata: Metadata, records: int) -> None:
+        fitting = with_schemas(metadata, self._told, records)
+        if fitting.schemas != metadata.schemas:
+            save_metadata(self._door, files.metadata, fitting)
+            versions = f"{fitting.schemas[-1].version} versions" if fitting.schemas else "none"
+            self._note(f"held the schemas of collection {metadata.name} against the journal: {versions}")
 
     def _rebuild_indexes(self, files: CollectionFiles, metadata: Metadata, extent: Extent) -> None:
         if files.indexes.exists() or files.index_list.exists():
@@ -204,7 +215,7 @@ class _Workshop:
         except BlockDBError:
             pass
         self._set_aside(files.metadata)
-        metadata = _derive_metadata(self._door, files, name, collection_id)
+        metadata = derive_metadata(self._door, files, name, collection_id)
         save_metadata(self._door, files.metadata, metadata)
         self._note(f"derived the metadata of collection {name}: blocks of {metadata.blockchain_batch_size} records")
         return metadata
@@ -359,20 +370,6 @@ def _intact_records(stretch: bytes) -> Iterator[tuple[bytes, bytes]]:
         if frame is not None:
             yield frame.key, frame.value
         found = _RECORD_START.search(stretch, found.start() + 1 if frame is None else start + frame.size)
-
-
-def _derive_metadata(door: Door, files: CollectionFiles, name: str, collection_id: str) -> Metadata:
-    """What the chain tells of its collection. The size of blocks is that of the first one, if there is one."""
-    metadata = Metadata(collection_id, name, 0, DatabaseConfig().blockchain_batch_size, encrypted=door.is_sealing)
-    chain = Chain(door, files, metadata.uuid)
-    created_ms, redactable = 0, False
-    for _, _, frame in chain.walk(segment.HEADER_BYTES, place_of(0, chain.size(0))):
-        if isinstance(frame, record.RecordFrame):
-            created_ms, redactable = created_ms or frame.time_ms, frame.kind == record.REDACTABLE
-        else:
-            metadata = replace(metadata, blockchain_batch_size=frame.header.records)
-            break
-    return replace(metadata, created_at=created_ms // 1000, redactable=redactable)
 
 
 def _text(data: bytes) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from blockdb.database import own_writes
 from blockdb.database.documents import Given
 from blockdb.database.locks import Holder, Locks
 from blockdb.database.part import Opening, Part
 from blockdb.database.ranges import range_of
+from blockdb.documents.document import Document
 from blockdb.storage.checks import check_key
 
 if TYPE_CHECKING:
@@ -137,6 +139,30 @@ class Transaction:
                 found = part.collection.scan(
                     start=range_.start, end=range_.stop, limit=limit, offset=offset, reverse=reverse
                 )
+            self._locks.check(self._holder)
+            return found
+
+    def find(
+        self,
+        where: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        order: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+        fields: str | Iterable[str] | None = None,
+        collection: str | None = None,
+    ) -> Iterator[Document]:
+        """The documents for which a filter is true: see `Collection.find`. Own writes are found too, as the last ones.
+
+        The collection is locked for reading as a whole: nobody else adds to it before the transaction ends. Raises
+        QueryError, InvalidData.
+        """
+        with self._using:
+            part = self._part(collection)
+            self._locks.lock_range(self._holder, part.gate.space, b"", None)
+            part.gate.shut()
+            found = own_writes.find(part, where, parameters, order, limit, offset, fields)
             self._locks.check(self._holder)
             return found
 

@@ -211,6 +211,19 @@ def skip(buffer: Buffer, start: int, stop: int, limit: int = SEGMENT_MAX_BYTES) 
     return records, offset
 
 
+def transactions(buffer: Buffer, start: int, stop: int) -> Iterator[int]:
+    """The numbers of the transactions that wrote batches between two offsets, of what is intact. O(records)."""
+    offset = start
+    while offset < stop:
+        type_ = buffer[offset + CHECK_BYTES]
+        if type_ == RECORD:
+            offset = record.end_of(buffer, offset)
+            continue
+        if type_ in HEADERS and (number := batch.decode(buffer, offset).transaction):
+            yield number
+        offset = _behind(buffer, offset)
+
+
 def _behind(buffer: Buffer, offset: int) -> int:
     """Where what is no record ends: the header of a batch, or a seal. Raises BadFrame."""
     header_bytes = HEADERS.get(buffer[offset + CHECK_BYTES])

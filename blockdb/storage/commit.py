@@ -52,4 +52,4 @@ class Gate(Protocol):
     """What each commit has to pass while transactions hold locks in the collection."""
 
     def check(self, keys: Sequence[bytes]) -> None:
-        """Under the write lock, before anything is written. Raises Held."""
+        """Under the write lock, before anything is written. Raises Held. The gate goes where nobody holds locks."""

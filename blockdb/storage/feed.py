@@ -12,7 +12,7 @@ from itertools import islice
 from time import monotonic
 from typing import Final
 
-from blockdb.errors import InvalidData
+from blockdb.errors import DatabaseClosed, InvalidData
 from blockdb.format.limits import BLOCK_MAX_BYTES
 from blockdb.format.record import RecordFrame
 from blockdb.storage.history import record_of
@@ -27,7 +27,8 @@ PAGE_RECORDS: Final = 256
 class Feed:
     """An iterator of changes, which waits for the next one. For one thread; `stop` may be called from any.
 
-    It ends when the collection is closed, when it is stopped, and when nothing came for `timeout_s`. Raises Corruption.
+    It ends when the database is closed, when it is stopped, and when nothing came for `timeout_s`. Raises Corruption,
+    and CollectionNotFound where the collection was dropped.
     """
 
     def __init__(
@@ -78,7 +79,19 @@ class Feed:
         return change
 
     def take(self, timeout_s: float | None = None) -> Change | None:
-        """The next change; None where none came in time (0: where none is there), or when it is over."""
+        """The next change; None where none came in time (0: where none is there), or when it is over.
+
+        Raises CollectionNotFound where the collection was dropped.
+        """
+        try:
+            change = self._take(timeout_s)
+        except DatabaseClosed:  # in the middle of it
+            change = None
+        if change is None and self._reader.is_dropped:
+            self._reader.check_open()
+        return change
+
+    def _take(self, timeout_s: float | None) -> Change | None:
         deadline = None if timeout_s is None else monotonic() + timeout_s
         while not self.is_over():
             change = next(self._page, None)
@@ -106,10 +119,13 @@ class Feed:
 
     def _changes(self, ahead: Horizon) -> Iterator[Change]:
         """The changes among the next records, a page of them at most, before that horizon."""
-        blocks = self._reader.blocks
+        blocks, cache = self._reader.blocks, self._reader.cache
+        epoch = cache.epoch
         count = min(ahead.records - self._sequence, PAGE_RECORDS)
         page_end = self._sequence + count
         for _, end, frame in islice(self._reader.chain.records(self._place, ahead.place), count):
+            if cache.epoch != epoch:
+                return  # values were erased, perhaps this one: it is read anew
             change = self._change(frame, blocks)
             self._place = end
             self._step(len(frame.body))

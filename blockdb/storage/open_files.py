@@ -134,6 +134,8 @@ class OpenFiles(Reader):
         return self.upkeep.pause()
 
     def _park(self) -> bool:
+        if self.gate is not None:
+            self.gate.check(())  # it goes if nobody holds locks any more
         if self.closed or self.gate is not None or not self._seals.is_idle or not self.upkeep.is_idle:
             return False
         if len(self._active) >= FLUSH_RECORDS:

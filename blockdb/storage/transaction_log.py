@@ -7,6 +7,7 @@ that needs it, and emptied by putting a new one in its place, whose base says th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -55,9 +56,9 @@ def load(door: Door, files: DatabaseFiles, database: bytes) -> Loaded | None:
 
     The mark is read first: a writer that is at work tells it last.
     """
-    mark = read_mark(door, files.transactions_mark, database)
     path = str(files.transactions)
     with guarded("reading the transaction log"):
+        mark = read_mark(door, files.transactions_mark, database)
         try:
             data = door.read(files.transactions)
         except FileNotFoundError:
@@ -133,11 +134,13 @@ class TransactionLog:
         """What was decided before this process came, and may not have reached the collections."""
         self.was_closed = found is None or found.is_clean
         """Whether nothing can be left to be done: it was closed, or has never been."""
+        self._first: float = inf
+        """The number of the first decision of this process."""
         self._known = frozenset(decision.number for decision in self.unfinished)
 
     def has(self, number: int) -> bool:
-        """Whether a transaction was decided, by what the log had when this process came."""
-        return number < self._base or number in self._known
+        """Whether a transaction was decided: all of this process were whose batches are anywhere."""
+        return number < self._base or number >= self._first or number in self._known
 
     @property
     def size(self) -> int:
@@ -150,9 +153,10 @@ class TransactionLog:
         Once it is on the disk (see `force`), or the process lives on, it will be: O(bytes). Raises StorageError, and
         nothing is decided then.
         """
-        log = self._opened()
-        number = log.end
-        return log.append(encode(Decision(number, tuple(writes))))
+        log = self._log or self._opened()
+        number = log.append(encode(Decision(log.end, tuple(writes))))
+        self._first = min(self._first, number)
+        return number
 
     def retract(self, number: int) -> None:
         """Take the last decision back: nothing of it was stored anywhere. Raises WritesStopped."""

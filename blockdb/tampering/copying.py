@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from blockdb.errors import DatabaseNotFound, InvalidData, StorageError
-from blockdb.format import checked_toml, packed
+from blockdb.format import checked_toml, packed, transaction
 from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.storage.door import guarded
 
@@ -124,7 +124,10 @@ def _size(path: Path) -> int:
 
 
 def _copy(files: DatabaseFiles, target: Path) -> None:
-    """Small files and tables first, then the mark, then the chain: so the mark tells of nothing that is not there."""
+    """Small files and tables first, then the mark, then the chain: so the mark tells of nothing that is not there.
+
+    Raises FileNotFoundError where the writer took something away meanwhile.
+    """
     target.mkdir(mode=0o700)
     to = DatabaseFiles(target)
     for directory in (to.keys, to.registry.parent, to.collections):
@@ -132,9 +135,23 @@ def _copy(files: DatabaseFiles, target: Path) -> None:
     for path in (files.public_keys, files.registry):
         shutil.copy(path, target / path.relative_to(files.root))
     _copy_key(files, to)
+    base = _base_of(files)
     for collection_id in checked_toml.decode(to.registry.read_bytes())["collections"].values():
         _copy_collection(files.collection(collection_id), to.collection(collection_id))
+    if _base_of(files) != base:  # it was emptied: collections that were copied before may lack what was decided
+        raise FileNotFoundError(files.transactions)
+    if files.transactions.exists():  # last: so it has the decision of every batch
+        shutil.copy(files.transactions, to.transactions)
     to.lock.touch(0o600)
+
+
+def _base_of(files: DatabaseFiles) -> bytes:
+    """What changes when the log of transactions is emptied."""
+    try:
+        with files.transactions.open("rb") as file:
+            return file.read(transaction.HEADER_BYTES)
+    except FileNotFoundError:
+        return b""
 
 
 def _copy_key(files: DatabaseFiles, to: DatabaseFiles) -> None:

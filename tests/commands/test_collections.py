@@ -20,8 +20,6 @@ from blockdb.commands.results import Words
 from .conftest import Ran, Run
 from .test_process import PROGRAM
 
-DROPS = pytest.mark.xfail(reason="collections are not dropped yet", strict=False)
-
 
 @pytest.fixture
 def users(run: Run) -> str:
@@ -135,6 +133,8 @@ def test_every_command_for_records_takes_a_collection(run: Run, here: Path, user
     assert run("prove", "b").code == 1
     assert run("export-tiles", "tiles", "-c", "users").text == "Exported 3 records as tiles to tiles\n"
     assert run("blocks", "-c", "users").code == 0
+    assert run("flush", "-c", "users").text.startswith("Flushed: 1 table, ")
+    assert run("compact", "-c", users).text.startswith("Compacted: 1 table, ")
     assert run("block", "0", "-c", "users").err.startswith("Error: BlockNotFound: ")
     assert run("redact", "a", "-c", "users", "--reason", "x").err.startswith("Error: InvalidData: This collection")
     assert run("scan").out == b""
@@ -180,7 +180,6 @@ def test_an_import_refuses_what_has_expired(run: Run, here: Path, monkeypatch: p
 # ── dropping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@DROPS
 def test_a_drop_insists_on_the_name(run: Run, users: str) -> None:
     refused = run("collection", "drop", "users")
     assert (refused.code, refused.out) == (2, b"")
@@ -213,7 +212,6 @@ def on_a_terminal(here: Path, typed: bytes, *words: str) -> tuple[int, str]:
     return process.returncode, shown.decode()
 
 
-@DROPS
 @pytest.mark.parametrize(("typed", "code"), [(b"users\n", 0), (b"yes\n", 2)])
 def test_on_a_terminal_the_name_is_asked_for(run: Run, here: Path, users: str, typed: bytes, code: int) -> None:
     ended, shown = on_a_terminal(here, typed, "collection", "drop", "users")
@@ -235,7 +233,6 @@ def test_a_script_uses_a_collection(run: Run, users: str) -> None:
     assert (failed.code, "CollectionNotFound" in failed.err) == (1, True)
 
 
-@DROPS
 def test_the_collection_that_was_dropped_is_not_used_any_more(run: Run, users: str) -> None:
     done = run("repl", *("-c", "use users"), *("-c", "collection drop users --yes users"), *("-c", "put a 1"))
     assert done.code == 0

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.database import schemas
 from blockdb.documents.schema import Schema
 from blockdb.errors import InvalidData, ReadOnly, UniqueViolation, ValidationError
+from blockdb.format import checked_toml
+from blockdb.storage.commit import Unprepared
 from tests.storage.doors import until
 
 AGE = {"field_type": "Integer", "validation_rules": [{"MinValue": 0}]}
@@ -54,25 +57,26 @@ def test_the_document_that_was_given_stays_as_it_was(db: blockdb.Database) -> No
     assert users.get(b"1") == b'{"a":{"b":1}}'
 
 
-@pytest.mark.parametrize(
-    ("value", "error", "what"),
-    [
-        ({"name": "ann", "age": -1}, ValidationError, "of key 'k' .*`name` does not match.*`age` is -1"),
-        (b'{"age":"x"}', ValidationError, '`name` is missing.*`age` is "x"'),
-        (b"[]", InvalidData, "value of key 'k' cannot be stored. .* this is an array"),
-        (b'{"name":"Ann",}', InvalidData, "invalid JSON at byte 14"),
-        (b"\xff", InvalidData, "UTF-8 at byte 0"),
-        ({"name": "Ann", "x": {1}}, InvalidData, "`x` is of the type set"),
-        ("Ann", InvalidData, "A value is bytes, not str"),
-        ({"name": "A" * 300}, InvalidData, "at most 200 bytes"),
-        (b'{"name":"' + b"A" * 185 + b'"}', InvalidData, "at most 200 bytes"),
-    ],
-)
-def test_what_is_not_valid_is_refused(db: blockdb.Database, value: Any, error: type[InvalidData], what: str) -> None:
+REFUSED: list[tuple[Any, type[InvalidData], str]] = [
+    ({"name": "ann", "age": -1}, ValidationError, "of key 'k' .*`name` does not match.*`age` is -1"),
+    (b'{"age":"x"}', ValidationError, '`name` is missing.*`age` is "x"'),
+    (b"[]", InvalidData, "value of key 'k' cannot be stored. .* this is an array"),
+    (b'{"name":"Ann",}', InvalidData, "invalid JSON at byte 14"),
+    (b"\xff", InvalidData, "UTF-8 at byte 0"),
+    ({"name": "Ann", "x": {1}}, InvalidData, "`x` is of the type set"),
+    ("Ann", InvalidData, "A value is bytes, not str"),
+    ({"name": "A" * 300}, InvalidData, "at most 200 bytes"),
+    (b'{"name":"' + b"A" * 185 + b'"}', InvalidData, "at most 200 bytes"),
+]
+
+
+def test_what_is_not_valid_is_refused(db: blockdb.Database) -> None:
     users = db.create_collection("users", schema=USERS, settings={"max_document_size": 200})
-    for write in (lambda: users.put(b"k", value), lambda: users.put_many([(b"a", {"name": "A"}), (b"k", value)])):
+    for value, error, what in REFUSED:
         with pytest.raises(error, match=what):
-            write()
+            users.put(b"k", value)
+        with pytest.raises(error, match=what):
+            users.put_many([(b"a", {"name": "A"}), (b"k", value)])
     assert users.count() == 0
 
 
@@ -211,3 +215,119 @@ def test_a_schema_of_an_encrypted_database(tmp_path: Path) -> None:
     with blockdb.open(tmp_path / "db", master_key=bytes(32)) as db:
         assert db["users"].get(b"1") == b'{"name":"A","age":18}'
         assert db["users"].schema == Schema.from_json(USERS).numbered(1)
+
+
+def test_a_repair_finds_lost_schemas_in_the_journal(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=4) as db:
+        db.create_collection("users", schema=WIDER, created_by="me").put(b"1", {"name": "Ann"})
+        db.set_schema({"fields": {}})
+        db["users"].set_schema({"fields": {**WIDER["fields"], "town": {"field_type": "String"}}}, by="you")
+        before = db["users"].schemas()
+        metadata = tmp_path / "db" / "collections" / db["users"].id / "metadata.toml"
+    metadata.unlink()
+    result = blockdb.repair(tmp_path / "db")
+    assert result.after.valid
+    assert "held the schemas of collection users against the journal: 2 versions" in result.actions
+    with blockdb.open(tmp_path / "db") as db:
+        assert db["users"].schemas() == before
+        assert db.schemas()[0].schema == Schema.from_json({"fields": {}, "version": 1})
+        with pytest.raises(ValidationError):
+            db["users"].put(b"2", {"name": "x"})
+
+
+def test_after_a_repair_that_lost_records_new_ones_are_under_the_last_schema(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=4) as db:
+        db.create_collection("users", schema=USERS)
+        db.put_many([(b"%d" % number, {"name": "A"}) for number in range(8)])
+        db.set_schema(WIDER)
+        db.put(b"9", {"name": "A"})
+        [chain] = (tmp_path / "db" / "collections" / db.id / "chain").iterdir()
+    data = bytearray(chain.read_bytes())
+    data[200] ^= 1
+    chain.write_bytes(data)
+    result = blockdb.repair(tmp_path / "db")
+    assert result.salvaged
+    assert not [action for action in result.actions if "schemas of collection users" in action]
+    assert "held the schemas of collection default against the journal: 1 versions" in result.actions
+    with blockdb.open(tmp_path / "db") as db:
+        new = db.put(b"new", {"name": "A"})
+        assert new < 8
+        assert db.schema_version(new) == 1
+
+
+def test_records_that_come_while_others_are_looked_at(db: blockdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    db.put(b"1", {"name": "Ann"})
+    look = schemas._look
+
+    def look_and_be_late(*args: Any) -> int:
+        records = look(*args)
+        if not db.exists(b"2"):
+            db.put(b"2", {"name": "bad"})
+        return records
+
+    monkeypatch.setattr(schemas, "_look", look_and_be_late)
+    with pytest.raises(InvalidData, match="record 1, of key '2'"):
+        db.set_schema(WIDER)
+    assert db.schema is None
+
+
+def test_what_was_prepared_under_another_schema_is_not_stored(db: blockdb.Database) -> None:
+    store = db._store
+    assert store is not None
+    for schema in (WIDER, {"fields": {**WIDER["fields"], "town": {"field_type": "String"}}}):
+        prepared = db._preparation.prepare([(b"1", {"name": "Ann", "town": 5})])
+        db.set_schema(schema)
+        with pytest.raises(Unprepared):
+            store.commit(prepared.keys, prepared.values, prepared.rider)
+        with pytest.raises(Unprepared):
+            store.put(b"1", b"raw")
+    assert db.count() == 0
+
+
+def tampered(path: Path, old: str, new: str) -> None:
+    """Another text in metadata, with a checksum that fits."""
+    values = checked_toml.decode(path.read_bytes())
+    values["schemas"] = [{**entry, "schema": entry["schema"].replace(old, new)} for entry in values["schemas"]]
+    path.write_bytes(checked_toml.encode(values))
+
+
+def test_an_audit_holds_schemas_against_the_journal(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        db.set_schema(WIDER)
+        db.set_schema({"fields": {}})
+        path = tmp_path / "db" / "collections" / db.id / "metadata.toml"
+        whole = path.read_bytes()
+        assert db.verify().valid
+        tampered(path, "^[A-Z]", "")
+        [problem] = db.verify().problems
+        assert problem.what == "version 1 of its schema is not the one that the journal tells of"
+        path.write_bytes(whole)
+        values = checked_toml.decode(whole)
+        path.write_bytes(checked_toml.encode({**values, "schemas": values["schemas"][:1]}))
+        [problem] = blockdb.verify(tmp_path / "db").problems
+        assert problem.what == "the journal tells of version 2 of its schema, which is not there"
+        third = {**values["schemas"][-1], "version": 3}
+        path.write_bytes(checked_toml.encode({**values, "schemas": [*values["schemas"], third]}))
+        [problem] = blockdb.verify(tmp_path / "db").problems
+        assert problem.what == "the journal does not tell of version 3 of its schema"
+    tampered(path, "^[A-Z]", "")
+    assert blockdb.repair(tmp_path / "db").after.valid
+    with blockdb.open(tmp_path / "db") as db:
+        assert [each.version for each in db.schemas()] == [1, 2, 3]
+        assert db.schemas()[0].schema == Schema.from_json(WIDER).numbered(1)
+        assert db.verify().valid
+
+
+def test_what_a_transaction_wrote_is_checked_again_where_a_schema_was_set_meanwhile(db: blockdb.Database) -> None:
+    users = db.create_collection("users", schema=WIDER)
+    towns = {"fields": {**WIDER["fields"], "town": {"field_type": "String", "default_value": "Oslo"}}}
+    with pytest.raises(ValidationError), db.transaction() as tx:
+        tx.put(b"1", {"name": "Ann", "town": 5}, collection="users")
+        tx.put(b"1", b"raw")
+        users.set_schema(towns)
+    assert (users.count(), db.count()) == (0, 0)
+    with db.transaction() as tx:
+        with pytest.raises(ValidationError):
+            tx.put(b"1", {"name": "ann"}, collection="users")
+        tx.put(b"2", {"name": "Bea"}, collection="users")
+    assert users.get(b"2") == b'{"name":"Bea","town":"Oslo"}'

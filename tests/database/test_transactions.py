@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -19,14 +20,14 @@ from blockdb.errors import (
     TransactionClosed,
     TransactionTimeout,
 )
-from tests.storage.doors import until
+from tests.storage.doors import StillDoor, open_through, until
 
 Items = list[tuple[bytes, bytes]]
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[blockdb.Database]:
-    with blockdb.open(tmp_path / "db", blockchain_batch_size=4) as db:
+    with open_through(StillDoor(), tmp_path / "db", blockchain_batch_size=4) as db:
         db.create_collection("users")
         yield db
 
@@ -206,6 +207,84 @@ def test_a_transaction_has_limits(db: blockdb.Database, monkeypatch: pytest.Monk
 def test_a_collection_that_is_not_there_is_said_so(db: blockdb.Database) -> None:
     with db.transaction() as tx, pytest.raises(CollectionNotFound):
         tx.put(b"a", b"", collection="nowhere")
+
+
+def test_collections_that_are_parked_take_part(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(20)]
+    with open_through(StillDoor(), tmp_path / "db", open_collections_limit=8) as db:
+        for name in names:
+            db.create_collection(name)
+        for number in range(60):
+            with db.transaction() as tx:
+                for name in (names[number % 20], names[number * 7 % 20], names[-number % 20]):
+                    if not tx.exists(b"%d" % number, collection=name):
+                        tx.put(b"%d" % number, b"", collection=name)
+        assert sum(reader.is_parked for reader in db._core.catalog.opened()) >= 10
+        found = [db[name].count() for name in names]
+        db.flush()
+    with blockdb.open(tmp_path / "db") as db:
+        assert [db[name].count() for name in names] == found
+        assert db.verify().valid
+
+
+PEOPLE: list[dict[str, Any]] = [
+    {"name": name, "age": age} for name, age in (("Ada", 36), ("Bo", 20), ("Cy", 20), ("Di", 51))
+]
+
+
+def test_documents_are_found_with_own_ones_among_them(db: blockdb.Database) -> None:
+    users = db["users"]
+    users.create_index("by_age", ["age"])
+    users.put(b"1", PEOPLE[0])
+    users.put(b"2", PEOPLE[1])
+    with db.transaction() as tx:
+
+        def names(where: str = "", **more: Any) -> list[str]:
+            return [found.value["name"] for found in tx.find(where, collection="users", **more)]
+
+        assert names(order="age") == ["Bo", "Ada"]
+        tx.put(b"3", PEOPLE[2], collection="users")
+        tx.put(b"4", PEOPLE[3], collection="users")
+        assert names() == ["Ada", "Bo", "Cy", "Di"]
+        assert names("age = 20") == ["Bo", "Cy"]
+        assert names("_key >= '2' and age > 20") == ["Di"]
+        assert names(order="age, name desc") == ["Cy", "Bo", "Ada", "Di"]
+        assert names(order="age desc", offset=1, limit=2) == ["Ada", "Cy"]
+        assert names("age > :age", parameters={"age": 30}, limit=1) == ["Ada"]
+        [found] = tx.find("name = 'Di'", fields="age", collection="users")
+        assert (found.key, found.value, found.sequence) == (b"4", {"age": 51}, 3)
+        with pytest.raises(InvalidData):
+            tx.find("age >", collection="users")
+        plain = waiting(db, lambda: users.put(b"5", PEOPLE[0]))
+    plain.end()
+    assert [found.value["name"] for found in users.find("age = 20")] == ["Bo", "Cy"]
+
+
+def test_a_document_that_is_refused_leaves_the_transaction_as_it_was(db: blockdb.Database) -> None:
+    users = db["users"]
+    users.create_index("by_name", ["name"], unique=True)
+    with db.transaction() as tx:
+        tx.put(b"1", PEOPLE[0], collection="users")
+        with pytest.raises(InvalidData):
+            tx.put(b"2", b"no document", collection="users")
+        tx.put(b"3", PEOPLE[1], collection="users")
+    assert users.count() == 2
+    tx = db.transaction()
+    tx.put(b"elsewhere", b"")
+    tx.put(b"4", PEOPLE[0], collection="users")
+    with pytest.raises(blockdb.BlockDBError, match="by_name"):
+        tx.commit()
+    assert (users.count(), db.count()) == (2, 0)
+
+
+def test_an_index_that_is_made_meanwhile_gets_what_is_committed(db: blockdb.Database) -> None:
+    users = db["users"]
+    with db.transaction() as tx:
+        tx.put(b"1", PEOPLE[0], collection="users")
+        tx.put(b"1", b"")
+        users.create_index("by_age", ["age"])
+    assert [found.key for found in users.find("age = 36")] == [b"1"]
+    assert db.verify().valid
 
 
 # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,12 @@ from blockdb import CollectionSettings
 from tests.fault.support import bounded
 from tests.storage.doors import until
 
+
+def exhaust(stream: blockdb.Feed) -> None:
+    for _ in stream:
+        pass
+
+
 NOON_MS = 1_700_000_000_000
 
 
@@ -109,10 +115,48 @@ def test_a_stream_ends_with_its_database(tmp_path: Path) -> None:
         stream = db.watch()
         thread = Thread(target=db.close)
         thread.start()
-        bounded(lambda: list(stream))
+        bounded(lambda: exhaust(stream))
         thread.join()
     with pytest.raises(blockdb.DatabaseClosed):
         db.watch()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_who_watches_is_told_that_the_collection_was_dropped(db: blockdb.Database, beside: bool) -> None:
+    users = db.create_collection("users")
+    users.put(b"a", b"")
+    with blockdb.open(db.path, read_only=True) as reader:
+        stream = (reader if beside else db).watch(collection="users", after=-1)
+        assert stream.take() is not None
+        thread = Thread(target=db.drop_collection, args=("users",))
+        thread.start()
+        with pytest.raises(blockdb.CollectionNotFound):
+            bounded(lambda: exhaust(stream))
+        thread.join()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_collection_that_is_parked_is_watched_all_the_same(tmp_path: Path, beside: bool) -> None:
+    path, limit = tmp_path / "db", 8
+    with blockdb.open(path, open_collections_limit=limit) as db:
+        names = [f"c{number}" for number in range(limit + 2)]
+        for name in names:
+            db.create_collection(name)
+        with blockdb.open(path, read_only=True, open_collections_limit=limit) as reader:
+            handle = reader if beside else db
+            heard: list[bytes] = []
+            stream = handle.watch(collection="c0")
+            thread = Thread(target=lambda: heard.extend(change.record.key for change in stream), daemon=True)
+            thread.start()
+            for number in range(2):
+                for name in names[1:]:
+                    handle[name].count()
+                assert db["c0"]._reader.is_parked or beside
+                db["c0"].put(b"%d" % number, b"")
+                until(lambda number=number: len(heard) == number + 1)  # type: ignore[misc]
+            stream.stop()
+            thread.join(20)
+            assert heard == [b"0", b"1"]
 
 
 def test_a_stream_of_what_is_not_there(db: blockdb.Database) -> None:

@@ -82,14 +82,14 @@ def stays_valid(data: st.DataObject) -> None:
         assert new.validator().check(document) == ()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_what_was_valid_stays_valid(data: st.DataObject) -> None:
     stays_valid(data)
 
 
 @pytest.mark.torture
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=3000, deadline=None)
 @given(st.data())
 def test_what_was_valid_stays_valid_at_length(data: st.DataObject) -> None:
     stays_valid(data)

@@ -43,6 +43,15 @@ def test_a_path_within_a_text_ends_where_it_ends() -> None:
     assert Path.scan("x in a.b[] and", 5) == (Path(("a", "b", EACH)), 10)
 
 
+def test_what_is_missing_is_not_found() -> None:
+    document = {"a": [{"b": None}, {}, 5, {"b": [1]}], "b": {"c": 1}, "c": 2}
+    assert Path.parse("a[].b").values(document) == [None, [1]]
+    assert Path.parse("a[].b[]").values(document) == [1]
+    assert Path.parse("a.b").values(document) == Path.parse("b[]").values(document) == []
+    assert Path.parse("b.c").getter()(document) == 1
+    assert Path.parse("c.c").getter()(document) is Path.parse("b.c.d").getter()(document) is MISSING
+
+
 @settings(max_examples=50)
 @given(PATHS)
 def test_a_path_is_written_as_it_is_read(path: Path) -> None:
@@ -62,7 +71,7 @@ def test_what_is_wrong_is_told_with_its_place(text: str, place: int) -> None:
         Path.parse(text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.dictionaries(st.sampled_from("abc"), NESTED), PATHS)
 def test_values_are_found(document: dict[str, Any], path: Path) -> None:
     found = naive(document, path.parts)

@@ -47,7 +47,7 @@ def agree(source: dict[str, Any], document: dict[str, Any]) -> None:
     assert Schema.from_json(schema.to_json()) == schema
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(schemas(), DOCUMENTS)
 def test_documents_are_judged_as_by_the_oracle(source: dict[str, Any], document: dict[str, Any]) -> None:
     agree(source, document)
@@ -112,6 +112,37 @@ def test_what_must_be_there_says_so_where_its_object_is_not_named() -> None:
     validator = Schema.from_json({"fields": beside}).validator()
     assert validator.accepts({})
     assert [violation.path for violation in validator.check({"a": {"b": {}}})] == ["a.b.c"]
+
+
+VALUES_BY_TYPE: dict[str, list[Any]] = {
+    "String": ["", "é"],
+    "Integer": [0, -1, 10**30],
+    "Float": [0, 0.5, 10**30, -0.0],
+    "Boolean": [True, False],
+    "Array": [[], [None]],
+    "Object": [{}, {"a": None}],
+    "Binary": ["", "aGk="],
+    "Timestamp": [0, -62135596800000, 253402300799999, "2026-01-31T12:00:00Z", "2026-01-31t12:00:00.25+23:59"],
+}
+NO_TIMES = [
+    "2026-02-30T00:00:00Z",
+    "2026-01-31T12:00:00",
+    "2026-01-31 12:00:00Z",
+    "2026-01-31T12:00:00+0100",
+    "2026-01-31",
+]
+OTHERS = [None, "=", "aGk", "aGk=\n", 253402300800000, "20260131T120000Z", "2026-W05-6T12:00:00Z", *NO_TIMES]
+
+
+@pytest.mark.parametrize("kind", VALUES_BY_TYPE)
+def test_what_is_of_a_type(kind: str) -> None:
+    validator = Schema.from_json({"fields": {"a": {"field_type": kind}}}).validator()
+    candidates = [*(value for values in VALUES_BY_TYPE.values() for value in values), *OTHERS]
+    for value in candidates:
+        expected = oracle.is_of(kind, value)
+        assert validator.accepts({"a": value}) == expected, value
+        assert (not validator.check({"a": value})) == expected, value
+    assert all(validator.accepts({"a": value}) for value in VALUES_BY_TYPE[kind])
 
 
 def test_so_many_violations_are_told_and_no_more() -> None:
@@ -204,7 +235,7 @@ def mutated(draw: Any, source: Any) -> Any:
     return result
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_is_given_as_a_schema_is_one_or_is_refused(data: st.DataObject) -> None:
     source = mutated(data.draw, USERS)
@@ -216,7 +247,7 @@ def test_whatever_is_given_as_a_schema_is_one_or_is_refused(data: st.DataObject)
     schema.validator().check({"tags": 1})
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(schemas(), DOCUMENTS)
 def test_json_schema_says_the_same(source: dict[str, Any], document: dict[str, Any]) -> None:
     try:

@@ -25,7 +25,7 @@ JSON = st.recursive(
 DOCUMENTS = st.dictionaries(st.text(max_size=3), JSON, max_size=4)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(DOCUMENTS)
 def test_a_document_comes_back(document: dict[str, Any]) -> None:
     assert plain(document) is document
@@ -54,7 +54,7 @@ def damage(draw: Any, raw: bytes) -> bytes:
     return raw[:start] + draw(st.sampled_from(odd)) + raw[end:]
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.data())
 def test_damaged_bytes_are_the_same_to_another_reader_or_refused(data: st.DataObject) -> None:
     raw = damage(data.draw, encode(data.draw(DOCUMENTS)))

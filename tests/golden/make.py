@@ -140,6 +140,27 @@ def encrypted(path: Path) -> None:
         db.put_many([(b"log:%d" % number, b"value %d" % number) for number in range(3)])
 
 
+def decided(path: Path) -> None:
+    """Transactions over two collections, of which a killed writer left the last two unfinished in one of them.
+
+    Not described in JSON: `test_golden` says what must be there.
+    """
+    with tempfile.TemporaryDirectory() as directory, blockdb.open(Path(directory) / "db", **SETTINGS) as db:
+        users = DatabaseFiles(db.path).collection(db.create_collection("users", created_by="the maker").id)
+        early: dict[Path, bytes] = {}
+        for number in range(5):
+            with db.transaction() as tx:
+                tx.put_many([(b"%d.%d" % (number, part), b"value") for part in range(2)])
+                tx.put(b"%d" % number, b"in users", collection="users")
+            if number == 0:
+                db.flush()
+            if number == 2:
+                early = {file: file.read_bytes() for file in (users.segment(0), users.mark)}
+        shutil.copytree(db.path, path)
+        for file, content in early.items():
+            (path / file.relative_to(db.path)).write_bytes(content)
+
+
 MASTER_KEY = bytes(range(32))
 """Of the encrypted ones."""
 
@@ -154,6 +175,7 @@ DATABASES: dict[str, Callable[[Path], None]] = {
     "redacted": redacted,
     "proven": proven,
     "encrypted": encrypted,
+    "decided": decided,
 }
 
 
@@ -186,6 +208,8 @@ def main(version: str, *names: str) -> None:
         if (directory / name).exists():
             raise FileExistsError(f"{directory / name} is kept for ever")
         DATABASES[name](directory / name)
+        if name == "decided":
+            continue
         with blockdb.open(directory / name, read_only=True) as db:
             (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")
         if RECEIPTS and name == "proven":

@@ -65,6 +65,19 @@ def test_what_was_redacted_is_explained(tmp_path: Path) -> None:
             db.get(b"long")
 
 
+def test_what_was_decided_is_finished(tmp_path: Path) -> None:
+    """A log of transactions, and batches of theirs in two collections; the last two are missing in one."""
+    path = copy_of(HERE / "v1" / "decided", tmp_path / "db")
+    assert blockdb.verify(path).valid
+    with blockdb.open(path, read_only=True) as db:
+        assert (db.count(), db["users"].count()) == (10, 3)
+    for _ in range(2):
+        with blockdb.open(path) as db:
+            assert list(db.keys()) == [b"%d.%d" % (number, part) for number in range(5) for part in range(2)]
+            assert list(db["users"].scan()) == [(b"%d" % number, b"in users") for number in range(5)]
+            assert db.verify().valid
+
+
 def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:
     receipts: dict[str, tuple[str, str]] = json.loads((HERE / "v1" / "proven.receipts").read_text())
     assert receipts.keys() == {"record", "run", "range", "absent", "rotated", "database"}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from tests.planted import (
+    document_room,
     many_rooms,
     other_rooms,
     outside,
     proof_room,
     pure_rooms,
+    query_room,
     reading_room,
     redaction_room,
     sealing_room,
@@ -27,11 +29,13 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
     "many": many_rooms.MANY,
+    "documents": document_room.DOCUMENTS,
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,
     "locking": transaction_room.LOCKING,
     "transactions": transaction_room.TRANSACTIONS,
+    "query": query_room.QUERY,
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
     "tampering": other_rooms.TAMPERING,

@@ -114,3 +114,16 @@ def test_who_is_under_way_is_listed(run: Run) -> None:
     [line] = ran.text.splitlines()
     assert line.startswith('{"id":1,')
     assert '"locks":1' in line
+
+
+def test_documents_are_found_in_a_transaction(run: Run) -> None:
+    lines = (
+        b'put a {"n":1}\nbegin\nput b {"n":2}\nfind "n > 0" --order "n desc" --fields n --format jsonl\nabort\nfind\n'
+    )
+    ran = run("repl", stdin=lines)
+    assert ran.text.splitlines() == [
+        '{"_key":"b","n":2}',
+        '{"_key":"a","n":1}',
+        '{"key":"a","value":{"n":1}}',
+    ]
+    assert run("repl", stdin=b"begin\nfind --as-of block:0\n").code == 2

@@ -49,7 +49,7 @@ def completed(completer: LineCompleter, line: str) -> list[str]:
     ("line", "found"),
     [
         ("ge", ["get"]),
-        ("e", ["export-tiles", "export", "exit"]),
+        ("e", ["explain", "export-tiles", "export", "exit"]),
         ("qui", ["quit"]),
         ("nonsense ", []),
         ("scan --r", ["scan --reverse"]),

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -16,6 +17,7 @@ from blockdb.storage.feed import PAGE_RECORDS, Feed
 from tests.fault.support import bounded
 from tests.storage.doors import TroubledDoor, open_through, pairs, until
 from tests.storage.test_write_group import SlowDoor, together
+from tests.tiers import tiers
 
 BLOCK = 5
 
@@ -130,8 +132,9 @@ def test_the_values_that_were_erased_are_gone_from_the_feed_too(tmp_path: Path) 
         with blockdb.open(db.path, read_only=True) as reader:
             feeds = [feed_of(db, after=-1), feed_of(reader, after=-1)]
             for feed in feeds:
-                taken(feed, 2)
+                taken(feed, 2)  # it is in the middle of a page
             db.redact_many([key for key, _ in pairs(range(4, 6))], reason="asked")
+            reader.get(b"a")  # whoever looks is told
             for feed in feeds:
                 changes = taken(feed, 6)
                 assert [c.record.redacted for c in changes] == [False, False, True, True, False, False]
@@ -237,15 +240,18 @@ def test_only_what_is_on_the_disk_is_given_where_that_is_what_counts(tmp_path: P
         db.put(b"a", b"")
         feed, feed_beside = feed_of(db), feed_of(beside, after=0, forced_only=True)
         door.open.clear()
-        writing = Thread(target=db.put, args=(b"b", b""))
-        writing.start()
-        until(lambda: beside.get(b"b") is not None)
-        assert feed_beside.take(0.01) is None
-        changes: list[Change] = []
-        watching = Thread(target=lambda: changes.extend(itertools.islice(feed, 1)))
-        watching.start()
-        assert not changes
-        door.open.set()
+        try:
+            writing = Thread(target=db.put, args=(b"b", b""))
+            writing.start()
+            until(lambda: beside.get(b"b") is not None)
+            assert feed_beside.take(0.01) is None
+            changes: list[Change] = []
+            watching = Thread(target=lambda: changes.extend(itertools.islice(feed, 1)))
+            watching.start()
+            watching.join(0.1)
+            assert watching.is_alive()  # it waits for the disk, as the writer does
+        finally:
+            door.open.set()
         for thread in (writing, watching):
             thread.join(20)
         assert sequences(changes) == sequences(taken(feed_beside, 1)) == [1]
@@ -273,6 +279,21 @@ def test_over_chain_files_that_are_begun_and_packed(tmp_path: Path, monkeypatch:
             assert sequences(taken(feed_of(handle, after=7), 292)) == list(range(8, 300))
 
 
+def test_what_is_encrypted_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SEALED_SEGMENT_BYTES", 4096)
+    path, secret = tmp_path / "db", {"master_key": b"\1" * 32}
+    settings: dict[str, Any] = {"encryption_enabled": True, "blockchain_batch_size": BLOCK, **secret}
+    with blockdb.open(path, **settings) as db, blockdb.open(path, read_only=True, **secret) as reader:
+        feeds = [feed_of(db), feed_of(reader)]
+        for number in range(0, 90, 30):
+            db.put_many([(key, bytes(50)) for key, _ in pairs(range(number, number + 29))])
+            db.put(*pairs([number + 29])[0])
+            for feed in feeds:
+                changes = taken(feed, 30)
+                assert sequences(changes) == list(range(number, number + 30))
+                check(db, changes)
+
+
 def test_blocks_that_are_full_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with blockdb.open(tmp_path / "db") as db:
         feed = feed_of(db)
@@ -292,3 +313,53 @@ def test_places_are_told_also_where_sealing_lags_behind(tmp_path: Path) -> None:
         changes = taken(feed, 500)
         assert [(change.block, change.index) for change in changes] == [divmod(number, 2) for number in range(500)]
         check(db, changes)
+
+
+@pytest.mark.parametrize("seed", tiers(range(1), range(1, 60)))
+def test_whatever_the_writer_does_every_record_comes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Flushes, merges, full and packed files, erased values, other handles; read in pieces meanwhile."""
+    chance = Random(seed)
+    for limit in ("SEGMENT_SOFT_BYTES", "PACKED_SEGMENT_BYTES"):
+        monkeypatch.setattr(log_module, limit, 3000)
+    settings: dict[str, Any] = {"compression_enabled": chance.random() < 0.5, "redactable": chance.random() < 0.5}
+    settings |= {"blockchain_batch_size": chance.randrange(1, 9), "wal_sync_interval": chance.choice((0, 1000))}
+    path, number, redacted = tmp_path / "db", 0, set[bytes]()
+    seen: list[list[Change]] = [[], []]
+    for _ in range(2):
+        with blockdb.open(path, **settings) as db, blockdb.open(path, read_only=True, **settings) as reader:
+            feeds = [feed_of(handle, after=len(so_far) - 1) for handle, so_far in zip((db, reader), seen, strict=True)]
+            for _ in range(60):
+                match chance.randrange(8):
+                    case 0 | 1 | 2:
+                        db.put_many([(key, bytes(chance.randrange(90))) for key, _ in pairs(range(number, number + 7))])
+                        number += 7
+                    case 3 | 4:
+                        db.put(*pairs([number])[0], sync=chance.random() < 0.5)
+                        number += 1
+                    case 5:
+                        chance.choice((db.flush, db.compact))()
+                    case 6 if settings["redactable"] and number:
+                        key = pairs([chance.randrange(number)])[0][0]
+                        if key not in redacted:
+                            db.redact(key, reason="asked")
+                            redacted.add(key)
+                    case _:
+                        which = chance.randrange(2)
+                        taken_now = (feeds[which].take(0) for _ in range(chance.randrange(1, 30)))
+                        seen[which] += filter(None, taken_now)
+            for feed, so_far in zip(feeds, seen, strict=True):
+                so_far += taken(feed, number - len(so_far))
+                check_places(db, so_far)
+
+
+def check_places(db: blockdb.Database, changes: list[Change]) -> None:
+    """They are all there, in order, at their places."""
+    db.stats()  # full blocks are sealed now
+    places = [
+        (record.sequence, record.key, block, index, leaf)
+        for block in range(db.stats().blocks + 1)
+        for index, (record, leaf) in enumerate(zip(db.block_records(block), db.block_leaves(block), strict=True))
+    ]
+    assert [(c.sequence, c.record.key, c.block, c.index, c.leaf) for c in changes] == places

@@ -97,7 +97,8 @@ def test_what_was_emptied_stays_decided(tmp_path: Path, door: Door) -> None:
     assert (after.unfinished, after.was_closed) == ((), True)
     assert all(map(after.has, numbers))
     assert all(map(decisions.has, numbers))
-    assert not after.has(after.decide(ONE))
+    assert not after.has(numbers[-1] + 1_000)
+    assert after.has(after.decide(ONE))
     after.close()
 
 

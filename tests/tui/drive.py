@@ -67,8 +67,9 @@ def _is_idle(app: Explorer) -> bool:
         app.screen._on_timer_update()  # rather than wait for its time
         return False
     pumps = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
-    waiting = (p.message_queue_size or p._next_callbacks or getattr(p, "_layout_required", False) for p in pumps)
-    return not any(waiting) and not app.screen._callbacks
+    if any(node._layout_required for node in app.screen.walk_children()):
+        return False
+    return not any(pump.message_queue_size or pump._next_callbacks for pump in pumps) and not app.screen._callbacks
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:

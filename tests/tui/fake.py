@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ from blockdb import (
     Report,
     Statistics,
     TableStatistics,
+    TransactionInfo,
+    TransactionStatistics,
 )
+from blockdb.documents.document import Document
 from blockdb.format import record
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.merkle import root_of
@@ -34,6 +38,12 @@ from blockdb.ledger.note import NoteSigner
 from blockdb.ledger.proof import inclusion_proof
 from blockdb.ledger.receipt import Receipt
 from blockdb.ledger.receipt_parts import Body
+from blockdb.query.evaluation import compiled
+from blockdb.query.explanation import Explanation
+from blockdb.query.parameters import bind
+from blockdb.query.parser import parse_filter, parse_order
+from blockdb.query.text import filter_text, order_text
+from blockdb.types import IndexInfo
 
 NOW_MS = 1_750_000_000_000
 STEP_MS = 250
@@ -54,7 +64,8 @@ class FakeDatabase:
         self.info: dict[str, Any] = {}
         self.others: dict[str, FakeDatabase] = {}
         self.evolution: list[tuple[int, dict[str, Any]]] = []
-        self.indexed: list[Any] = []
+        self.indexed: list[IndexInfo] = []
+        self.under_way: list[TransactionInfo] = []
         self.read_only = read_only
         self.batch = batch
         self.calls: Counter[str] = Counter()
@@ -319,13 +330,56 @@ class FakeDatabase:
         }
         return CollectionInfo(**{**values, **self.info})
 
+    def transactions(self) -> tuple[TransactionInfo, ...]:
+        return tuple(self.under_way)
+
     # ── documents ──
 
-    def schemas(self) -> tuple[tuple[int, int, FakeSchema], ...]:
-        return tuple((number, first, FakeSchema(source)) for number, (first, source) in enumerate(self.evolution, 1))
+    def schemas(self) -> tuple[FakeVersion, ...]:
+        return tuple(
+            FakeVersion(number, first, FakeSchema(source)) for number, (first, source) in enumerate(self.evolution, 1)
+        )
 
     def indexes(self) -> tuple[Any, ...]:
         return tuple(self.indexed)
+
+    @property
+    def schema(self) -> FakeSchema | None:
+        return FakeSchema(self.evolution[-1][1]) if self.evolution else None
+
+    def schema_version(self, sequence: int) -> int | None:
+        return next(
+            (number for number, (first, _) in reversed([*enumerate(self.evolution, 1)]) if first <= sequence), None
+        )
+
+    def find(self, where: str = "", *, order: str = "", limit: int | None = None) -> Iterator[Document]:
+        self._called("find")
+        test = compiled(bind(parse_filter(where), None, where))
+        found = (record for record in self.records() if record.value[:1] == b"{")
+        fitting = (record for record in found if test.test(test.decode(record.value), _Origin(record)))
+        documents = (Document(record.key, json.loads(record.value), lambda: None) for record in fitting)  # type: ignore[arg-type,return-value]
+        return islice(documents, limit)
+
+    def explain(self, where: str = "", *, order: str = "", limit: int | None = None) -> Explanation:
+        self._called("explain")
+        term = bind(parse_filter(where), None, where)
+        steps = parse_order(order) if order else ()
+        used = [index.name for index in self.indexed if where.startswith(index.fields[0])]
+        count = len(list(self.find(where, limit=limit)))
+        return Explanation(
+            filter=filter_text(term),
+            order=order_text(steps),
+            access=f"index {used[0]}" if used else "all records",
+            ranges=(),
+            residual="",
+            sort="in memory" if steps else "as stored",
+            estimated=6 if used else None,
+            touched=6 if used and limit else self.size if limit else 0,
+            returned=count,
+            left_out=0,
+            redacted=0,
+            elapsed_ms=1.5,
+        )
 
     def watch(self, *, prefix: bytes | None = None, after: int | None = None) -> FakeFeed:
         return FakeFeed(self, self.size - 1 if after is None else after)
@@ -341,20 +395,6 @@ class FakeDatabase:
 
 
 @dataclass(frozen=True)
-class FakeIndex:
-    """What is told of an index."""
-
-    name: str
-    fields: tuple[str, ...]
-    unique: bool
-    sparse: bool
-    entries: int
-    size_bytes: int
-    state: str
-    lookups: int
-
-
-@dataclass(frozen=True)
 class FakeSchema:
     """A schema of which only its JSON form is known."""
 
@@ -362,6 +402,22 @@ class FakeSchema:
 
     def to_json(self) -> dict[str, Any]:
         return self.source
+
+
+@dataclass(frozen=True)
+class FakeVersion:
+    """A schema that a collection had."""
+
+    version: int
+    first_sequence: int
+    schema: FakeSchema
+
+
+class _Origin:
+    """What filters ask of a record besides its value."""
+
+    def __init__(self, record: Record) -> None:
+        self.key, self.sequence, self.time_ms = record.key, record.sequence, record.time_ms
 
 
 class FakeFeed:
@@ -499,8 +555,21 @@ def shop(*, read_only: bool = True) -> FakeDatabase:
     of_orders = database.with_collection("orders", orders(24), description="What was bought", created_by="grace")
     of_orders.evolution = ORDER_SCHEMAS
     of_orders.indexed = [
-        FakeIndex("by_city", ("city", "status"), False, True, 24, 4_096, "ready", 7),
-        FakeIndex("by_number", ("number",), True, False, 17, 0, "building", 0),
+        IndexInfo("by_city", ("city", "status"), False, True, 24, 4_096, "ready", 7),
+        IndexInfo("by_number", ("number",), True, False, 17, 0, "building", 0),
     ]
     database.with_collection("people", [(b"ada", b'{"name": "Ada"}')], settings=CollectionSettings(ttl_seconds=3600))
+    return database
+
+
+def waiting() -> FakeDatabase:
+    """A database with three transactions under way, one of which waits for the two others."""
+    database = shop(read_only=False)
+    database.under_way = [
+        TransactionInfo(7, 12.5, 3),
+        TransactionInfo(9, 4.0, 1, committing=True),
+        TransactionInfo(11, 0.25, 2, waits_for=(7, 9), wanted="the key '\x1b[2Jada' of people"),
+    ]
+    statistics = TransactionStatistics(3, 1, 6, 1_204, 5, 1, 2, 17, Latency(17, 900.0, 4_000.0, 9_000.0, 30_000.0))
+    database.changes = {"transactions": statistics, "read_only": False}
     return database

@@ -28,7 +28,7 @@ async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
         await press(pilot, "2")
         assert shown(pilot, BlocksView).belt.sealed == 3
         await press(pilot, "3", "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records --collection orders stats"
+        assert pilot.app.clipboard == "blockdb -d /srv/records stats --collection orders"
         await press(pilot, "escape")
         assert shown(pilot, CollectionsView).table.row == "orders"
         await press(pilot, "j", "enter")
@@ -68,6 +68,14 @@ async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
         assert "grace" in text
         await press(pilot, "j")
         assert "expire after" in screen_text(pilot)
+
+
+async def test_collections_are_found_by_name() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "colon", *"peo")
+        await until(pilot, lambda: "Collection people" in screen_text(pilot))
+        await press(pilot, "enter")
+        await until(pilot, lambda: app_of(pilot).inside == "people")
 
 
 @covers("collections.filter", "collections.copy_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from blockdb import Corruption, Problem
+from blockdb import Corruption, IndexInfo, Problem, TransactionInfo
 from blockdb_tui.app import Explorer
 from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
@@ -163,5 +164,53 @@ async def test_random_bytes_in_every_view(seed: int) -> None:
     items = {chance.randbytes(chance.randint(1, 60)): chance.randbytes(chance.randint(0, 400)) for _ in range(40)}
     async with exploring(FakeDatabase(list(items.items()), batch=7), size=(chance.randint(60, 200), 30)) as pilot:
         for _ in range(60):
-            await press(pilot, chance.choice("jkGgmofbczy1234hlr") if chance.random() < 0.9 else "escape")
+            await press(pilot, chance.choice("jkGgmofbczy0123456hlrsax") if chance.random() < 0.9 else "escape")
             assert_safe(pilot)
+
+
+def hostile_collections() -> FakeDatabase:
+    """A database whose collections have names, fields, indexes, rules and documents that strangers thought of."""
+    database = FakeDatabase(hostile_items(), batch=3, read_only=False)
+    names = [key.decode("utf-8", "surrogateescape") for key in NASTY[:10]]
+    field = {"field_type": "\x1b[2J", "default_value": "\x9b2J", "validation_rules": [{"[/x]": "\u202e"}]}
+    fields = dict.fromkeys(names, field)
+    document = json.dumps(dict.fromkeys(names, names)).encode()
+    for number, name in enumerate(names):
+        collection = database.with_collection(name, [(name.encode("utf-8", "surrogateescape"), document)] * 1)
+        collection.info = {"description": name, "created_by": name}
+        collection.evolution = [(0, {"fields": fields, "required_fields": names})]
+        collection.indexed = [IndexInfo(name, tuple(names), True, True, 1, 1, f"[/{name}]", number)]
+    waits = [TransactionInfo(number, 1.0, 1, waits_for=(9,), wanted=name) for number, name in enumerate(names)]
+    database.under_way = waits
+    return database
+
+
+async def test_hostile_bytes_in_collections_schemas_changes_and_transactions() -> None:
+    async with exploring(hostile_collections(), size=(150, 40)) as pilot:
+        await press(pilot, "3", "x", "6", "a")
+        assert_safe(pilot)
+        for _ in range(len(NASTY)):
+            await press(pilot, "j")
+            assert_safe(pilot)
+        await press(pilot, "0", "g")
+        for _ in range(11):
+            await press(pilot, "D")
+            assert_safe(pilot)
+            await press(pilot, "escape", "enter")
+            assert_safe(pilot)
+            await press(pilot, "5")
+            assert_safe(pilot)
+            await press(pilot, "0", "j")
+            assert_safe(pilot)
+
+
+async def test_hostile_names_of_fields_are_completed_safely() -> None:
+    async with exploring(hostile_collections()) as pilot:
+        await press(pilot, "0", "g", "enter", "w")
+        for _ in range(12):
+            await press(pilot, "tab")
+            assert_safe(pilot)
+        await press(pilot, "ctrl+u", *"\"\\u001b\" = = '[/x]'")
+        assert_safe(pilot)
+        await press(pilot, "escape", "w", *"[/x]", "enter")
+        assert_safe(pilot)

@@ -66,7 +66,7 @@ def test_the_record_of_any_key_can_be_proven_outside() -> None:
 
 def test_a_command_names_the_collection_that_it_is_about() -> None:
     words = shlex.split(scan_command(Target("/data", "my orders"), b"a"))
-    assert words == ["blockdb", "-d", "/data", "--collection", "my orders", "scan", "--prefix", "a"]
+    assert words == ["blockdb", "-d", "/data", "scan", "--collection", "my orders", "--prefix", "a"]
 
 
 def test_a_command_is_cut_as_the_shell_cuts_it() -> None:

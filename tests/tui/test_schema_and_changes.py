@@ -18,7 +18,7 @@ from blockdb_tui.screens.records import RecordsView
 from blockdb_tui.screens.schema import SchemaView
 from tests.tui.covering import app_of, covers, said, shown
 from tests.tui.drive import exploring, press, screen_text, settled, until
-from tests.tui.fake import FakeDatabase, orders, sample, shop
+from tests.tui.fake import FakeDatabase, orders, sample, shop, waiting
 
 # ── schema ──
 
@@ -39,7 +39,7 @@ async def test_the_versions_of_a_schema_are_gone_through() -> None:
         await press(pilot, "l", "right")
         assert "version 2 of 2" in screen_text(pilot)
         await press(pilot, "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records --collection orders collection show orders"
+        assert pilot.app.clipboard == "blockdb -d /srv/records collection describe orders"
 
 
 async def test_indexes_are_seen_to_be_built() -> None:
@@ -107,7 +107,7 @@ async def test_all_collections_are_followed_together() -> None:
         await press(pilot, "c")
         assert pilot.app.clipboard == "order:new"
         await press(pilot, "tab", "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records --collection orders get order:new"
+        assert pilot.app.clipboard == "blockdb -d /srv/records get --collection orders order:new"
         await press(pilot, "escape", "enter")
         assert app_of(pilot).inside == "orders"
         row = shown(pilot, RecordsView).table.row
@@ -123,7 +123,7 @@ async def test_a_change_leads_to_its_block_and_to_its_proof() -> None:
         await press(pilot, "P")
         shown(pilot, Proof)
         await press(pilot, "Y")
-        assert "--collection orders prove" in pilot.app.clipboard
+        assert "prove --collection orders" in pilot.app.clipboard
         await press(pilot, "escape", "b")
         view = shown(pilot, BlocksView)
         assert (view.belt.selected, view.table.cursor) == (2, 7)
@@ -158,3 +158,28 @@ def test_no_more_than_so_many_changes_are_kept(monkeypatch: pytest.MonkeyPatch) 
         stream._keep("orders", change)
     assert listing.count() == 20
     assert listing.locate(newest, 20) == 10
+
+
+# ── transactions ──
+
+
+@covers("metrics.transactions")
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (170, 50)])
+async def test_transactions_and_who_waits_for_whom_are_shown(size: tuple[int, int]) -> None:
+    async with exploring(waiting(), size=size) as pilot:
+        await press(pilot, "3")
+        assert ("waits for 2 transactions 7, 9" in screen_text(pilot)) == (size[1] >= 36)
+        await press(pilot, "x")
+        text = screen_text(pilot)
+        assert "waits for 2 transactions 7, 9: the key '␛[2Jada'" in text
+        for words in ("committed 1,204", "deadlocks 1", "timeouts 2", "is being committed", "at most 30 ms"):
+            assert words in text
+        assert "Writes" not in text
+        await press(pilot, "escape")
+        assert "Writes" in screen_text(pilot)
+
+
+async def test_who_only_reads_has_no_transactions() -> None:
+    async with exploring(shop()) as pilot:
+        await press(pilot, "3", "x")
+        assert "Transactions" not in screen_text(pilot)

@@ -1,4 +1,7 @@
-"""A demo database that fills while somebody watches: a history first, then a gentle, uneven stream of trades."""
+"""A demo database that fills while somebody watches: a history first, then a gentle, uneven stream of trades.
+
+Beside them there are three collections of a small shop, in which an order comes in now and then.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from threading import Event, Thread
 
 import blockdb
 
+from .shop import Shop
 from .sources import TRADE_PREFIX, TRADE_SEED, records, trades
 
 __all__ = ["Demo", "bursts", "open_demo"]
@@ -23,6 +27,7 @@ MEMTABLE_BYTES = 256 * 1024
 
 LOAD_RECORDS = 1_000
 WAVE_S = 25.0
+BURSTS_PER_ORDER = 4
 
 
 class Demo:
@@ -36,6 +41,7 @@ class Demo:
         self.loaded = Event()
         self.error: blockdb.BlockDBError | None = None
         self._repository = repository
+        self._shop = Shop(database)
         self._stopping = Event()
         self._thread: Thread | None = None
 
@@ -56,6 +62,7 @@ class Demo:
     def _run(self) -> None:
         try:
             self._load()
+            self._shop.load()
             self._stream()
         except blockdb.BlockDBError as error:
             self.error = error
@@ -72,9 +79,11 @@ class Demo:
 
     def _stream(self) -> None:
         fresh = islice(trades(TRADE_SEED), self.database.count(prefix=TRADE_PREFIX), None)
-        for size, pause_s in bursts(random.Random(TRADE_SEED)):
+        for number, (size, pause_s) in enumerate(bursts(random.Random(TRADE_SEED))):
             if self._stopping.is_set():
                 return
+            if not number % BURSTS_PER_ORDER:
+                self._shop.order()
             for key, value in islice(fresh, size):
                 self.database.put(key, value)
             self._stopping.wait(pause_s)

@@ -18,6 +18,7 @@ from ..changes import Changed, Newest, Stream
 from ..drawing import short_hash
 from ..keytext import command_line, get_command
 from ..listing import REDACTED
+from ..marks import marks_of, read_with_version
 from ..offloop import in_background, off_loop
 from ..widgets.value_view import ValueView
 from ..widgets.virtual_table import Column, VirtualTable
@@ -210,12 +211,14 @@ class ChangesView(View):
         if database is None:
             return
         try:
-            record = await off_loop(lambda: database.collection(row.collection).record(row.key))
+            collection = await off_loop(database.collection, row.collection)
+            record, version = await off_loop(read_with_version, collection, row.key)
         except (blockdb.BlockDBError, OSError) as error:
             self.value.show(None, printable(f"{type(error).__name__}: {error}"))
             return
         if row is self._wanted:
-            self.value.show(record, "It has expired since, or it was dropped with its collection.")
+            marks = marks_of(record, version, collection, self.explorer.verification)
+            self.value.show(record, "It has expired since.", marks)
 
     # ── keys ──
 

@@ -88,7 +88,7 @@ class CollectionsView(View):
             Column("DOCUMENTS", documents, 13, role="number", right=True),
             Column("SIZE", size, 8, role="number", right=True),
             Column("BLOCKS", self._blocks, 9, role="primary", right=True, from_width=52),
-            Column("INDEXES", told(_indexes), 7, role="secondary", right=True, from_width=62),
+            Column("INDEXES", self._indexes, 7, role="secondary", right=True, from_width=62),
             Column("LAST WRITE", told(self._last_write), 11, role="muted", right=True),
         ]
 
@@ -105,6 +105,10 @@ class CollectionsView(View):
     def _blocks(self, name: str) -> str:
         known = self.known.get(name)
         return NOT_YET if known is None else human_count(known.blocks) if known.info is not None else "—"
+
+    def _indexes(self, name: str) -> str:
+        known = self.known.get(name)
+        return NOT_YET if known is None else human_count(known.indexes) if known.info is not None else "—"
 
     def _last_write(self, info: CollectionInfo) -> str:
         if not info.stats.document_count:
@@ -283,7 +287,3 @@ class CollectionsView(View):
         if self.focused is self.facts and name is not None:
             return command_line(Target(path, name), "stats")
         return command_line(Target(path), "collection", "list")
-
-
-def _indexes(info: CollectionInfo) -> str:
-    return human_count(len(getattr(info, "indexes", ())))

@@ -18,9 +18,9 @@ from ..theme import palette
 
 __all__ = ["Help"]
 
-IN_GENERAL = """1 to 4 switch between records, blocks, metrics and lab. Tab goes from pane to pane, Esc back. Arrows \
-and the keys of vi move, and so does the mouse; a click on the line at the bottom does what the key does. Y copies \
-the command that prints what is shown."""
+IN_GENERAL = """0 lists the collections; 1 to 6 switch between records, blocks, metrics, lab, schema and changes of \
+the one that was entered. Tab goes from pane to pane, Esc back. Arrows and the keys of vi move, and so does the mouse; \
+a click on the line at the bottom does what the key does. Y copies the command that prints what is shown."""
 
 
 class Help(ModalScreen[None]):

@@ -9,12 +9,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
+import blockdb
 from blockdb.commands.display import human_bytes, human_count, human_duration
 
 from ..history import Moment
+from ..offloop import in_background, off_loop
 from ..widgets.activity_panels import LatencyPanel, RatePanel
 from ..widgets.panel import Panel
 from ..widgets.storage_panels import MemoryPanel, StoragePanel, TablesPanel
+from ..widgets.transaction_panel import TransactionPanel
 from .view import View
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ def _misses(moment: Moment) -> str:
 
 
 class MetricsView(View):
-    """Six panels on one history."""
+    """Panels on one history; a handle that writes has transactions, too."""
 
     NAME = "metrics"
 
@@ -56,6 +59,7 @@ class MetricsView(View):
         Binding("space", "freeze", "Freeze", key_display="space", id="metrics.freeze"),
         Binding("plus,equals_sign", "span(1)", "Longer", key_display="+", id="metrics.longer"),
         Binding("minus", "span(-1)", "Shorter", key_display="-", id="metrics.shorter"),
+        Binding("x", "transactions", "Transactions", id="metrics.transactions"),
         Binding("right,l,down,j", "app.focus_next", "Next panel", show=False, id="metrics.next"),
         Binding("left,h,up,k", "app.focus_previous", "Previous panel", show=False, id="metrics.previous"),
     ]
@@ -64,6 +68,7 @@ class MetricsView(View):
         super().__init__()
         self._step = 0
         self.frozen = False
+        self._whole = False
 
     def body(self) -> Iterable[Widget]:
         self.first_pane = self.writes = RatePanel("Writes", WRITES, _writes, _written, role="graph1", id="writes")
@@ -75,14 +80,33 @@ class MetricsView(View):
             TablesPanel("Tables", id="tables"),
             StoragePanel("Disk", id="disk"),
         ]
-        return (Container(*self.panels, id="panels"),)
+        self.transactions = TransactionPanel("Transactions", id="transactions")
+        return (Container(*self.panels, self.transactions, id="panels"),)
 
     def opened(self, collection: Collection) -> None:
         self.frozen = False
+        self.set_class(not collection.read_only, "-writes")
+        self._show_whole(False)
 
     def polled(self, moment: Moment) -> None:
         if not self.frozen:
             self._show()
+        if self.database is not None and not self.database.read_only:
+            in_background(self, self._look, group="transactions", latest=True)
+
+    async def _look(self) -> None:
+        """Sees which transactions are under way, in whatever collections."""
+        database = self.database
+        if database is None:
+            return
+        try:
+            infos = await off_loop(database.transactions)
+            statistics = await off_loop(database.stats)
+        except (blockdb.BlockDBError, OSError):
+            return  # the application says what is wrong with the database
+        if not self.frozen:
+            self.transactions.infos, self.transactions.statistics = infos, statistics.transactions
+            self.transactions.show(self.explorer.history, STEPS[self._step])
 
     def _show(self) -> None:
         for panel in self.panels:
@@ -92,6 +116,30 @@ class MetricsView(View):
     def _titles(self) -> None:
         words = f"the last {human_duration(2 * self.writes.size.width * SAMPLE_S * STEPS[self._step])}"
         self.writes.entitle("frozen" if self.frozen else words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A handle that only reads has no transactions."""
+        if action == "transactions" and (self.database is None or self.database.read_only):
+            return False
+        return super().check_action(action, parameters)
+
+    def action_transactions(self) -> None:
+        """The transactions over the whole view, and back."""
+        self._show_whole(not self._whole)
+
+    def _show_whole(self, whole: bool) -> None:
+        self._whole = whole
+        self.set_class(whole, "-transactions")
+        if whole:
+            self.transactions.focus()
+        elif self.focused is self.transactions:
+            self.writes.focus()
+
+    def step_back(self) -> bool:
+        if not self._whole:
+            return False
+        self._show_whole(False)
+        return True
 
     def action_freeze(self) -> None:
         """Holds the picture still, or lets it go on."""

@@ -13,11 +13,14 @@ from textual.widget import Widget
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, human_time, printable
 
-from ..keytext import get_command, key_of, scan_command, text_of
+from ..keytext import find_command, get_command, key_of, scan_command, text_of
 from ..listing import REDACTED, ByKey, NewestFirst, Row
+from ..marks import marks_of, read_with_version
 from ..offloop import in_background, off_loop
+from ..querying import Found, Query, Search
 from ..widgets.value_view import ValueView
 from ..widgets.virtual_table import Column, VirtualTable
+from .asking import Asking
 from .view import View
 
 if TYPE_CHECKING:
@@ -80,7 +83,11 @@ class RecordTable(VirtualTable[Row]):
 it is as quick on ten million records as on ten. When records come in, it takes them up without moving the cursor; \
 follow keeps the cursor on the newest instead.
 
-A filter is the beginning of a key. In it, and in a jump, \\x1b stands for a byte and \\\\ for a backslash."""
+A filter is the beginning of a key. In it, and in a jump, \\x1b stands for a byte and \\\\ for a backslash.
+
+A query (w) finds documents by their fields: city = 'Oslo' and age >= 30, tags[] = 'vip', order by age desc behind it \
+if you like. Tab completes fields and words; what is wrong is marked at its place. What is found comes as it is found, \
+10,000 documents at most, and the lower edge says what it took. Esc stops a search, and once more leaves it."""
 
 
 class RecordsView(View):
@@ -90,6 +97,7 @@ class RecordsView(View):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", key_display="/", id="records.filter"),
+        Binding("w", "where", "Query", id="records.where"),
         Binding("J,#", "jump", "Jump to key", key_display="J", id="records.jump"),
         Binding("o", "order", "Order", id="records.order"),
         Binding("f", "follow", "Follow", id="records.follow"),
@@ -109,6 +117,7 @@ class RecordsView(View):
     def body(self) -> Iterable[Widget]:
         self.first_pane = self.table = RecordTable(IN_KEY_ORDER, empty="No records.", id="records")
         self.value = ValueView(id="value")
+        self.asking = Asking(self, self._show_found, self._found_more)
         return self.table, self.value
 
     # ── the database comes, grows, goes ──
@@ -118,19 +127,22 @@ class RecordsView(View):
         self._titles()
 
     def closed(self) -> None:
+        self.asking.stop()
         self.table.show(None)
         self.value.show(None)
 
     def forget(self) -> None:
         self.prefix, self._wanted, self._seen = b"", None, (-1, -1)
         self.table.follow_first = False
+        self.asking.forget()
         self.remove_class("-zoomed")
 
     def polled(self, moment: Moment) -> None:
         now = (moment.statistics.records, moment.statistics.blocks)
         if now != self._seen:
             self._seen = now
-            self.table.grown()
+            if not isinstance(self.table.listing, Found):
+                self.table.grown()
 
     def _list(self, listing: ByKey, at: bytes | None = None) -> None:
         self.table.show(listing, 0 if at is None else lambda: listing.position(at), columns=IN_KEY_ORDER)
@@ -143,8 +155,35 @@ class RecordsView(View):
             words += [(" › ", "$text-muted"), (printable(self.prefix), "$role-key")]
         if isinstance(table.listing, NewestFirst):
             words.append((" · following the newest" if table.follow_first else " · newest first", "$accent"))
+        found = isinstance(table.listing, Found)
+        if found:
+            words += [(" where ", "$text-muted"), (printable(self.asking.text.strip()) or "everything", "$role-key")]
+        table.note = self.asking.search.progress() if found and self.asking.search is not None else ""
         table.title = Content.assemble(*words)
         table.retitle()
+
+    def show_verification(self) -> None:
+        super().show_verification()
+        if not self.explorer.verification.running:
+            self._highlighted()
+
+    # ── a query ──
+
+    def action_where(self) -> None:
+        """Asks for a query."""
+        self.asking.ask()
+
+    def _show_found(self, collection: Collection, search: Search) -> None:
+        self.prefix = b""
+        self.table.follow_first = False
+        self.table.show(Found(collection, search), columns=IN_KEY_ORDER)
+        self.table.focus()
+        self._titles()
+
+    def _found_more(self) -> None:
+        if isinstance(self.table.listing, Found):
+            self.table.grown()
+            self._titles()
 
     # ── the record under the cursor ──
 
@@ -162,12 +201,12 @@ class RecordsView(View):
         if collection is None:
             return
         try:
-            record = await off_loop(collection.record, key)
+            record, version = await off_loop(read_with_version, collection, key)
         except (blockdb.BlockDBError, OSError) as error:
             self.value.show(None, printable(f"{type(error).__name__}: {error}"))
             return
         if key == self._wanted:
-            self.value.show(record)
+            self.value.show(record, marks=marks_of(record, version, collection, self.explorer.verification))
 
     @on(VirtualTable.Failed, "#records")
     def _failed(self, event: VirtualTable.Failed) -> None:
@@ -255,7 +294,9 @@ class RecordsView(View):
             self._zoom(False)
         elif self.focused is self.value:
             self.table.focus()
-        elif self.prefix:
+        elif self.asking.stop():
+            pass
+        elif self.prefix or isinstance(self.table.listing, Found):
             row = self.table.row
             self._set_prefix(b"")
             if row is not None:
@@ -288,4 +329,7 @@ class RecordsView(View):
         target, row = self.explorer.target, self.table.row
         if row is not None and (self.has_class("-zoomed") or self.focused is self.value):
             return get_command(target, row.key)
+        if isinstance(self.table.listing, Found):
+            query = Query.parse(self.asking.text)
+            return find_command(target, query.where, query.order)
         return scan_command(target, self.prefix)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -14,7 +15,7 @@ from textual.widget import Widget
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, printable
 
-from ..keytext import command_line
+from ..keytext import Target, command_line
 from ..listing import Fixed
 from ..offloop import in_background, off_loop
 from ..shape import FieldRow, SchemaVersion, Shape, shape_of
@@ -23,8 +24,7 @@ from .view import View
 
 if TYPE_CHECKING:
     from blockdb import Collection
-
-    IndexInfo = Any
+    from blockdb.types import IndexInfo
 
     from ..history import Moment
 
@@ -45,8 +45,8 @@ def _kind(index: IndexInfo) -> str:
 
 
 INDEXES: list[Column[IndexInfo]] = [
-    Column("INDEX", lambda index: printable(index.name), share=1, role="key"),
-    Column("FIELDS", lambda index: printable(", ".join(index.fields)), share=2, role="text"),
+    Column("INDEX", lambda index: printable(index.name), share=2, role="key"),
+    Column("FIELDS", lambda index: printable(", ".join(index.fields)), share=3, role="text"),
     Column("KIND", _kind, width=13, role="warning", from_width=60),
     Column("ENTRIES", lambda index: human_count(index.entries), width=11, role="number", right=True),
     Column("SIZE", lambda index: human_bytes(index.size_bytes), width=8, role="number", right=True, from_width=52),
@@ -177,4 +177,4 @@ class SchemaView(View):
 
     def shown_as_command(self) -> str:
         name = self.collection.name if self.collection is not None else ""
-        return command_line(self.explorer.target, "collection", "show", name)
+        return command_line(Target(self.explorer.origin.name), "collection", "describe", shlex.quote(name))

@@ -12,7 +12,8 @@ from textual.strip import Strip
 from blockdb.commands.display import human_bytes, human_count, human_time, printable
 
 from ..document import MODES, Document, Layout, Mode, Prose, best_mode, read_as
-from ..drawing import fitted_line
+from ..drawing import fit, fitted_line
+from ..marks import Marks
 from ..offloop import in_background, off_loop
 from .lines import Lines
 
@@ -32,7 +33,8 @@ class ValueView(Lines):
     ]
 
     HELP = """The record under the cursor. Its first two lines say where it stands: its sequence number, its block, \
-when it was committed, how long key and value are. Below is the value, set out as JSON, as text or in hex; what was \
+when it was committed, how long key and value are, the version of the schema that it was held to, and whether a \
+verification (v) has proven its block. Below is the value, set out as JSON, as text or in hex; what was \
 chosen stays for the next records. JSON is indented but no token is changed. A long value is cut in JSON and text, \
 and says so; in hex all of it is there, up to the last byte."""
 
@@ -46,14 +48,16 @@ and says so; in hex all of it is there, up to the last byte."""
         self._wished: Mode | None = None
         self._words = "No record is selected."
         self._note = ""
+        self._marks: Marks = []
         self._layout: Layout | None = None
         self._document: Document | None = None
         self._laid_width = 0
 
     # ── what is shown ──
 
-    def show(self, record: Record | None, words: str = "No record is selected.") -> None:
-        """Shows a record; or `words` where there is none to show."""
+    def show(self, record: Record | None, words: str = "No record is selected.", marks: Marks | None = None) -> None:
+        """Shows a record with what it wears; or `words` where there is none to show."""
+        self._marks = marks or []
         self._words = words
         same = record is not None and self.record is not None and record.sequence == self.record.sequence
         self.record = record  # even if it is the same: it may have been sealed since
@@ -116,8 +120,11 @@ and says so; in hex all of it is there, up to the last byte."""
         return (self._key_line, self._place_line, self._rule)[y](self.record, width)
 
     def _key_line(self, record: Record, width: int) -> Strip:
-        key = printable(record.key[: width * 4])
-        return fitted_line([(" " + key, self.palette.style("key", bold=True))], width)
+        style = self.palette.style
+        marks = [(f"  {words}", style(role)) for words, role in self._marks]
+        room = max(width // 3, width - sum(cell_len(words) for words, _ in marks) - 1)
+        key = fit(" " + printable(record.key[: width * 4]), room)
+        return fitted_line([(key, style("key", bold=True)), *marks], width)
 
     def _place_line(self, record: Record, width: int) -> Strip:
         style = self.palette.style

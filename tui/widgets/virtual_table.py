@@ -99,6 +99,8 @@ class VirtualTable(Lines, Generic[T]):
         self.columns = columns
         self.empty = empty
         self.title = Content("")
+        self.note = ""
+        """Stands beside the place of the cursor."""
         self._words = words
         self._next_columns = columns
         self.cursor = 0
@@ -241,6 +243,8 @@ class VirtualTable(Lines, Generic[T]):
     def retitle(self) -> None:
         """Puts the title and the place of the cursor on the border."""
         place = f"{human_count(min(self.cursor + 1, self.total))} of {human_count(self.total)}"
+        if self.note:
+            place = f"{place} · {self.note}"
         self.entitle(self.title, Content(self._words or place))
 
     def move_to(self, index: int) -> None:
