@@ -12,7 +12,7 @@ from blockdb.storage.store import Store
 class CollectionGate:
     """The gate of one collection. It is set up by the first lock there, and gone once there are none."""
 
-    __slots__ = ("_locks", "_thread", "space", "store", "uuid")
+    __slots__ = ("_locks", "_thread", "max_value_bytes", "space", "store", "uuid")
 
     def __init__(self, locks: Locks, store: Store) -> None:
         self._locks = locks
@@ -20,6 +20,7 @@ class CollectionGate:
         self.space = store.metadata.id
         """The keys of the collection, in the lock table."""
         self.uuid = store.metadata.uuid
+        self.max_value_bytes = store.metadata.settings.max_document_size
         self._thread = 0
 
     def check(self, keys: Sequence[bytes]) -> None:

@@ -10,7 +10,7 @@ from blockdb.database.gate import CollectionGate
 from blockdb.database.preparation import Preparation, Prepared
 from blockdb.documents.document import Document
 from blockdb.errors import DuplicateKey, InvalidData
-from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
+from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES
 from blockdb.storage.checks import check_key, check_value
 
 
@@ -73,10 +73,12 @@ class Part:
 
     def prepare(self, key: bytes, value: Given) -> Prepared | None:
         """What a record becomes; None where it is stored as it is given. Raises InvalidData, ValidationError."""
-        if type(value) is not bytes or not self._preparation.is_plain:
+        if type(value) is not bytes or self.store.needs_riders:
             return self._preparation.prepare([(key, value)])
-        check_key(key)
-        check_value(value, self.store.metadata.settings.max_document_size)
+        if type(key) is not bytes or not 0 < len(key) <= MAX_KEY_BYTES:
+            check_key(key)
+        if len(value) > self.gate.max_value_bytes:
+            check_value(value, self.gate.max_value_bytes)
         return None
 
     def add(self, key: bytes, value: bytes) -> None:
@@ -111,7 +113,7 @@ class Part:
         """All records that were written, as they are to be committed. Raises InvalidData, ValidationError."""
         if self._given is not None:
             return self._preparation.prepare(self._given)
-        if self._preparation.is_plain:
+        if not self.store.needs_riders:
             return Prepared(list(self.items), list(self.items.values()))
         return self._preparation.prepare(list(self.items.items()))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from blockdb.locking.claim import Claim
 
 
@@ -77,10 +79,15 @@ class SpaceLocks:
 
         But not who waits for the claim's owner anyway: he loses nothing, and the two would wait for each other.
         """
-        found = self.holders(claim)
+        return self.holders(claim) | set(self._ahead(claim))
+
+    def is_blocked(self, claim: Claim) -> bool:
+        """Whether there is anybody to wait for. O(1) for a claim on one key that is held."""
+        return bool(self.holders(claim)) or any(True for _ in self._ahead(claim))
+
+    def _ahead(self, claim: Claim) -> Iterator[int]:
         for earlier in self.waiting:
             if earlier is claim:
-                break
+                return
             if earlier.conflicts(claim) and claim.owner not in self.holders(earlier):
-                found.add(earlier.owner)
-        return found
+                yield earlier.owner

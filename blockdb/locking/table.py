@@ -137,7 +137,7 @@ class LockTable:
             raise ValueError(f"{owner} waits for a lock already")
         if locks.has(claim):
             return GRANTED
-        if not locks.blockers(claim):
+        if not locks.is_blocked(claim):
             self._grant(locks, claim)
             return GRANTED
         locks.waiting.append(claim)
@@ -145,9 +145,10 @@ class LockTable:
         return self._break_cycles(owner)
 
     def _break_cycles(self, owner: int) -> Outcome:
+        """Nobody waits for an owner who holds nothing: he has come last."""
         victims: list[int] = []
         woken: list[int] = []
-        while (cycle := cycle_through(owner, self.waits_for)) is not None:
+        while owner in self._held and (cycle := cycle_through(owner, self.waits_for)) is not None:
             victims.append(victim_of(cycle))
             woken += self.release(victims[-1])
         is_granted = owner in woken
@@ -171,7 +172,7 @@ class LockTable:
         """Grant what can be granted now, to those first who came first."""
         woken = []
         for claim in list(locks.waiting):
-            if not locks.blockers(claim):
+            if not locks.is_blocked(claim):
                 locks.waiting.remove(claim)
                 del self._waits[claim.owner]
                 self._grant(locks, claim)

@@ -175,7 +175,11 @@ class Door:
                     self.remove_tree(entry)
                 else:
                     self.remove(entry)
-            path.rmdir()
+            self.remove_directory(path)
+
+    def remove_directory(self, path: Path) -> None:
+        """Remove an empty directory."""
+        path.rmdir()
 
     def lock(self, path: Path) -> int:
         """Take the kernel's exclusive lock on a file or directory; it goes with the process. Returns a descriptor.

@@ -153,7 +153,7 @@ class TransactionLog:
         Once it is on the disk (see `force`), or the process lives on, it will be: O(bytes). Raises StorageError, and
         nothing is decided then.
         """
-        log = self._opened()
+        log = self._log or self._opened()
         number = log.append(encode(Decision(log.end, tuple(writes))))
         self._first = min(self._first, number)
         return number

@@ -20,6 +20,7 @@ LIMITS = {
     "open_collections_limit": (8, 1_000_000),
     "scrub_rate_limit": (0, 64 * 1024**3),
     "scrub_interval": (1, 31_536_000),
+    "transaction_timeout": (1, 86_400),
 }
 
 
@@ -46,6 +47,7 @@ def test_the_defaults_are_those_that_are_documented(file: Path) -> None:
         "redactable": False,
         "scrub_rate_limit": 0,
         "scrub_interval": 600,
+        "transaction_timeout": 30,
         "key_file": "",
     }
 

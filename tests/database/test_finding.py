@@ -255,6 +255,24 @@ def test_an_index_that_comes_or_goes_changes_no_page(tmp_path: Path) -> None:
         assert pages + found(db, "a != 5", order="a, b", after=cursor) == whole
 
 
+def test_what_several_entries_lead_to_is_given_once(databases: Databases) -> None:
+    db = databases["indexed"]
+    for where in ("b = 'a' or t contains 'a' or a > 0", "t[] >= 0", "t[] in (1, 'a')"):
+        expected = naive_find(list(db.records()), parse_filter(where), "")
+        assert db.explain(where).access.startswith("index")
+        assert found(db, where) == expected != []
+        assert db.count(where=where) == len(expected)
+
+
+def test_a_search_of_the_past_ends_with_its_moment(databases: Databases) -> None:
+    db = databases["writer"]
+    records = list(db.records())
+    for sequence in range(60):
+        expected = naive_find(records[: sequence + 1], parse_filter(""), "")
+        assert found(db, as_of=AsOf(sequence=sequence)) == expected
+        assert found(db, order="_time desc", as_of=AsOf(sequence=sequence)) == expected[::-1]
+
+
 def test_a_lookup_gives_what_a_search_gives(databases: Databases) -> None:
     for reader in ("indexed", "indexed, attached", "indexed, redacted"):
         db = databases[reader]

@@ -73,9 +73,10 @@ REFUSED: list[tuple[Any, type[InvalidData], str]] = [
 def test_what_is_not_valid_is_refused(db: blockdb.Database) -> None:
     users = db.create_collection("users", schema=USERS, settings={"max_document_size": 200})
     for value, error, what in REFUSED:
-        for write in (lambda: users.put(b"k", value), lambda: users.put_many([(b"a", {"name": "A"}), (b"k", value)])):
-            with pytest.raises(error, match=what):
-                write()
+        with pytest.raises(error, match=what):
+            users.put(b"k", value)
+        with pytest.raises(error, match=what):
+            users.put_many([(b"a", {"name": "A"}), (b"k", value)])
     assert users.count() == 0
 
 
@@ -315,3 +316,18 @@ def test_an_audit_holds_schemas_against_the_journal(tmp_path: Path) -> None:
         assert [each.version for each in db.schemas()] == [1, 2, 3]
         assert db.schemas()[0].schema == Schema.from_json(WIDER).numbered(1)
         assert db.verify().valid
+
+
+def test_what_a_transaction_wrote_is_checked_again_where_a_schema_was_set_meanwhile(db: blockdb.Database) -> None:
+    users = db.create_collection("users", schema=WIDER)
+    towns = {"fields": {**WIDER["fields"], "town": {"field_type": "String", "default_value": "Oslo"}}}
+    with pytest.raises(ValidationError), db.transaction() as tx:
+        tx.put(b"1", {"name": "Ann", "town": 5}, collection="users")
+        tx.put(b"1", b"raw")
+        users.set_schema(towns)
+    assert (users.count(), db.count()) == (0, 0)
+    with db.transaction() as tx:
+        with pytest.raises(ValidationError):
+            tx.put(b"1", {"name": "ann"}, collection="users")
+        tx.put(b"2", {"name": "Bea"}, collection="users")
+    assert users.get(b"2") == b'{"name":"Bea","town":"Oslo"}'

@@ -10,6 +10,7 @@ import blockdb
 from blockdb.database.gate import CollectionGate
 from blockdb.database.locks import Locks
 from tests.database.histories import Event, cycle_in, edges_of, first_problem
+from tests.storage.doors import StillDoor, open_through
 from tests.tiers import tiers
 
 NAMES = ("default", "other")
@@ -17,7 +18,7 @@ NAMES = ("default", "other")
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[blockdb.Database]:
-    with blockdb.open(tmp_path / "db") as db:
+    with open_through(StillDoor(), tmp_path / "db") as db:
         db.create_collection("other")
         yield db
 

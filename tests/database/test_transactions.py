@@ -20,14 +20,14 @@ from blockdb.errors import (
     TransactionClosed,
     TransactionTimeout,
 )
-from tests.storage.doors import until
+from tests.storage.doors import StillDoor, open_through, until
 
 Items = list[tuple[bytes, bytes]]
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[blockdb.Database]:
-    with blockdb.open(tmp_path / "db", blockchain_batch_size=4) as db:
+    with open_through(StillDoor(), tmp_path / "db", blockchain_batch_size=4) as db:
         db.create_collection("users")
         yield db
 
@@ -211,7 +211,7 @@ def test_a_collection_that_is_not_there_is_said_so(db: blockdb.Database) -> None
 
 def test_collections_that_are_parked_take_part(tmp_path: Path) -> None:
     names = [f"c{number}" for number in range(20)]
-    with blockdb.open(tmp_path / "db", open_collections_limit=8) as db:
+    with open_through(StillDoor(), tmp_path / "db", open_collections_limit=8) as db:
         for name in names:
             db.create_collection(name)
         for number in range(60):

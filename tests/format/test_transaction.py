@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockdb.format import transaction
@@ -26,6 +26,7 @@ def log_of(*writes: tuple[Writes, ...], base: int = BASE) -> bytes:
     return data
 
 
+@settings(max_examples=25)
 @given(st.lists(many_writes, max_size=4), st.integers(0, 2**47))
 def test_what_was_decided_is_read_in_order(all_writes: list[tuple[Writes, ...]], base: int) -> None:
     data = log_of(*all_writes, base=base)

@@ -6,19 +6,15 @@ from typing import Final
 
 from tests.planted.planting import Bug
 
-PLANS: Final = (
-    "tests/query/test_plan.py::test_every_plan_gives_what_all_records_give",
-    "tests/query/test_plan.py::test_every_way_of_one_index",
-)
-FOUND: Final = ("tests/database/test_finding.py::test_like_a_naive_search",)
-PAGES: Final = ("tests/database/test_finding.py::test_pages_together_are_the_whole",)
+PLANS: Final = ("tests/query/test_plan.py::test_choice",)
+FINDING: Final = "tests/database/test_finding.py"
 
 QUERY: Final[dict[str, Bug]] = {
     "true-is-one": Bug(
         "blockdb/query/evaluation.py",
         "        is_like_bool = right in (0, 1)\n",
         "        is_like_bool = False\n",
-        ("tests/query/test_evaluation.py::test_like_a_naive_evaluation",),
+        ("tests/query/test_evaluation.py::test_false",),
         "In Python true equals 1, and so it does in a filter.",
     ),
     "sparse-taken": Bug(
@@ -60,35 +56,35 @@ QUERY: Final[dict[str, Bug]] = {
         "blockdb/database/search.py",
         "        places = {place for source in self.plan.sources for place in self._places(source)}\n",
         "        places = [place for source in self.plan.sources for place in self._places(source)]\n",
-        FOUND,
+        (f"{FINDING}::test_what_several_entries_lead_to_is_given_once",),
         "A document that several entries of an index lead to is given several times.",
     ),
     "page-begins-at-the-cursor": Bug(
         "blockdb/database/search.py",
         '                yield max(start, edge + b"\\0"), stop\n',
         "                yield max(start, edge), stop\n",
-        PAGES,
+        (f"{FINDING}::test_an_index_that_comes_or_goes_changes_no_page",),
         "A page begins with the document at which the one before ended.",
     ),
     "fingerprint-without-order": Bug(
         "blockdb/database/finding.py",
         "filter_text(self.term), order_text(self.steps), str(self.as_of)",
         "filter_text(self.term), str(self.as_of)",
-        ("tests/database/test_finding.py::test_a_cursor_outlives_the_handle_but_fits_its_query_alone",),
+        (f"{FINDING}::test_a_cursor_outlives_the_handle_but_fits_its_query_alone",),
         "A cursor is taken by a query with another order.",
     ),
     "moment-unbound": Bug(
         "blockdb/storage/columns.py",
         "        yield columns._replace(first_sequence=sequence).between(low.place, high.place)\n",
         "        yield columns._replace(first_sequence=sequence)\n",
-        FOUND,
+        (f"{FINDING}::test_a_search_of_the_past_ends_with_its_moment",),
         "A query of the past sees the rest of the run in which its moment lies.",
     ),
     "pasted-value": Bug(
         "blockdb/query/text.py",
         """value.replace("'", "''")""",
         "value",
-        ("tests/query/test_parser.py::test_canonical_text_says_the_same",),
+        ("tests/query/test_parser.py::test_what_a_filter_says",),
         "The text of a filter lets a value end early.",
     ),
 }

@@ -68,6 +68,8 @@ CHOICES = [
     ("", "_key", [], "keys", ("from '' on",), "", "by the keys"),
     ("_sequence >= 5 and _sequence < 9.5", "", [], "all records", ("_sequence >= 5 and _sequence < 10",), "",
      "as stored"),
+    ("_sequence > 3 and _sequence <= 9", "", [], "all records", ("_sequence >= 4 and _sequence < 10",), "",
+     "as stored"),
     ("_time > 5 and x = 1", "x", ["x"], "index by_x", ("x = 1", "_time >= 6"), "", "by the index by_x"),
     ("_sequence in (3, 5, 'x')", "", [], "all records", ("_sequence >= 3 and _sequence < 6",),
      "_sequence in (3, 5, 'x')", "as stored"),

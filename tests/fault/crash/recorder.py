@@ -208,6 +208,11 @@ class RecordingDoor(StillDoor):
                 self._rename((path, None))
             super().remove(path)
 
+    def remove_directory(self, path: Path) -> None:
+        with self.noting():
+            self._rename((path, None))
+            super().remove_directory(path)
+
     def make_directory(self, path: Path) -> None:
         with self.noting():
             if not path.exists():
@@ -252,7 +257,7 @@ class RecordingDoor(StillDoor):
                 self._rename((Path(path), DIRECTORY))
 
 
-MADE_OF_OTHERS = {"force_file", "overwrite", "replace", "write_all"}
+MADE_OF_OTHERS = {"force_file", "overwrite", "remove_tree", "replace", "write_all"}
 CHANGES_NOTHING = {
     *("boot_id", "close", "damage", "disk_bytes", "disk_size", "forget", "identity", "inode", "is_sealing", "keys"),
     *("map_read", "names", "read", "sealing_bytes", "secret", "size", "slices", "unlock"),
