@@ -270,6 +270,7 @@ async def test_a_real_collection_is_made_and_dropped(tmp_path: Path) -> None:
     app.origin.close()
 
 
+@pytest.mark.torture
 def test_the_commands_copied_inside_a_collection_print_what_was_shown(shop: Path) -> None:
     async def copied() -> list[str]:
         commands = []
@@ -278,6 +279,7 @@ def test_the_commands_copied_inside_a_collection_print_what_was_shown(shop: Path
             ("enter",),
             ("escape", "w", *"age > 40 order by age", "enter"),
             ("5",),
+            ("tab",),
             ("2",),
             ("3",),
         )
