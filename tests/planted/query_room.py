@@ -80,6 +80,13 @@ QUERY: Final[dict[str, Bug]] = {
         (f"{FINDING}::test_a_search_of_the_past_ends_with_its_moment",),
         "A query of the past sees the rest of the run in which its moment lies.",
     ),
+    "count-of-now": Bug(
+        "blockdb/database/search.py",
+        "is_whole = self.moment.is_now and not self._low.place",
+        "is_whole = not self._low.place",
+        (f"{FINDING}::test_a_search_of_the_past_ends_with_its_moment",),
+        "A count of the past is taken from the size of an index as it is now.",
+    ),
     "pasted-value": Bug(
         "blockdb/query/text.py",
         """value.replace("'", "''")""",
