@@ -28,6 +28,7 @@ from blockdb import (
     Statistics,
     TableStatistics,
     TransactionInfo,
+    TransactionStatistics,
 )
 from blockdb.documents.document import Document
 from blockdb.format import record
@@ -558,4 +559,17 @@ def shop(*, read_only: bool = True) -> FakeDatabase:
         IndexInfo("by_number", ("number",), True, False, 17, 0, "building", 0),
     ]
     database.with_collection("people", [(b"ada", b'{"name": "Ada"}')], settings=CollectionSettings(ttl_seconds=3600))
+    return database
+
+
+def waiting() -> FakeDatabase:
+    """A database with three transactions under way, one of which waits for the two others."""
+    database = shop(read_only=False)
+    database.under_way = [
+        TransactionInfo(7, 12.5, 3),
+        TransactionInfo(9, 4.0, 1, committing=True),
+        TransactionInfo(11, 0.25, 2, waits_for=(7, 9), wanted="the key '\x1b[2Jada' of people"),
+    ]
+    statistics = TransactionStatistics(3, 1, 6, 1_204, 5, 1, 2, 17, Latency(17, 900.0, 4_000.0, 9_000.0, 30_000.0))
+    database.changes = {"transactions": statistics, "read_only": False}
     return database

@@ -9,7 +9,6 @@ import pytest
 from textual.pilot import Pilot
 
 import blockdb
-from blockdb import Latency, TransactionInfo, TransactionStatistics
 from blockdb_tui import changes
 from blockdb_tui.changes import Newest, Stream
 from blockdb_tui.screens.blocks import BlocksView
@@ -19,7 +18,7 @@ from blockdb_tui.screens.records import RecordsView
 from blockdb_tui.screens.schema import SchemaView
 from tests.tui.covering import app_of, covers, said, shown
 from tests.tui.drive import exploring, press, screen_text, settled, until
-from tests.tui.fake import FakeDatabase, orders, sample, shop
+from tests.tui.fake import FakeDatabase, orders, sample, shop, waiting
 
 # ── schema ──
 
@@ -40,7 +39,7 @@ async def test_the_versions_of_a_schema_are_gone_through() -> None:
         await press(pilot, "l", "right")
         assert "version 2 of 2" in screen_text(pilot)
         await press(pilot, "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records collection describe orders"
+        assert pilot.app.clipboard == "blockdb -d /srv/records collection schema orders"
 
 
 async def test_indexes_are_seen_to_be_built() -> None:
@@ -162,19 +161,6 @@ def test_no_more_than_so_many_changes_are_kept(monkeypatch: pytest.MonkeyPatch) 
 
 
 # ── transactions ──
-
-
-def waiting() -> FakeDatabase:
-    """A database with three transactions under way, one of which waits for the two others."""
-    database = shop(read_only=False)
-    database.under_way = [
-        TransactionInfo(7, 12.5, 3),
-        TransactionInfo(9, 4.0, 1, committing=True),
-        TransactionInfo(11, 0.25, 2, waits_for=(7, 9), wanted="the key '\x1b[2Jada' of people"),
-    ]
-    statistics = TransactionStatistics(3, 1, 6, 1_204, 5, 1, 2, 17, Latency(17, 900.0, 4_000.0, 9_000.0, 30_000.0))
-    database.changes = {"transactions": statistics, "read_only": False}
-    return database
 
 
 @covers("metrics.transactions")

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from blockdb import Latency, Problem
 from blockdb_tui.app import Explorer
 from tests.tui.drive import make_explorer, press, screen_text, settled, until
-from tests.tui.fake import FakeDatabase, Given, sample, shop
+from tests.tui.fake import FakeDatabase, Given, sample, shop, waiting
 
 SIZES = ((80, 24), (120, 40))
 FAR_APART = ((80, 24), (160, 45))
@@ -92,6 +92,12 @@ async def following(pilot: Pilot[Any]) -> None:
     await press(pilot, "space", "j")
 
 
+async def found(pilot: Pilot[Any]) -> None:
+    """A query has found what it looked for, and says what that took."""
+    await press(pilot, "0", "j", "enter", "w", *"city = 'Oslo' and number > 3", "enter")
+    await until(pilot, lambda: "touched" in screen_text(pilot))
+
+
 def plain() -> FakeDatabase:
     return FakeDatabase(sample())
 
@@ -135,6 +141,9 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
     "metrics-attached": (plain, keys("3")),
     "collections": (shop, keys("0", "j")),
     "collection-inside": (shop, keys("0", "j", "enter", "j", "j")),
+    "query-mistake": (shop, keys("0", "j", "enter", "w", *"city = 'Oslo' nor number > 3")),
+    "query-found": (shop, found),
+    "transactions": (waiting, keys("3")),
     "schema": (shop, keys("0", "j", "s")),
     "changes": (shop, following),
     "help": (plain, keys("2", "question_mark")),
@@ -146,7 +155,7 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
 }
 
 
-OTHER_SIZES = dict.fromkeys(("lab", "proof", "collections", "schema", "changes"), FAR_APART)
+OTHER_SIZES = dict.fromkeys(("lab", "proof", "collections", "schema", "changes", "transactions"), FAR_APART)
 """Of scenes that look the same in the middle."""
 
 
