@@ -138,7 +138,7 @@ class Locks:
                 raise Held
 
     def disown(self) -> None:
-        """In a forked child: a thread of the parent's may hold the mutex, and the table be in the middle of a change."""
+        """In a forked child: a thread of the parent's may hold the mutex, and be in the middle of a change."""
         active, self._active = self._active, {}
         self._mutex, self._table = Lock(), LockTable()
         for holder in list(active.values()):
