@@ -118,8 +118,7 @@ class Chain:
         with self._mapping, guarded("reading the chain"):
             while len(self._maps) < number:
                 self._maps.append(self._checked(len(self._maps)))
-            self._maps[number : number + 1] = [self._open_packed(number)]
-            self._inodes[number] = self._door.inode(self._files.packed(number))
+            self._maps[number : number + 1] = [self._checked(number)]
         self._door.forget(self._files.segment(number))
 
     def follow_packing(self) -> None:
