@@ -117,7 +117,7 @@ class _Workshop:
         return any(f"{problem.path}/".startswith(path) for problem in self._result.before.problems)
 
     def _is_lost(self, files: CollectionFiles, name: str) -> bool:
-        """Whether the directory of a collection is gone: then the registry names it no more, unless it is the default."""
+        """Whether the directory of a collection is gone: then the registry forgets it, unless it is the default one."""
         if files.root.exists() or name == creation.DEFAULT_COLLECTION:
             return False
         self._set_aside(self._files.registry, copy=True)
