@@ -225,5 +225,6 @@ class Navigation(App[int]):
 
     def show_moment(self, moment: Moment) -> None:
         """Shows a snapshot on the view in front; what is behind something else is left still."""
-        if (view := self.view) is self.screen and view is not None:
+        view = self.view
+        if view is not None and view is self.screen_stack[-1]:
             view.hear(moment)

@@ -210,3 +210,89 @@ async def test_a_real_copy_is_tampered_with_and_gone_with_the_explorer(
         assert isinstance(app, Explorer)
         app.laboratory.close()
         assert not list(temporary.iterdir())
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A database with a collection of documents that has a schema of two versions and an index."""
+    fields = {"city": {"field_type": "String", "required": True}, "age": {"field_type": "Integer"}}
+    with blockdb.open(tmp_path / "shop", blockchain_batch_size=BATCH) as database:
+        people = database.create_collection("our people", schema={"fields": fields}, description="Everybody")
+        cities = ("Oslo", "Lyon", "Lima")
+        people.put_many([(b"p:%02d" % n, {"city": cities[n % 3], "age": 20 + n}) for n in range(25)])
+        people.create_index("by_city", ["city"])
+        people.set_schema({"fields": {**fields, "name": {"field_type": "String"}}})
+    return tmp_path / "shop"
+
+
+async def test_a_real_collection_is_gone_through(shop: Path) -> None:
+    async with attached(shop) as pilot:
+        await press(pilot, "0")
+        await until(pilot, lambda: "our people" in screen_text(pilot) and "···" not in screen_text(pilot))
+        await press(pilot, "G", "enter")
+        await until(pilot, lambda: records_view(pilot).table.total == 25)
+        assert "schema 1" in screen_text(pilot)
+        await press(pilot, "w", "c", "i", "tab", *" = 'Lima' order by age desc", "enter")
+        await until(pilot, lambda: "index by_city · 8 records touched" in screen_text(pilot))
+        assert "p:23" in screen_text(pilot).splitlines()[3]
+        await press(pilot, "5")
+        await until(pilot, lambda: "version 2 of 2, from record #25 on" in screen_text(pilot))
+        assert "by_city" in screen_text(pilot)
+        await press(pilot, "6")
+        await until(pilot, lambda: "p:24" in screen_text(pilot))
+        with blockdb.open(shop) as writer:
+            writer["our people"].put(b"p:new", {"city": "Turku", "name": "Tove"})
+            await until(pilot, lambda: "p:new" in screen_text(pilot))
+            await until(pilot, lambda: "schema 2" in screen_text(pilot))
+        await press(pilot, "v")
+        await until(pilot, lambda: "✓ verified" in screen_text(pilot))
+        await settled(pilot)
+        assert "✓ 1" in screen_text(pilot)
+
+
+async def test_a_real_collection_is_made_and_dropped(tmp_path: Path) -> None:
+    class Writing(Attached):
+        def open(self) -> blockdb.Database:
+            self._database = blockdb.open(tmp_path / "db")
+            return self._database
+
+    app = Explorer(Writing(tmp_path / "db"), poll_s=0.02)
+    async with app.run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
+        await settled(pilot)
+        await press(pilot, "0", "n", *"my cats", "enter")
+        await until(pilot, lambda: "my cats" in screen_text(pilot).splitlines()[4])
+        assert app.database is not None
+        assert app.database.has_collection("my cats")
+        await press(pilot, "enter", "0", "D", *"my cats", "enter")
+        await until(pilot, lambda: app.database is not None and not app.database.has_collection("my cats"))
+        await settled(pilot)
+        assert app.inside is None
+    app.origin.close()
+
+
+@pytest.mark.torture
+def test_the_commands_copied_inside_a_collection_print_what_was_shown(shop: Path) -> None:
+    async def copied() -> list[str]:
+        commands = []
+        places = (
+            ("G", "enter"),
+            ("enter",),
+            ("escape", "w", *"age > 40 order by age", "enter"),
+            ("5",),
+            ("tab",),
+            ("2",),
+            ("3",),
+        )
+        async with attached(shop) as pilot:
+            await press(pilot, "0")
+            for keys in (*places, ("0",)):
+                await press(pilot, *keys, "Y")
+                commands.append(str(pilot.app.clipboard))
+        return commands
+
+    shown = ("p:00", '"city":"Oslo"', "p:21", "city", "by_city", "0", "25", "our people")
+    for command, words in zip(asyncio.run(copied()), shown, strict=True):
+        script = command.replace("blockdb", f"{sys.executable} -m blockdb.commands.main", 1)
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), command
+        assert words in done.stdout, (command, done.stdout)

@@ -39,7 +39,7 @@ async def test_the_versions_of_a_schema_are_gone_through() -> None:
         await press(pilot, "l", "right")
         assert "version 2 of 2" in screen_text(pilot)
         await press(pilot, "Y")
-        assert pilot.app.clipboard == "blockdb -d /srv/records collection describe orders"
+        assert pilot.app.clipboard == "blockdb -d /srv/records collection schema orders"
 
 
 async def test_indexes_are_seen_to_be_built() -> None:

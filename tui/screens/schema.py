@@ -177,4 +177,5 @@ class SchemaView(View):
 
     def shown_as_command(self) -> str:
         name = self.collection.name if self.collection is not None else ""
-        return command_line(Target(self.explorer.origin.name), "collection", "describe", shlex.quote(name))
+        what = "indexes" if self.focused is self.indexes else "schema"
+        return command_line(Target(self.explorer.origin.name), "collection", what, shlex.quote(name))
