@@ -206,4 +206,23 @@ async def test_verification_is_of_the_collection_that_was_entered() -> None:
         await press(pilot, "0", "j", "enter", "v")
         await until(pilot, lambda: app_of(pilot).verification.report is not None)
         await settled(pilot)
-        assert "✓ verified 3 blocks, 24 records" in screen_text(pilot)
+        assert "✓ verified orders: 3 blocks, 24 records" in screen_text(pilot)
+        assert "✓ 2" in screen_text(pilot)
+        await press(pilot, "0", "g", "enter", "2", "h")
+        assert "✓ verified orders" in screen_text(pilot)
+        assert "✓ 2" not in screen_text(pilot), "that was another collection's block"
+
+
+@pytest.mark.torture
+async def test_a_database_that_comes_back_is_shown_where_one_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blockdb_tui.app.RETRY_S", 0.01)
+    database = shop()
+    async with exploring(database, poll_s=0.01) as pilot:
+        await press(pilot, "0", "j", "enter")
+        orders, app = database.others["orders"], app_of(pilot)
+        database.failing = orders.failing = OSError(5, "Input/output error")
+        await until(pilot, lambda: app.database is None)
+        database.failing = orders.failing = None
+        await until(pilot, lambda: app.inside == "orders")
+        await settled(pilot)
+        assert "order:0000" in screen_text(pilot)
