@@ -13,9 +13,9 @@ from blockdb.types import CollectionInfo, CollectionStats
 class TotalStats(NamedTuple):
     """All collections of users together."""
 
-    total_collections: int
-    total_documents: int
-    total_size_bytes: int
+    collections: int
+    documents: int
+    size_bytes: int
     """Keys and values."""
 
 

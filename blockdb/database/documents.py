@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from blockdb.documents.schema import Schema
@@ -10,9 +10,8 @@ from blockdb.documents.validator import Validator
 from blockdb.documents.values import Document, encode, parse, plain
 from blockdb.errors import InvalidData, ValidationError
 from blockdb.storage.checks import check_key, check_value
-from blockdb.storage.commit import Rider, Unprepared
 from blockdb.storage.metadata import SchemaEntry
-from blockdb.storage.store import Store
+from blockdb.storage.reader import Reader
 
 Given = bytes | Mapping[str, Any]
 """A value as a caller gives it: bytes, or a document."""
@@ -32,14 +31,14 @@ class Rules:
 class Documents:
     """What becomes of the values that one collection is given. Safe for threads."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
         self._rules = Rules(())
 
     @property
     def rules(self) -> Rules:
         """The schema as it is now."""
-        rules, entries = self._rules, self._store.metadata.schemas
+        rules, entries = self._rules, self._reader.metadata.schemas
         if rules.entries is not entries:
             self._rules = rules = Rules(entries)
         return rules
@@ -59,11 +58,11 @@ class Documents:
             raise InvalidData(f"The value of key '{shown}' cannot be stored. {error}") from None
 
     def _admitted(self, given: Given, validator: Validator | None) -> tuple[bytes, Document]:
-        if isinstance(given, Mapping):
+        if type(given) is not bytes and isinstance(given, Mapping):
             document = plain(given)
             raw = encode(document)
         else:
-            raw = check_value(given, self._store.metadata.settings.max_document_size)
+            raw = check_value(given, self._reader.metadata.settings.max_document_size)
             document = parse(raw)
         if validator is not None and not validator.accepts(document):
             if isinstance(given, Mapping):
@@ -72,28 +71,3 @@ class Documents:
                 raw = encode(document)
             validator.demand(document)
         return raw, document
-
-
-class DocumentRider:
-    """A `commit.Rider`: has what was checked against a schema checked anew where there is another one by now."""
-
-    __slots__ = ("_entries", "_inner", "_store")
-
-    def __init__(self, store: Store, rules: Rules, inner: Rider | None) -> None:
-        """`inner` comes along with it: the rider of the indexes, None where there were none."""
-        self._store = store
-        self._entries = rules.entries
-        self._inner = inner
-
-    def check(self) -> None:
-        """Raises Unprepared, and what the inner one raises."""
-        store, inner = self._store, self._inner
-        if store.metadata.schemas is not self._entries or (inner is None and store.indexes.by_name):
-            raise Unprepared
-        if inner is not None:
-            inner.check()
-
-    def take(self, first_sequence: int, places: Sequence[int]) -> None:
-        """The records are written."""
-        if self._inner is not None:
-            self._inner.take(first_sequence, places)

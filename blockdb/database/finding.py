@@ -195,6 +195,11 @@ class _Query:
     def __init__(
         self, collection: str, where: str, parameters: Mapping[str, Any] | None, order: str, as_of: AsOf | None
     ) -> None:
+        for name, given in (("where", where), ("order", order)):
+            if not isinstance(given, str):
+                raise InvalidData(f"{name} is a text, not {type(given).__name__}.")
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise InvalidData(f"parameters are values by name, a dict, not {type(parameters).__name__}.")
         self.collection = collection
         self.where = where
         self.parameters = parameters

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from blockdb.database.documents import DocumentRider, Documents, Given, Rules
-from blockdb.documents.values import Document, encode, plain
+from blockdb.database.documents import Documents, Given
+from blockdb.documents.values import encode, plain
 from blockdb.storage.checks import check_key, check_records, check_value, unzipped
 from blockdb.storage.commit import Rider
-from blockdb.storage.index_rider import IndexRider
+from blockdb.storage.index_rider import BatchRider, IndexRider
 from blockdb.storage.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """Records that were found acceptable, and what goes along with them."""
 
     keys: Sequence[bytes]
@@ -44,18 +43,15 @@ class Preparation:
         if self.is_plain:
             return Prepared(*check_records(keys, tuple(map(_bytes_of, given)), max_bytes))
         rules, admit = self._documents.rules, self._documents.admit
+        indexes = self._store.indexes
         if len(keys) == 1:  # in half the time
             value, document = admit(check_key(keys[0]), given[0], rules)
-            return Prepared(keys, (check_value(value, max_bytes),), self._rider(keys, [document], rules))
+            return Prepared(keys, (check_value(value, max_bytes),), IndexRider(indexes, rules.entries, document))
         admitted = [admit(check_key(key), value, rules) for key, value in zip(keys, given, strict=True)]
         values = tuple(value for value, _ in admitted)
         check_records(keys, values, max_bytes)
-        return Prepared(keys, values, self._rider(keys, [document for _, document in admitted], rules))
-
-    def _rider(self, keys: Sequence[bytes], documents: Sequence[Document], rules: Rules) -> DocumentRider:
-        store = self._store
-        indexed = IndexRider(store.indexes, keys, documents) if store.indexes.by_name else None
-        return DocumentRider(store, rules, indexed)
+        documents = [document for _, document in admitted]
+        return Prepared(keys, values, BatchRider(indexes, rules.entries, keys, documents))
 
 
 def _bytes_of(given: Given) -> bytes:

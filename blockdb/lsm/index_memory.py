@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from blockdb.lsm.index_file import Entry
@@ -25,13 +25,20 @@ class IndexMemory(LazyOrder):
         self.size_bytes = 0
         """About what it takes of memory."""
 
+    def add(self, entries: Sequence[bytes], place: int) -> None:
+        """Add the entries of a record, none of which is there yet. O(n)."""
+        for entry in entries:
+            self.index[entry] = place
+            self.size_bytes += ENTRY_OVERHEAD_BYTES + len(entry)
+
+    def update(self, entries: Mapping[bytes, int]) -> None:
+        """Add many entries with their places, none of which is there yet. O(n)."""
+        self.index.update(entries)
+        self.size_bytes += sum(map(len, entries)) + ENTRY_OVERHEAD_BYTES * len(entries)
+
     def extend(self, entries: Iterable[Entry]) -> None:
-        """Add entries that are not there yet. O(n)."""
-        index, size = self.index, 0
-        for entry, place in entries:
-            index[entry] = place
-            size += ENTRY_OVERHEAD_BYTES + len(entry)
-        self.size_bytes += size
+        """The same for pairs of them. O(n)."""
+        self.update(dict(entries))
 
     def items(self, keys: list[bytes]) -> list[Entry]:
         """Entries with their places."""

@@ -62,6 +62,20 @@ class IndexView:
                         return place
         return None
 
+    def first_stored(self, entries: Sequence[bytes]) -> bytes | None:
+        """Of a unique index: one of these entries that is there, or None. O(n), by filters alone for most of them."""
+        for memory in self.memories:
+            if not memory.index.keys().isdisjoint(entries):
+                return next(entry for entry in entries if entry in memory.index)
+        if self.files:
+            hashes = list(map(key_hash, entries))
+            for file in self.files:
+                filter_ = file.filter
+                for entry in [entry for entry, hashed in zip(entries, hashes, strict=True) if hashed in filter_]:
+                    if file.find(entry) is not None:
+                        return entry
+        return None
+
     def places(self, values: bytes, horizon: int) -> list[int]:
         """The places of the records with exactly these values in all fields, in commit order. O(files + found)."""
         if self.unique:

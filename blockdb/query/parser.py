@@ -6,7 +6,7 @@ test    = "not" test | "exists" path | "(" any ")" | path predicate
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -87,6 +87,8 @@ def parse_order(text: str) -> tuple[OrderTerm, ...]:
 def parse_fields(fields: str | Iterable[str]) -> tuple[Path, ...]:
     """The paths of a projection, from one text with commas or from a text each. Raises QueryError, InvalidData."""
     if not isinstance(fields, str):
+        if isinstance(fields, (bytes, Mapping)) or not isinstance(fields, Iterable):
+            raise InvalidData(f"fields are a text, or some of them, not {type(fields).__name__}.")
         return tuple(path for text in fields for path in parse_fields(text))
     reader = _Reader(fields, tokens(fields, frozenset()))
     paths = [reader.path("the name of a field")]

@@ -81,6 +81,8 @@ class Chain:
         self._inodes: dict[int, int | None] = {}
         """The files that are mapped: as long as they are, no other has the same number."""
         self._mapping = Lock()
+        self._renewals = 0
+        """How often a file was mapped anew because another one took its place."""
 
     def segments(self) -> int:
         """How many chain files there are. Raises Corruption where one of them is missing."""
@@ -140,12 +142,18 @@ class Chain:
             is_other = number < len(self._maps) and self._inode(number) != self._inodes[number]
             if is_other:
                 self._maps[number] = self._checked(number)
+                self._renewals += 1
             return is_other
 
     def renew_all(self) -> bool:
         """The same for every chain file that is mapped. O(files)."""
         renewed = list(map(self.renew, range(len(self._maps))))
         return any(renewed)
+
+    def _is_renewed_since(self, seen: int) -> bool:
+        """Whether what was read since then may have been of a file whose place another one took. O(files)."""
+        self.renew_all()
+        return self._renewals > seen
 
     def first_sequence(self, number: int) -> int:
         """The sequence number of the first record of a chain file."""
@@ -186,18 +194,17 @@ class Chain:
 
     def walk(self, start: int, stop: int, is_whole: bool = False) -> Iterator[Located]:
         """All records and seals from one place to another, in commit order. For `is_whole` see `Stretch.walk`."""
-        at, tried_at = start, -1
+        at = start
         while True:
+            seen = self._renewals
             try:
                 for located in self._walk(at, stop, is_whole):
                     at = located[1]
                     yield located
                 return
             except Corruption:
-                if tried_at == at:
+                if not self._is_renewed_since(seen):
                     raise
-                tried_at = at
-                self.renew_all()
 
     def _walk(self, start: int, stop: int, is_whole: bool) -> Iterator[Located]:
         for stretch in self.stretches(start, stop):
@@ -222,11 +229,13 @@ class Chain:
 
         Unchecked. O(records). Raises Corruption where they cannot be taken apart.
         """
-        try:
-            return self._bodies_from(start, stop, skipped, count)
-        except Corruption:  # perhaps in a file whose place another one took
-            self.renew_all()
-            return self._bodies_from(start, stop, skipped, count)
+        while True:
+            seen = self._renewals
+            try:
+                return self._bodies_from(start, stop, skipped, count)
+            except Corruption:  # perhaps in a file whose place another one took
+                if not self._is_renewed_since(seen):
+                    raise
 
     def _bodies_from(self, start: int, stop: int, skipped: int, count: int) -> list[bytes]:
         found: list[bytes] = []
@@ -294,7 +303,12 @@ class Chain:
     def _checked(self, number: int) -> mmap | bytes:
         while True:
             inode = self._inode(number)
-            buffer = self._map(number)
+            try:
+                buffer = self._map(number)
+            except Corruption:
+                if self._inode(number) == inode:
+                    raise
+                continue  # another one took its place, and it was overwritten while it was looked at
             if self._inode(number) == inode:
                 self._inodes[number] = inode
                 return buffer
@@ -335,11 +349,14 @@ class Chain:
             raise Corruption(str(path), 0, "the chain file belongs elsewhere")
 
     def _reading(self, decode: Callable[[mmap | bytes, int], T], place: int) -> T:
-        try:
-            return self._decoded(decode, place)
-        except Corruption:  # perhaps in a file whose place another one took
-            self.renew(place >> OFFSET_BITS)
-            return self._decoded(decode, place)
+        while True:
+            seen = self._renewals
+            try:
+                return self._decoded(decode, place)
+            except Corruption:  # perhaps in a file whose place another one took
+                self.renew(place >> OFFSET_BITS)
+                if self._renewals == seen:
+                    raise
 
     def _decoded(self, decode: Callable[[mmap | bytes, int], T], place: int) -> T:
         number, offset = split_place(place)

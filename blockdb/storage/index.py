@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from blockdb.documents.indexing import IndexDefinition
+from blockdb.errors import Corruption
 from blockdb.format.index import place_bytes
 from blockdb.format.ordered import Value, decode_all
 from blockdb.lsm.index_file import Entry, IndexFile
@@ -26,10 +27,14 @@ class Index:
     def __init__(self, definition: IndexDefinition, view: IndexView) -> None:
         self.definition = definition
         self.keyer = definition.keyer()
+        self.is_unique = definition.unique
         self.view = view
         self.is_ready = True
         """Whether it has the entries of all records; while it is being built, nothing is read from it."""
         self.lookups = 0
+        self.is_damaged = False
+        self.on_damage: Callable[[], None] = lambda: None
+        """Called where a file turns out to be damaged while it is read."""
 
     @classmethod
     def of(
@@ -43,12 +48,28 @@ class Index:
     def scan(self, start: bytes, stop: bytes | None, horizon: int, *, reverse: bool = False) -> Iterator[Entry]:
         """Entries of a range with the places of their records, those before the place `horizon`: see `IndexView`."""
         self.lookups += 1
-        return self.view.scan(start, stop, horizon, reverse=reverse)
+        try:
+            yield from self.view.scan(start, stop, horizon, reverse=reverse)
+        except Corruption:
+            self._tell_damage()
+            raise
 
     def places(self, values: bytes, horizon: int) -> list[int]:
         """The places of the records whose fields are exactly these (`ordered.encode_all`), in commit order."""
         self.lookups += 1
-        return self.view.places(values, horizon)
+        try:
+            return self.view.places(values, horizon)
+        except Corruption:
+            self._tell_damage()
+            raise
+
+    def place_of(self, value: bytes) -> int | None:
+        """Of a unique index: the place of the record with this value, or None. About a microsecond where it is none."""
+        try:
+            return self.view.place_of(value)
+        except Corruption:
+            self._tell_damage()
+            raise
 
     def count(self, start: bytes, stop: bytes | None) -> int:
         """How many entries a range has now, without walking: for choosing between indexes. O(log n)."""
@@ -58,19 +79,29 @@ class Index:
         """The values that an entry has, one for each field (`MISSING` where there is none)."""
         return decode_all(entry, len(self.definition.fields))[0]
 
+    def _tell_damage(self) -> None:
+        self.is_damaged = True
+        self.on_damage()
+
     # Under the write lock.
 
-    def add(self, values: Sequence[Sequence[bytes]], places: Sequence[int]) -> None:
-        """Add what the keyer made of records at these places. O(entries)."""
+    def add(self, values: Sequence[bytes], place: int) -> None:
+        """Add what the keyer made of the record at a place. O(values)."""
         memory = self.view.memories[0]
-        if self.definition.unique:
-            memory.extend([(value, place) for several, place in zip(values, places, strict=True) for value in several])
-            return
-        entries = []
-        for several, place in zip(values, places, strict=True):
+        if self.is_unique:
+            memory.add(values, place)
+        else:
             suffix = place_bytes(place)
-            entries += [(value + suffix, place) for value in several]
-        memory.extend(entries)
+            memory.add([value + suffix for value in values], place)
+
+    def add_many(self, values: Sequence[Sequence[bytes]], places: Sequence[int]) -> None:
+        """The same for many records. O(values)."""
+        pairs = zip(values, places, strict=True)
+        if self.is_unique:
+            entries = {value: place for several, place in pairs for value in several}
+        else:
+            entries = {value + place_bytes(place): place for several, place in pairs for value in several}
+        self.view.memories[0].update(entries)
 
     def freeze(self, sequence: int, place: int) -> None:
         """Let the memory be and begin another one, from a record and its place on."""

@@ -21,12 +21,16 @@ from blockdb.storage.index_build import Doubled
 from blockdb.storage.index_files import IndexFiles, pieces
 from blockdb.storage.index_list import StoredIndex
 from blockdb.storage.indexes import Indexes, catch_up, open_files
+from blockdb.storage.metadata import SchemaEntry
 from blockdb.storage.open_files import FLUSH_RECORDS
 from blockdb.storage.parking import Tryable, resources
 from blockdb.storage.writer import Writer
 
 MAX_UNCOVERED: Final = 250_000
 """So many records may have no entries in files, however few entries they have: opening reads them from the chain."""
+
+_RESOURCES: Final = ("by_name", "in_use")
+"""What there is of an index while its collection is not parked."""
 
 RETRY_S: Final = 1.0
 """How long after a failure it is tried again."""
@@ -42,13 +46,15 @@ class IndexKeeper(Indexes):
     def __init__(self, store: Writer, commons: Commons) -> None:
         """Open them all, and have them catch up with the chain; what is damaged is built anew. Raises StorageError."""
         super().__init__(store)
-        self._store = store
+        self.store = store
         self._changing = RLock()
         self._maintaining = RLock()
         self._crew = commons.indexing
         self._task: Task | None = None
         self.failure: BlockDBError | None = None
         """Why flushing or merging failed the last time, if it did and has not succeeded since."""
+        self.in_use: tuple[Index, ...] = ()
+        """Those to which entries are added, also while they are being built."""
         self._files = IndexFiles(store)
         self._budget = commons.indexes
         self.begin()
@@ -57,7 +63,7 @@ class IndexKeeper(Indexes):
         """Open them, perhaps once more."""
         by_name = {stored.definition.name: self._open(stored) for stored in self._files.stored}
         self._files.remove_unused()
-        self.by_name = by_name
+        self._use(by_name)
         self.go_on()
         if by_name:
             self._wake()
@@ -85,21 +91,26 @@ class IndexKeeper(Indexes):
     def let_go(self) -> None:
         """Forget what is open: `begin` opens it again."""
         self._budget.discard(self)
-        vars(self).pop("by_name", None)
+        for name in _RESOURCES:
+            vars(self).pop(name, None)
 
     def unpark(self) -> None:
         """Somebody asks for what was let go of."""
-        self._store.unpark()
+        self.store.unpark()
 
     def refresh(self) -> None:
         """They are as new as can be."""
 
+    def are_as_before(self, in_use: tuple[Index, ...], schemas: tuple[SchemaEntry, ...]) -> bool:
+        """Under the write lock: whether the collection has the same indexes and the same schema as it had."""
+        return in_use is self.in_use and schemas is self.store.metadata.schemas
+
     def key_at(self, place: int) -> bytes:
         """The key of the record at a place."""
-        return self._store.chain.item_at(place)[0]
+        return self.store.chain.item_at(place)[0]
 
     def _open(self, stored: StoredIndex) -> Index:
-        store, definition = self._store, stored.definition
+        store, definition = self.store, stored.definition
         try:
             if stored.covered_place > store.end or stored.covered > store.next_sequence:
                 what = f"the index {definition.name} has more records than the chain"
@@ -114,8 +125,13 @@ class IndexKeeper(Indexes):
             files = (*files, *self._files.of_chain(stored, store.next_sequence, store.end, strict=False))
             covered, place = store.next_sequence, store.end
             self._files.save(definition, files, covered, place)
-        index = Index.of(definition, files, covered, place)
+        index = self._index(definition, files, covered, place)
         catch_up(store, index, place, store.end)
+        return index
+
+    def _index(self, definition: IndexDefinition, files: tuple[IndexFile, ...], records: int, place: int) -> Index:
+        index = Index.of(definition, files, records, place)
+        index.on_damage = self._wake
         return index
 
     # Creating and dropping.
@@ -125,16 +141,16 @@ class IndexKeeper(Indexes):
 
         Raises DuplicateIndex, Doubled, Unfit, Corruption, StorageError; nothing is left behind then.
         """
-        store = self._store
+        store = self.store
         with self._changing:
             self._files.make_directory()
             with store.writing:
                 store.check_open()
                 if definition.name in self.by_name:
                     raise DuplicateIndex(definition.name)
-                index = Index.of(definition, (), store.next_sequence, store.end)
+                index = self._index(definition, (), store.next_sequence, store.end)
                 index.is_ready = False
-                self.by_name = {**self.by_name, definition.name: index}
+                self._use({**self.by_name, definition.name: index})
                 store.look_for_riders()
             files: tuple[IndexFile, ...] = ()
             try:
@@ -156,7 +172,7 @@ class IndexKeeper(Indexes):
         memory, definition = index.view.memories[0], index.definition
         checked = _check_distinct(memory, 0, files) if definition.unique else 0
         with self._maintaining:
-            with self._store.writing:
+            with self.store.writing:
                 if definition.unique:
                     _check_distinct(memory, checked, files)
                 index.view = replace(index.view, files=files)
@@ -170,21 +186,24 @@ class IndexKeeper(Indexes):
             if index is None:
                 raise IndexNotFound(name)
             self._files.leave_out(index.definition)
-            with self._store.writing:
+            with self.store.writing:
                 self._leave_out(name)
             self._files.remove(index.view.files)
             return index.definition
 
     def _leave_out(self, name: str) -> None:
-        """Under the write lock."""
-        self.by_name = {other: index for other, index in self.by_name.items() if other != name}
-        self._store.look_for_riders()
+        self._use({other: index for other, index in self.by_name.items() if other != name})
+        self.store.look_for_riders()
+
+    def _use(self, by_name: dict[str, Index]) -> None:
+        """Under the write lock: these are the indexes from now on."""
+        self.by_name, self.in_use = by_name, tuple(by_name.values())
 
     # Under the write lock.
 
     def watch_size(self) -> None:
         """After entries were added: have what is full written to files, beside the writers."""
-        store, full_bytes = self._store, self._budget.share_of(self)
+        store, full_bytes = self.store, self._budget.share_of(self)
         for index in self.by_name.values():
             memory = index.view.memories[0]
             uncovered = store.next_sequence - memory.first_sequence
@@ -194,7 +213,7 @@ class IndexKeeper(Indexes):
 
     def freeze(self, least_records: int) -> None:
         """Have everything written to files at the next flush, of indexes that lack so many records there."""
-        store = self._store
+        store = self.store
         for index in self.by_name.values():
             if index.is_ready and store.next_sequence - index.view.memories[0].first_sequence >= least_records:
                 index.freeze(store.next_sequence, store.end)
@@ -221,7 +240,7 @@ class IndexKeeper(Indexes):
         Doing it again does what is left to do. Raises StorageError, Corruption.
         """
         with self._maintaining:
-            with self._store.writing:
+            with self.store.writing:
                 for index in self.by_name.values():
                     index.forget(places)
             for index in self.by_name.values():
@@ -243,7 +262,7 @@ class IndexKeeper(Indexes):
         file = self._files.of_memory(index.definition, memory, newer)
         files = (*index.view.files, file)
         self._files.save(index.definition, files, newer.first_sequence, newer.first_place)
-        with self._store.writing:
+        with self.store.writing:
             index.view = index.view.flushed(memory, file)
 
     def _merge(self, index: Index, files: Sequence[IndexFile]) -> None:
@@ -254,13 +273,36 @@ class IndexKeeper(Indexes):
         """Have another file count in the place of some."""
         oldest, merged = index.view.memories[-1], index.view.merged(files, whole)
         self._files.save(index.definition, merged.files, oldest.first_sequence, oldest.first_place)
-        with self._store.writing:
+        with self.store.writing:
             index.view = index.view.merged(files, whole)
+
+    def _heal(self) -> None:
+        """Make anew what turned out to be damaged. Raises StorageError, Corruption."""
+        damaged = [index for index in self.by_name.values() if index.is_damaged]
+        if damaged:
+            with self.store.upkeep.compacting, self._maintaining:
+                for index in damaged:
+                    self._rebuild(index)
+
+    def _rebuild(self, index: Index) -> None:
+        definition, old, oldest = index.definition, index.view.files, index.view.memories[-1]
+        for file in old:
+            try:
+                file.check()
+            except Corruption as error:
+                self.notes = (*self.notes, f"{error.path}: {error.what}; the index {definition.name} was built anew")
+        records, place = oldest.first_sequence, oldest.first_place
+        files = self._files.of_chain(StoredIndex(definition), records, place, strict=False)
+        self._files.save(definition, files, records, place)
+        with self.store.writing:
+            index.view = replace(index.view, files=files)
+        index.is_damaged = False
+        self._files.remove(old)
 
     def _merge_once(self) -> bool:
         for index in self.by_name.values():
             files = index.view.files
-            run = tiers.choose(files, self._store.config.compaction_threshold)
+            run = tiers.choose(files, self.store.config.compaction_threshold)
             if run is not None and _fit(files[run]):
                 self._merge(index, files[run])
                 return True
@@ -276,9 +318,10 @@ class IndexKeeper(Indexes):
 
     def _maintain(self) -> None:
         try:
+            self._heal()
             with self._maintaining:
                 self.flush()
-                while not self._store.closed and self._merge_once():
+                while not self.store.closed and self._merge_once():
                     pass
             self.failure = None
         except BlockDBError as error:
@@ -286,7 +329,7 @@ class IndexKeeper(Indexes):
             self._wake(RETRY_S)
 
 
-resources(IndexKeeper, "by_name")
+resources(IndexKeeper, *_RESOURCES)
 
 
 def _fit(files: Sequence[IndexFile]) -> bool:

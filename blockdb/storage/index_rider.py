@@ -1,57 +1,106 @@
-"""What the indexes of a collection get of a commit."""
+"""What comes of documents when they are committed: the entries that indexes get."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from blockdb.documents.paths import Value
 from blockdb.errors import UniqueViolation
 from blockdb.format.ordered import MISSING
+from blockdb.storage.commit import Unprepared
 from blockdb.storage.index import Index
 from blockdb.storage.index_keeper import IndexKeeper
+from blockdb.storage.metadata import SchemaEntry
+
+LOOK_MASK: Final = 63
+"""After each 64 documents that come one by one it is looked whether an index is to be written to files."""
 
 
 class IndexRider:
-    """A `commit.Rider`: the entries of some documents, made before the write lock is taken."""
+    """A `commit.Rider`: the entries of a document, made before the write lock is taken.
 
-    __slots__ = ("_by_name", "_documents", "_indexes", "_keys", "_values")
+    Raises Unprepared under it where there are other indexes, or another schema, by then.
+    """
 
-    def __init__(self, indexes: IndexKeeper, keys: Sequence[bytes], documents: Sequence[Mapping[str, Value]]) -> None:
-        """Raises InvalidData where a document has too many entries."""
+    __slots__ = ("_in_use", "_indexes", "_schemas", "_values")
+
+    def __init__(self, indexes: IndexKeeper, schemas: tuple[SchemaEntry, ...], document: Mapping[str, Value]) -> None:
+        """`schemas` are those that the document was held against. Raises InvalidData for too many entries."""
         self._indexes = indexes
-        self._keys = keys
-        self._documents = documents
-        self._make_values()
-
-    def _make_values(self) -> None:
-        by_name = self._by_name = self._indexes.by_name
-        documents = self._documents
-        self._values = [(index, [index.keyer(document) for document in documents]) for index in by_name.values()]
+        self._schemas = schemas
+        self._in_use = in_use = indexes.in_use
+        self._values = [index.keyer(document) for index in in_use]
 
     def check(self) -> None:
-        """Raises UniqueViolation where a unique index has the values of one of the documents, or two of them share."""
-        if self._indexes.by_name is not self._by_name:  # an index was made or dropped since
-            self._make_values()
-        for index, values in self._values:
-            if index.definition.unique:
-                self._check_unique(index, values)
+        """Raises UniqueViolation where a unique index has the values of the document, and Unprepared."""
+        indexes = self._indexes
+        if not indexes.are_as_before(self._in_use, self._schemas):
+            raise Unprepared
+        for index, values in zip(self._in_use, self._values, strict=True):
+            if index.is_unique:
+                check_unique(indexes, index, values)
 
-    def _check_unique(self, index: Index, values: Sequence[Sequence[bytes]]) -> None:
-        place_of, seen = index.view.place_of, dict[bytes, bytes]()
-        is_alone = len(values) == 1
+    def take(self, first_sequence: int, places: Sequence[int]) -> None:
+        """The record is written: now the entries are."""
+        for index, values in zip(self._in_use, self._values, strict=True):
+            index.add(values, places[0])
+        if not first_sequence & LOOK_MASK:
+            self._indexes.watch_size()
+
+
+class BatchRider:
+    """The same for several documents."""
+
+    def __init__(
+        self,
+        indexes: IndexKeeper,
+        schemas: tuple[SchemaEntry, ...],
+        keys: Sequence[bytes],
+        documents: Sequence[Mapping[str, Value]],
+    ) -> None:
+        """`schemas` are those that the documents were held against. Raises InvalidData for too many entries."""
+        self._indexes = indexes
+        self._schemas = schemas
+        self._keys = keys
+        self._in_use = indexes.in_use
+        self._values = [list(map(index.keyer, documents)) for index in self._in_use]
+
+    def check(self) -> None:
+        """Raises UniqueViolation, also where two of the documents have the same values, and Unprepared."""
+        indexes = self._indexes
+        if not indexes.are_as_before(self._in_use, self._schemas):
+            raise Unprepared
+        for index, values in zip(self._in_use, self._values, strict=True):
+            if index.is_unique:
+                distinct = dict.fromkeys(value for several in values for value in several)
+                if len(distinct) < sum(map(len, values)):
+                    self._refuse_repeated(index, values)
+                stored = index.view.first_stored(list(distinct))
+                if stored is not None:
+                    check_unique(indexes, index, (stored,))
+
+    def _refuse_repeated(self, index: Index, values: Sequence[Sequence[bytes]]) -> None:
+        seen: dict[bytes, bytes] = {}
         for key, several in zip(self._keys, values, strict=True):
             for value in several:
-                if not is_alone and (other := seen.setdefault(value, key)) is not key:
-                    raise violation(index, value, other)
-                place = place_of(value)
-                if place is not None:
-                    raise violation(index, value, self._indexes.key_at(place))
+                if value in seen:
+                    raise violation(index, value, seen[value])
+                seen[value] = key
 
     def take(self, first_sequence: int, places: Sequence[int]) -> None:
         """The records are written: now the entries are."""
-        for index, values in self._values:
-            index.add(values, places)
+        for index, values in zip(self._in_use, self._values, strict=True):
+            index.add_many(values, places)
         self._indexes.watch_size()
+
+
+def check_unique(indexes: IndexKeeper, index: Index, values: Sequence[bytes]) -> None:
+    """Raises UniqueViolation where a unique index has some of these values."""
+    for value in values:
+        place = index.place_of(value)
+        if place is not None:
+            raise violation(index, value, indexes.key_at(place))
 
 
 def violation(index: Index, entry: bytes, key: bytes, other: bytes | None = None) -> UniqueViolation:

@@ -210,6 +210,12 @@ def test_what_cannot_be_asked(databases: Databases) -> None:
     for options in ({"limit": -1}, {"offset": -1}, {"limit": True}):
         with pytest.raises(InvalidData, match="from 0 up"):
             db.find(**options)  # type: ignore[arg-type]
+    for options in (
+        *({"where": 5}, {"where": None}, {"where": ["a"]}, {"where": b"a = 1"}, {"order": ["a"]}, {"order": None}),
+        *({"parameters": [1]}, {"fields": 5}, {"fields": [5]}, {"fields": b"a"}, {"fields": {"a": 1}}, {"fields": ""}),
+    ):
+        with pytest.raises(InvalidData):
+            db.find(**options)  # type: ignore[arg-type]
     with pytest.raises(InvalidData, match="it chooses the keys too"):
         db.count(where="a = 1", prefix=b"a")
     with pytest.raises(InvalidData, match="belong to a filter"):

@@ -351,3 +351,30 @@ def test_values_are_found_in_the_order_of_the_fields(db: blockdb.Database) -> No
     db.create_index("age", ["age"])
     db.put_many([(b"%d" % n, {"age": age}) for n, age in enumerate(["x", 5, None, 4.5, True, "a"])])
     assert [values for values, _ in found(db, "age")] == [encode(age) for age in (None, True, 4.5, 5, "a", "x")]
+
+
+@pytest.mark.parametrize("what", ["write", "scan", "lookup"])
+def test_a_page_that_is_damaged_is_not_served_and_the_index_is_built_anew(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "db"
+    with blockdb.open(path) as db:
+        db.put_many(items(range(300)))
+        db.create_index("email", ["email"], unique=True)
+    [file] = collection_of(path).indexes.iterdir()
+    data = bytearray(file.read_bytes())
+    data[data.index(b"somebody-00200")] ^= 1
+    file.write_bytes(data)
+    with blockdb.open(path) as db:
+        [index] = db._ready_indexes()
+        reads = {
+            "write": lambda: db.put(b"again", items(range(200, 201))[0][1]),
+            "scan": lambda: list(index.scan(b"", None, FAR)),
+            "lookup": lambda: index.places(encode("somebody-00200@example.com"), FAR),
+        }
+        with pytest.raises(blockdb.Corruption, match=r"\.idx"):
+            reads[what]()
+        until(lambda: not index.is_damaged)
+        check_index(db, "email", documents(range(300)))
+        assert any("built anew" in problem.what for problem in db.verify().problems)
+        assert not file.exists()
+    with blockdb.open(path) as db:
+        assert db.verify().valid

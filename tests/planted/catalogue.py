@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.planted import (
     document_room,
+    index_room,
     many_rooms,
     other_rooms,
     outside,
@@ -30,6 +31,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "writing": storage_room.WRITING,
     "many": many_rooms.MANY,
     "documents": document_room.DOCUMENTS,
+    "indexing": index_room.INDEXING,
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,

@@ -67,9 +67,9 @@ DOCUMENTS: Final[dict[str, Bug]] = {
         "A schema may narrow a type.",
     ),
     "stale-schema": Bug(
-        "blockdb/database/documents.py",
-        "if store.metadata.schemas is not self._entries or",
-        "if",
+        "blockdb/storage/index_keeper.py",
+        "return in_use is self.in_use and schemas is self.store.metadata.schemas",
+        "return in_use is self.in_use",
         ("tests/database/test_schemas.py::test_what_was_prepared_under_another_schema_is_not_stored",),
         "A document that was checked against the schema before is stored under the new one.",
     ),
