@@ -226,7 +226,8 @@ class FakeDatabase:
                     return Report(False, number, number * self.batch, (), 12.0, cancelled=True)
         bad = [problem.block for problem in self.problems if problem.block is not None]
         last = min(bad, default=blocks) - 1
-        good = (GoodBlock(self.id, last, 0, b"", b"", 0, recomputed=True),) if last >= 0 else ()
+        of = next((problem.path.split("/")[1] for problem in self.problems if "collections/" in problem.path), self.id)
+        good = (GoodBlock(of, last, 0, b"", b"", 0, recomputed=True),) if last >= 0 else ()
         return Report(not self.problems, blocks, self.size, self.problems, 321.0, cancelled=False, last_good=good)
 
     def stats(self) -> Statistics:

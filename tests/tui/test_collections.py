@@ -191,8 +191,11 @@ async def test_the_block_of_a_problem_is_shown_in_its_own_collection() -> None:
     async with exploring(database) as pilot:
         await press(pilot, "2", "v")
         await until(pilot, lambda: isinstance(pilot.app.screen, Problems))
-        assert "✗ 1 " not in screen_text(pilot).splitlines()[8]
-        await press(pilot, "enter")
+        await press(pilot, "escape")
+        belt = "".join(screen_text(pilot).splitlines()[1:8])
+        assert "✗" not in belt
+        assert "✓" not in belt, "nothing is known of the default collection"
+        await press(pilot, "p", "enter")
         assert app_of(pilot).inside == "orders"
         view = shown(pilot, BlocksView)
         assert view.belt.selected == 1
