@@ -17,7 +17,7 @@ from blockdb.errors import InvalidData
 from blockdb.format.index import place_bytes
 from blockdb.format.ordered import Bound, encode_all, span, text_span
 from blockdb.lsm.index_view import IndexView
-from blockdb.query.access import Index, IndexRanges, KeyRanges, Source
+from blockdb.query.access import Index, IndexRanges, KeyRange, KeyRanges, Source
 from blockdb.query.constraints import ValueRange
 from blockdb.query.evaluation import Compiled, compiled
 from blockdb.query.plan import Plan
@@ -152,8 +152,8 @@ class Search:
         """The same from the size of an index's ranges, where they say it all."""
         plan = self.plan
         (source,) = plan.sources if len(plan.sources) == 1 else (None,)
-        has_all = not self._low.place and self._high == self.moment.high and plan.residual == ALL
-        if not has_all or not isinstance(source, IndexRanges) or source.index.plural:
+        is_whole = self.moment.is_now and not self._low.place and self._high == self.moment.high
+        if not is_whole or plan.residual != ALL or not isinstance(source, IndexRanges) or source.index.plural:
             return None
         return entries_of(self.moment, self.indexes, source)
 
@@ -254,10 +254,16 @@ class Search:
     def _places(self, source: Source) -> Iterable[int]:
         """The places of all records that a source has, in any order, perhaps some twice."""
         if isinstance(source, KeyRanges):
-            ranges = [Range(range_.start, range_.stop) for range_ in source.ranges]
-            return chain.from_iterable(self.moment.view.places(range_, self._low, self._high) for range_ in ranges)
+            return chain.from_iterable(map(self._places_of_keys, source.ranges))
         view = self.indexes[source.index.name].view
         return chain.from_iterable(self._places_of_range(view, range_, source) for range_ in source.ranges)
+
+    def _places_of_keys(self, range_: KeyRange) -> Iterable[int]:
+        view = self.moment.view
+        if range_.is_one_key:
+            found = view.find(range_.start)
+            return () if found is None else found[:1]
+        return view.places(Range(range_.start, range_.stop), self._low, self._high)
 
     def _places_of_range(self, view: IndexView, range_: ValueRange, source: IndexRanges) -> Iterable[int]:
         if len(range_.equal) == len(source.index.fields):

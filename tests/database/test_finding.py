@@ -277,6 +277,22 @@ def test_a_search_of_the_past_ends_with_its_moment(databases: Databases) -> None
         expected = naive_find(records[: sequence + 1], parse_filter(""), "")
         assert found(db, as_of=AsOf(sequence=sequence)) == expected
         assert found(db, order="_time desc", as_of=AsOf(sequence=sequence)) == expected[::-1]
+    records = list(databases["indexed"].records())
+    for where in ("a = 1", "b in (1, 'a')", "a > 0"):
+        assert databases["indexed"].explain(where).residual == ""
+        for sequence in range(0, len(records), 20):
+            count = databases["indexed"].count(where=where, as_of=AsOf(sequence=sequence))
+            assert count == len(naive_find(records[: sequence + 1], parse_filter(where), ""))
+
+
+def test_many_keys(databases: Databases) -> None:
+    db = databases["writer"]
+    keys = [record.key for record in db.records() if db.document(record.key) and record.key.isascii()]
+    given = {"k": [*keys[::3], b"none", b""]}
+    for order in ("", "_key desc"):
+        expected = [row for row in found(db, order=order) if row[0] in given["k"]]
+        assert found(db, "_key in :k", given, order=order) == expected
+    assert db.explain("_key in :k", given).access == "keys"
 
 
 def test_a_lookup_gives_what_a_search_gives(databases: Databases) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blockdb.database.search import NO_DOCUMENT, decode_whole
 from blockdb.documents.paths import Path
 from blockdb.query.evaluation import compiled
 from blockdb.query.parser import parse_filter, parse_order
@@ -95,6 +97,21 @@ def test_what_is_no_document_is_told_from_one() -> None:
     for data in (b"", b"[]", b"5", b"{", b'{"a": 1} x', b'{"b": ' + b"[" * 5_000):
         with pytest.raises((msgspec.MsgspecError, RecursionError)):
             ready.decode(data)
+
+
+@given(documents, st.integers(0, 200), st.integers(0, 3), st.binary(max_size=4))
+def test_whatever_a_value_holds_it_is_a_document_or_none(
+    document: dict[str, Any], at: int, cut: int, rubbish: bytes
+) -> None:
+    data = json.dumps(document).encode()
+    hurt = data[:at] + rubbish + data[at + cut :]
+    term = parse_filter("a = 1 or a.b = 2 or t contains 'a' or o[].a = 1")
+    ready = compiled(term)
+    with suppress(*NO_DOCUMENT):
+        ready.decode(hurt)
+    with suppress(*NO_DOCUMENT):
+        whole = decode_whole(hurt)
+        assert ready.test(ready.decode(hurt), Origin()) is fits(term, whole, Origin())
 
 
 # ── order ────────────────────────────────────────────────────────────────────────────────────────────────────────
