@@ -191,7 +191,7 @@ async def test_the_block_of_a_problem_is_shown_in_its_own_collection() -> None:
     async with exploring(database) as pilot:
         await press(pilot, "2", "v")
         await until(pilot, lambda: isinstance(pilot.app.screen, Problems))
-        await press(pilot, "escape")
+        await press(pilot, "escape", "g")
         belt = "".join(screen_text(pilot).splitlines()[1:8])
         assert "✗" not in belt
         assert "✓" not in belt, "nothing is known of the default collection"
