@@ -22,6 +22,9 @@ from blockdb.storage.reader import Reader
 NAME_PREFIX: Final = "blockdb/"
 """Begins the name under which a database signs; the UUID of its first collection follows."""
 
+MOST_KEY_TREES: Final = 8
+"""Of so many collections the tree over the keys is kept in memory: some 250 bytes a key."""
+
 
 class Notary:
     """The signing half of a database. Safe for threads. Methods raise Corruption where what is stored is damaged."""
@@ -88,7 +91,9 @@ class Notary:
             if id_ not in self._range_provers:
                 states = None if self._catalog.signer is None else self._states
                 self._range_provers[id_] = RangeProver(reader, self.prover(reader), states)
-            prover = self._range_provers[id_]
+            prover = self._range_provers[id_] = self._range_provers.pop(id_)  # the last one used stands last
+            while len(self._range_provers) > MOST_KEY_TREES:
+                del self._range_provers[next(iter(self._range_provers))]
         return prover.prove(start, end, self.journal(), self.journal_prover(make=True))
 
     def rotate(self) -> VerifierKey:

@@ -107,7 +107,7 @@ class _Workshop:
         self._told = schemas_told(self._door, self._files)
         for name, collection_id in names.items():
             files = self._files.collection(collection_id)
-            if self._is_named(files) or not files.root.exists():
+            if self._is_named(files) and not self._is_lost(files, name):
                 self._rebuild_collection(files, name, collection_id)
         rebuild_transactions(self._door, self._files, names, self._set_aside, self._note)
 
@@ -115,6 +115,16 @@ class _Workshop:
         """Whether something of a collection was found wrong: the others are left as they are."""
         path = files.root.relative_to(self._files.root).as_posix() + "/"
         return any(f"{problem.path}/".startswith(path) for problem in self._result.before.problems)
+
+    def _is_lost(self, files: CollectionFiles, name: str) -> bool:
+        """Whether the directory of a collection is gone: then the registry forgets it, unless it is the default one."""
+        if files.root.exists() or name == creation.DEFAULT_COLLECTION:
+            return False
+        self._set_aside(self._files.registry, copy=True)
+        known = load_registry(self._door, self._files.registry)
+        save_registry(self._door, self._files.registry, {other: id_ for other, id_ in known.items() if other != name})
+        self._note(f"took collection {name} out of the registry: its directory {files.root.name} is gone")
+        return True
 
     def _rebuild_keys(self) -> None:
         door, files = self._door, self._files
@@ -144,7 +154,7 @@ class _Workshop:
                 name = load_metadata(self._door, self._files.collection(collection_id).metadata).name
             except BlockDBError:
                 name = creation.DEFAULT_COLLECTION if len(ids) == 1 else collection_id
-            names[name] = collection_id
+            names[collection_id if name in names else name] = collection_id
         save_registry(self._door, self._files.registry, names)
         self._note("rebuilt the registry from the collections' directories")
         return names

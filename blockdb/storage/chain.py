@@ -118,8 +118,7 @@ class Chain:
         with self._mapping, guarded("reading the chain"):
             while len(self._maps) < number:
                 self._maps.append(self._checked(len(self._maps)))
-            self._maps[number : number + 1] = [self._open_packed(number)]
-            self._inodes[number] = self._door.inode(self._files.packed(number))
+            self._maps[number : number + 1] = [self._checked(number, is_packed=True)]
         self._door.forget(self._files.segment(number))
 
     def follow_packing(self) -> None:
@@ -296,20 +295,22 @@ class Chain:
                 self._maps[number] = self._checked(number)
             return self._maps[number]
 
-    def _inode(self, number: int) -> int | None:
+    def _inode(self, number: int, is_packed: bool = False) -> int | None:
         with guarded("reading the chain"):
-            return self._door.inode(self._files.segment(number)) or self._door.inode(self._files.packed(number))
+            plain = None if is_packed else self._door.inode(self._files.segment(number))
+            return plain or self._door.inode(self._files.packed(number))
 
-    def _checked(self, number: int) -> mmap | bytes:
+    def _checked(self, number: int, is_packed: bool = False) -> mmap | bytes:
+        """A chain file, mapped, and it is noted which one it is: another may take its place at any moment."""
         while True:
-            inode = self._inode(number)
+            inode = self._inode(number, is_packed)
             try:
-                buffer = self._map(number)
+                buffer = self._open_packed(number) if is_packed else self._map(number)
             except Corruption:
-                if self._inode(number) == inode:
+                if self._inode(number, is_packed) == inode:
                     raise
                 continue  # another one took its place, and it was overwritten while it was looked at
-            if self._inode(number) == inode:
+            if self._inode(number, is_packed) == inode:
                 self._inodes[number] = inode
                 return buffer
 

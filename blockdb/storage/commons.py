@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import cpu_count
+from threading import Semaphore
 from typing import Final
 
 from blockdb.config import DatabaseConfig
@@ -12,6 +14,9 @@ from blockdb.storage.parking import ParkingLot
 
 FLUSHERS: Final = 2
 """Threads that write memtables: while one is at a large one, the writers of other collections need not wait."""
+
+SEALERS: Final = max(2, cpu_count() or 2)
+"""Processes that close blocks beside their writers: more would wait for each other, and each takes some memory."""
 
 
 class Commons:
@@ -25,6 +30,7 @@ class Commons:
         self.memtables = MemtableBudget(config.memtable_size_limit)
         self.indexes = IndexBudget(config.memtable_size_limit // 4)
         self.parking = ParkingLot(config.open_collections_limit)
+        self.sealers = Semaphore(SEALERS)
         self.forcing = Crew("blockdb-force")
         self.flushing = Crew("blockdb-flush", FLUSHERS)
         self.compacting = Crew("blockdb-compact")

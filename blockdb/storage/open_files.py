@@ -48,6 +48,7 @@ class OpenFiles(Reader):
     ) -> None:
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
         self._signer = signer
+        self._sealers = commons.sealers
         self.config = config
         self.force_latency = Histogram()
         """How long forces took."""
@@ -111,6 +112,7 @@ class OpenFiles(Reader):
             state,
             self._on_seal,
             self.tree.note,
+            self._sealers,
         )
 
     def park(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Condition
+from threading import Condition, Semaphore
 from time import monotonic
 from typing import Final
 
@@ -44,10 +44,12 @@ class Seals:
         state: Recovered,
         written: Callable[[int], None],
         note: Callable[[Chunks], None],
+        places: Semaphore,
     ) -> None:
         """Go on from a recovered state.
 
-        `written` is told the place of each seal in the log, `note` the roots of the chunks that are complete.
+        `written` is told the place of each seal in the log, `note` the roots of the chunks that are complete. `places`
+        are how many processes all collections may have.
         """
         self._files = files
         self._collection = collection
@@ -57,6 +59,7 @@ class Seals:
         self._room = room
         self._written = written
         self._note = note
+        self._places = places
         self._process: SealingProcess | None = None
         self._answered = 0
         self._closed_at: deque[float] = deque(maxlen=BUSY_BLOCKS)
@@ -139,6 +142,8 @@ class Seals:
 
     def _start_process(self) -> None:
         self._closed_at.clear()
+        if not self._places.acquire(blocking=False):
+            return  # others have them: we go on as before
         self._answered = 0
         start = self.block.first_place or self._log.end
         try:
@@ -146,7 +151,8 @@ class Seals:
                 self._files, self._collection, self.block, start, self._accept, self._go_on_alone, self._log.secret
             )
         except OSError:
-            self._process = None  # the system has no room for one: we go on as before
+            self._process = None  # the system has no room for one: the same
+            self._places.release()
 
     def _accept(self, said: Seal | Chunks | None) -> None:
         with self._room:
@@ -163,6 +169,7 @@ class Seals:
         """The process has ended. What it did not close is closed here."""
         with self._room:
             self._process = None
+            self._places.release()
             self.block.sealer = self._new_sealer()
             self.seal()
             self._room.notify_all()

@@ -210,8 +210,12 @@ def test_attachments_are_parked_too_and_see_what_is_new(many: Collections) -> No
     reader = readers[0]
     scan = reader.scan(Range(), 0, None, False)
     assert next(scan) == (b"0", b"value")
-    reader.park()
+    assert reader.park()
     assert len(list(scan)) == 2
+    assert reader.figures() == stores[0].figures()
+    assert reader.is_parked, "nothing came since"
+    stores[0].put(b"3", b"value")
+    assert reader.figures() == stores[0].figures()
     reader.close()
     reader.park()
     assert isinstance(stores[0], Store)
