@@ -23,7 +23,7 @@ from .offloop import in_background, off_loop
 from .origin import Origin, advice_for
 from .tampering import Laboratory
 from .theme import palettes, textual_theme
-from .verification import Verifiable, Verification, collection_of
+from .verification import Verification, collection_of
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -90,6 +90,7 @@ class Explorer(Navigation):
         self.verification = Verification(steady)
         self.laboratory = laboratory or Laboratory()
         self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
+        self._was_inside: str | None = None
         self.refused: Exception | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None
         for name in list(self.available_themes):
@@ -121,7 +122,7 @@ class Explorer(Navigation):
         while True:
             try:
                 database = await off_loop(self.origin.open)
-                self._opened(database)
+                self._opened(database, await off_loop(self._entered_before, database))
                 never_opened = False
                 await self._poll(database)
             except (blockdb.BlockDBError, OSError) as error:
@@ -133,14 +134,22 @@ class Explorer(Navigation):
             await off_loop(self.origin.close)
             await asyncio.sleep(RETRY_S)
 
-    def _opened(self, database: Database) -> None:
-        self.database = self.collection = database
+    def _entered_before(self, database: Database) -> Collection:
+        """The collection in which one was when the database went away, if it is there again."""
+        try:
+            return database.collection(self._was_inside or database.name)
+        except blockdb.BlockDBError:
+            return database
+
+    def _opened(self, database: Database, collection: Collection) -> None:
+        self.database, self.collection = database, collection
         self.history = History()
         self.verification.forget()
         for view in self.views():
-            view.connected(database)
+            view.connected(collection)
 
     def _lost(self, error: Exception) -> None:
+        self._was_inside = self.inside
         self.database = self.collection = None
         in_background(self, off_loop, self.laboratory.close, group="lab")
         words = f"{type(error).__name__}: {error}" if isinstance(error, blockdb.BlockDBError) else str(error)
@@ -195,11 +204,11 @@ class Explorer(Navigation):
             in_background(self, self._verify, group="verify")
 
     async def _verify(self) -> None:
-        self.verification.begin()
+        self.verification.begin(self._verified_alone)
         timer = self.set_interval(PROGRESS_S, self._show_verification)
         report: Report | None = None
         try:
-            report = await off_loop(self.verification.run, self._verifiable)
+            report = await off_loop(self.verification.run, self.verification.of or self.database or self.origin)
         except (blockdb.BlockDBError, OSError) as error:
             self.say(f"Verification stopped. {type(error).__name__}: {error}", "error")
         finally:
@@ -210,10 +219,9 @@ class Explorer(Navigation):
             self.action_problems()
 
     @property
-    def _verifiable(self) -> Verifiable:
-        """The collection that was entered; else the whole database, opened or not."""
-        entered = self.inside is not None and self.current_mode != "collections"
-        return (self.collection if entered else self.database) or self.origin
+    def _verified_alone(self) -> Collection | None:
+        """The collection that was entered; None where the whole database is to be verified, opened or not."""
+        return self.collection if self.inside is not None and self.current_mode != "collections" else None
 
     def _show_verification(self) -> None:
         if (view := self.view) is not None:

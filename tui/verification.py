@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from blockdb import Collection, Problem, Progress, Report
 
-__all__ = ["Verifiable", "Verification", "collection_of"]
+__all__ = ["Verification", "collection_of"]
 
 
 class Verifiable(Protocol):
@@ -28,6 +28,8 @@ class Verification:
         self.progress: Progress | None = None
         self.report: Report | None = None
         self.running = False
+        self.of: Collection | None = None
+        """The collection that is, or was, looked at alone."""
         self._started_s = 0.0
         self._cancel = threading.Event()
 
@@ -35,9 +37,9 @@ class Verification:
         """Verifies; waits until it is done or cancelled, so call it off the event loop."""
         return verifiable.verify(self._note, self._cancel.is_set)
 
-    def begin(self) -> None:
-        """Forgets the last one."""
-        self.progress, self.report = None, None
+    def begin(self, of: Collection | None = None) -> None:
+        """Forgets the last one. `of` is the collection that is looked at, if it is not all of the database."""
+        self.progress, self.report, self.of = None, None, of
         self.running = True
         self._started_s = self._steady()
         self._cancel.clear()
@@ -73,16 +75,14 @@ class Verification:
         return progress.records_done / progress.records_total if progress.records_total else 1.0
 
     def proven_to(self, collection: Collection) -> int:
-        """How many blocks of a collection were recomputed here, from the first on; what failed is in `bad_blocks`.
+        """How many blocks of a collection were recomputed here and hold, from the first on.
 
         None while it runs, and none where it was cancelled: parts of the chain are looked at in any order.
         """
-        report = self.report
-        if report is None or report.cancelled:
+        if self.report is None or self.report.cancelled or self.of not in (None, collection):
             return 0
-        if not report.last_good:
-            return report.blocks
-        return max((good.number + 1 for good in report.last_good if good.collection == collection.id), default=0)
+        good = (block.number for block in self.report.last_good if block.collection == collection.id)
+        return max(good, default=-1) + 1
 
     def bad_blocks(self, collection: Collection) -> dict[int, Problem]:
         """The first problem of each block of a collection that has one."""

@@ -17,6 +17,7 @@ from blockdb.audit.mismatch import Mismatch
 from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.stretch import Whole
 from blockdb.format.record import RecordFrame
+from blockdb.format.walk import DamagedChain
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.keytree import KeyTree
 from blockdb.ledger.state import CREATED, DROPPED, STATE, BadState, CollectionState, decode_event, decode_state
@@ -40,7 +41,12 @@ class Audited:
 
     def records(self) -> Iterator[RecordFrame]:
         """All of its records, in commit order."""
-        return self.past().records()
+        try:
+            yield from self.past().records()
+        except DamagedChain:
+            if self.end is not None:
+                raise
+            # nothing is wrong with the chain, so this is what a power cut left of a write that nobody was told of
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .display import human_bytes, human_count, human_duration, human_time, plura
 from .results import Facts, Result, Words
 
 if TYPE_CHECKING:
-    from blockdb import Latency, ScrubStatistics, Statistics
+    from blockdb import Latency, ScrubStatistics, Statistics, TransactionStatistics
 
 __all__ = ["COMMANDS"]
 
@@ -99,7 +99,20 @@ def _activity(found: Statistics) -> tuple[tuple[str, str], ...]:
             "Filters",
             f"{_share(found.filter_false_positives, found.filter_hits)} of what they let through was not there",
         ),
+        *_transactions(found.transactions),
         *((("Background work failed", found.background_failure),) if found.background_failure else ()),
+    )
+
+
+def _transactions(found: TransactionStatistics) -> tuple[tuple[str, str], ...]:
+    if not found.active + found.committed + found.aborted:
+        return ()
+    ended = f"{human_count(found.committed)} committed, {human_count(found.aborted)} aborted"
+    reasons = f"{plural(found.deadlocks, 'deadlock')}, {plural(found.timeouts, 'timeout')}"
+    now = f"{human_count(found.active)} open with {plural(found.locks, 'lock')}, {human_count(found.waiting)} waiting"
+    return (
+        ("Transactions", f"{ended} ({reasons}); {now}"),
+        ("Lock waits", f"{human_count(found.waits)}, {_latency(found.wait_latency)}"),
     )
 
 

@@ -138,9 +138,11 @@ class Locks:
                 raise Held
 
     def disown(self) -> None:
-        """In a forked child: who holds the mutex may be a thread of the parent's."""
-        self._mutex = Lock()
-        self.end_all("The transaction is the parent process's.")
+        """In a forked child: a thread of the parent's may hold the mutex, and be in the middle of a change."""
+        active, self._active = self._active, {}
+        self._mutex, self._table = Lock(), LockTable()
+        for holder in list(active.values()):
+            holder.ending = TransactionClosed, "The transaction is the parent process's."
 
     # What can be seen.
 

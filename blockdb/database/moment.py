@@ -22,6 +22,7 @@ class Moment:
         self.view = reader.view
         self.high = reader.acknowledged(False)
         self.low = reader.expired()
+        self.is_now = as_of is None
         if as_of is not None:
             self.high = self.history.horizon(as_of)
             self.low = reader.expired_as_of(as_of, self.high)

@@ -35,6 +35,8 @@ def rebuild_transactions(
     Its numbers begin behind all that the collections have, so that every batch there counts. What is intact of the old
     one is decided once more: whoever opens the database next stores what is missing of it.
     """
+    if DEFAULT_COLLECTION not in names:
+        return
     uuid = _uuid(names[DEFAULT_COLLECTION])
     try:
         if load(door, files, uuid) is None or not isinstance(read_mark(door, files.transactions_mark, uuid), str):

@@ -10,16 +10,15 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from blockdb.database import own_writes
 from blockdb.database.documents import Given
 from blockdb.database.locks import Holder, Locks
 from blockdb.database.part import Opening, Part
 from blockdb.database.ranges import range_of
-from blockdb.documents.document import Document
 from blockdb.storage.checks import check_key
 
 if TYPE_CHECKING:
     from blockdb.database.transactions import TransactionManager
+    from blockdb.documents.document import Document
 
 _key = itemgetter(0)
 
@@ -158,6 +157,8 @@ class Transaction:
         The collection is locked for reading as a whole: nobody else adds to it before the transaction ends. Raises
         QueryError, InvalidData.
         """
+        from blockdb.database import own_writes  # here: queries take a while to load
+
         with self._using:
             part = self._part(collection)
             self._locks.lock_range(self._holder, part.gate.space, b"", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from blockdb.errors import Corruption
 from blockdb.format.buffer import Buffer
 from blockdb.format.pages import HEADER_BYTES, PAGE_BYTES, Paged, is_page_intact, pages_of
@@ -15,6 +17,8 @@ class PagedFile:
         self.buffer = buffer
         self._paged = header
         self._what = what
+        self.on_damage: Callable[[], None] = lambda: None
+        """Called where a page turns out to be damaged."""
         self._checked = bytearray(pages_of(header))
 
     def check(self) -> None:
@@ -30,6 +34,7 @@ class PagedFile:
 
     def _check_page(self, page: int) -> None:
         if not is_page_intact(self.buffer, self._paged, page):
+            self.on_damage()
             raise Corruption(
                 self.path, HEADER_BYTES + page * PAGE_BYTES, f"a page of the {self._what} does not match its check"
             )

@@ -36,10 +36,15 @@ class KeyRange:
     start: bytes = b""
     stop: bytes | None = None
 
+    @property
+    def is_one_key(self) -> bool:
+        """Whether it has one key at most."""
+        return self.stop == self.start + b"\0"
+
     def text(self) -> str:
         """For people: `_key = 'a'`, `from 'a' before 'b'`."""
         start, stop = (bound.decode("utf-8", "backslashreplace") for bound in (self.start, self.stop or b""))
-        if self.stop == self.start + b"\0":
+        if self.is_one_key:
             return f"{path_text(KEY)} = '{start}'"
         return f"from '{start}'" + (f" before '{stop}'" if self.stop is not None else " on")
 

@@ -111,10 +111,17 @@ def _plain(value: Any, is_key: bool) -> Any:
     if isinstance(value, float):
         return float(value) if isfinite(value) else _UNFIT
     if isinstance(value, (bytes, bytearray)):
-        return bytes(value).decode("utf-8", "backslashreplace") if is_key else b64encode(value).decode()
+        return _key_text(bytes(value)) if is_key else b64encode(value).decode()
     if isinstance(value, datetime):
         return _moment(value)
     return str(value) if isinstance(value, str) and _is_whole(value) else _UNFIT
+
+
+def _key_text(key: bytes) -> Any:
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return _UNFIT
 
 
 def _moment(value: datetime) -> Any:
@@ -133,6 +140,8 @@ def _kind(value: Any) -> str:
         return f"{value}, which no document has"
     if isinstance(value, datetime):
         return "a datetime without a zone"
+    if isinstance(value, (bytes, bytearray)):
+        return "a key that is not UTF-8, which `get` finds and no filter"
     if isinstance(value, str):
         return "text with half a character in it"
     return type(value).__name__

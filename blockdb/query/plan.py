@@ -28,7 +28,7 @@ from blockdb.query.tree import ALL, KEY, SEQUENCE, TIME, Or, OrderTerm, Scalar, 
 
 __all__ = ["Estimate", "Plan", "full_order", "make_plan"]
 
-MAX_RANGES: Final = 1_000
+MAX_RANGES: Final = 10_000
 """So many ranges of one index a plan has at most: `in` lists with more are looked through."""
 
 FEW_RECORDS: Final = 10_000

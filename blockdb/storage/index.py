@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from blockdb.documents.indexing import IndexDefinition
-from blockdb.errors import Corruption
 from blockdb.format.index import place_bytes
 from blockdb.format.ordered import Value, decode_all
 from blockdb.lsm.index_file import Entry, IndexFile
@@ -28,7 +27,7 @@ class Index:
         self.definition = definition
         self.keyer = definition.keyer()
         self.is_unique = definition.unique
-        self.view = view
+        self.see(view)
         self.is_ready = True
         """Whether it has the entries of all records; while it is being built, nothing is read from it."""
         self.lookups = 0
@@ -48,28 +47,12 @@ class Index:
     def scan(self, start: bytes, stop: bytes | None, horizon: int, *, reverse: bool = False) -> Iterator[Entry]:
         """Entries of a range with the places of their records, those before the place `horizon`: see `IndexView`."""
         self.lookups += 1
-        try:
-            yield from self.view.scan(start, stop, horizon, reverse=reverse)
-        except Corruption:
-            self._tell_damage()
-            raise
+        return self.view.scan(start, stop, horizon, reverse=reverse)
 
     def places(self, values: bytes, horizon: int) -> list[int]:
         """The places of the records whose fields are exactly these (`ordered.encode_all`), in commit order."""
         self.lookups += 1
-        try:
-            return self.view.places(values, horizon)
-        except Corruption:
-            self._tell_damage()
-            raise
-
-    def place_of(self, value: bytes) -> int | None:
-        """Of a unique index: the place of the record with this value, or None. About a microsecond where it is none."""
-        try:
-            return self.view.place_of(value)
-        except Corruption:
-            self._tell_damage()
-            raise
+        return self.view.places(values, horizon)
 
     def count(self, start: bytes, stop: bytes | None) -> int:
         """How many entries a range has now, without walking: for choosing between indexes. O(log n)."""
@@ -78,6 +61,12 @@ class Index:
     def values_of(self, entry: bytes) -> tuple[Value, ...]:
         """The values that an entry has, one for each field (`MISSING` where there is none)."""
         return decode_all(entry, len(self.definition.fields))[0]
+
+    def see(self, view: IndexView) -> None:
+        """Have this view read from now on. Under the write lock."""
+        self.view = view
+        for file in view.files:
+            file.on_damage = self._tell_damage
 
     def _tell_damage(self) -> None:
         self.is_damaged = True
@@ -106,7 +95,7 @@ class Index:
     def freeze(self, sequence: int, place: int) -> None:
         """Let the memory be and begin another one, from a record and its place on."""
         memory = IndexMemory(sequence, place)
-        self.view = replace(self.view, memories=(memory, *self.view.memories))
+        self.see(replace(self.view, memories=(memory, *self.view.memories)))
 
     def forget(self, places: frozenset[int]) -> None:
         """Forget the entries of records at these places, as far as they are in memory. O(entries there)."""
@@ -114,4 +103,4 @@ class Index:
             memory.without(places) if places.intersection(memory.index.values()) else memory
             for memory in self.view.memories
         )
-        self.view = replace(self.view, memories=memories)
+        self.see(replace(self.view, memories=memories))

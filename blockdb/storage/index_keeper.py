@@ -180,7 +180,7 @@ class IndexKeeper(Indexes):
             with self.store.writing:
                 if definition.unique:
                     _check_distinct(memory, checked, files)
-                index.view = replace(index.view, files=files)
+                index.see(replace(index.view, files=files))
             self._files.save(definition, files, memory.first_sequence, memory.first_place)
             index.is_ready = True
 
@@ -268,7 +268,7 @@ class IndexKeeper(Indexes):
         files = (*index.view.files, file)
         self._files.save(index.definition, files, newer.first_sequence, newer.first_place)
         with self.store.writing:
-            index.view = index.view.flushed(memory, file)
+            index.see(index.view.flushed(memory, file))
 
     def _merge(self, index: Index, files: Sequence[IndexFile]) -> None:
         self._replace(index, files, self._files.of_files(index.definition, files))
@@ -279,7 +279,7 @@ class IndexKeeper(Indexes):
         oldest, merged = index.view.memories[-1], index.view.merged(files, whole)
         self._files.save(index.definition, merged.files, oldest.first_sequence, oldest.first_place)
         with self.store.writing:
-            index.view = index.view.merged(files, whole)
+            index.see(index.view.merged(files, whole))
 
     def _heal(self) -> None:
         """Make anew what turned out to be damaged. Raises StorageError, Corruption."""
@@ -300,7 +300,7 @@ class IndexKeeper(Indexes):
         files = self._files.of_chain(StoredIndex(definition), records, place, strict=False)
         self._files.save(definition, files, records, place)
         with self.store.writing:
-            index.view = replace(index.view, files=files)
+            index.see(replace(index.view, files=files))
         index.is_damaged = False
         self._files.remove(old)
 

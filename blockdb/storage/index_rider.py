@@ -97,8 +97,9 @@ class BatchRider:
 
 def check_unique(indexes: IndexKeeper, index: Index, values: Sequence[bytes]) -> None:
     """Raises UniqueViolation where a unique index has some of these values."""
+    place_of = index.view.place_of
     for value in values:
-        place = index.place_of(value)
+        place = place_of(value)
         if place is not None:
             raise violation(index, value, indexes.key_at(place))
 

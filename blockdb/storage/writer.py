@@ -81,9 +81,16 @@ class Writer(OpenFiles):
             self._refuse(key)
         if rider is not None:
             rider.check()
-        now_ms = self._now_ms()
-        body = self._encode(now_ms, key, value)
-        place = self._log.append(with_check(body))
+        return self._write(key, value, rider)
+
+    def _write(self, key: bytes, value: bytes, rider: Rider | None, transaction: int = 0) -> int:
+        """Store a record for which there is nothing left to check."""
+        active = self._active
+        body = self._encode(self._now_ms(), key, value)
+        if transaction:
+            place = self._log.append(batch.encode([body], transaction)) + batch.TRANSACTION_HEADER_BYTES
+        else:
+            place = self._log.append(with_check(body))
         active.append(key, value, place)
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
@@ -137,10 +144,12 @@ class Writer(OpenFiles):
         """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
         if transaction:
             self._log.transaction = transaction
+        if len(keys) == 1:
+            first = self._write(keys[0], values[0], rider, transaction)
+            return range(first, first + 1)
+        if transaction:
             frames = partial(batch.encode, transaction=transaction)
             return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
-        if len(keys) == 1:
-            return self._append(keys, values, batch.frames, 0, rider)
         return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
 
     def _put_group(self, writes: Sequence[Write]) -> None:

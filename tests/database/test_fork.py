@@ -120,3 +120,14 @@ def test_a_child_that_lives_on_does_not_keep_its_parent_from_closing(
         closed_in_time = not closer.is_alive()
     closer.join()
     assert closed_in_time
+
+
+def test_a_transaction_of_the_parent_is_not_the_childs(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        tx = db.transaction()
+        tx.put(b"a", b"")
+        assert in_child(tx.commit) == "TransactionClosed"
+        assert in_child(lambda: tx.get(b"b")) == "TransactionClosed"
+        assert in_child(db.transaction) == "DatabaseClosed"
+        tx.commit()
+        assert db.exists(b"a")

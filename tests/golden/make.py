@@ -161,6 +161,30 @@ def decided(path: Path) -> None:
             (path / file.relative_to(db.path)).write_bytes(content)
 
 
+def indexed(path: Path) -> None:
+    """Documents with values of all kinds, and indexes: a merged file, a young one, and entries in the log alone.
+
+    Not described in JSON: `test_golden` says what must be there.
+    """
+    with blockdb.open(path, **SETTINGS) as db:
+        for at in range(0, len(INDEXED), 5):
+            db.put_many([(b"%d" % number, {"n": number, "v": INDEXED[number]}) for number in range(at, at + 5)])
+            if not at:
+                db.create_index("n", ["n"], unique=True)
+                db.create_index("v", ["v", "v[]"], sparse=True)
+                continue
+            if at < 15:
+                db.flush()
+            if at == 5:
+                db.compact()
+
+
+INDEXED: list[Any] = [
+    *(None, False, True, 0, -1, 2**53 + 1, -(2**64) - 1, 10**400, 1.5, -1e300),
+    *("", "a", "a\x00b\x01", "grüße", "\U0001f980", [], [1, "x", None], [[2.5]], {}, {"b": [True], "a": "c"}),
+]
+"""Values, in the order of their records."""
+
 MASTER_KEY = bytes(range(32))
 """Of the encrypted ones."""
 
@@ -176,6 +200,7 @@ DATABASES: dict[str, Callable[[Path], None]] = {
     "proven": proven,
     "encrypted": encrypted,
     "decided": decided,
+    "indexed": indexed,
 }
 
 
@@ -208,7 +233,7 @@ def main(version: str, *names: str) -> None:
         if (directory / name).exists():
             raise FileExistsError(f"{directory / name} is kept for ever")
         DATABASES[name](directory / name)
-        if name == "decided":
+        if name in ("decided", "indexed"):
             continue
         with blockdb.open(directory / name, read_only=True) as db:
             (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")

@@ -8,7 +8,8 @@ import pytest
 
 import blockdb
 from tests.database.independent import check_ledger
-from tests.golden.make import MASTER_KEY, SETTINGS, describe
+from tests.database.indexed import check_index
+from tests.golden.make import INDEXED, MASTER_KEY, SETTINGS, describe
 from tests.storage.doors import copy_of
 from tests.storage.redacting import answer, redactions_in
 
@@ -75,6 +76,20 @@ def test_what_was_decided_is_finished(tmp_path: Path) -> None:
         with blockdb.open(path) as db:
             assert list(db.keys()) == [b"%d.%d" % (number, part) for number in range(5) for part in range(2)]
             assert list(db["users"].scan()) == [(b"%d" % number, b"in users") for number in range(5)]
+            assert db.verify().valid
+
+
+def test_what_was_indexed_is_found(tmp_path: Path) -> None:
+    path = copy_of(HERE / "v1" / "indexed", tmp_path / "db")
+    documents = {b"%d" % number: {"n": number, "v": value} for number, value in enumerate(INDEXED)}
+    assert blockdb.verify(path).valid
+    for read_only in (True, False):
+        with blockdb.open(path, read_only=read_only) as db:
+            for index in db._ready_indexes():
+                check_index(db, index.definition.name, documents)
+                assert len(index.view.files) == 2
+            found = [(index.name, index.fields, index.unique, index.sparse, index.entries) for index in db.indexes()]
+            assert found == [("n", ("n",), True, False, 20), ("v", ("v", "v[]"), False, True, 4)]
             assert db.verify().valid
 
 

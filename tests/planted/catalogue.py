@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.planted import (
     document_room,
+    explorer_room,
     index_room,
     many_rooms,
     other_rooms,
@@ -41,6 +42,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "audit": other_rooms.AUDIT,
     "database": other_rooms.DATABASE,
     "tampering": other_rooms.TAMPERING,
+    "explorer": explorer_room.EXPLORER,
     "config": other_rooms.CONFIG,
     "commands": other_rooms.COMMANDS,
     "proving": proof_room.PROVING,

@@ -67,7 +67,7 @@ QUERY: Final[dict[str, Bug]] = {
         "A page begins with the document at which the one before ended.",
     ),
     "fingerprint-without-order": Bug(
-        "blockdb/database/finding.py",
+        "blockdb/database/querying.py",
         "filter_text(self.term), order_text(self.steps), str(self.as_of)",
         "filter_text(self.term), str(self.as_of)",
         (f"{FINDING}::test_a_cursor_outlives_the_handle_but_fits_its_query_alone",),
@@ -79,6 +79,13 @@ QUERY: Final[dict[str, Bug]] = {
         "        yield columns._replace(first_sequence=sequence)\n",
         (f"{FINDING}::test_a_search_of_the_past_ends_with_its_moment",),
         "A query of the past sees the rest of the run in which its moment lies.",
+    ),
+    "count-of-now": Bug(
+        "blockdb/database/search.py",
+        "is_whole = self.moment.is_now and not self._low.place",
+        "is_whole = not self._low.place",
+        (f"{FINDING}::test_a_search_of_the_past_ends_with_its_moment",),
+        "A count of the past is taken from the size of an index as it is now.",
     ),
     "pasted-value": Bug(
         "blockdb/query/text.py",

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blockdb.database.search import NO_DOCUMENT, decode_whole
 from blockdb.documents.paths import Path
 from blockdb.query.evaluation import compiled
 from blockdb.query.parser import parse_filter, parse_order
@@ -73,6 +75,7 @@ origins = st.builds(
 )
 
 
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(filters(), documents, origins)
 def test_like_a_naive_evaluation(term: Term, document: dict[str, Any], origin: Origin) -> None:
     assert run(term, document, origin) is fits(term, document, origin)
@@ -97,9 +100,25 @@ def test_what_is_no_document_is_told_from_one() -> None:
             ready.decode(data)
 
 
+@given(documents, st.integers(0, 200), st.integers(0, 3), st.binary(max_size=4))
+def test_whatever_a_value_holds_it_is_a_document_or_none(
+    document: dict[str, Any], at: int, cut: int, rubbish: bytes
+) -> None:
+    data = json.dumps(document).encode()
+    hurt = data[:at] + rubbish + data[at + cut :]
+    term = parse_filter("a = 1 or a.b = 2 or t contains 'a' or o[].a = 1")
+    ready = compiled(term)
+    with suppress(*NO_DOCUMENT):
+        ready.decode(hurt)
+    with suppress(*NO_DOCUMENT):
+        whole = decode_whole(hurt)
+        assert ready.test(ready.decode(hurt), Origin()) is fits(term, whole, Origin())
+
+
 # ── order ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(max_examples=settings.default.max_examples // 2)
 @given(
     st.lists(st.tuples(documents, st.sampled_from([b"a", b"ab", b"a\0", b"a\1", b"b", b"\xff"])), max_size=6),
     st.lists(

@@ -48,6 +48,7 @@ def test_a_key_may_be_given_as_bytes() -> None:
         ("a = :x", {"x": float("nan")}, "which no document has"),
         ("a = :x", {"x": "\ud800"}, "half a character"),
         ("a = :x", {"x": datetime(2025, 1, 1)}, "without a zone"),  # noqa: DTZ001
+        ("_key = :x", {"x": b"\xff"}, "not UTF-8"),
         ("a in :x", {"x": 5}, "takes a list"),
         ("a in :x", {"x": "abc"}, "takes a list"),
         ("a in :x", {"x": [[1]]}, "`:x` is list"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import blockdb
+from blockdb_repl.shell import _prompt as shell_prompt
 
 from .conftest import Run
 
@@ -127,3 +129,26 @@ def test_documents_are_found_in_a_transaction(run: Run) -> None:
         '{"key":"a","value":{"n":1}}',
     ]
     assert run("repl", stdin=b"begin\nfind --as-of block:0\n").code == 2
+
+
+def test_stats_count_them_once_there_were_some(run: Run) -> None:
+    ran = run("repl", stdin=b"stats\nbegin\nput a 1\nput b 2\nstats\ncommit\nstats\n")
+    lines = [" ".join(line.split()) for line in ran.text.splitlines() if "committed" in line]
+    assert lines == [
+        "Transactions: 0 committed, 0 aborted (0 deadlocks, 0 timeouts); 1 open with 2 locks, 0 waiting",
+        "Transactions: 1 committed, 0 aborted (0 deadlocks, 0 timeouts); 0 open with 0 locks, 0 waiting",
+    ]
+
+
+def test_the_prompt_shows_the_state(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        session = SimpleNamespace(collection="users", transaction=None)
+
+        def prompt() -> str:
+            return "".join(text for _, text, *_ in shell_prompt(str(db.path), session))
+
+        assert prompt() == "db/users> "
+        session.transaction = db.transaction()
+        assert prompt() == "db/users [transaction 1]> "
+        session.transaction.abort()
+        assert prompt() == "db/users [transaction 1, ended]> "

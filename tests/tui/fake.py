@@ -20,6 +20,7 @@ from blockdb import (
     CollectionInfo,
     CollectionSettings,
     CollectionStats,
+    GoodBlock,
     Latency,
     Problem,
     Progress,
@@ -223,7 +224,11 @@ class FakeDatabase:
             while not self.may_verify.wait(0.01):
                 if cancel is not None and cancel():
                     return Report(False, number, number * self.batch, (), 12.0, cancelled=True)
-        return Report(not self.problems, blocks, self.size, self.problems, 321.0, cancelled=False)
+        bad = [problem.block for problem in self.problems if problem.block is not None]
+        last = min(bad, default=blocks) - 1
+        of = next((problem.path.split("/")[1] for problem in self.problems if "collections/" in problem.path), self.id)
+        good = (GoodBlock(of, last, 0, b"", b"", 0, recomputed=True),) if last >= 0 else ()
+        return Report(not self.problems, blocks, self.size, self.problems, 321.0, cancelled=False, last_good=good)
 
     def stats(self) -> Statistics:
         self._called("stats")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import blockdb
 from blockdb import Problem
 from blockdb_tui.screens.blocks import BlocksView
@@ -38,6 +40,7 @@ async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
         assert "›" not in screen_text(pilot).splitlines()[0]
 
 
+@pytest.mark.torture
 @covers("view.back")
 async def test_escape_leads_out_of_a_collection() -> None:
     async with exploring(shop()) as pilot:
@@ -51,6 +54,7 @@ async def test_escape_leads_out_of_a_collection() -> None:
         shown(pilot, CollectionsView)
 
 
+@pytest.mark.torture
 async def test_what_was_chosen_in_one_collection_is_forgotten_in_the_next() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "slash", *"note:", "enter", "enter")
@@ -60,6 +64,7 @@ async def test_what_was_chosen_in_one_collection_is_forgotten_in_the_next() -> N
         assert (view.prefix, view.table.total, view.has_class("-zoomed")) == (b"", 24, False)
 
 
+@pytest.mark.torture
 async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
     async with exploring(shop(), size=(140, 30)) as pilot:
         await press(pilot, "0", "j")
@@ -70,6 +75,7 @@ async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
         assert "expire after" in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_collections_are_found_by_name() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "colon", *"peo")
@@ -78,6 +84,7 @@ async def test_collections_are_found_by_name() -> None:
         await until(pilot, lambda: app_of(pilot).inside == "people")
 
 
+@pytest.mark.torture
 @covers("collections.filter", "collections.copy_id")
 async def test_names_are_filtered_by_any_part_of_them() -> None:
     async with exploring(shop()) as pilot:
@@ -108,6 +115,7 @@ async def test_a_thousand_collections_are_listed_and_few_of_them_opened() -> Non
         assert len(described) <= 4 * table.rows_in_view
 
 
+@pytest.mark.torture
 async def test_what_is_in_a_collection_is_seen_to_grow() -> None:
     database = shop()
     async with exploring(database) as pilot:
@@ -143,6 +151,7 @@ async def test_collections_are_made_and_dropped_by_who_may() -> None:
         assert view.table.total == 3
 
 
+@pytest.mark.torture
 async def test_who_only_reads_is_not_offered_to_make_or_drop() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "0", "n", "D")
@@ -150,6 +159,7 @@ async def test_who_only_reads_is_not_offered_to_make_or_drop() -> None:
         assert "New" not in screen_text(pilot).splitlines()[-1]
 
 
+@pytest.mark.torture
 async def test_a_collection_that_is_dropped_meanwhile_is_left() -> None:
     database = shop()
     async with exploring(database, poll_s=0.01) as pilot:
@@ -161,6 +171,7 @@ async def test_a_collection_that_is_dropped_meanwhile_is_left() -> None:
         assert app_of(pilot).inside is None
 
 
+@pytest.mark.torture
 async def test_a_collection_that_cannot_be_read_is_named_and_the_others_are_shown() -> None:
     database = shop()
     database.others["orders"].failing = blockdb.Corruption("collections/col_1/manifest.toml", None, "\x1b[31m[/x]")
@@ -172,6 +183,7 @@ async def test_a_collection_that_cannot_be_read_is_named_and_the_others_are_show
         assert "orders cannot be entered" in said(pilot)[-1]
 
 
+@pytest.mark.torture
 async def test_the_block_of_a_problem_is_shown_in_its_own_collection() -> None:
     database = shop()
     orders = database.others["orders"]
@@ -179,18 +191,41 @@ async def test_the_block_of_a_problem_is_shown_in_its_own_collection() -> None:
     async with exploring(database) as pilot:
         await press(pilot, "2", "v")
         await until(pilot, lambda: isinstance(pilot.app.screen, Problems))
-        assert "✗ 1 " not in screen_text(pilot).splitlines()[8]
-        await press(pilot, "enter")
+        await press(pilot, "escape", "g")
+        belt = "".join(screen_text(pilot).splitlines()[1:8])
+        assert "✗" not in belt
+        assert "✓" not in belt, "nothing is known of the default collection"
+        await press(pilot, "p", "enter")
         assert app_of(pilot).inside == "orders"
         view = shown(pilot, BlocksView)
         assert view.belt.selected == 1
         assert "✗ damage" in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_verification_is_of_the_collection_that_was_entered() -> None:
     database = shop()
     async with exploring(database) as pilot:
         await press(pilot, "0", "j", "enter", "v")
         await until(pilot, lambda: app_of(pilot).verification.report is not None)
         await settled(pilot)
-        assert "✓ verified 3 blocks, 24 records" in screen_text(pilot)
+        assert "✓ verified orders: 3 blocks, 24 records" in screen_text(pilot)
+        assert "✓ 2" in screen_text(pilot)
+        await press(pilot, "0", "g", "enter", "2", "h")
+        assert "✓ verified orders" in screen_text(pilot)
+        assert "✓ 2" not in screen_text(pilot), "that was another collection's block"
+
+
+@pytest.mark.torture
+async def test_a_database_that_comes_back_is_shown_where_one_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blockdb_tui.app.RETRY_S", 0.01)
+    database = shop()
+    async with exploring(database, poll_s=0.01) as pilot:
+        await press(pilot, "0", "j", "enter")
+        orders, app = database.others["orders"], app_of(pilot)
+        database.failing = orders.failing = OSError(5, "Input/output error")
+        await until(pilot, lambda: app.database is None)
+        database.failing = orders.failing = None
+        await until(pilot, lambda: app.inside == "orders")
+        await settled(pilot)
+        assert "order:0000" in screen_text(pilot)

@@ -185,6 +185,7 @@ def hostile_collections() -> FakeDatabase:
     return database
 
 
+@pytest.mark.torture
 async def test_hostile_bytes_in_collections_schemas_changes_and_transactions() -> None:
     async with exploring(hostile_collections(), size=(150, 40)) as pilot:
         await press(pilot, "3", "x", "6", "a")
@@ -207,7 +208,7 @@ async def test_hostile_bytes_in_collections_schemas_changes_and_transactions() -
 async def test_hostile_names_of_fields_are_completed_safely() -> None:
     async with exploring(hostile_collections()) as pilot:
         await press(pilot, "0", "g", "enter", "w")
-        for _ in range(12):
+        for _ in range(4):
             await press(pilot, "tab")
             assert_safe(pilot)
         await press(pilot, "ctrl+u", *"\"\\u001b\" = = '[/x]'")

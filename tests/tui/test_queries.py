@@ -107,6 +107,7 @@ async def test_a_query_is_typed_with_help_and_finds() -> None:
         assert view.table.row.key == b"order:0004"
 
 
+@pytest.mark.torture
 async def test_tab_goes_through_what_fits() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "0", "j", "enter", "w", "_", "tab")
@@ -120,6 +121,7 @@ async def test_tab_goes_through_what_fits() -> None:
         assert not shown(pilot, RecordsView).prompt.asking
 
 
+@pytest.mark.torture
 async def test_a_query_that_is_none_is_asked_for_again() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "w", *"city", "enter")
@@ -127,6 +129,7 @@ async def test_a_query_that_is_none_is_asked_for_again() -> None:
         assert "Expected" in said(pilot)[-1]
 
 
+@pytest.mark.torture
 async def test_a_search_shows_what_it_has_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(querying, "STRETCH_RECORDS", 5)
     gate = threading.Semaphore(2)

@@ -250,6 +250,7 @@ async def test_a_real_collection_is_gone_through(shop: Path) -> None:
         assert "✓ 1" in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_a_real_collection_is_made_and_dropped(tmp_path: Path) -> None:
     class Writing(Attached):
         def open(self) -> blockdb.Database:

@@ -16,6 +16,7 @@ from blockdb_tui.screens.changes import ChangesView
 from blockdb_tui.screens.proof import Proof
 from blockdb_tui.screens.records import RecordsView
 from blockdb_tui.screens.schema import SchemaView
+from tests.tiers import tiers
 from tests.tui.covering import app_of, covers, said, shown
 from tests.tui.drive import exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, orders, sample, shop, waiting
@@ -42,6 +43,7 @@ async def test_the_versions_of_a_schema_are_gone_through() -> None:
         assert pilot.app.clipboard == "blockdb -d /srv/records collection schema orders"
 
 
+@pytest.mark.torture
 async def test_indexes_are_seen_to_be_built() -> None:
     database = shop()
     async with exploring(database, size=(160, 30)) as pilot:
@@ -55,6 +57,7 @@ async def test_indexes_are_seen_to_be_built() -> None:
         assert "building" not in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_a_collection_without_schema_and_index_says_so() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "5", "y")
@@ -93,6 +96,7 @@ async def test_what_is_stored_is_followed_held_and_followed_again() -> None:
         assert "fresher" in first_line(pilot)
 
 
+@pytest.mark.torture
 @covers("changes.all", "changes.open", "changes.copy_key")
 async def test_all_collections_are_followed_together() -> None:
     database = shop()
@@ -115,6 +119,7 @@ async def test_all_collections_are_followed_together() -> None:
         assert row.key == b"order:new"
 
 
+@pytest.mark.torture
 @covers("changes.block", "changes.prove")
 async def test_a_change_leads_to_its_block_and_to_its_proof() -> None:
     async with exploring(shop()) as pilot:
@@ -129,6 +134,7 @@ async def test_a_change_leads_to_its_block_and_to_its_proof() -> None:
         assert (view.belt.selected, view.table.cursor) == (2, 7)
 
 
+@pytest.mark.torture
 async def test_a_stream_that_breaks_says_so() -> None:
     database = shop()
     async with exploring(database) as pilot:
@@ -164,7 +170,7 @@ def test_no_more_than_so_many_changes_are_kept(monkeypatch: pytest.MonkeyPatch) 
 
 
 @covers("metrics.transactions")
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (170, 50)])
+@pytest.mark.parametrize("size", tiers([(80, 24)], [(120, 40), (170, 50)]))
 async def test_transactions_and_who_waits_for_whom_are_shown(size: tuple[int, int]) -> None:
     async with exploring(waiting(), size=size) as pilot:
         await press(pilot, "3")
@@ -179,6 +185,7 @@ async def test_transactions_and_who_waits_for_whom_are_shown(size: tuple[int, in
         assert "Writes" in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_who_only_reads_has_no_transactions() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "3", "x")

@@ -171,8 +171,13 @@ WIDE = {"records", "blocks-tree", "metrics", "proof", "lab"}
 """Whose wide pictures are compared with every change; those of the other scenes are in the long tier."""
 
 
+LONG = {"collection-inside", "query-found", "schema", "changes", "transactions"}
+"""Which are in the long tier altogether."""
+
+
 def tier_of(scene: str, size: tuple[int, int]) -> list[pytest.MarkDecorator]:
-    return [] if size[0] <= 80 or scene in WIDE else [pytest.mark.torture]
+    quick = size[0] <= 80 or scene in WIDE
+    return [] if quick and scene not in LONG else [pytest.mark.torture]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ class BlocksView(View):
         self.merkle.show(())
         self.facts.clear()
 
+    def forget(self) -> None:
+        self._leaf_wanted = 0
+        self.remove_class("-tree")
+
     def polled(self, moment: Moment) -> None:
         statistics = moment.statistics
         self.belt.grown(statistics, self.explorer.wall_clock_ms())

@@ -6,7 +6,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from blockdb.commands.display import human_count, human_duration, plural
+from blockdb.commands.display import human_count, human_duration, plural, printable
 
 from ..drawing import bar, fitted_line
 from ..theme import palette
@@ -56,7 +56,10 @@ class VerifyBar(Widget):
         if report is None:
             return []
         counts = f"{human_count(report.blocks)} blocks, {human_count(report.records)} records"
-        seen = f"{counts} in {human_duration(report.elapsed_ms / 1000)}"
+        of = self._verification.of
+        seen = (
+            f"{'' if of is None else printable(of.name) + ': '}{counts} in {human_duration(report.elapsed_ms / 1000)}"
+        )
         if report.problems:
             first = min((problem.block for problem in report.problems if problem.block is not None), default=None)
             words = f" ✗ {plural(len(report.problems), 'problem')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import blockdb
+from tests.database.indexed import check_index
 from tests.fault.crash.disk import Image, digest_of
 from tests.fault.crash.recorder import Commit, Promise, RecordingDoor
 from tests.fault.crash.states import Crash, Effort, crashes
@@ -168,7 +170,7 @@ class Judge:
             if not whole and (opened in self._gone_on or self.rng.random() >= self._going_on):
                 return commits
             assert_valid(db)
-            more = ((b"more:%d" % len(commits), b"and more"),)
+            more = ((b"more:%d" % len(commits), b'{"and": "more"}'),)
             door.promises(Promise((*commits, more), len(commits), forced))
             db.put(*more[0])
             door.promises(Promise((*commits, more), len(commits) + 1, forced))
@@ -191,6 +193,8 @@ def served_by(db: blockdb.Database, crash: Crash) -> tuple[Commit, ...]:
         raise Broken(f"{crash.story}: what is there is no prefix of what was committed: {records}")
     if dict(db.scan()) != dict(records) or any(db.get(key) != value for key, value in records[-1:]):
         raise Broken(f"{crash.story}: what is served is not what is in the chain")
+    for index in db.indexes():
+        check_index(db, index.name, {key: json.loads(value) for key, value in records})
     return commits[: ends.index(len(records))]
 
 

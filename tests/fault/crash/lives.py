@@ -56,6 +56,7 @@ class Life:
             (root / NAME).mkdir()
         self.door = kind(root, Disk({NAME: None} if made else {}), boot_id_of(1))
         self.settings = dict(SMALL)
+        self.value_of: Callable[[int], bytes] = lambda number: value_of(number)[:MOST_VALUE_BYTES]
         self._path = root / NAME
         self._written = 0
         self._db: blockdb.Database | None = None
@@ -99,7 +100,7 @@ class Life:
 
     def _next(self, count: int) -> Commit:
         first, self._written = self._written, self._written + count
-        return tuple((key_of(number), value_of(number)[:MOST_VALUE_BYTES]) for number in range(first, self._written))
+        return tuple((key_of(number), self.value_of(number)) for number in range(first, self._written))
 
     def _issue(self, commit: Commit) -> None:
         promise = self.door.promise
@@ -217,6 +218,27 @@ def encrypted(life: Life) -> None:
     life.close()
 
 
+def indexed(life: Life) -> None:
+    """Documents with indexes: made of some, written with more, merged, dropped."""
+    life.value_of = lambda number: b'{"n": %d, "m": %d}' % (number, number % 3)
+    life.settings["compaction_threshold"] = 2
+    life.open()
+    life.batch(5)
+    life.db.create_index("n", ["n"], unique=True, sparse=True)
+    life.puts(3)
+    life.db.create_index("m", ["m"])
+    life.batch(4, sync=True)
+    life.flush()
+    life.puts(2)
+    life.close()
+    life.open()
+    life.batch(3)
+    life.compact()
+    life.db.drop_index("m")
+    life.put()
+    life.close()
+
+
 LIVES: dict[str, tuple[Callable[[Life], None], int]] = {
     "everything": (everything, 1 << 20),
     "unforced": (unforced, 1 << 20),
@@ -225,6 +247,7 @@ LIVES: dict[str, tuple[Callable[[Life], None], int]] = {
     "merging beside": (merging_beside, 600),
     "packing": (packing, 500),
     "encrypted": (encrypted, 500),
+    "indexed": (indexed, 500),
 }
 """Scripts, and how large chain files grow with them."""
 

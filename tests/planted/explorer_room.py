@@ -1,0 +1,31 @@
+"""Bugs of the explorer: what it says of trust, what it lets into the prompt, and what it keeps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.planting import Bug
+
+EXPLORER: Final[dict[str, Bug]] = {
+    "trust-of-another": Bug(
+        "tui/verification.py",
+        "if block.collection == collection.id)",
+        "if True)",
+        ("tests/tui/test_collections.py::test_the_block_of_a_problem_is_shown_in_its_own_collection",),
+        "Blocks are called proven because those of another collection are.",
+    ),
+    "names-as-they-are": Bug(
+        "tui/completion.py",
+        "character if character.isprintable() else json.dumps(character)[1:-1]",
+        "character",
+        ("tests/tui/test_hostile.py::test_hostile_names_of_fields_are_completed_safely",),
+        "The name of a field that is completed reaches the terminal as it is.",
+    ),
+    "passed-over-in-silence": Bug(
+        "tui/changes.py",
+        "self.passed_over += near_end - position",
+        "pass",
+        ("tests/tui/test_schema_and_changes.py::test_no_more_than_so_many_changes_are_kept",),
+        "Whoever comes back to the changes is not told how many were passed over.",
+    ),
+}
