@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LineCompleter", "LiveKeys"]
 
 MOST_KEYS = 20
-PATIENCE_S = 1.0
+PATIENCE_S = 3.0
 """How long completion waits for the database, in its own thread (typing goes on); what comes later is not shown."""
 
 

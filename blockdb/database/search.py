@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from heapq import nsmallest
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,6 +35,9 @@ ENTRY_BYTES: Final = 150
 
 SMALL_LIMIT: Final = 10_000
 """With a limit up to this, no more documents than that are kept while they are sorted."""
+
+SPARE: Final = 1_000
+"""So many more are kept, and twice as many as are wanted, before the worst of them are let go."""
 
 NO_DOCUMENT: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
 """What decoding raises for a value that is no JSON object."""
@@ -80,12 +82,12 @@ class Tally:
             self.left_out += 1
 
 
-def whole(hit: Hit, tally: Tally) -> dict[str, Any] | None:
-    """The document of a record, or None where the value is none after all, which is counted."""
+def whole(value: bytes, tally: Tally) -> dict[str, Any] | None:
+    """The document that a value is, or None where it is none after all, which is counted."""
     try:
-        return decode_whole(hit.value)
+        return decode_whole(value)
     except NO_DOCUMENT:
-        tally.leave_out(hit.value)
+        tally.leave_out(value)
         return None
 
 
@@ -94,7 +96,7 @@ def documents_of(
 ) -> Iterator[tuple[int, Document]]:
     """The documents of records, each with the place of its record."""
     for hit in hits:
-        value = whole(hit, tally)
+        value = whole(hit.value, tally)
         if value is not None:
             shown = value if project is None else project(value)
             yield hit.place, Document(hit.key, shown, partial(moment.details, hit.place, hit.sequence))
@@ -146,7 +148,8 @@ class Search:
         entries = self._count_of_entries()
         if entries is not None:
             return entries
-        return sum(map(self._is_document, self._unordered()))
+        is_document = self._is_document
+        return sum(is_document(columns.values[at]) for columns in self._unordered() for at, _ in self._fitting(columns))
 
     def _count_of_entries(self) -> int | None:
         """The same from the size of an index's ranges, where they say it all."""
@@ -157,86 +160,89 @@ class Search:
             return None
         return entries_of(self.moment, self.indexes, source)
 
-    def _is_document(self, hit: Hit) -> bool:
+    def _is_document(self, value: bytes) -> bool:
         """Whether the value is a document as a whole: a filter looks at parts of it."""
-        if not self.is_checked or hit.value is REDACTED:
-            return whole(hit, self.tally) is not None
+        if not self.is_checked or value is REDACTED:
+            return whole(value, self.tally) is not None
         return True
 
     # Records for which the filter is true.
 
     def _in_order(self, limit: int | None) -> Iterator[Hit]:
         if self.plan.is_sorted:
-            return chain.from_iterable(map(self._tested, self._sorted_columns()))
-        return self._by_place(self.plan.reverse) if self.plan.by_commit else self._sorted(limit)
+            return chain.from_iterable(map(self._hits, self._sorted_columns()))
+        if self.plan.by_commit:
+            return chain.from_iterable(map(self._hits, self._by_place(self.plan.reverse)))
+        return self._sorted(limit)
 
-    def _unordered(self) -> Iterator[Hit]:
+    def _unordered(self) -> Iterator[Columns]:
         if self.plan.sources:
             return self._by_place()
-        return chain.from_iterable(map(self._tested, forward(self._chain, self.moment.history, self._low, self._high)))
+        return forward(self._chain, self.moment.history, self._low, self._high)
 
-    def _by_place(self, reverse: bool = False) -> Iterator[Hit]:
-        """Those of all sources in commit order. Their places, 8 bytes each or a few times that, are in memory."""
+    def _by_place(self, reverse: bool = False) -> Iterator[Columns]:
+        """The records of all sources in commit order. Their places are in memory, 8 bytes each or some times that."""
         places = {place for source in self.plan.sources for place in self._places(source)}
         seen = [place for place in places if self._low.place <= place < self._high.place]
         seen.sort(reverse=reverse)
-        return chain.from_iterable(map(self._tested, at_places(self._chain, seen)))
+        return at_places(self._chain, seen)
 
-    def _tested(self, columns: Columns) -> Iterable[Hit]:
-        """Those of some records for which the filter is true."""
-        ready, (keys, values, places, first) = self._ready, columns
-        self.tally.touched += len(keys)
+    def _hits(self, columns: Columns) -> Iterable[Hit]:
+        keys, values, places, first = columns
+        fitting = self._fitting(columns)
+        return [Hit(places[at], keys[at], values[at], None if first is None else first + at) for at, _ in fitting]
+
+    def _fitting(self, columns: Columns) -> Iterable[tuple[int, Any]]:
+        """Which of some records fit, and what the filter takes of their documents."""
+        ready, values = self._ready, columns.values
+        self.tally.touched += len(values)
         if ready.special:
-            return self._tested_one_by_one(columns)
-        found: Iterable[int] = range(len(keys))
-        if ready.needs_value:
-            try:
-                test = ready.test
-                found = [at for at, document in enumerate(map(ready.decode, values)) if test(document, None)]
-            except NO_DOCUMENT:
-                return self._tested_one_by_one(columns)
-        return [Hit(places[at], keys[at], values[at], None if first is None else first + at) for at in found]
+            return self._fitting_one_by_one(columns)
+        if not ready.needs_value:
+            return enumerate(repeat(None, len(values)))
+        try:
+            test = ready.test
+            return [(at, document) for at, document in enumerate(map(ready.decode, values)) if test(document, None)]
+        except NO_DOCUMENT:
+            return self._fitting_one_by_one(columns)
 
-    def _tested_one_by_one(self, columns: Columns) -> Iterator[Hit]:
+    def _fitting_one_by_one(self, columns: Columns) -> Iterator[tuple[int, Any]]:
         ready, (keys, values, places, first) = self._ready, columns
         for at, (key, value, place) in enumerate(zip(keys, values, places, strict=True)):
-            sequence = None if first is None else first + at
             try:
                 document = ready.decode(value) if ready.needs_value else None
             except NO_DOCUMENT:
                 self.tally.leave_out(value)
                 continue
-            if ready.test(document, Origin(self.moment, key, place, sequence)):
-                yield Hit(place, key, value, sequence)
+            if ready.test(document, Origin(self.moment, key, place, None if first is None else first + at)):
+                yield at, document
 
     # Sorted in memory.
 
     def _sorted(self, limit: int | None) -> Iterator[Hit]:
-        """All of them by their sort keys, of which only as many are kept as are wanted, if that is few."""
+        """All of them by their sort keys, of which only some more are kept than are wanted, if that is few."""
         keyed = self._keyed()
-        if limit is not None and limit <= SMALL_LIMIT:
-            best = nsmallest(limit, keyed)
-        else:
-            best = sorted(self._within_memory(keyed))
+        best = sorted(self._within_memory(keyed)) if limit is None or limit > SMALL_LIMIT else self._best(keyed, limit)
         for columns in at_places(self._chain, [place for _, place in best]):
             yield from map(Hit, columns.places, columns.keys, columns.values)
 
-    def _keyed(self) -> Iterator[tuple[bytes, int]]:
-        """Sort keys and places, of documents alone, behind the one where the answer begins."""
-        edge = b"" if self.after is None else self._sort_key(Hit(self.after, *self._item_at(self.after)))
-        for hit in self._unordered():
-            if self._is_document(hit):
-                key = self._sort_key(hit)
-                if key > edge:
-                    yield key, hit.place
+    def _best(self, keyed: Iterable[tuple[bytes, int, bytes]], limit: int) -> list[tuple[bytes, int]]:
+        best: list[tuple[bytes, int]] = []
+        worst: bytes | None = None
+        for key, place, value in keyed if limit else ():
+            if (worst is None or key < worst) and self._is_document(value):
+                best.append((key, place))
+                if len(best) > 2 * limit + SPARE:
+                    best.sort()
+                    del best[limit:]
+                    worst = best[-1][0]
+        return sorted(best)[:limit]
 
-    def _sort_key(self, hit: Hit) -> bytes:
-        document = self._ready.decode(hit.value) if self._ready.needs_value else None
-        return self._ready.sort_key(document, Origin(self.moment, hit.key, hit.place, hit.sequence))
-
-    def _within_memory(self, keyed: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+    def _within_memory(self, keyed: Iterable[tuple[bytes, int, bytes]]) -> Iterator[tuple[bytes, int]]:
         taken = 0
-        for key, place in keyed:
+        for key, place, value in keyed:
+            if not self._is_document(value):
+                continue
             taken += len(key) + ENTRY_BYTES
             if taken > MAX_SORT_BYTES:
                 raise InvalidData(
@@ -244,6 +250,23 @@ class Search:
                     f"memory. Set a limit of up to {SMALL_LIMIT:,}, or make an index of these fields."
                 )
             yield key, place
+
+    def _keyed(self) -> Iterator[tuple[bytes, int, bytes]]:
+        """Sort keys, places and values of what fits, behind the record where the answer begins."""
+        sort_key, origin = self._ready.sort_key, Origin(self.moment, b"", 0, None)
+        edge = b"" if self.after is None else self._sort_key_at(self.after)
+        for columns in self._unordered():
+            keys, values, places, _ = columns
+            for at, document in self._fitting(columns):
+                origin.key, origin.place = keys[at], places[at]
+                key = sort_key(document, origin)
+                if key > edge:
+                    yield key, origin.place, values[at]
+
+    def _sort_key_at(self, place: int) -> bytes:
+        key, value = self._item_at(place)
+        document = self._ready.decode(value) if self._ready.needs_value else None
+        return self._ready.sort_key(document, Origin(self.moment, key, place, None))
 
     # Sources.
 

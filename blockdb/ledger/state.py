@@ -15,7 +15,7 @@ from typing import Any, Final
 STATE: Final = "state"
 CREATED: Final = "create"
 DROPPED: Final = "drop"
-"""Events of the beginning and the end of a collection: see `docs/formats/README.md`."""
+"""Events of the beginning and the end of a collection: see `docs/formats/checked-toml.md`."""
 
 
 class BadState(ValueError):

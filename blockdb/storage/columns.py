@@ -18,6 +18,10 @@ LAST_WINDOW: Final = 512
 """Records that are read together at first, since perhaps few are wanted, and in the end."""
 
 
+MOST_BLOCKS: Final = 8
+"""That many are read together where the chain is read backwards: a batch may reach over several."""
+
+
 class Columns(NamedTuple):
     """Some records, a column for each part of them."""
 
@@ -50,18 +54,21 @@ def forward(chain: Chain, history: History, low: Horizon, high: Horizon) -> Iter
 
 
 def backward(chain: Chain, history: History, low: Horizon, high: Horizon) -> Iterator[Columns]:
-    """The same from the last to the first: block by block, each of them turned round."""
+    """The same from the last to the first: some blocks at a time, ever more of them, and each time turned round."""
     if low.place >= high.place:
         return
-    for number in range(history.block_of(max(high.records - 1, 0)), -1, -1):
+    above, step, stop = history.block_of(max(high.records - 1, 0)) + 1, 1, high.records
+    while above:
+        number = max(above - step, 0)
         extent = history.extent(number)
         first = Horizon(extent.first_sequence, extent.first_place)
-        parts = [part for part in _first(forward(chain, history, first, high), extent.records) if part.places]
+        parts = [part for part in _first(forward(chain, history, first, high), stop - first.records) if part.places]
         for part in reversed(parts):
             seen = part.between(low.place, high.place)
             yield Columns(seen.keys[::-1], seen.values[::-1], seen.places[::-1])
         if first.place <= low.place:
             return
+        above, step, stop = number, min(step * 2, MOST_BLOCKS), first.records
 
 
 def at_places(chain: Chain, places: Iterable[int]) -> Iterator[Columns]:

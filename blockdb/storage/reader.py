@@ -51,10 +51,10 @@ class Reader(Parkable):
         self.metadata = metadata
         self.cache = Cache(room or CacheRoom(0))
         self.view = View((), ())
-        self.begin()
         self.opened = monotonic()
         self.closed = False
         self.is_dropped = False
+        self.begin()  # from here on, threads may look at what stands above
         self.recovered: Opening
         self.gets = 0
         self.misses = 0

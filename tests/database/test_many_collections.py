@@ -113,6 +113,44 @@ def test_a_checkpoint_opens_what_was_written_alone(tmp_path: Path) -> None:
     assert report.valid, report.problems
 
 
+def test_transactions_and_indexes_go_over_more_collections_than_may_be_open(tmp_path: Path) -> None:
+    path, rounds = tmp_path / "db", 40
+    with open_through(StillDoor(), path, open_collections_limit=LEAST_OPEN) as db:
+        names = [f"c{number}" for number in range(COUNT)]
+        for name in names:
+            db.create_collection(name).create_index("sum", ["sum"], unique=True)
+        faults: list[object] = []
+
+        def work(seed: int) -> None:
+            rng = Random(seed)
+            try:
+                for number in range(rounds):
+                    first, second = rng.sample(names, 2)
+                    sum_ = seed * rounds + number
+                    with db.transaction() as tx:
+                        for name in (first, second):
+                            tx.put(b"%d" % sum_, {"sum": sum_}, collection=name)
+                    db[first].put(b"plain %d" % sum_, {"sum": -1 - sum_})
+                    if [found.key for found in db[second].find("sum = :sum", {"sum": sum_})] != [b"%d" % sum_]:
+                        faults.append((second, sum_))
+            except BaseException as error:
+                faults.append(error)
+
+        workers = [Thread(target=work, args=(seed,)) for seed in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert not faults, faults[:3]
+        assert db.total_stats().documents == 3 * 3 * rounds
+        first = next(name for name in names if db[name].count())
+        key, value = next(db[first].scan())
+        with pytest.raises(blockdb.UniqueViolation):
+            db[first].put(b"again " + key, value)
+    report = blockdb.verify(path)
+    assert report.valid, report.problems
+
+
 @pytest.mark.parametrize("count", tiers([40], [1000]))
 def test_a_thousand_collections_take_little_more_than_one(tmp_path: Path, count: int) -> None:
     limit = 16

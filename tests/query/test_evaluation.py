@@ -75,6 +75,7 @@ origins = st.builds(
 )
 
 
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(filters(), documents, origins)
 def test_like_a_naive_evaluation(term: Term, document: dict[str, Any], origin: Origin) -> None:
     assert run(term, document, origin) is fits(term, document, origin)
@@ -117,6 +118,7 @@ def test_whatever_a_value_holds_it_is_a_document_or_none(
 # ── order ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(max_examples=settings.default.max_examples // 2)
 @given(
     st.lists(st.tuples(documents, st.sampled_from([b"a", b"ab", b"a\0", b"a\1", b"b", b"\xff"])), max_size=6),
     st.lists(

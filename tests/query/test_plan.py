@@ -221,7 +221,7 @@ def check(rows: list[Row], term: Term, order: str, indexes: list[str], options: 
     assert run(plan, rows) == [place for place in expected if place in kept], plan
 
 
-@settings(max_examples=settings.default.max_examples * 2 // 3)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(
     rows_of,
     indexable() | small,
@@ -235,7 +235,7 @@ def test_every_plan_gives_what_all_records_give(
     check(rows, term, order, indexes, options)
 
 
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings.default.max_examples // 3)
 @given(rows_of, small, small, st.sampled_from(ORDERS), st.sampled_from(INDEXES))
 def test_every_way_of_one_index(rows: list[Row], left: Term, right: Term, order: str, name: str) -> None:
     check(rows, all_of([left, right]), order, [name], {})

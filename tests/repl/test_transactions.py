@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import blockdb
+from blockdb_repl.shell import _prompt as shell_prompt
 
 from .conftest import Run
 
@@ -136,3 +138,17 @@ def test_stats_count_them_once_there_were_some(run: Run) -> None:
         "Transactions: 0 committed, 0 aborted (0 deadlocks, 0 timeouts); 1 open with 2 locks, 0 waiting",
         "Transactions: 1 committed, 0 aborted (0 deadlocks, 0 timeouts); 0 open with 0 locks, 0 waiting",
     ]
+
+
+def test_the_prompt_shows_the_state(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        session = SimpleNamespace(collection="users", transaction=None)
+
+        def prompt() -> str:
+            return "".join(text for _, text, *_ in shell_prompt(str(db.path), session))
+
+        assert prompt() == "db/users> "
+        session.transaction = db.transaction()
+        assert prompt() == "db/users [transaction 1]> "
+        session.transaction.abort()
+        assert prompt() == "db/users [transaction 1, ended]> "
