@@ -96,15 +96,28 @@ class Stream:
 
     def _follow(self, positions: dict[str, int]) -> None:
         """Reads for as long as somebody looks; `positions` are the last records that were read, by collection."""
-        feeds = {name: self._feed(name, position) for name, position in positions.items()}
+        feeds: dict[str, Feed] = {}
         while self._looked_at.is_set() and not self._stopped.is_set():
             taken = 0
-            for name, feed in feeds.items():
-                while taken < BURST and (change := feed.take(0)) is not None:
-                    self._keep(name, change)
-                    taken += 1
-                positions[name] = feed.position
+            for name in list(positions):
+                try:
+                    taken += self._read(name, feeds, positions)
+                except blockdb.BlockDBError:
+                    if len(positions) == 1:
+                        raise
+                    del positions[name]  # it was dropped, or it broke: the others are followed all the same
             self._stopped.wait(BREATH_S if taken else IDLE_S)
+
+    def _read(self, name: str, feeds: dict[str, Feed], positions: dict[str, int]) -> int:
+        """Takes what has come of one collection, up to so many. Returns how many."""
+        if name not in feeds:
+            feeds[name] = self._feed(name, positions[name])
+        feed, taken = feeds[name], 0
+        while taken < BURST and (change := feed.take(0)) is not None:
+            self._keep(name, change)
+            taken += 1
+        positions[name] = feed.position
+        return taken
 
     def _feed(self, name: str, position: int) -> Feed:
         """The stream of one collection from a record on; from near its end, where too much has come since."""

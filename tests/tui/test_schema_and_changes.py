@@ -144,6 +144,20 @@ async def test_a_stream_that_breaks_says_so() -> None:
         await until(pilot, lambda: any("cannot be followed" in words for words in said(pilot)))
 
 
+def test_a_collection_that_is_dropped_leaves_the_others_to_be_followed() -> None:
+    dropped, kept = FakeDatabase(orders(3)), FakeDatabase(orders(4))
+    stream = Stream({"dropped": dropped, "kept": kept})  # type: ignore[dict-item]
+    positions, feeds = {"dropped": -1, "kept": -1}, {}  # type: ignore[var-annotated]
+    assert [stream._read(name, feeds, positions) for name in positions] == [3, 4]
+    dropped.failing = blockdb.CollectionNotFound("dropped")
+    kept.add((b"more", b"{}"))
+    stream.look(True)
+    stream._stopped.wait = lambda _: stream.stop()  # type: ignore[method-assign,assignment,return-value]
+    stream._follow(positions)
+    assert positions == {"kept": 4}
+    assert stream.newest()[1][0].key == b"more"
+
+
 def test_no_more_than_so_many_changes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "BACKLOG", 10)
     collection = FakeDatabase(orders(30))
