@@ -66,7 +66,7 @@ def test_a_crash_at_any_operation(work: Path, name: str) -> None:
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "indexed"])  # which takes a quarter of an hour
 def test_every_state_after_a_crash_at_any_operation(work: Path, name: str) -> None:
     assert try_life(work, name, ALL, going_on=1) >= ALL_STATES
 
