@@ -281,8 +281,11 @@ class Database(AnchoringDatabase):
 
     def compact(self) -> None:
         """Flush, then merge all tables of each collection into one. O(n). Raises ReadOnly, StorageError."""
-        for store in self._stores():
-            store.compact()
+        self._stores()
+        for collection_id in self._core.catalog.ids().values():
+            reader = self._core.catalog.reader(collection_id)
+            if isinstance(reader, Store):
+                reader.compact()
 
     def _stores(self) -> list[Store]:
         if self.read_only:

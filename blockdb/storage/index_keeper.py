@@ -94,6 +94,11 @@ class IndexKeeper(Indexes):
         for name in _RESOURCES:
             vars(self).pop(name, None)
 
+    @property
+    def unparking(self) -> Tryable:
+        """The lock of the collection under which it is parked and opened."""
+        return self.store.unparking
+
     def unpark(self) -> None:
         """Somebody asks for what was let go of."""
         self.store.unpark()

@@ -120,9 +120,6 @@ class OpenFiles(Reader):
 
         What was written is forced to the disk before.
         """
-        seals = vars(self).get("_seals")
-        if seals is not None:
-            seals.stop()
         with all_free((*self.parking_locks, self.writing)) as are_free:
             return are_free and (self.is_parked or self._park())
 
@@ -138,7 +135,10 @@ class OpenFiles(Reader):
     def _park(self) -> bool:
         if self.gate is not None:
             self.gate.check(())  # it goes if nobody holds locks any more
-        if self.closed or self.gate is not None or not self._seals.is_idle or not self.upkeep.is_idle:
+        if not self._seals.is_idle:
+            self._seals.dismiss()
+            return False
+        if self.closed or self.gate is not None or not self.upkeep.is_idle:
             return False
         if len(self._active) >= FLUSH_RECORDS:
             self.upkeep.relieve()

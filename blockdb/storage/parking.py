@@ -51,13 +51,12 @@ class Resource:
         """Asked when the object itself has no such attribute: open the collection again."""
         if owner is None:
             return self
-        owner.unpark()
-        try:
-            return vars(owner)[self._name]
-        except KeyError:
-            raise AttributeError(
-                f"{type(owner).__name__} has no {self._name} yet", name=self._name, obj=owner
-            ) from None
+        with owner.unparking:  # so that it is not parked again before we have it
+            owner.unpark()
+            try:
+                return vars(owner)[self._name]
+            except KeyError:
+                raise AttributeError(f"{type(owner).__name__} has no {self._name} yet") from None
 
 
 def resources(kind: type, *names: str) -> None:

@@ -86,10 +86,11 @@ class SealingProcess:
 
     def close(self) -> None:
         """Let it finish what was requested, and wait until that is accepted."""
-        self._close_requests()
+        self.dismiss()
         self._thread.join()
 
-    def _close_requests(self) -> None:
+    def dismiss(self) -> None:
+        """Let it finish what was requested, and end."""
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):  # where it is gone, so is what it did not finish
             self._process.stdin.write(_STOP)
@@ -105,7 +106,7 @@ class SealingProcess:
             self._process.kill()  # it has ended, or says what is no seal
             self._process.wait()
             self._ended()  # nobody requests anything any more
-            self._close_requests()
+            self.dismiss()
 
 
 def _read_answers(stream: IO[bytes]) -> Iterator[Seal | Chunks | None]:

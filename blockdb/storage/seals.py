@@ -126,6 +126,11 @@ class Seals:
                 self._request(process)
             process.close()
 
+    def dismiss(self) -> None:
+        """Let the process end, if there is one, and wait for nothing."""
+        if self._process is not None:
+            self._process.dismiss()
+
     def _request(self, process: SealingProcess) -> None:
         try:
             process.request(self._log.end)

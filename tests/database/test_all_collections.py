@@ -151,3 +151,16 @@ def test_the_lab_copies_all_collections(path: Path) -> None:
         assert all(problem.path.startswith("collections/") for problem in audit(outcome.path).problems)
         with blockdb.open(outcome.path, read_only=True) as db:
             assert list(db["users"].scan()) == pairs(range(40))
+
+
+def test_compacting_a_database_compacts_collections_that_nobody_has_opened(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db") as db:
+        other = db.create_collection("other")
+        for n in range(3):
+            other.put(b"%d" % n, b"value")
+            other.flush()
+        assert len(other.stats().tables) == 3
+    with blockdb.open(tmp_path / "db") as db:
+        db.compact()
+    with blockdb.open(tmp_path / "db", read_only=True) as db:
+        assert len(db["other"].stats().tables) == 1

@@ -89,7 +89,8 @@ def test_what_was_valid_stays_valid(data: st.DataObject) -> None:
 
 
 @pytest.mark.torture
-@settings(max_examples=3000, deadline=None)
+@pytest.mark.timeout(900)
+@settings(max_examples=2000, deadline=None)
 @given(st.data())
 def test_what_was_valid_stays_valid_at_length(data: st.DataObject) -> None:
     stays_valid(data)

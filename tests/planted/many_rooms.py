@@ -39,8 +39,8 @@ MANY: Final[dict[str, Bug]] = {
     ),
     "parked-with-locks": Bug(
         "blockdb/storage/open_files.py",
-        "if self.closed or self.gate is not None or not self._seals.is_idle",
-        "if self.closed or not self._seals.is_idle",
+        "if self.closed or self.gate is not None or not self.upkeep.is_idle:",
+        "if self.closed or not self.upkeep.is_idle:",
         ("tests/storage/test_parking.py::test_those_at_work_are_not_parked",),
         "A collection is closed while a transaction holds locks in it.",
     ),

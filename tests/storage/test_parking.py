@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
-from threading import Thread
+from threading import Semaphore, Thread
 
 import pytest
 
 import blockdb
 from blockdb.audit.auditor import audit
-from blockdb.storage import open_files
+from blockdb.storage import open_files, seals
 from blockdb.storage.parking import LEAST_OPEN
 from blockdb.storage.reader import Reader
 from blockdb.storage.store import Store
@@ -142,6 +142,28 @@ def test_those_at_work_are_not_parked(many: Collections, monkeypatch: pytest.Mon
     until(store.park)
     assert store.upkeep.flushes == flushes + 1
     assert everything(store) == pairs(range(20))
+
+
+def test_a_process_that_seals_ends_before_its_collection_is_parked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seals, "BUSY_BLOCKS", 2)
+    many = Collections(tmp_path / "db", 2, blockchain_batch_size=5)
+    many.commons.sealers = Semaphore(1)
+    store, other = many.open_all()
+    for one in (store, other):
+        for item in pairs(range(100)):
+            one.put(*item)
+    assert [one._seals.is_idle for one in (store, other)] == [False, True], "there is one process for all"
+    assert not store.park()
+    until(store.park)
+    assert store.blocks == other.blocks == 20
+    for item in pairs(range(100, 200)):
+        other.put(*item)
+    assert not other._seals.is_idle, "the other one has it now"
+    many.close()
+    report = audit(many.files.root)
+    assert report.valid, report.problems
 
 
 def test_what_cannot_be_forced_is_not_parked(tmp_path: Path) -> None:
