@@ -25,6 +25,8 @@ PATH_HELP = (
     "With --demo: where to keep the demonstration; else it is gone afterwards"
 )
 DONE, WRONG_USAGE, CANNOT_OPEN = 0, 2, 3
+SWITCH_S = 0.0005
+"""How long a thread that searches keeps others from running: a key passes through the loop several times."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,6 +104,7 @@ def _run(origin: Origin, theme: str) -> int:
 
     if not sys.stderr.isatty():  # textual draws there, and would draw into the file or the pipe that it is
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
+    sys.setswitchinterval(SWITCH_S)
     explorer = Explorer(origin, theme=theme)
     watch_for_hangup(sys.stdin.fileno(), explorer.leave_from_thread, HANGUP_CODE)
     try:
