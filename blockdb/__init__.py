@@ -80,9 +80,9 @@ from blockdb.types import (
 if TYPE_CHECKING:
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
-    from blockdb.database.repair import Repair
-    from blockdb.database.results import Results
-    from blockdb.database.transaction import Transaction
+    from blockdb.database.queries.results import Results
+    from blockdb.database.repairing.repair import Repair
+    from blockdb.database.transactions.transaction import Transaction
     from blockdb.documents.document import Document
     from blockdb.documents.schema import Schema, SchemaVersion
     from blockdb.ledger.range_receipt import RangeReceipt
@@ -256,7 +256,7 @@ def repair(path: str | Path, progress: Callable[[Progress], None] | None = None,
     `secrets` are those of `open`. Raises DatabaseNotFound, DatabaseLocked, MasterKeyError, StorageError; and Corruption
     where not even the beginning of the chain can be read.
     """
-    from blockdb.database.repair import repair
+    from blockdb.database.repairing.repair import repair
 
     return repair(Path(path), progress, _source(**secrets))
 
@@ -296,14 +296,14 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 _LAZY = {
     "Collection": "blockdb.database.collection",
-    "Transaction": "blockdb.database.transaction",
+    "Transaction": "blockdb.database.transactions.transaction",
     "Database": "blockdb.database.database",
     "Document": "blockdb.documents.document",
     "Explanation": "blockdb.query.explanation",
     "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
-    "Results": "blockdb.database.results",
+    "Results": "blockdb.database.queries.results",
     "RunReceipt": "blockdb.ledger.receipt",
     "Schema": "blockdb.documents.schema",
     "SchemaVersion": "blockdb.documents.schema",

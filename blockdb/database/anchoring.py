@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from blockdb.database import keys
-from blockdb.database.anchors import (
+from blockdb.database.proofs import keys
+from blockdb.database.proofs.anchors import (
     Fault,
     FileAnchor,
     checked,
@@ -21,9 +21,9 @@ from blockdb.database.anchors import (
     save_anchors,
     signed_checkpoint,
 )
-from blockdb.database.prover import Prover
+from blockdb.database.proofs.prover import Prover
+from blockdb.database.proofs.trail import Trail, first_fault
 from blockdb.database.signing import SigningDatabase
-from blockdb.database.trail import Trail, first_fault
 from blockdb.errors import (
     AnchorFailed,
     BlockDBError,

@@ -11,11 +11,11 @@ from blockdb.database.core import Core
 from blockdb.database.describing import info_of, stats_of
 from blockdb.database.documents import Given
 from blockdb.database.finding import FindingCollection
-from blockdb.database.part import Part
 from blockdb.database.preparation import Preparation
 from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.database.schemas import SchemaCollection
+from blockdb.database.transactions.part import Part
 from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
 from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment

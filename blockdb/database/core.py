@@ -9,9 +9,9 @@ from uuid import UUID
 from blockdb.config import DatabaseConfig
 from blockdb.database.catalog import Catalog
 from blockdb.database.lifecycle import Lifecycle
-from blockdb.database.notary import Notary
+from blockdb.database.proofs.notary import Notary
 from blockdb.database.redaction import record_event
-from blockdb.database.transactions import TransactionManager
+from blockdb.database.transactions.manager import TransactionManager
 from blockdb.errors import ReadOnly, StorageError
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer

@@ -9,7 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 from blockdb.config import DatabaseConfig
-from blockdb.database import encryption, keys
+from blockdb.database import encryption
+from blockdb.database.proofs import keys
 from blockdb.errors import Corruption, DatabaseNotFound
 from blockdb.format import mark, segment
 from blockdb.format.mark import Mark

@@ -15,17 +15,18 @@ from typing import Any, TypeVar
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
-from blockdb.database import collections, creation, encryption, keys
+from blockdb.database import collections, creation, encryption
 from blockdb.database.anchoring import AnchoringDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
 from blockdb.database.describing import TotalStats, info_of
-from blockdb.database.part import Part
+from blockdb.database.proofs import keys
 from blockdb.database.redaction import login_name
 from blockdb.database.schemas import Source
 from blockdb.database.scrubber import Scrubber, ScrubFile
-from blockdb.database.transaction import Transaction
-from blockdb.database.transactions import ATTEMPTS
+from blockdb.database.transactions.manager import ATTEMPTS
+from blockdb.database.transactions.part import Part
+from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer

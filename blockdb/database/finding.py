@@ -11,8 +11,8 @@ from blockdb.storage.checks import check_key
 from blockdb.types import AsOf
 
 if TYPE_CHECKING:
-    from blockdb.database.querying import Querying
-    from blockdb.database.results import Results
+    from blockdb.database.queries.querying import Querying
+    from blockdb.database.queries.results import Results
     from blockdb.documents.document import Document
     from blockdb.query.explanation import Explanation
 
@@ -76,7 +76,7 @@ class FindingCollection(IndexedCollection):
         return self._querying().count((where, parameters, "", as_of))
 
     def _querying(self) -> Querying:
-        from blockdb.database.querying import Querying  # here: it takes a while to load, and most never ask
+        from blockdb.database.queries.querying import Querying  # here: it takes a while to load, and most never ask
 
         return Querying(self._refreshed(), self._ready_indexes)
 

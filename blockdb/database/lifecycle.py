@@ -12,9 +12,9 @@ from time import time_ns
 from typing import Any
 
 from blockdb.database.catalog import Catalog
-from blockdb.database.journal import Journal
-from blockdb.database.notary import Notary
-from blockdb.database.prover import Prover
+from blockdb.database.proofs.journal import Journal
+from blockdb.database.proofs.notary import Notary
+from blockdb.database.proofs.prover import Prover
 from blockdb.errors import BlockDBError, InvalidData, StorageError, WritesStopped
 from blockdb.layout import DROPPED_SUFFIX
 from blockdb.ledger.state import CREATED, DROPPED

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blockdb.database.core import Core
-from blockdb.database.prover import Prover
+from blockdb.database.proofs.prover import Prover
+from blockdb.database.proofs.tiles import export_tiles
 from blockdb.database.ranges import range_of
-from blockdb.database.tiles import export_tiles
 from blockdb.errors import InvalidData
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.range_receipt import RangeReceipt

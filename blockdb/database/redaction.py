@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from getpass import getuser
 
-from blockdb.database.journal import Journal
+from blockdb.database.proofs.journal import Journal
 from blockdb.errors import BlockDBError, Redacted
 from blockdb.storage.redaction import Event
 from blockdb.storage.redactor import REDACTION

@@ -9,8 +9,8 @@ from itertools import islice, pairwise
 from os import urandom
 
 from blockdb.database.database import Database
-from blockdb.database.journal import JOURNAL_COLLECTION
-from blockdb.database.rebuilding import rebuild_tables
+from blockdb.database.proofs.journal import JOURNAL_COLLECTION
+from blockdb.database.repairing.rebuilding import rebuild_tables
 from blockdb.errors import InvalidData
 from blockdb.format import record
 from blockdb.format.frame import with_check

@@ -10,7 +10,7 @@ import pytest
 import blockdb
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
-from blockdb.database.repair import repair
+from blockdb.database.repairing.repair import repair
 from blockdb.documents.indexing import IndexDefinition
 from blockdb.format import checked_toml
 from blockdb.format.index import IndexHeader, decode_header

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import blockdb
-from blockdb.database import keys
-from blockdb.database.journal import JOURNAL_COLLECTION
+from blockdb.database.proofs import keys
+from blockdb.database.proofs.journal import JOURNAL_COLLECTION
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.ledger.state import CollectionState, encode_state
 from blockdb.storage.door import Door

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import blockdb
-from blockdb.database import keys
+from blockdb.database.proofs import keys
 from blockdb.format import checked_toml, record, segment
 from blockdb.format import mark as mark_format
 from blockdb.format.frame import with_check

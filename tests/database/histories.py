@@ -14,7 +14,7 @@ from random import Random
 from threading import Barrier, Thread
 
 from blockdb.database.database import Database
-from blockdb.database.transaction import Transaction
+from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import Deadlock, DuplicateKey
 
 KEYS = 5

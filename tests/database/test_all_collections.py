@@ -10,7 +10,7 @@ import blockdb
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.database import encryption
-from blockdb.database.repair import repair
+from blockdb.database.repairing.repair import repair
 from blockdb.masterkey import MasterKeySource
 from blockdb.tampering.lab import Lab
 from blockdb.tampering.tamperings import TAMPERINGS

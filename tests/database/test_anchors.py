@@ -15,8 +15,9 @@ import pytest
 
 import blockdb
 from blockdb import Anchor
-from blockdb.database import creation, keys
-from blockdb.database.anchors import save_anchors
+from blockdb.database import creation
+from blockdb.database.proofs import keys
+from blockdb.database.proofs.anchors import save_anchors
 from blockdb.errors import AnchorFailed, Corruption, HistoryConflict, InvalidData, ReadOnly, StorageError
 from blockdb.format import note_file
 from blockdb.layout import DatabaseFiles

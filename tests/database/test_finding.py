@@ -226,7 +226,7 @@ def test_what_cannot_be_asked(databases: Databases) -> None:
 
 def test_a_sort_has_a_limit(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     db = databases["writer"]
-    monkeypatch.setattr("blockdb.database.search.MAX_SORT_BYTES", 10_000)
+    monkeypatch.setattr("blockdb.database.queries.search.MAX_SORT_BYTES", 10_000)
     with pytest.raises(InvalidData, match="Sorting by a desc would take more than"):
         list(db.find(order="a desc"))
     assert len(list(db.find(order="a desc", limit=20))) == 20

@@ -14,7 +14,7 @@ import pytest
 import blockdb
 from blockdb import Database
 from blockdb.database.catalog import Catalog
-from blockdb.database.journal import Journal
+from blockdb.database.proofs.journal import Journal
 from blockdb.ledger.state import CREATED, DROPPED
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_registry, save_registry

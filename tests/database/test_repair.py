@@ -301,7 +301,7 @@ def test_a_repair_that_was_killed_while_it_unpacked(packed_path: Path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("blockdb.database.repair.packed.salvage", be_killed)
+        patch.setattr("blockdb.database.repairing.repair.packed.salvage", be_killed)
         with pytest.raises(KeyboardInterrupt):
             blockdb.repair(packed_path)
     _, kept, salvaged = repaired(packed_path)

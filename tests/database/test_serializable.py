@@ -7,8 +7,8 @@ from unittest.mock import patch
 import pytest
 
 import blockdb
-from blockdb.database.gate import CollectionGate
-from blockdb.database.locks import Locks
+from blockdb.database.transactions.gate import CollectionGate
+from blockdb.database.transactions.locks import Locks
 from tests.database.histories import Event, cycle_in, edges_of, first_problem
 from tests.storage.doors import StillDoor, open_through
 from tests.tiers import tiers
@@ -38,7 +38,7 @@ def test_every_history_is_serializable(db: blockdb.Database, size: tuple[int, in
 def test_every_history_is_serializable_after_the_log_was_emptied_now_and_then(
     db: blockdb.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blockdb.database.committing.EMPTY_AT_BYTES", 2_000)
+    monkeypatch.setattr("blockdb.database.transactions.committing.EMPTY_AT_BYTES", 2_000)
     assert first_problem(db, NAMES, 500, seed=99, threads=5, each=5) is None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import blockdb
-from blockdb.database.locks import Locks
+from blockdb.database.transactions.locks import Locks
 from blockdb.errors import (
     CollectionNotFound,
     DatabaseClosed,
@@ -193,8 +193,8 @@ def test_what_cannot_be_stored_is_refused_at_once(db: blockdb.Database, key: byt
 
 
 def test_a_transaction_has_limits(db: blockdb.Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb.database.part.MAX_BATCH_RECORDS", 3)
-    monkeypatch.setattr("blockdb.database.part.MAX_BATCH_BYTES", 20)
+    monkeypatch.setattr("blockdb.database.transactions.part.MAX_BATCH_RECORDS", 3)
+    monkeypatch.setattr("blockdb.database.transactions.part.MAX_BATCH_BYTES", 20)
     with db.transaction() as tx:
         with pytest.raises(InvalidData, match="Split"):
             tx.put(b"long", b"x" * 20)
@@ -461,7 +461,7 @@ def test_what_nobody_has_any_more_holds_nothing(db: blockdb.Database) -> None:
 def test_what_is_collected_at_a_bad_moment_is_found_by_who_waits(
     db: blockdb.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blockdb.database.locks.LOOK_AROUND_S", 0.01)
+    monkeypatch.setattr("blockdb.database.transactions.locks.LOOK_AROUND_S", 0.01)
     tx = db.transaction()
     tx.put(b"a", b"")
     locks: Locks = tx._locks

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import blockdb
-from blockdb.database import keys
+from blockdb.database.proofs import keys
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.checkpoint import open_checkpoint
 from blockdb.storage.door import Door

@@ -23,7 +23,7 @@ from unittest.mock import patch
 import pytest
 
 import blockdb
-from blockdb.database import committing
+from blockdb.database.transactions import committing
 from blockdb.errors import BlockDBError, CollectionNotFound
 from blockdb.layout import DatabaseFiles
 from tests.fault.crash.disk import Disk

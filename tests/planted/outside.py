@@ -78,35 +78,35 @@ WITNESS: Final[dict[str, Bug]] = {
 
 ANCHORS: Final[dict[str, Bug]] = {
     "fork-appended": Bug(
-        "blockdb/database/anchors.py",
+        "blockdb/database/proofs/anchors.py",
         "what = None if last is None else fault(last)",
         "what = None",
         (f"{ANCHORED}::test_an_older_copy_is_refused_by_its_anchors",),
         "A file anchor takes two histories.",
     ),
     "inside": Bug(
-        "blockdb/database/anchors.py",
+        "blockdb/database/proofs/anchors.py",
         "if path.is_relative_to(root.resolve()):",
         "if path == root.resolve():",
         (f"{ANCHORED}::test_the_list_of_anchors",),
         "A file anchor may lie in the directory that it is to guard.",
     ),
     "torn-end-kept": Bug(
-        "blockdb/database/anchors.py",
+        "blockdb/database/proofs/anchors.py",
         "if self._door.size(self._path) > good_bytes:",
         "if self._door.size(self._path) < good_bytes:",
         (f"{ANCHORED}::test_what_was_not_written_to_its_end_is_cut_off",),
         "A note is appended to half of another.",
     ),
     "root-not-compared": Bug(
-        "blockdb/database/trail.py",
+        "blockdb/database/proofs/trail.py",
         "if self._prover.root_at(checkpoint.size) != checkpoint.root:",
         "if not checkpoint.root:",
         (f"{ANCHORED}::test_a_changed_history_is_found_and_placed",),
         "A history that was rewritten passes, as long as it is as long.",
     ),
     "collections-not-compared": Bug(
-        "blockdb/database/trail.py",
+        "blockdb/database/proofs/trail.py",
         "self._lost(uuid, state) for uuid, state in self._state(checkpoint).items()",
         "self._lost(uuid, state) for uuid, state in {}.items()",
         (f"{ANCHORED}::test_a_changed_history_is_found_and_placed",),

@@ -60,14 +60,14 @@ PROVING: Final[dict[str, Bug]] = {
         "A key speaks for a database whose name only begins like its own.",
     ),
     "signed-and-not-forced": Bug(
-        "blockdb/database/notary.py",
+        "blockdb/database/proofs/notary.py",
         "reader.force()  # what the journal says of it will be on the disk",
         "pass",
         (PROOFS + "test_what_the_journal_says_is_on_the_disk_before",),
         "The journal names records that a power cut takes away.",
     ),
     "old-key-goes-on": Bug(
-        "blockdb/database/notary.py",
+        "blockdb/database/proofs/notary.py",
         "prover.forget_key()",
         "pass",
         (PROOFS + "test_after_a_change_of_keys_all_is_signed_with_the_key_that_is_given_to_others",),
@@ -81,14 +81,14 @@ PROVING: Final[dict[str, Bug]] = {
         "The two sides of a kept node change places.",
     ),
     "rolled-back-and-signing": Bug(
-        "blockdb/database/prover.py",
+        "blockdb/database/proofs/prover.py",
         "if last.size > history.records_count:\n                what",
         "if not last.size:\n                what",
         ("tests/database/test_forged_databases.py::test_a_collection_that_was_rolled_back_signs_nothing",),
         "A collection that lost its end goes on as if nothing had been signed.",
     ),
     "range-of-other-records": Bug(
-        "blockdb/database/range_prover.py",
+        "blockdb/database/proofs/range_prover.py",
         "if body is None or body.leaf_hash != tree.record_leaf(position):",
         "if body is None:",
         ("tests/database/test_forged_databases.py::test_a_record_that_is_changed_under_an_open_handle_is_in_no_proof",),

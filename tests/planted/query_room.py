@@ -53,21 +53,21 @@ QUERY: Final[dict[str, Bug]] = {
         "Most of the records are read through an index, one by one.",
     ),
     "found-twice": Bug(
-        "blockdb/database/search.py",
+        "blockdb/database/queries/search.py",
         "        places = {place for source in self.plan.sources for place in self._places(source)}\n",
         "        places = [place for source in self.plan.sources for place in self._places(source)]\n",
         (f"{FINDING}::test_what_several_entries_lead_to_is_given_once",),
         "A document that several entries of an index lead to is given several times.",
     ),
     "page-begins-at-the-cursor": Bug(
-        "blockdb/database/search.py",
+        "blockdb/database/queries/search.py",
         '                yield max(start, edge + b"\\0"), stop\n',
         "                yield max(start, edge), stop\n",
         (f"{FINDING}::test_an_index_that_comes_or_goes_changes_no_page",),
         "A page begins with the document at which the one before ended.",
     ),
     "fingerprint-without-order": Bug(
-        "blockdb/database/querying.py",
+        "blockdb/database/queries/querying.py",
         "filter_text(self.term), order_text(self.steps), str(self.as_of)",
         "filter_text(self.term), str(self.as_of)",
         (f"{FINDING}::test_a_cursor_outlives_the_handle_but_fits_its_query_alone",),
@@ -81,7 +81,7 @@ QUERY: Final[dict[str, Bug]] = {
         "A query of the past sees the rest of the run in which its moment lies.",
     ),
     "count-of-now": Bug(
-        "blockdb/database/search.py",
+        "blockdb/database/queries/search.py",
         "is_whole = self.moment.is_now and not self._low.place",
         "is_whole = not self._low.place",
         (f"{FINDING}::test_a_search_of_the_past_ends_with_its_moment",),

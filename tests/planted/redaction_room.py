@@ -81,7 +81,7 @@ REDACTION: Final[dict[str, Bug]] = {
         "Nobody misses a value of which the journal does not say that it was redacted.",
     ),
     "salvaged-again": Bug(
-        "blockdb/database/repair.py",
+        "blockdb/database/repairing/repair.py",
         "if value is not REDACTED and key not in redacted]",
         "if value is not REDACTED]",
         ("tests/database/test_repair_of_redacted.py::test_what_is_under_way_beyond_the_damage_is_not_salvaged",),

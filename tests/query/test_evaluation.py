@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockdb.database.search import NO_DOCUMENT, decode_whole
+from blockdb.database.queries.search import NO_DOCUMENT, decode_whole
 from blockdb.documents.paths import Path
 from blockdb.query.evaluation import compiled
 from blockdb.query.parser import parse_filter, parse_order

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from blockdb.config import from_settings
-from blockdb.database import creation, keys
+from blockdb.database import creation
+from blockdb.database.proofs import keys
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage.attachment import Attachment

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from blockdb.database import repair
+from blockdb.database.repairing import repair
 from blockdb.storage.door import Door
 from tests.fault.crash.disk import (
     DIRECTORY,

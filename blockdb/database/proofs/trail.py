@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from blockdb.database.journal import Journal
-from blockdb.database.prover import Prover
+from blockdb.database.proofs.journal import Journal
+from blockdb.database.proofs.prover import Prover
 from blockdb.errors import Corruption
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.state import DROPPED, CollectionState

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from blockdb.database.documents import Given
-from blockdb.database.locks import Holder, Locks
-from blockdb.database.part import Opening, Part
 from blockdb.database.ranges import range_of
+from blockdb.database.transactions.locks import Holder, Locks
+from blockdb.database.transactions.part import Opening, Part
 from blockdb.storage.checks import check_key
 
 if TYPE_CHECKING:
-    from blockdb.database.transactions import TransactionManager
+    from blockdb.database.transactions.manager import TransactionManager
     from blockdb.documents.document import Document
 
 _key = itemgetter(0)
@@ -157,7 +157,7 @@ class Transaction:
         The collection is locked for reading as a whole: nobody else adds to it before the transaction ends. Raises
         QueryError, InvalidData.
         """
-        from blockdb.database import own_writes  # here: queries take a while to load
+        from blockdb.database.transactions import own_writes
 
         with self._using:
             part = self._part(collection)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from blockdb.config import DatabaseConfig
-from blockdb.database.rebuilding import events_told
+from blockdb.database.repairing.rebuilding import events_told
 from blockdb.database.schemas import SCHEMA_SET
 from blockdb.documents.schema import Schema
 from blockdb.documents.values import encode

@@ -7,8 +7,8 @@ from threading import Lock
 from typing import Final
 from uuid import UUID
 
-from blockdb.database.journal import Journal
-from blockdb.database.prover import Prover
+from blockdb.database.proofs.journal import Journal
+from blockdb.database.proofs.prover import Prover
 from blockdb.errors import Corruption, InvalidData, ReadOnly
 from blockdb.format.record import key_of, leaf_of
 from blockdb.ledger.keytree import KeyTree

@@ -6,11 +6,12 @@ from dataclasses import replace
 from threading import RLock
 from typing import Final
 
-from blockdb.database import creation, keys
+from blockdb.database import creation
 from blockdb.database.catalog import Catalog
-from blockdb.database.journal import JOURNAL_BLOCK_RECORDS, JOURNAL_COLLECTION, Journal
-from blockdb.database.prover import Prover
-from blockdb.database.range_prover import RangeProver
+from blockdb.database.proofs import keys
+from blockdb.database.proofs.journal import JOURNAL_BLOCK_RECORDS, JOURNAL_COLLECTION, Journal
+from blockdb.database.proofs.prover import Prover
+from blockdb.database.proofs.range_prover import RangeProver
 from blockdb.errors import ConfigError, Corruption, InvalidData, ReadOnly, StorageError
 from blockdb.ledger.note import NoteSigner, VerifierKey
 from blockdb.ledger.range_receipt import JOURNAL, RangeReceipt, origin_of

@@ -9,13 +9,13 @@ from threading import Event
 from typing import Final, TypeVar
 
 from blockdb.database.catalog import Catalog
-from blockdb.database.committing import Committer
 from blockdb.database.documents import Given
-from blockdb.database.gate import CollectionGate
-from blockdb.database.locks import Holder, Locks
-from blockdb.database.part import Opening, Part, Readable
 from blockdb.database.preparation import Preparation
-from blockdb.database.transaction import Transaction
+from blockdb.database.transactions.committing import Committer
+from blockdb.database.transactions.gate import CollectionGate
+from blockdb.database.transactions.locks import Holder, Locks
+from blockdb.database.transactions.part import Opening, Part, Readable
+from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import Deadlock, InvalidData, TransactionClosed
 from blockdb.statistics import TransactionInfo, TransactionStatistics
 from blockdb.storage.store import Store

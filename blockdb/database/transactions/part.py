@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from blockdb.database.documents import Given
-from blockdb.database.gate import CollectionGate
 from blockdb.database.preparation import Preparation, Prepared
+from blockdb.database.transactions.gate import CollectionGate
 from blockdb.documents.document import Document
 from blockdb.errors import DuplicateKey, InvalidData
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from blockdb.database.part import Part
-from blockdb.database.search import NO_DOCUMENT, decode_whole
+from blockdb.database.queries.search import NO_DOCUMENT, decode_whole
+from blockdb.database.transactions.part import Part
 from blockdb.documents.document import Details, Document
 from blockdb.query.evaluation import Compiled, compiled
 from blockdb.query.parameters import bind

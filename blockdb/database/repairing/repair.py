@@ -18,11 +18,12 @@ from typing import Final
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
-from blockdb.database import creation, keys
-from blockdb.database.derived import Told, derive_metadata, schemas_told, with_schemas
+from blockdb.database import creation
 from blockdb.database.encryption import opened_for_repair
-from blockdb.database.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
-from blockdb.database.repair_transactions import rebuild_transactions
+from blockdb.database.proofs import keys
+from blockdb.database.repairing.derived import Told, derive_metadata, schemas_told, with_schemas
+from blockdb.database.repairing.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
+from blockdb.database.repairing.transactions import rebuild_transactions
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
 from blockdb.format import packed, record, sealed, segment

@@ -15,8 +15,8 @@ from typing import NoReturn
 from uuid import UUID
 
 from blockdb.database.catalog import Catalog
-from blockdb.database.part import Part
 from blockdb.database.preparation import Preparation, Prepared
+from blockdb.database.transactions.part import Part
 from blockdb.errors import StorageError, WritesStopped
 from blockdb.format.transaction import Decision, Writes
 from blockdb.storage.commit import Unprepared

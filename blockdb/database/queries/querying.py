@@ -8,9 +8,9 @@ from itertools import islice
 from time import perf_counter_ns
 from typing import Any, TypeAlias
 
-from blockdb.database.moment import Moment
-from blockdb.database.results import Results, place_of
-from blockdb.database.search import (
+from blockdb.database.queries.moment import Moment
+from blockdb.database.queries.results import Results, place_of
+from blockdb.database.queries.search import (
     NO_DOCUMENT,
     Project,
     Search,

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from blockdb.database.moment import Moment, Origin
+from blockdb.database.queries.moment import Moment, Origin
 from blockdb.documents.document import Document
 from blockdb.errors import InvalidData
 from blockdb.format.index import place_bytes

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
-from blockdb.database import keys
+from blockdb.database.proofs import keys
 from blockdb.errors import Corruption, InvalidData, KeyNotFound
 from blockdb.format.block import Seal
 from blockdb.layout import DatabaseFiles

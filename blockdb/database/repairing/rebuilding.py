@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from blockdb.database.indexing import INDEX_CREATED, INDEX_DROPPED
-from blockdb.database.journal import JOURNAL_COLLECTION
+from blockdb.database.proofs.journal import JOURNAL_COLLECTION
 from blockdb.documents.indexing import IndexDefinition
 from blockdb.errors import BlockDBError
 from blockdb.format import segment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import get_ident
 
-from blockdb.database.locks import Locks
+from blockdb.database.transactions.locks import Locks
 from blockdb.storage.store import Store
 
 

@@ -1,0 +1,1 @@
+"""How a query is answered: moments, the search of a plan, results page by page."""

@@ -1,0 +1,1 @@
+"""Repair: what can be derived is rebuilt from the chain, and what cannot be is set aside."""
