@@ -189,8 +189,11 @@ class TransactionLog:
             self._destroy_old()
 
     def _destroy_old(self) -> None:
-        old = old_name(self._files.transactions)
-        if self._door.inode(old) is not None:
+        door, path = self._door, self._files.transactions
+        old = old_name(path)
+        if door.inode(old) is not None and door.inode(old) == door.inode(path):
+            door.remove(old)  # another name of the very log: a process was stopped before another one took its place
+        if door.inode(old) is not None:
             destroy(self._door, old, [(0, bytes(self._door.disk_size(old)))])
 
     def recover(self) -> None:
