@@ -25,6 +25,7 @@ each_peer = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.torture
 def test_a_whole_run_has_every_line_and_keeps_raw_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

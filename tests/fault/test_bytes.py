@@ -303,6 +303,7 @@ def cut(sample: Sample, path: Path, stride: int) -> list[str]:
     return faults
 
 
+@pytest.mark.torture
 def test_cut(sample: Sample, tmp_path: Path) -> None:
     report(cut(sample, sample.copy(tmp_path / "db"), stride=6))
 
@@ -342,6 +343,7 @@ def zeroed(sample: Sample, path: Path, sizes: list[int]) -> list[str]:
     return faults
 
 
+@pytest.mark.torture
 def test_zeroed(sample: Sample, tmp_path: Path) -> None:
     report(zeroed(sample, sample.copy(tmp_path / "db"), [16, 512, 1 << 20]))
 
@@ -380,6 +382,7 @@ def test_two_files_exchanged(sample: Sample, tmp_path: Path) -> None:
     report(faults)
 
 
+@pytest.mark.torture
 def test_one_file_put_in_the_place_of_another(sample: Sample, tmp_path: Path) -> None:
     faults = []
     for one in sample.names:

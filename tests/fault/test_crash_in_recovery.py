@@ -51,6 +51,7 @@ def test_many_crashes_in_recoveries(work: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", tiers(["now and then"], [name for name in LIVES if name != "now and then"]))
+@pytest.mark.torture
 def test_a_power_cut_after_names_that_a_killed_process_did_not_force(work: Path, name: str) -> None:
     """The process was killed between a rename and forcing its directory; the next one builds on the name it finds.
 

@@ -150,6 +150,7 @@ def try_everything(work: Path, packed: bool, share: float, effort: Effort, deepe
 
 
 @pytest.mark.parametrize("packed", [False, pytest.param(True, marks=pytest.mark.torture)], ids=["plain", "packed"])
+@pytest.mark.torture
 def test_a_crash_at_any_operation_of_a_redaction(work: Path, packed: bool) -> None:
     assert try_everything(work, packed, 0.05, Effort(1, 1), 1) >= 15
 

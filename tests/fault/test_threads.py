@@ -161,6 +161,7 @@ class TogetherDoor(FaultyDoor):
         return super().map_read(path)
 
 
+@pytest.mark.torture
 def test_two_threads_that_come_to_a_chain_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chain files with one record each, at the same offset: who reads the wrong file finds a record there."""
     monkeypatch.setattr(log_module, "SEGMENT_SOFT_BYTES", 2_000)

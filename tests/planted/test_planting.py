@@ -19,6 +19,7 @@ HARMLESS = Bug(
 SENSELESS = HARMLESS._replace(old="SEED_BYTES: Final = 32", new="SEED_BYTES: Final = nothing")
 
 
+@pytest.mark.torture
 def test_a_bug_that_is_not_found_is_noticed(tmp_path: Path) -> None:
     source = (ROOT / HARMLESS.file).read_text()
     outcome = try_bug(tmp_path / "house", HARMLESS)

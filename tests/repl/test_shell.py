@@ -155,6 +155,7 @@ def test_completion_of_commands_and_of_live_keys(start: Start) -> None:
     shell.run("", "\ntwo\n")
 
 
+@pytest.mark.torture
 def test_history_comes_back_without_values(start: Start) -> None:
     shell = start()
     shell.until("blockdb_data>")
@@ -213,6 +214,7 @@ def test_hostile_bytes_are_shown_and_not_obeyed(start: Start, tmp_path: Path) ->
     assert not re.search(rb"(?<![\xc2-\xf4\x80-\xbf])[\x80-\xbf]", shell.raw)
 
 
+@pytest.mark.torture
 def test_of_a_pasted_block_all_runs_or_nothing(start: Start) -> None:
     shell = start()
     shell.until("blockdb_data>")
@@ -227,6 +229,7 @@ def test_of_a_pasted_block_all_runs_or_nothing(start: Start) -> None:
     shell.run("scan --keys-only", "KEY\na\n")
 
 
+@pytest.mark.torture
 def test_beside_a_writer_the_shell_reads_and_sees_it_write(start: Start) -> None:
     with blockdb.open("blockdb_data") as db:
         db.put(b"first", b"1")
@@ -246,6 +249,7 @@ def test_a_database_that_cannot_be_opened_ends_the_shell(start: Start, tmp_path:
     assert "Traceback" not in shell.screen
 
 
+@pytest.mark.torture
 def test_without_colours(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     shell = start()

@@ -241,6 +241,7 @@ def fill(store: Store, numbers: range) -> int:
     return len(numbers)
 
 
+@pytest.mark.torture
 def test_a_flush_that_fails_is_told_to_its_own_writer_alone(many: tuple[Collections, DoorOfMany, list[Store]]) -> None:
     _, door, stores = many
     bad, *good = stores

@@ -62,6 +62,7 @@ async def test_escape_goes_back_step_by_step() -> None:
 
 
 @covers("app.verify", "problems.close")
+@pytest.mark.torture
 async def test_verification_shows_progress_and_what_it_found() -> None:
     database = FakeDatabase(sample())
     database.problems = (Problem("chain/00000001.chain", 700, 3, 25, b"note:0026", "the checksum does not fit"),)
@@ -95,6 +96,7 @@ async def test_escape_cancels_a_verification() -> None:
 
 
 @covers("app.problems")
+@pytest.mark.torture
 async def test_the_problems_lead_to_their_block() -> None:
     database = FakeDatabase(sample())
     database.problems = (Problem("chain/00000001.chain", 700, 3, None, None, "what"),)
@@ -110,6 +112,7 @@ async def test_the_problems_lead_to_their_block() -> None:
 
 
 @covers("app.theme", "themes.next", "themes.revert")
+@pytest.mark.torture
 async def test_themes_are_worn_while_they_are_chosen() -> None:
     async with exploring() as pilot:
         await press(pilot, "t")
@@ -124,6 +127,7 @@ async def test_themes_are_worn_while_they_are_chosen() -> None:
 
 
 @covers("app.commands")
+@pytest.mark.torture
 async def test_commands_are_found_by_name_and_keys_by_their_beginning() -> None:
     async with exploring() as pilot:
         await press(pilot, "colon", *"go to metrics", "enter")
@@ -164,6 +168,7 @@ async def test_the_command_behind_the_screen_is_copied() -> None:
 
 
 @covers("app.help", "help.close", "help.down", "help.up")
+@pytest.mark.torture
 async def test_help_explains_the_focused_pane() -> None:
     async with exploring(size=(80, 24)) as pilot:
         await press(pilot, "question_mark")
@@ -217,6 +222,7 @@ async def test_the_cursor_is_moved_by_arrows_and_by_the_keys_of_vi() -> None:
 
 
 @covers("records.filter", "prompt.cancel")
+@pytest.mark.torture
 async def test_the_filter_lists_while_it_is_typed() -> None:
     async with exploring() as pilot:
         view = shown(pilot, RecordsView)
@@ -297,6 +303,7 @@ async def test_the_value_can_have_the_whole_view() -> None:
 
 
 @covers("records.block")
+@pytest.mark.torture
 async def test_a_record_leads_to_its_block_and_to_its_leaf() -> None:
     async with exploring() as pilot:
         await press(pilot, "J", *"note:0026", "enter", "b")
@@ -344,6 +351,7 @@ async def test_the_value_is_read_as_json_text_and_hex() -> None:
 
 
 @covers("belt.previous", "belt.next", "belt.page_back", "belt.page_on", "belt.first", "belt.last")
+@pytest.mark.torture
 async def test_the_belt_is_walked() -> None:
     async with exploring(FakeDatabase(sample(300))) as pilot:
         await press(pilot, "2")
@@ -369,6 +377,7 @@ async def test_the_belt_is_walked() -> None:
 
 
 @covers("blocks.jump")
+@pytest.mark.torture
 async def test_jump_goes_to_a_block_by_number() -> None:
     async with exploring(FakeDatabase(sample(300))) as pilot:
         view_keys = ("2", "J", *"12", "enter")
@@ -379,6 +388,7 @@ async def test_jump_goes_to_a_block_by_number() -> None:
 
 
 @covers("blocks.records", "blocks.tree", "blocks.copy_hash")
+@pytest.mark.torture
 async def test_records_and_tree_of_a_block_take_turns() -> None:
     async with exploring() as pilot:
         await press(pilot, "2", "c")
@@ -397,6 +407,7 @@ async def test_records_and_tree_of_a_block_take_turns() -> None:
 
 
 @covers("tree.previous", "tree.next", "tree.previous_node", "tree.next_node", "tree.up", "tree.down")
+@pytest.mark.torture
 async def test_the_tree_is_walked_and_the_records_go_along() -> None:
     async with exploring() as pilot:
         await press(pilot, "2", "h", "m")
@@ -436,6 +447,7 @@ async def test_the_graphs_are_frozen_and_stretched() -> None:
 
 
 @covers("metrics.next", "metrics.previous")
+@pytest.mark.torture
 async def test_panels_are_gone_through() -> None:
     async with exploring() as pilot:
         await press(pilot, "3")
@@ -474,6 +486,7 @@ async def test_a_proof_is_walked_step_by_step() -> None:
 
 
 @covers("blocks.prove", "proof.copy_receipt", "proof.copy_key", "proof.copy_command")
+@pytest.mark.torture
 async def test_a_receipt_is_taken_outside_with_all_that_checks_it() -> None:
     database = FakeDatabase(sample())
     async with exploring(database) as pilot:
@@ -530,6 +543,7 @@ async def test_a_copy_is_tampered_with_in_one_way_or_in_all() -> None:
 
 
 @covers("lab.keep")
+@pytest.mark.torture
 async def test_a_copy_is_kept_where_it_is_told() -> None:
     async with exploring(size=(160, 45)) as pilot:
         await press(pilot, "4", "K")
@@ -550,6 +564,7 @@ async def test_a_copy_is_kept_where_it_is_told() -> None:
 
 
 @covers("lab.renew")
+@pytest.mark.torture
 async def test_a_new_copy_is_taken_and_one_that_works_is_left_alone() -> None:
     async with exploring() as pilot:
         closed = FakeLab.closed
@@ -570,6 +585,7 @@ async def test_a_new_copy_is_taken_and_one_that_works_is_left_alone() -> None:
         assert screen_text(pilot).count(" of 5") == 11
 
 
+@pytest.mark.torture
 async def test_what_cannot_be_tampered_with_is_said_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeLab, "refusing", "flip-byte")
     async with exploring() as pilot:

@@ -17,6 +17,7 @@ from tests.tui.fake import FakeDatabase, sample, shop
 
 
 @covers("view.collections", "collections.enter")
+@pytest.mark.torture
 async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
     async with exploring(shop()) as pilot:
         await press(pilot, "2", "1", "0")

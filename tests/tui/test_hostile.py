@@ -82,6 +82,7 @@ async def test_no_view_lets_hostile_bytes_through(size: tuple[int, int], keys: t
         assert_safe(pilot)
 
 
+@pytest.mark.torture
 async def test_hostile_bytes_in_prompts_and_palette() -> None:
     async with exploring(FakeDatabase(hostile_items())) as pilot:
         for typed in ("\\x1b", "[/foo]", "\\xff", "["):
@@ -111,6 +112,7 @@ async def test_what_is_pasted_into_a_prompt_is_made_safe() -> None:
         assert view.prefix == "\x1b]52;c\x07\u202e".encode()
 
 
+@pytest.mark.torture
 async def test_hostile_bytes_in_problems_errors_and_paths() -> None:
     database = FakeDatabase(hostile_items(), batch=3)
     database.problems = tuple(
@@ -159,6 +161,7 @@ async def test_hostile_bytes_in_the_lab(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("seed", tiers([0], [1, 2]))
+@pytest.mark.torture
 async def test_random_bytes_in_every_view(seed: int) -> None:
     chance = random.Random(seed)
     items = {chance.randbytes(chance.randint(1, 60)): chance.randbytes(chance.randint(0, 400)) for _ in range(40)}

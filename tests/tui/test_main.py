@@ -186,6 +186,7 @@ def test_the_copy_of_the_lab_goes_with_the_terminal(
         assert not list((tmp_path / "temporary").iterdir())
 
 
+@pytest.mark.torture
 def test_it_leaves_when_it_is_told_to(database: Path) -> None:
     with on_terminal(str(database)) as terminal:
         terminal.wait_for(b"key:3")
@@ -194,6 +195,7 @@ def test_it_leaves_when_it_is_told_to(database: Path) -> None:
         assert b"\x1b[?1049l" in terminal.seen
 
 
+@pytest.mark.torture
 def test_the_demo_fills_before_the_eyes(tmp_path: Path) -> None:
     with on_terminal("--demo", str(tmp_path / "demo")) as terminal:
         terminal.wait_for(b'{"')  # a record, be it a commit or a trade

@@ -146,6 +146,7 @@ async def copied_commands(directory: Path) -> list[str]:
     return copied
 
 
+@pytest.mark.torture
 def test_the_copied_commands_print_what_was_shown(directory: Path) -> None:
     with blockdb.open(directory) as database:
         database.put(b"ne\x1bw $key", b"the value")
@@ -225,6 +226,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
+@pytest.mark.torture
 async def test_a_real_collection_is_gone_through(shop: Path) -> None:
     async with attached(shop) as pilot:
         await press(pilot, "0")

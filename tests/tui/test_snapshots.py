@@ -167,7 +167,7 @@ def name_of(scene: str, size: tuple[int, int]) -> str:
     return f"{scene}-{size[0]}x{size[1]}"
 
 
-WIDE = {"records", "blocks-tree", "metrics", "proof", "lab"}
+WIDE = {"records", "metrics"}
 """Whose wide pictures are compared with every change; those of the other scenes are in the long tier."""
 
 
@@ -208,6 +208,7 @@ def test_no_text_is_kept_of_a_scene_that_is_gone() -> None:
 
 
 @pytest.mark.parametrize("theme", ["paper", "okabe", "fjord", "amber"])
+@pytest.mark.torture
 def test_picture_in_every_theme(theme: str, snap_compare: Callable[..., bool]) -> None:
     app = make_explorer(damaged(), theme=theme)
     assert snap_compare(app, terminal_size=(120, 40), run_before=_when_opened(_damage_behind))

@@ -21,6 +21,7 @@ from tests.tui.drive import exploring, make_explorer, press, screen_text, settle
 from tests.tui.fake import FakeDatabase, Given, TenMillion, sample
 
 
+@pytest.mark.torture
 async def test_the_line_at_the_top_and_the_line_at_the_bottom_can_be_clicked() -> None:
     async with exploring() as pilot:
         assert "2 Blocks" in screen_text(pilot).splitlines()[0]
@@ -34,6 +35,7 @@ async def test_the_line_at_the_top_and_the_line_at_the_bottom_can_be_clicked() -
         assert view.focused is view.merkle
 
 
+@pytest.mark.torture
 async def test_the_belt_can_be_clicked_and_wheeled() -> None:
     async with exploring(FakeDatabase(sample(400))) as pilot:
         await press(pilot, "2")
@@ -70,6 +72,7 @@ async def test_keys_that_come_before_the_palette_is_laid_out_do_no_harm() -> Non
         assert pilot.app.is_running
 
 
+@pytest.mark.torture
 async def test_a_long_chain_costs_a_few_pages_a_key_press() -> None:
     database = TenMillion()
     async with exploring(database) as pilot:
@@ -166,6 +169,7 @@ async def test_every_view_fits_every_size(size: tuple[int, int]) -> None:
             assert "q Quit" in lines[-1]
 
 
+@pytest.mark.torture
 async def test_the_wide_view_shows_tree_and_records_at_once() -> None:
     async with exploring(FakeDatabase(sample(500)), size=(200, 50)) as pilot:
         await press(pilot, "2", "h")

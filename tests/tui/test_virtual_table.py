@@ -122,6 +122,7 @@ async def test_a_list_that_cannot_be_read_is_told_and_kept() -> None:
         assert table_of(pilot).total == 200
 
 
+@pytest.mark.torture
 async def test_a_click_moves_the_cursor_and_the_wheel_moves_the_view() -> None:
     async with exploring(FakeDatabase(sample(200))) as pilot:
         table = table_of(pilot)
