@@ -62,7 +62,7 @@ class Watcher:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody has the lock: a process that was about to become a helper of one that was killed may, for a moment."""
+    """Whether nobody has the lock: what was about to become a helper of one that was killed may, for a moment."""
     door = Door()
     try:
         door.unlock(door.lock(path / "LOCK"))
