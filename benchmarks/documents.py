@@ -169,10 +169,10 @@ def without_index(directory: Path, data: Data) -> Iterator[Finding]:
 def validation(directory: Path, data: Data) -> Iterator[Finding]:
     """Holding documents that were parsed against a schema of seven fields, without a pattern."""
     parsed = [msgspec.json.decode(value) for _, value in documents(len(data.pairs))[:100_000]]
-    check = Schema.from_json(SCHEMA).validator().check
+    accepts = Schema.from_json(SCHEMA).validator().accepts
     before = time.perf_counter()
     for document in parsed:
-        assert not check(document)
+        assert accepts(document)
     yield VALIDATION.finding(len(parsed), time.perf_counter() - before)
 
 
