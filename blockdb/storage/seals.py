@@ -114,9 +114,9 @@ class Seals:
         """Wait until every block is sealed that is full now."""
         process = self._process
         if process is not None and self.block.is_full:
-            self._request(process)
+            is_asked = self._request(process)
             wanted = process.requested
-            self._room.wait_for(lambda: self._process is not process or self._answered >= wanted)
+            self._room.wait_for(lambda: self._process is not process or (is_asked and self._answered >= wanted))
 
     def stop(self) -> None:
         """Let the process finish, if there is one. Without the lock, since the process's last seals take it."""
@@ -131,15 +131,17 @@ class Seals:
         if self._process is not None:
             self._process.dismiss()
 
-    def _request(self, process: SealingProcess) -> None:
+    def _request(self, process: SealingProcess) -> bool:
+        """Have it close what is full. Says no where it is gone, or being closed: `_go_on_alone` will be called."""
         try:
             process.request(self._log.end)
         except (OSError, ValueError):
-            return  # it is gone, or being closed; `_go_on_alone` is about to be called
+            return False
         self.block.postpone()
         if self._is_far_behind():
             self.stalls += 1
             self._room.wait_for(lambda: self._process is not process or not self._is_far_behind())
+        return True
 
     def _is_far_behind(self) -> bool:
         block = self.block
