@@ -6,12 +6,14 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 import blockdb
 from blockdb.storage import seals
 from blockdb.storage.store import Store
+from tests.storage.doors import until
 
 LIMIT = 10
 
@@ -78,6 +80,29 @@ def test_a_process_that_hangs_and_dies_delays_nobody_for_good(
     os.kill(process, signal.SIGKILL)
     db.flush()
     assert_sealed(db, 505)
+
+
+def test_who_looks_waits_also_for_a_process_that_hears_nothing_any_more(
+    db: blockdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its end and the moment when the writer goes on alone, a full block is nobody's work."""
+
+    def refuse(_: int) -> None:
+        raise BrokenPipeError
+
+    fill(db, 0, 25)
+    pid, store = process_of(db), db._store
+    assert isinstance(store, Store)
+    assert db.stats().blocks == 2
+    monkeypatch.setattr(store._seals._process, "request", refuse)
+    fill(db, 25, 30)
+    killer = Thread(target=lambda: (until(lambda: bool(vars(store._room)["_waiters"])), os.kill(pid, signal.SIGKILL)))
+    killer.start()
+    try:
+        assert db.stats().blocks == 3
+    finally:
+        killer.join()
+    assert_sealed(db, 30)
 
 
 def test_closing_waits_for_the_last_block(tmp_path: Path) -> None:
