@@ -25,6 +25,7 @@ __all__ = [
     "DuplicateCollection",
     "DuplicateIndex",
     "DuplicateKey",
+    "Forbidden",
     "HistoryConflict",
     "IndexNotFound",
     "InvalidData",
@@ -32,11 +33,16 @@ __all__ = [
     "KeyNotFound",
     "MasterKeyError",
     "QueryError",
+    "RateLimited",
     "ReadOnly",
     "Redacted",
+    "RequestTimeout",
+    "RequestTooLarge",
     "StorageError",
     "TransactionClosed",
     "TransactionTimeout",
+    "Unauthenticated",
+    "Unavailable",
     "UniqueViolation",
     "UnsupportedFormat",
     "ValidationError",
@@ -342,3 +348,34 @@ class HistoryConflict(BlockDBError):
 
 class UnsupportedFormat(BlockDBError):
     """A file was written by a newer version of BlockDB; the message names both versions."""
+
+
+class Unauthenticated(BlockDBError):
+    """Nobody knows who is asking: there is no token, or it is not known here, was revoked, or has expired."""
+
+
+class Forbidden(BlockDBError):
+    """Who is asking may not do this; the message says what they would have to be allowed."""
+
+
+class RateLimited(BlockDBError):
+    """There were too many requests in a short time. `retry_after_s` is when to try again."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"There were too many requests with this token. Try again in {retry_after_s:.3g} s.")
+
+    def __reduce__(self) -> tuple[type[RateLimited], tuple[float]]:
+        return type(self), (self.retry_after_s,)
+
+
+class RequestTooLarge(InvalidData):
+    """A request, or what it would be once it is decompressed, is larger than the server takes."""
+
+
+class RequestTimeout(BlockDBError):
+    """A request took longer than it may. Of a write nobody can say whether it was stored: look, or try it again."""
+
+
+class Unavailable(BlockDBError):
+    """No server can be reached, or the one that was is about to stop; nothing is known of what was asked last."""

@@ -54,6 +54,7 @@ def test_imports_point_down() -> None:
 
 ROOMS = [
     "audit",
+    "client",
     "commands",
     "config",
     "database",
@@ -68,11 +69,14 @@ ROOMS = [
     "masterkey",
     "process",
     "query",
+    "security",
+    "server",
     "settings",
     "statistics",
     "storage",
     "tampering",
     "types",
+    "wire",
     "witness",
 ]
 BROKEN_WALLS = {
@@ -85,6 +89,10 @@ BROKEN_WALLS = {
     "blockdb/storage/broken.py": "import blockdb.audit",
     "blockdb/audit/broken.py": "import blockdb.lsm",
     "blockdb/witness/broken.py": "import blockdb.database",
+    "blockdb/security/broken.py": "import blockdb.config",
+    "blockdb/wire/broken.py": "import blockdb.storage",
+    "blockdb/client/broken.py": "import blockdb.database",
+    "blockdb/server/broken.py": "import blockdb.client",
     "blockdb/database/broken.py": "import blockdb.commands",
     "blockdb/tampering/broken.py": "import blockdb.commands",
     "blockdb/commands/broken.py": "import blockdb_tui",

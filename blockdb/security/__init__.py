@@ -1,0 +1,1 @@
+"""Who may do what: rights, roles, and what a request touches. Pure."""

@@ -1,0 +1,1 @@
+"""The server: the doors through which other programs reach a database."""
