@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from blockdb.errors import ConfigError
 from blockdb.server.certificates import make
-from blockdb.server.tls import LiveTls, TlsFiles
+from blockdb.server.tls import LiveTls, TlsFiles, client_name
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 10
@@ -65,14 +65,14 @@ class Timer:
 
 @contextmanager
 def serving(tls: LiveTls) -> Iterator[tuple[str, int]]:
-    """A server that says back what it is told, to each connection in a thread of its own."""
+    """A server that says back what it is told, or whom it is told by, to each connection in a thread of its own."""
 
     def talk(connection: socket.socket) -> None:
         with closing(connection):
             try:
                 with tls.context.wrap_socket(connection, server_side=True) as secure:
                     while data := secure.recv(100):
-                        secure.sendall(data)
+                        secure.sendall(str(client_name(secure)).encode() if data == b"Who am I?" else data)
             except OSError:
                 pass
 
@@ -135,9 +135,14 @@ def test_who_gets_a_connection(files: TlsFiles, made: Path) -> None:
         assert not is_served(address, one, None)
         assert not is_served(address, one, two)
         assert not is_served(address, two, one)
+        with connected(address, one, one) as secure:
+            secure.sendall(b"Who am I?")
+            assert secure.recv(100) == b"shop"
     without = TlsFiles(files.certificate, files.key)
     with serving(LiveTls(without)) as address:
-        assert is_served(address, one, None)
+        with connected(address, one, one) as secure:
+            secure.sendall(b"Who am I?")
+            assert secure.recv(100) == b"None", "a certificate that was not asked for says nothing"
 
 
 def test_a_server_that_poses_as_a_client_and_the_other_way_round(files: TlsFiles, made: Path, tmp_path: Path) -> None:
