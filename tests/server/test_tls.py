@@ -139,10 +139,9 @@ def test_who_gets_a_connection(files: TlsFiles, made: Path) -> None:
             secure.sendall(b"Who am I?")
             assert secure.recv(100) == b"shop"
     without = TlsFiles(files.certificate, files.key)
-    with serving(LiveTls(without)) as address:
-        with connected(address, one, one) as secure:
-            secure.sendall(b"Who am I?")
-            assert secure.recv(100) == b"None", "a certificate that was not asked for says nothing"
+    with serving(LiveTls(without)) as address, connected(address, one, one) as secure:
+        secure.sendall(b"Who am I?")
+        assert secure.recv(100) == b"None", "a certificate that was not asked for says nothing"
 
 
 def test_a_server_that_poses_as_a_client_and_the_other_way_round(files: TlsFiles, made: Path, tmp_path: Path) -> None:
