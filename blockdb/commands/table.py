@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
+    certificates,
     chain,
     collections,
     encryption,
@@ -21,6 +22,7 @@ from . import (
     redaction,
     schemas,
     tamper_lab,
+    tokens,
     transactions,
     upkeep,
     watching,
@@ -50,6 +52,8 @@ COMMANDS: tuple[Command, ...] = (
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
+    *tokens.COMMANDS,
+    *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *frontends.COMMANDS,
 )

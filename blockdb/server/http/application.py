@@ -22,7 +22,7 @@ from blockdb.server.http.answering import Headers, body_of, error_body, error_he
 from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
 from blockdb.server.http.pages import PAGES
-from blockdb.server.http.pump import Inlet, Outlet
+from blockdb.server.http.pump import Inlet, InletEnded, Outlet
 from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
@@ -184,10 +184,12 @@ class Application:
         first = request_of(call.operation, parameters, query, b'{"items":[]}', is_msgpack=False)
         inlet = Inlet(loop)
         requests = self.service.permitted(call, inlet.pieces())
-        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests)
+        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests, first)
         work.add_done_callback(lambda _: inlet.end())
         try:
             await feed_items(exchange, inlet, first, self.options.max_body_bytes)
+        except InletEnded:
+            pass  # what `work` ended with is the answer, and the rest of the body is not read
         except BaseException as error:
             inlet.end(error)
             raise
