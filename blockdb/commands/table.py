@@ -9,6 +9,7 @@ from . import (
     audit,
     chain,
     collections,
+    configuring,
     encryption,
     exporting,
     frontends,
@@ -51,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     *anchors.COMMANDS,
     *witness.COMMANDS,
     *tamper_lab.COMMANDS,
+    *configuring.COMMANDS,
     *frontends.COMMANDS,
 )
 
