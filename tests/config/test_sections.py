@@ -74,7 +74,13 @@ def value_of(name: tuple[str, str]) -> Any:
         "audit": "all",
         "format": "json",
     }
-    special |= {"authentication": "on", "election_timeout": 999, "max_body_bytes": 7777, "max_header_bytes": 7777}
+    special |= {
+        "authentication": "on",
+        "election_timeout": 999,
+        "grpc_port": 78,
+        "max_body_bytes": 7777,
+        "max_header_bytes": 7777,
+    }
     section, key = name
     default = getattr(SECTIONS[section](), key)
     if key in special:
