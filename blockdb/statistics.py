@@ -73,10 +73,14 @@ class Latency:
         newest = max((bucket for bucket, times in left if times), default=0)
         return Latency.of(left, min(self.max_us, _end_us(newest)))
 
-    def below(self, bits: int) -> int:
-        """How many took less than 2**bits nanoseconds (3 or more bits); exact. O(buckets)."""
-        end = bucket_of(1 << bits)
-        return sum(times for bucket, times in self.buckets if bucket < end)
+    def below(self, bits: Iterable[int]) -> list[int]:
+        """How many took less than so many powers of two in nanoseconds (3 or more, growing); exact. O(buckets)."""
+        seen, found, left = 0, [], list(reversed(self.buckets))
+        for end in (bucket_of(1 << power) for power in bits):
+            while left and left[-1][0] < end:
+                seen += left.pop()[1]
+            found.append(seen)
+        return found
 
 
 _STEPS_BITS: Final = 3

@@ -10,13 +10,15 @@ from blockdb.statistics import Latency, ScrubStatistics, ServerStatistics, Snaps
 from tests.server.watching import GIB, Limits, latency_of, requests, snapshot, with_default
 
 NOW_MS = 1_700_000_000_000
+USUAL = Limits()
+NONE = Latency()
 
 
 def free(percent: float) -> Snapshot:
     return snapshot(disk_free_bytes=int(percent * GIB))
 
 
-def played(snapshots: Sequence[Snapshot], limits: Limits = Limits()) -> list[tuple[str, ...]]:
+def played(snapshots: Sequence[Snapshot], limits: Limits = USUAL) -> list[tuple[str, ...]]:
     """What was on after each of them."""
     told, state = [], None
     for one in snapshots:
@@ -25,7 +27,7 @@ def played(snapshots: Sequence[Snapshot], limits: Limits = Limits()) -> list[tup
     return told
 
 
-def names(found: Snapshot, limits: Limits = Limits(), before: Snapshot | None = None) -> list[str]:
+def names(found: Snapshot, limits: Limits = USUAL, before: Snapshot | None = None) -> list[str]:
     state = None if before is None else Evaluation(before)
     return [alert.name for alert in evaluate(limits, state, found).alerts]
 
@@ -69,7 +71,7 @@ def test_each_beginning_has_one_end(percents: list[float]) -> None:
         assert is_on or percent >= 5
 
 
-def puts(*times_ms: float, before: Latency = Latency()) -> Snapshot:
+def puts(*times_ms: float, before: Latency = NONE) -> Snapshot:
     return with_default(put_latency=Latency.merged((before, latency_of(*times_ms))))
 
 

@@ -28,7 +28,7 @@ TEXT: Final = "text/plain"
 PREFIX: Final = "blockdb_"
 OTHERS: Final = "_others"
 """The label under which collections are told together that have none of their own: no collection is called that."""
-MAX_COLLECTIONS: Final = 50
+MAX_COLLECTIONS: Final = 20
 """So many collections have a label of their own at a time, so that no monitoring drowns in them."""
 
 BOUNDS_BITS: Final = range(10, 35)
@@ -105,12 +105,11 @@ def labelled(before: Sequence[str], names: Iterable[str], limit: int) -> tuple[s
 
 
 def families(snapshot: Snapshot, names: Sequence[str]) -> Iterator[Family]:
-    """All metrics of a snapshot; collections that are not among `names` are told together. Pure."""
+    """All metrics, also those without a value; collections that are not among `names` are told together. Pure."""
     yield _build_info()
-    yield from _numbers(WHOLE, [((), [snapshot])], ())
-    if snapshot.database is not None:
-        yield from _numbers(DATABASE, [((), [snapshot.database])], ())
-        yield _lock_waits(snapshot.database)
+    yield from _numbers(WHOLE, _alone(snapshot), ())
+    yield from _numbers(DATABASE, _alone(snapshot.database), ())
+    yield _lock_waits(snapshot.database)
     groups = _groups(snapshot, names)
     yield from _numbers(COLLECTION, groups, ("collection",))
     for name, words, value in HISTOGRAMS:
@@ -118,13 +117,16 @@ def families(snapshot: Snapshot, names: Sequence[str]) -> Iterator[Family]:
         for labels, members in groups:
             _add(family, labels, Latency.merged(value(one) for one in members))
         yield family
-    if snapshot.server is not None:
-        yield from _numbers(SERVER, [((), [snapshot.server])], ())
-        yield from _requests(snapshot.server)
+    yield from _numbers(SERVER, _alone(snapshot.server), ())
+    yield from _requests(snapshot.server or ServerStatistics())
 
 
 Groups = Sequence[tuple[tuple[str, ...], Sequence[T]]]
 """What is told together, and under which values of the labels."""
+
+
+def _alone(one: T | None) -> Groups[T]:
+    return [] if one is None else [((), [one])]
 
 
 def _groups(snapshot: Snapshot, names: Sequence[str]) -> Groups[Statistics]:
@@ -163,11 +165,12 @@ def _requests(server: ServerStatistics) -> Iterator[Family]:
     return iter((by_outcome, duration, rejected))
 
 
-def _lock_waits(database: Statistics) -> Family:
+def _lock_waits(database: Statistics | None) -> Family:
     family = HistogramMetricFamily(
         PREFIX + "transaction_wait_duration_seconds", "Time that transactions waited for a lock.", labels=()
     )
-    _add(family, (), database.transactions.wait_latency)
+    if database is not None:
+        _add(family, (), database.transactions.wait_latency)
     return family
 
 
@@ -178,5 +181,6 @@ def _build_info() -> Family:
 
 
 def _add(family: HistogramMetricFamily, labels: Sequence[str], latency: Latency) -> None:
-    bounds = [(repr((1 << bits) / 1e9), latency.below(bits)) for bits in BOUNDS_BITS]
+    below = latency.below(BOUNDS_BITS)
+    bounds = [(repr((1 << bits) / 1e9), float(times)) for bits, times in zip(BOUNDS_BITS, below, strict=True)]
     family.add_metric(labels, [*bounds, ("+Inf", latency.count)], latency.sum_us / 1e6)

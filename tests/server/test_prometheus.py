@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -7,6 +8,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from blockdb.server.metric_reference import inserted, table
 from blockdb.server.metric_table import COLLECTION, DATABASE, HISTOGRAMS, SERVER, WHOLE
 from blockdb.server.prometheus import JSON, OPENMETRICS, OTHERS, TEXT, Exposition, chosen, labelled
 from blockdb.statistics import ServerStatistics, Snapshot
@@ -146,3 +148,9 @@ def test_the_global_registry_is_left_alone() -> None:
 )
 def test_what_is_asked_for(accept: str, kind: str) -> None:
     assert chosen(accept) == kind
+
+
+def test_the_documented_table_is_current() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "MONITORING.md").read_text()
+    assert inserted(page) == page, "run: python -m blockdb.server.metric_reference docs/MONITORING.md"
+    assert "| `blockdb_requests_total` | counter | `operation`, `door`, `outcome` |" in table()
