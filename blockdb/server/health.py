@@ -28,19 +28,10 @@ class Health:
         """Whether requests should come here."""
         return not self.reasons
 
-    @property
-    def status(self) -> int:
-        """The status that HTTP answers with."""
-        return 200 if self.is_ready else 503
-
     def to_json(self) -> dict[str, Any]:
         """The answer of `GET /health`."""
         state = "healthy" if self.is_ready else "unhealthy"
         return {"status": state, "uptime": uptime_text(self.uptime_s), "version": __version__}
-
-    def live_json(self) -> dict[str, Any]:
-        """The answer of `GET /health/live`: whoever can give it is alive."""
-        return {"status": "live"}
 
     def ready_json(self) -> dict[str, Any]:
         """The answer of `GET /health/ready`."""

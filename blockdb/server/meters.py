@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from threading import Lock
-from time import perf_counter_ns, time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from blockdb.statistics import RequestStatistics, ServerStatistics
@@ -64,40 +64,33 @@ class _Requests:
 class Meters:
     """The counters of a server. Safe for threads; a request costs about a microsecond.
 
-    Who calls `begin` calls `end` once, whatever happens. Operations and doors are those of tables, outcomes kinds of
+    Operations and doors are those of tables, outcomes kinds of
     errors: nothing that comes from outside becomes a name here, so that there are never more than a few hundred.
     """
 
-    def __init__(self, clock_ns: Callable[[], int] = perf_counter_ns, now_s: Callable[[], float] = time) -> None:
-        """`clock_ns` measures, and never goes back; `now_s` is the time of day (Unix)."""
-        self._clock_ns = clock_ns
+    def __init__(self, steady_s: Callable[[], float] = monotonic, now_s: Callable[[], float] = time) -> None:
+        """`steady_s` never goes back; `now_s` is the time of day (Unix)."""
+        self._steady_s = steady_s
         self._lock = Lock()
-        self._began_ns = clock_ns()
+        self._began_s = steady_s()
         self._started_ms = int(now_s() * 1000)
-        self._in_flight = 0
         self._received = 0
         self._sent = 0
         self._requests: dict[tuple[str, str], _Requests] = {}
         self._rejected: Counter[str] = Counter()
+        self.in_flight = Level()
+        """Requests that are being answered."""
         self.connections = Level()
         self.streams = Level()
 
-    def begin(self) -> int:
-        """A request is being answered from now on. Returns what `end` has to be told."""
+    def count(self, operation: str, door: str, outcome: str, seconds: float) -> None:
+        """A request was answered after that time: `outcome` is OK or the kind of error."""
         with self._lock:
-            self._in_flight += 1
-        return self._clock_ns()
-
-    def end(self, began_ns: int, operation: str, door: str, outcome: str = OK) -> None:
-        """The request that began then was answered."""
-        elapsed_ns = self._clock_ns() - began_ns
-        with self._lock:
-            self._in_flight -= 1
             requests = self._requests.get((operation, door))
             if requests is None:
                 requests = self._requests[operation, door] = _Requests()
             requests.outcomes[outcome] = requests.outcomes.get(outcome, 0) + 1
-            requests.latency.add(elapsed_ns)
+            requests.latency.add(int(seconds * 1e9))
 
     def reject(self, reason: str) -> None:
         """A request was turned away before anybody looked at what it wants: `rate`, `size`, `auth` and the like."""
@@ -110,6 +103,11 @@ class Meters:
             self._received += received_bytes
             self._sent += sent_bytes
 
+    @property
+    def uptime_s(self) -> float:
+        """For how long it has been counted."""
+        return self._steady_s() - self._began_s
+
     def snapshot(self) -> ServerStatistics:
         """The counters at this moment. O(operations)."""
         with self._lock:
@@ -119,9 +117,9 @@ class Meters:
             ]
             return ServerStatistics(
                 started_ms=self._started_ms,
-                uptime_s=(self._clock_ns() - self._began_ns) / 1e9,
+                uptime_s=self.uptime_s,
                 requests=tuple(sorted((RequestStatistics(*one) for one in kept), key=_by_name)),
-                in_flight=self._in_flight,
+                in_flight=self.in_flight.now,
                 connections=self.connections.now,
                 connections_accepted=self.connections.ever,
                 streams=self.streams.now,

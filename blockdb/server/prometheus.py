@@ -14,16 +14,13 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from blockdb import __version__
+from blockdb.server.http.accepting import OPENMETRICS, TEXT
 from blockdb.server.metric_table import COLLECTION, DATABASE, HISTOGRAMS, SERVER, WHOLE, Metric
 from blockdb.statistics import Latency, ServerStatistics, Snapshot, Statistics
 
-__all__ = ["JSON", "MAX_COLLECTIONS", "OPENMETRICS", "OTHERS", "TEXT", "Exposition", "chosen"]
+__all__ = ["MAX_COLLECTIONS", "OPENMETRICS", "OTHERS", "TEXT", "Exposition"]
 
 T = TypeVar("T")
-
-JSON: Final = "application/json"
-OPENMETRICS: Final = "application/openmetrics-text"
-TEXT: Final = "text/plain"
 
 PREFIX: Final = "blockdb_"
 OTHERS: Final = "_others"
@@ -33,37 +30,6 @@ MAX_COLLECTIONS: Final = 20
 
 BOUNDS_BITS: Final = range(10, 35)
 """Buckets of histograms end at these powers of two, in nanoseconds: from a microsecond to 17 seconds."""
-
-
-def chosen(accept: str) -> str:
-    """Which of JSON, TEXT and OPENMETRICS somebody wants who sends this `Accept`; JSON where they do not say."""
-    wanted = {JSON: 0.0, TEXT: 0.0, OPENMETRICS: 0.0}
-    for entry in accept.split(","):
-        kind, *parameters = (part.strip().lower() for part in entry.split(";"))
-        for told in _meant(kind):
-            wanted[told] = max(wanted[told], _quality(parameters))
-    best = max(wanted.values())
-    if not best or wanted[JSON] == best:
-        return JSON
-    return OPENMETRICS if wanted[OPENMETRICS] == best else TEXT
-
-
-def _meant(kind: str) -> tuple[str, ...]:
-    if kind in ("*/*", "application/*"):
-        return (JSON,)
-    if kind == "text/*":
-        return (TEXT,)
-    return (kind,) if kind in (JSON, TEXT, OPENMETRICS) else ()
-
-
-def _quality(parameters: Iterable[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return min(max(float(parameter[2:]), 0.0), 1.0)
-            except ValueError:
-                return 0.0
-    return 1.0
 
 
 class Exposition:

@@ -8,9 +8,10 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from blockdb.server.http.accepting import JSON, OPENMETRICS, TEXT, chosen
 from blockdb.server.metric_reference import inserted, table
 from blockdb.server.metric_table import COLLECTION, DATABASE, HISTOGRAMS, SERVER, WHOLE
-from blockdb.server.prometheus import JSON, OPENMETRICS, OTHERS, TEXT, Exposition, chosen, labelled
+from blockdb.server.prometheus import OTHERS, Exposition, labelled
 from blockdb.statistics import ServerStatistics, Snapshot
 from tests.server.watching import requests, snapshot, statistics
 
