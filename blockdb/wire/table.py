@@ -81,8 +81,8 @@ REST: Final = (
         "Drop an index.", errors=("IndexNotFound",),
     ),
     Operation(
-        "show_collection_stats", "GET", f"{ONE}/stats", READ, _of_shape, records.InCollection, collections.Statistics,
-        "How much a collection holds.",
+        "show_collection_stats", "GET", f"{ONE}/stats", READ, _of_shape, records.InCollection,
+        collections.CollectionStatistics, "How much a collection holds.",
     ),
     Operation(
         "verify_collection", "POST", f"{ONE}/verify", AUDIT, _of_collection, records.InCollection,

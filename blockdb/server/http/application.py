@@ -37,6 +37,7 @@ __all__ = ["Application", "Options"]
 log: Final = logging.getLogger("blockdb.server.http")
 
 MAX_ID_BYTES: Final = 128
+CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
 
 _REJECTIONS: Final[Mapping[type[BaseException], str]] = {
@@ -232,7 +233,7 @@ class Application:
         page = PAGES.get(exchange.path) if exchange.method in ("GET", "HEAD") else None
         if page is not None:
             content_type, content = page()
-            await exchange.send(HTTPStatus.OK, content_type, content)
+            await exchange.send(HTTPStatus.OK, content_type, content, CONTENT_POLICY)
         elif not operations:
             await _refuse(exchange, _Miss(f"There is nothing at {exchange.path}. /docs says what there is."))
         else:
