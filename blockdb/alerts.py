@@ -25,12 +25,17 @@ CRITICAL: Final = "critical"
 WARNING: Final = "warning"
 
 FAULTS: Final = (
+    "AnchorFailed",
     "Corruption",
     "DatabaseClosed",
+    "DatabaseLocked",
+    "DatabaseNotFound",
     "Internal",
+    "MasterKeyError",
     "RequestTimeout",
     "StorageError",
     "Unavailable",
+    "UnsupportedFormat",
     "WritesStopped",
 )
 """Kinds of errors that are the server's own; others are the answer to what was asked."""
