@@ -55,6 +55,6 @@ class AlertBar(Widget):
         subject = f" {alert.subject}" if alert.subject else ""
         return [
             (f" ✗ {alert.name}{printable(subject)}", role),
-            (f"  {human_time(alert.since_ms)}", "muted"),
             (f"  {printable(alert.message)}", "text"),
+            (f"  since {human_time(alert.since_ms)[:16]}Z", "muted"),
         ]
