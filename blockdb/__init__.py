@@ -59,7 +59,10 @@ from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BY
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import (
     Latency,
+    RequestStatistics,
     ScrubStatistics,
+    ServerStatistics,
+    Snapshot,
     Statistics,
     TableStatistics,
     TransactionInfo,
@@ -154,6 +157,7 @@ __all__ = [
     "Redacted",
     "Redaction",
     "Report",
+    "RequestStatistics",
     "RequestTimeout",
     "RequestTooLarge",
     "Results",
@@ -161,6 +165,8 @@ __all__ = [
     "Schema",
     "SchemaVersion",
     "ScrubStatistics",
+    "ServerStatistics",
+    "Snapshot",
     "Statistics",
     "StorageError",
     "TableStatistics",

@@ -15,6 +15,7 @@ from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import CollectionNotFound
 from blockdb.security.roles import ANONYMOUS, Principal, Reach, Role, authorize, require_right
+from blockdb.server.monitor import Monitor
 from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
@@ -105,7 +106,7 @@ class Service:
         """Where it is reached, once that is known."""
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
-        self._started = time.monotonic()
+        self.monitor = Monitor(database, lambda: self.is_stopping)
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
         self._is_forced = database.config.wal_sync_interval == 0
@@ -116,7 +117,7 @@ class Service:
 
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
-        begun = time.perf_counter()
+        begun = self._begin()
         try:
             self.permit(call, request)
             answer: Message = self._handlers[call.operation.name](Session(self, call), request)
@@ -128,7 +129,7 @@ class Service:
 
     def stream(self, call: Call, request: Any) -> Iterator[Any]:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
-        begun = time.perf_counter()
+        begun = self._begin()
         try:
             self.permit(call, request)
             answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
@@ -149,7 +150,7 @@ class Service:
 
         `first` is what is known of them before one has come: where that is not allowed, none is waited for.
         """
-        begun = time.perf_counter()
+        begun = self._begin()
         try:
             if call.operation.right is not None:
                 require_right(call.principal, call.operation.right)
@@ -197,17 +198,21 @@ class Service:
             return reach
         return replace(reach, collection=name) if allowed is None or name in allowed else reach
 
+    def _begin(self) -> float:
+        self.monitor.meters.in_flight.up()
+        return time.perf_counter()
+
     def told(self, call: Call, error: BaseException | None, begun: float) -> None:
         """Tell those who want to know what became of a call."""
         seconds = time.perf_counter() - begun
-        for hook in self.hooks:
-            hook(call, error, seconds)
-
-    def uptime(self) -> str:
-        """How long it has been up, as people write it: `2h 45m 30s`."""
-        seconds = int(time.monotonic() - self._started)
-        hours, rest = divmod(seconds, 3600)
-        return f"{hours}h {rest // 60}m {rest % 60}s"
+        try:
+            for hook in self.hooks:
+                hook(call, error, seconds)
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            self.monitor.count(call.operation.name, call.door, error, seconds)
 
     def now(self) -> str:
         """The time, as in `2027-01-15T10:30:00Z`."""
@@ -216,6 +221,7 @@ class Service:
     def close(self) -> None:
         """End what is under way; the database stays open. Raises nothing."""
         self.is_stopping = True
+        self.monitor.close()
         self.transactions.abort_all()
 
 
