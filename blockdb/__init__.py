@@ -67,6 +67,7 @@ from blockdb.statistics import (
 )
 from blockdb.types import (
     REDACTED,
+    Act,
     Anchor,
     AsOf,
     Block,
@@ -106,6 +107,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "REDACTED",
+    "Act",
     "Anchor",
     "AnchorFailed",
     "AppendOnly",
