@@ -285,7 +285,7 @@ class Act(NamedTuple):
     time_ms: int
     """When it was answered: Unix time in milliseconds."""
     principal: str
-    """Who: the name of a token, `anonymous`, `local:<login name>`; empty where nobody knows."""
+    """Who: the name of a token, `anonymous`, `local:<login name>`, `nobody` where that is not known."""
     token_id: str
     """Which token; empty where there was none."""
     peer: str

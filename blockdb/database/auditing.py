@@ -57,6 +57,11 @@ class AuditedDatabase(AnchoringDatabase):
         self._refreshed()
         return self._core.audit_log.open()
 
+    def journal_audit_log(self) -> None:
+        """Have the journal say how far the audit log is, so that it cannot be put back. Raises StorageError."""
+        self._refreshed()
+        self._core.audit_log.record()
+
     def record_act(
         self, operation: str, collection: str | None = None, keys: tuple[bytes, ...] = (), outcome: str = "ok"
     ) -> None:

@@ -14,7 +14,6 @@ from blockdb.errors import (
     BlockDBError,
     RequestTimeout,
     RequestTooLarge,
-    Unauthenticated,
     Unavailable,
 )
 from blockdb.server.http import answering
@@ -87,16 +86,17 @@ class Application:
             return
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
-        principal = self._principal(exchange, operation)
         call = Call(
             operation,
-            principal,
+            self.service.nobody,
             exchange.request_id,
             exchange.peer,
             "http",
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
+        if operation.right is not None:
+            self.service.identify(call, exchange.header(b"authorization"))
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
@@ -109,17 +109,6 @@ class Application:
         payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
         content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
         await exchange.send(HTTPStatus(operation.status), content_type, payload)
-
-    def _principal(self, exchange: Exchange, operation: Operation) -> Any:
-        if operation.right is None:
-            return self.service.nobody
-        given = exchange.header(b"authorization")
-        if given is None:
-            return self.service.authenticator.principal(None)
-        scheme, _, secret = given.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-        return self.service.authenticator.principal(secret.strip())
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
