@@ -15,7 +15,6 @@ from blockdb.errors import (
     RateLimited,
     RequestTimeout,
     RequestTooLarge,
-    Unauthenticated,
     Unavailable,
 )
 from blockdb.server.http import answering
@@ -104,16 +103,17 @@ class Application:
             return
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
-        principal = self._principal(exchange, operation)
         call = Call(
             operation,
-            principal,
+            self.service.nobody,
             exchange.request_id,
             exchange.peer,
             "http",
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
+        if operation.right is not None:
+            self.service.identify(call, exchange.header(b"authorization"))
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
@@ -138,17 +138,6 @@ class Application:
         render = self.service.monitor.exposition.render
         text, content_type = await asyncio.get_running_loop().run_in_executor(self._threads.of(operation), render, kind)
         return content_type.encode(), text
-
-    def _principal(self, exchange: Exchange, operation: Operation) -> Any:
-        if operation.right is None:
-            return self.service.nobody
-        given = exchange.header(b"authorization")
-        if given is None:
-            return self.service.authenticator.principal(None)
-        scheme, _, secret = given.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-        return self.service.authenticator.principal(secret.strip())
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
