@@ -14,9 +14,9 @@ from blockdb.errors import (
     BlockDBError,
     RequestTimeout,
     RequestTooLarge,
-    Unauthenticated,
     Unavailable,
 )
+from blockdb.server.asking import principal_of, request_id_of
 from blockdb.server.http import answering
 from blockdb.server.http.answering import Headers, body_of, error_body, error_headers, event_encoder
 from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
@@ -26,7 +26,7 @@ from blockdb.server.http.pump import Inlet, Outlet
 from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
-from blockdb.server.service import Call, Service, new_request_id
+from blockdb.server.service import Call, Service
 from blockdb.wire.operation import Kind, Operation
 from blockdb.wire.table import OPERATIONS
 
@@ -34,7 +34,6 @@ __all__ = ["Application", "Options"]
 
 log: Final = logging.getLogger("blockdb.server.http")
 
-MAX_ID_BYTES: Final = 128
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
 
 
@@ -66,7 +65,7 @@ class Application:
             await self._answer(Exchange(scope, receive, send))
 
     async def _answer(self, exchange: Exchange) -> None:
-        exchange.request_id = _request_id(exchange)
+        exchange.request_id = request_id_of(exchange.header(b"x-request-id"))
         try:
             await self._dispatch(exchange)
         except Disconnected:
@@ -87,7 +86,7 @@ class Application:
             return
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
-        principal = self._principal(exchange, operation)
+        principal = principal_of(self.service, operation, exchange.header(b"authorization"))
         call = Call(
             operation,
             principal,
@@ -109,17 +108,6 @@ class Application:
         payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
         content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
         await exchange.send(HTTPStatus(operation.status), content_type, payload)
-
-    def _principal(self, exchange: Exchange, operation: Operation) -> Any:
-        if operation.right is None:
-            return self.service.nobody
-        given = exchange.header(b"authorization")
-        if given is None:
-            return self.service.authenticator.principal(None)
-        scheme, _, secret = given.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-        return self.service.authenticator.principal(secret.strip())
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
@@ -246,13 +234,6 @@ def _forget(work: asyncio.Future[Any]) -> None:
     """Nobody waits for it any more: what became of it was told by the service's hooks."""
     if not work.cancelled():
         work.exception()
-
-
-def _request_id(exchange: Exchange) -> str:
-    """The one that came, if it is fit to be shown, or a new one."""
-    given = exchange.header(b"x-request-id")
-    is_fit = given is not None and len(given) <= MAX_ID_BYTES and given.isascii() and given.isprintable()
-    return given if given and is_fit else new_request_id()
 
 
 async def _live(receive: Receive, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
