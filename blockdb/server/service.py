@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import CollectionNotFound, Forbidden
-from blockdb.security.roles import ANONYMOUS, RIGHTS, Principal, Reach, Role, authorize
+from blockdb.errors import CollectionNotFound
+from blockdb.security.roles import ANONYMOUS, Principal, Reach, Role, authorize, require_right
 from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
@@ -144,10 +144,17 @@ class Service:
             self.permit(call, request)
             yield request
 
-    def take_in(self, call: Call, requests: Iterator[Any]) -> Message:
-        """The one answer to a stream of requests. Raises BlockDBError."""
+    def take_in(self, call: Call, requests: Iterator[Any], first: Message | None = None) -> Message:
+        """The one answer to a stream of requests. Raises BlockDBError.
+
+        `first` is what is known of them before one has come: where that is not allowed, none is waited for.
+        """
         begun = time.perf_counter()
         try:
+            if call.operation.right is not None:
+                require_right(call.principal, call.operation.right)
+            if first is not None:
+                self.permit(call, first)
             answer: Message = self._handlers[call.operation.name](Session(self, call), requests)
         except BaseException as error:
             self.told(call, error, begun)
@@ -171,25 +178,24 @@ class Service:
         operation, principal = call.operation, call.principal
         if operation.right is None:
             return
+        require_right(principal, operation.right)
         reach = operation.reach(request)
-        if reach is None:
-            if operation.right not in RIGHTS[principal.role]:
-                authorize(principal, operation.right, Reach(None))
-            return
-        call.reach = reach if reach.collection is None else self._named(reach, principal)
-        authorize(principal, operation.right, call.reach)
+        if reach is not None:
+            call.reach = self._named(reach, principal)
+            authorize(principal, operation.right, call.reach)
 
     def _named(self, reach: Reach, principal: Principal) -> Reach:
-        """With the collection's name, whether its name or its id was given."""
-        asked = reach.collection
+        """With the collection's name, whether its name or its id was given; as it was given, where it is not theirs."""
+        asked, allowed = reach.collection, principal.collections
         if asked == DEFAULT_COLLECTION or asked is None:
             return reach
         try:
-            return replace(reach, collection=self.database.collection(asked).name)
+            name = self.database.collection(asked).name
         except CollectionNotFound:
-            if principal.collections is not None and asked not in principal.collections:
-                raise Forbidden(f"'{principal.name}' may not touch collection '{asked}'.") from None
-            raise
+            if allowed is None or asked in allowed:
+                raise
+            return reach
+        return replace(reach, collection=name) if allowed is None or name in allowed else reach
 
     def told(self, call: Call, error: BaseException | None, begun: float) -> None:
         """Tell those who want to know what became of a call."""

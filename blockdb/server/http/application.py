@@ -22,7 +22,7 @@ from blockdb.server.http.answering import Headers, body_of, error_body, error_he
 from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
 from blockdb.server.http.pages import PAGES
-from blockdb.server.http.pump import Inlet, Outlet
+from blockdb.server.http.pump import Inlet, InletEnded, Outlet
 from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
@@ -34,6 +34,7 @@ __all__ = ["Application", "Options"]
 
 log: Final = logging.getLogger("blockdb.server.http")
 
+CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
 
 
@@ -171,10 +172,12 @@ class Application:
         first = request_of(call.operation, parameters, query, b'{"items":[]}', is_msgpack=False)
         inlet = Inlet(loop)
         requests = self.service.permitted(call, inlet.pieces())
-        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests)
+        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests, first)
         work.add_done_callback(lambda _: inlet.end())
         try:
             await feed_items(exchange, inlet, first, self.options.max_body_bytes)
+        except InletEnded:
+            pass  # what `work` ended with is the answer, and the rest of the body is not read
         except BaseException as error:
             inlet.end(error)
             raise
@@ -190,7 +193,7 @@ class Application:
         page = PAGES.get(exchange.path) if exchange.method in ("GET", "HEAD") else None
         if page is not None:
             content_type, content = page()
-            await exchange.send(HTTPStatus.OK, content_type, content)
+            await exchange.send(HTTPStatus.OK, content_type, content, CONTENT_POLICY)
         elif not operations:
             await _refuse(exchange, _Miss(f"There is nothing at {exchange.path}. /docs says what there is."))
         else:
