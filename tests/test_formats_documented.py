@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from blockdb.format import (
+    archive,
     batch,
     block,
     checked_toml,
@@ -133,6 +134,13 @@ def test_a_batch(data: bytes) -> None:
     assert batch.encode(bodies) == data
     assert batch.decode(data, 0) == (2, 39, 0)
     assert [record.item_at(data, at) for at in batch.places(batch.HEADER_BYTES, bodies)] == [(b"a", b"1"), (b"b", b"")]
+
+
+@decodes("backup", "entry")
+def test_what_stands_before_a_file_of_a_backup(data: bytes) -> None:
+    entry = archive.Entry("keys/public.toml", 197)
+    assert archive.decode_entry(data) == entry
+    assert archive.encode_entry(entry) == data
 
 
 @decodes("transactions", "header")

@@ -9,7 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["Column", "Document", "Facts", "Live", "More", "Nothing", "Records", "Result", "Table", "Value", "Words"]
+__all__ = [
+    "Column",
+    "Document",
+    "Facts",
+    "Live",
+    "More",
+    "Nothing",
+    "Records",
+    "Result",
+    "Stream",
+    "Table",
+    "Value",
+    "Words",
+]
 
 
 More: TypeAlias = "str | Callable[[], str | None] | None"
@@ -65,6 +78,14 @@ class Value:
     value: bytes
     base64: bool = False
     more: More = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Bytes for a program, in chunks, which go out as they come."""
+
+    chunks: Iterator[bytes]
     exit_code: int = 0
 
 
@@ -125,4 +146,4 @@ class Live:
     exit_code: int = 0
 
 
-Result: TypeAlias = Live | Nothing | Words | Document | Value | Records | Table | Facts
+Result: TypeAlias = Live | Nothing | Words | Document | Value | Stream | Records | Table | Facts

@@ -186,7 +186,8 @@ class _Attempt:
 
     def make(self, pausing: Pausing) -> Snapshot:
         files = self._files
-        for path in (files.keyring, files.registry, files.public_keys, files.anchors, files.transactions):
+        log = self._door.inode(files.transactions)  # which grows, but is another one once it was emptied
+        for path in (files.keyring, files.registry, files.public_keys, files.anchors):
             self._watch(path)
         ids = load_registry(self._door, files.registry)
         found = [self._found(files.collection(collection_id), collection_id) for collection_id in ids.values()]
@@ -198,7 +199,8 @@ class _Attempt:
         for one in found:
             snapshot.pieces += [*one.pieces, *self._chain(one, ends)]
         snapshot.pieces += self._transactions(ids, ends)
-        if any(self._door.identity(path) != identity for path, identity in self._watched.items()):
+        is_same = all(self._door.identity(path) == identity for path, identity in self._watched.items())
+        if not is_same or self._door.inode(files.transactions) != log:
             raise Moved
         snapshot.ends, snapshot._watched = self._ends, self._watched
         return snapshot

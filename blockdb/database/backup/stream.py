@@ -56,6 +56,8 @@ class Backup(Iterator[bytes]):
             ends=snapshot.ends,
             checkpoint=_checkpoint(files, snapshot.collections.get(JOURNAL_COLLECTION)),
         )
+        self.done_bytes = 0
+        """How many bytes of files were read."""
         self._root = files.root
         self._chunks = self._compressed()
 
@@ -87,6 +89,7 @@ class Backup(Iterator[bytes]):
             yield archive.encode_entry(Entry(name, size))
             for chunk in chunks:
                 digest.update(chunk)
+                self.done_bytes += len(chunk)
                 yield chunk
             yield archive.padding(size)
             sums[name] = digest.digest()
