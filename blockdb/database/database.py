@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from sys import byteorder
 from types import TracebackType
@@ -331,6 +332,10 @@ class Database(AnchoringDatabase):
         for reader in self._core.catalog.opened():
             report = reader.check_memory(report)
         return self.with_anchors(report, anchors)
+
+    def secret_for(self, purpose: str) -> bytes:
+        """32 bytes, other for each purpose. Of an encrypted database nobody has them who cannot open it."""
+        return sha256(b"blockdb/" + purpose.encode() + b"\0" + self._door.secret).digest()
 
     def backup(self, *, signing_key: bool = False) -> Backup:
         """A copy of all collections as of now, as a stream of bytes for `blockdb.restore`, beside readers and writers.
