@@ -60,7 +60,10 @@ from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BY
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import (
     Latency,
+    RequestStatistics,
     ScrubStatistics,
+    ServerStatistics,
+    Snapshot,
     Statistics,
     TableStatistics,
     TransactionInfo,
@@ -68,6 +71,7 @@ from blockdb.statistics import (
 )
 from blockdb.types import (
     REDACTED,
+    Act,
     Anchor,
     AsOf,
     Block,
@@ -109,6 +113,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "REDACTED",
+    "Act",
     "Anchor",
     "AnchorFailed",
     "AppendOnly",
@@ -159,6 +164,7 @@ __all__ = [
     "Redacted",
     "Redaction",
     "Report",
+    "RequestStatistics",
     "RequestTimeout",
     "RequestTooLarge",
     "Restored",
@@ -167,6 +173,8 @@ __all__ = [
     "Schema",
     "SchemaVersion",
     "ScrubStatistics",
+    "ServerStatistics",
+    "Snapshot",
     "Statistics",
     "StorageError",
     "TableStatistics",
