@@ -25,6 +25,9 @@ from blockdb.wire.operation import Message, Operation
 __all__ = ["Retries"]
 
 CHANGING: Final = frozenset({Right.WRITE, Right.MANAGE, Right.OPERATE})
+OF_TRANSACTIONS: Final = frozenset({"begin", "commit", "abort"})
+"""Who may read may do these, and they change something too."""
+
 DIRECTORY: Final = "server"
 MAX_LOOKED_AT: Final = 100_000
 """So many records are looked at in search of what a transaction stored."""
@@ -88,7 +91,7 @@ class Retries:
     @staticmethod
     def concern(operation: Operation) -> bool:
         """Whether an operation changes something, so that it matters how often it is done."""
-        return operation.right in CHANGING
+        return operation.right in CHANGING or operation.name in OF_TRANSACTIONS
 
     def run(
         self,
