@@ -24,14 +24,17 @@ __all__ = ["Authenticator", "Call", "Hook", "Service", "Session"]
 class Authenticator(Protocol):
     """Knows who is asking."""
 
-    def principal(self, secret: str | None) -> Principal:
-        """Who has this secret; None: nothing was said. Raises Unauthenticated."""
+    def principal(self, token: str | None, certificate: str | None = None) -> Principal:
+        """Who has this token (None: none was given), or else a client certificate of this common name.
+
+        Raises Unauthenticated.
+        """
 
 
 class Everybody:
     """Whoever asks may do everything: for loopback addresses where there are no tokens."""
 
-    def principal(self, secret: str | None) -> Principal:
+    def principal(self, token: str | None, certificate: str | None = None) -> Principal:
         """The anonymous administrator."""
         return ANONYMOUS
 

@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from time import time
 from typing import Any
 
@@ -17,6 +18,7 @@ from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
 from blockdb.server.authentication import Authenticator
 from blockdb.server.http.application import Application
+from blockdb.server.reference import reference
 from blockdb.server.service import Service
 from blockdb.server.tokens import TokenFile
 from blockdb.wire.operation import Kind, Operation
@@ -251,6 +253,37 @@ def test_a_transaction_belongs_to_who_began_it(house: House) -> None:
             [(status, _)] = answers
             assert status == 404
     house.asker.ask("DELETE", f"/api/v1/transactions/{number}", headers=house.headers["writer"])
+
+
+class Shown:
+    """A TLS connection on which a client has shown a certificate of this name, which was verified."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def getpeercert(self) -> dict[str, Any]:
+        return {"subject": ((("organizationName", "admin"),), (("commonName", self._name),))}
+
+
+def test_a_certificate_stands_for_the_token_of_its_name(house: House) -> None:
+    for name, collection, status in (
+        ("reader-mine", MINE, 200),
+        ("reader-mine", OTHER, 403),
+        ("expired", MINE, 401),
+        ("revoked", MINE, 401),
+        ("somebody", MINE, 401),
+    ):
+        path = f"/api/v1/collections/{collection}/values/u:1"
+        assert house.asker.ask("GET", path, tls=Shown(name))[0] == status
+        assert house.asker.ask("GET", path, tls=Shown(name), headers=house.headers["reader"])[0] == 200
+        assert house.asker.ask("GET", path, tls=Shown("admin"), headers=house.headers["wrong"])[0] == 401
+
+
+def test_the_page_is_current() -> None:
+    page = Path(__file__).parents[2] / "docs" / "AUTHORIZATION.md"
+    assert page.read_text("utf-8") == reference(), "run: python -m blockdb.server.reference > docs/AUTHORIZATION.md"
+    for operation in BY_NAME.values():
+        assert f"`{operation.method} {operation.path}`" in page.read_text("utf-8")
 
 
 def test_an_import_is_denied_before_it_is_read(house: House) -> None:

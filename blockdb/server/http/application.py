@@ -116,7 +116,7 @@ class Application:
             return self.service.nobody
         given = exchange.header(b"authorization")
         if given is None:
-            return self.service.authenticator.principal(None)
+            return self.service.authenticator.principal(None, exchange.certificate)
         scheme, _, secret = given.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
