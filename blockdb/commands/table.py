@@ -10,6 +10,7 @@ from . import (
     certificates,
     chain,
     collections,
+    configuring,
     encryption,
     exporting,
     frontends,
@@ -55,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     *tokens.COMMANDS,
     *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
+    *configuring.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -93,6 +93,20 @@ class Authenticator:
             raise Unauthenticated("This token is not known here, or was revoked. Ask for another one.")
         return self._good(known, found)
 
+    def check(self, principal: Principal) -> None:
+        """Whether somebody who was let in may stay: for what takes long. O(1).
+
+        Raises Unauthenticated where their token was revoked or has expired since, or has to be given now.
+        """
+        if principal.token_id is None:
+            self._without_token(None)
+            return
+        known = self._readable()
+        found = known.by_id.get(principal.token_id)
+        if found is None:
+            raise Unauthenticated(f"The token '{principal.name}' was revoked. Ask for another one.")
+        self._good(known, found)
+
     def _without_token(self, certificate: str | None) -> Principal:
         if certificate is not None:
             known = self._readable()

@@ -72,7 +72,8 @@ def test_what_can_be_given_where() -> None:
     assert shell - line == {"abort", "begin", "commit", "exit", "transactions", "use"}
     encryption = {f"encryption {name}" for name in ("show", "new-key", "rewrap", "new-data-key", "open")}
     tokens = {f"token {name}" for name in ("create", "list", "revoke")}
-    assert line - shell == {"repl", "tui", "witness serve", "cert", *tokens, *encryption}
+    configuring = {"config show", "config check"}
+    assert line - shell == {"repl", "tui", "witness serve", "cert", *configuring, *tokens, *encryption}
     with pytest.raises(UsageError, match="command line only"):
         find("repl", Where.SHELL)
     for where in Where:

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 import blockdb
-from blockdb.errors import BlockDBError
+from blockdb.errors import BlockDBError, Unauthenticated
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
 from blockdb.server.authentication import Authenticator
 from blockdb.server.http.application import Application
 from blockdb.server.reference import reference
-from blockdb.server.service import Service
+from blockdb.server.service import Call, Service
 from blockdb.server.tokens import TokenFile
+from blockdb.wire.messages.server import Watch
 from blockdb.wire.operation import Kind, Operation
 from blockdb.wire.table import BY_NAME
 from tests.server.asgi import Asker, path_of
@@ -72,6 +73,7 @@ class House:
     service: Service
     asker: Asker
     headers: dict[str, dict[str, str]]
+    authenticator: Authenticator
 
     def ask(self, who: Who, name: str, what: What) -> tuple[int, bytes]:
         operation = BY_NAME[name]
@@ -93,7 +95,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         headers = credentials(TokenFile(root))
         authenticator._look()
         asker = Asker(application)
-        yield House(database, service, asker, headers)
+        yield House(database, service, asker, headers, authenticator)
         asker.close()
         application.close()
         service.close()
@@ -284,6 +286,19 @@ def test_the_page_is_current() -> None:
     assert page.read_text("utf-8") == reference(), "run: python -m blockdb.server.reference > docs/AUTHORIZATION.md"
     for operation in BY_NAME.values():
         assert f"`{operation.method} {operation.path}`" in page.read_text("utf-8")
+
+
+def test_a_stream_ends_when_its_token_is_revoked(house: House) -> None:
+    file = TokenFile(house.database.path)
+    info, token = file.create("listener", Role.READER, [MINE])
+    house.authenticator._look()
+    call = Call(BY_NAME["watch"], house.authenticator.principal(token), "1")
+    stream = house.service.stream(call, Watch(collection=MINE, after=-1))
+    assert [next(stream).position for _ in range(3)] == [-1, 0, 1]
+    file.revoke(info.id)
+    house.authenticator._look()
+    with pytest.raises(Unauthenticated, match="was revoked"):
+        next(stream)
 
 
 def test_an_import_is_denied_before_it_is_read(house: House) -> None:

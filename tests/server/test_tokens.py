@@ -259,6 +259,32 @@ def test_it_is_revoked_within_a_second(file: TokenFile, server: Callable[..., Au
     assert running.principal(token).name == "b"
 
 
+def test_who_was_let_in_may_not_stay_for_ever(
+    file: TokenFile, server: Callable[..., Authenticator], times: Times, tmp_path: Path
+) -> None:
+    info, token = file.create("a", Role.READER)
+    _, short = file.create("b", Role.READER, expires_ms=(NOW_S + 60) * 1000)
+    running = server()
+    one, other = running.principal(token), running.principal(short)
+    for who in (one, other):
+        running.check(who)
+    with pytest.raises(Unauthenticated):
+        running.check(ANONYMOUS)
+    file.revoke(info.id)
+    times.later(0.5)
+    with pytest.raises(Unauthenticated, match="was revoked"):
+        running.check(one)
+    running.check(other)
+    times.later(60)
+    with pytest.raises(Unauthenticated, match="has expired"):
+        running.check(other)
+    server(OPEN).check(ANONYMOUS)
+    file.path.write_text("")
+    times.later(0.5)
+    with pytest.raises(Unauthenticated, match="Nobody is let in"):
+        running.check(other)
+
+
 def test_the_file_is_looked_at_twice_a_second_at_most(
     file: TokenFile, server: Callable[..., Authenticator], times: Times, monkeypatch: pytest.MonkeyPatch
 ) -> None:
