@@ -78,14 +78,14 @@ class Authenticator:
         self._now()
         return self._exposure.authentication_required or (self._exposure.follows_tokens and self._has_had_tokens)
 
-    def principal(self, token: str | None, certificate: str | None = None) -> Principal:
+    def principal(self, token: str | None, certificate_name: str | None = None) -> Principal:
         """Who asks with this token; None: without one. O(1). Raises Unauthenticated.
 
         Without one, a client certificate whose common name is a token's stands for that token. A token that is given
         has to be good also where none is needed: nobody is given more than they asked with.
         """
         if token is None:
-            return self._without_token(certificate)
+            return self._without_token(certificate_name)
         known = self._readable()
         token_id, secret = parse_token(token) or ("", "")
         found = known.by_id.get(token_id)
@@ -107,10 +107,10 @@ class Authenticator:
             raise Unauthenticated(f"The token '{principal.name}' was revoked. Ask for another one.")
         self._good(known, found)
 
-    def _without_token(self, certificate: str | None) -> Principal:
-        if certificate is not None:
+    def _without_token(self, certificate_name: str | None) -> Principal:
+        if certificate_name is not None:
             known = self._readable()
-            found = known.by_name.get(certificate)
+            found = known.by_name.get(certificate_name)
             if found is not None:
                 return self._good(known, found)
         if self.is_required:
