@@ -93,7 +93,12 @@ class Http:
         kind = "application/msgpack" if self._is_msgpack else "application/json"
         wanted = {**headers, "Accept": kind, "Content-Type": kind}
         status, answer = self._asker.ask(operation.method, path, {k: _text(v) for k, v in query.items()}, body, wanted)
-        return self._kind_in(answer) if status >= 400 else "", answer.decode("utf-8", "replace")
+        if status < 400:
+            return "", answer.decode("utf-8", "replace")
+        if self._is_msgpack:
+            told = msgspec.msgpack.decode(answer)
+            return told["kind"], str(told)
+        return json.loads(answer)["error"], answer.decode()
 
     def _body_of(self, fields: dict[str, Any]) -> bytes:
         if self._is_msgpack:
@@ -105,11 +110,6 @@ class Http:
             data = msgspec.msgpack.encode(items)
             return len(data).to_bytes(4, "big") + data
         return b"".join(self._body_of({"key": item.key, "value": item.value}) + b"\n" for item in items)
-
-    def _kind_in(self, answer: bytes) -> str:
-        if self._is_msgpack:
-            return str(msgspec.msgpack.decode(answer)["kind"])
-        return str(json.loads(answer)["error"])
 
 
 class Grpc:

@@ -46,7 +46,7 @@ from tests.tiers import tiers
 
 CELLS = [(who, name, what) for name, rule in RULES.items() for what in whats(rule.split()[1]) for who in EVERYBODY]
 LEAST_CELLS = 2_000
-STEP = 37
+STEP = 61
 
 KINDS = {401: "Unauthenticated", 403: "Forbidden", 404: "CollectionNotFound", 0: "Reached"}
 DOORS = ("json", "msgpack", "grpc")

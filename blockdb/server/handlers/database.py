@@ -10,12 +10,13 @@ from threading import Thread
 
 import blockdb
 from blockdb.database.collection import Collection
-from blockdb.errors import InvalidData
+from blockdb.errors import InvalidData, Unavailable
 from blockdb.security.roles import RIGHTS, Right
 from blockdb.server.service import Session
 from blockdb.statistics import ScrubStatistics
 from blockdb.types import Progress, Report
 from blockdb.wire.messages import plain, server
+from blockdb.wire.messages.proofs import Chunk
 from blockdb.wire.messages.records import InCollection
 from blockdb.wire.operation import DEFAULT_COLLECTION, Nothing
 
@@ -57,6 +58,19 @@ def statistics(session: Session, request: InCollection) -> server.Snapshot:
     found = Collection.stats(session.collection(request.collection))
     is_auditor = Right.AUDIT in RIGHTS[session.principal.role] and session.principal.collections is None
     return server.Snapshot(statistics=found if is_auditor else replace(found, scrub=ScrubStatistics()))
+
+
+def backup(session: Session, request: server.Backup) -> Iterator[Chunk]:
+    """A backup; what is wrong is said before the first piece of it."""
+    return _pieces(session, session.database.backup(signing_key=request.signing_key))
+
+
+def _pieces(session: Session, stream: blockdb.Backup) -> Iterator[Chunk]:
+    with stream:
+        for data in stream:
+            if session.call.is_cancelled() or session.service.is_stopping:
+                raise Unavailable("The backup was broken off: the server is about to stop, or nobody takes it.")
+            yield Chunk(data=data)
 
 
 def audit(session: Session, request: Nothing) -> Iterator[server.Audited]:
