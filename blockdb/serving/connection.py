@@ -85,6 +85,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """A client is there; where there is no room, it is told so at once."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None:
+            self.app_state = {"tls": connection}
         if len(self.connections) > self._limits.max_connections and not self._waiting.make_room():
             self._waiting.refused += 1
             self._refuse(503, "Unavailable", "All connections of this server are in use. Try again in a moment.")
