@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
+    audit_log,
     chain,
     collections,
     encryption,
@@ -42,6 +43,7 @@ COMMANDS: tuple[Command, ...] = (
     *proofs.COMMANDS,
     *keys.COMMANDS,
     *audit.COMMANDS,
+    *audit_log.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *watching.COMMANDS,
