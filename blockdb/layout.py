@@ -2,6 +2,7 @@
 
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
+server/tokens.toml, server/tokens.lock  who may ask a server for what, and the lock of whoever changes that
 transactions.log                        what transactions over several collections decided
 transactions.mark                       how far that log is good
 audit/<number>.acts                     the audit log: who did what
@@ -118,6 +119,21 @@ class DatabaseFiles:
     def scrub_state(self) -> Path:
         """What the scrubber did and found."""
         return self.root / "scrub.toml"
+
+    @property
+    def server(self) -> Path:
+        """The directory of what a server keeps for itself."""
+        return self.root / "server"
+
+    @property
+    def tokens(self) -> Path:
+        """The tokens of a server."""
+        return self.server / "tokens.toml"
+
+    @property
+    def tokens_lock(self) -> Path:
+        """The file whose kernel lock whoever changes the tokens holds."""
+        return self.server / "tokens.lock"
 
     @property
     def quarantine(self) -> Path:

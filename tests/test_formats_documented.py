@@ -43,6 +43,8 @@ from blockdb.lsm import index_file
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from blockdb.security.roles import Principal, Role
+from blockdb.server.tokens import TokenFile, hash_of
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import Metadata, SchemaEntry, load_metadata, save_metadata
 from blockdb.types import REDACTED, Act
@@ -116,6 +118,20 @@ def test_a_redactable_record(data: bytes) -> None:
     [line] = [line for line in PAGES["chain"].splitlines() if "the leaf ends here" in line]
     last_of_leaf = bytes_of(line)
     assert frame.leaf == data[4 : data.index(last_of_leaf) + len(last_of_leaf)]
+
+
+@decodes("tokens", "tokens")
+def test_a_list_of_tokens(data: bytes) -> None:
+    with TemporaryDirectory() as root:
+        file = TokenFile(Path(root))
+        file.path.parent.mkdir()
+        file.path.write_bytes(data)
+        [token] = file.list()
+    assert token.secret_sha256 == hash_of(bytes(range(32)).hex())
+    assert token.principal == Principal(
+        "shop", Role.WRITER, frozenset({"orders"}), b"user:", "0011223344556677", 1_800_000_000_000
+    )
+    assert token.created_ms == TIME_MS
 
 
 @decodes("redaction", "redacted")

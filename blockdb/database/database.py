@@ -180,6 +180,13 @@ class Database(AuditedDatabase):
         self._refreshed()
         return tuple(sorted(self._core.catalog.own_and_others()[1]))
 
+    def open_collections(self) -> dict[str, Collection]:
+        """The collections that have files open at this moment, by name, the database's own among them."""
+        self._refreshed()
+        catalog = self._core.catalog
+        open_ids = {reader.metadata.id for reader in catalog.opened() if not reader.is_parked}
+        return {name: self._handle(id_) for name, id_ in catalog.ids().items() if id_ in open_ids}
+
     def collections(self) -> tuple[CollectionInfo, ...]:
         """What there is, in the order of names; those that are not open stay closed. O(collections)."""
         self._refreshed()

@@ -31,7 +31,8 @@ class MarkedLog:
         self._base = base
         self._forcing = Lock()
         self._write = door.write
-        self._failure: WritesStopped | None = None
+        self.failure: WritesStopped | None = None
+        """Why it takes no more writes, if it does not."""
         self.forced = forced
         self.end = end
         self.latency = Histogram()
@@ -86,8 +87,8 @@ class MarkedLog:
         WritesStopped where the force fails, and from then on for every write: what the disk holds is unknown.
         """
         with self._forcing:
-            if self._failure is not None:
-                raise self._failure
+            if self.failure is not None:
+                raise self.failure
             target = self.end
             if self.forced >= (target if through is None else through):
                 return
@@ -129,7 +130,7 @@ class MarkedLog:
 
     def stop(self, what: str) -> WritesStopped:
         """Take no more writes, because of what happened. Returns the error that every write raises from now on."""
-        self._failure = failure = WritesStopped(f"{what}; close it, check the disk, and open the database again.")
+        self.failure = failure = WritesStopped(f"{what}; close it, check the disk, and open the database again.")
 
         def refuse(descriptor: int, data: object) -> int:
             raise failure
