@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.database.redaction import login_name
 from blockdb.types import Act
 
 from .conftest import Run
@@ -105,6 +106,44 @@ def test_a_damaged_log_is_an_error(run: Run, here: Path) -> None:
     assert "Corruption" in done.err
     assert run("verify").code == 1
     assert "audit/00000000.acts at byte" in run("verify").err
+
+
+def acts(run: Run) -> list[tuple[str, str | None, str]]:
+    found = (json.loads(line) for line in run("audit-log", "--after", "31").out.splitlines())
+    return [(each["operation"], each["collection"], each["outcome"]) for each in found]
+
+
+@pytest.mark.usefixtures("entered")
+def test_what_is_done_without_a_server_is_entered_under_the_login_name(run: Run, here: Path) -> None:
+    assert run("put", "k", "v").code == 0
+    assert run("put", "k", "v").code == 1
+    assert run("get", "k").code == 0
+    assert run("collection", "create", "users").code == 0
+    assert run("collection", "drop", "nobody").code == 1
+    token = json.loads(run("token", "create", "--name", "ann", "--role", "reader", "--format", "json").out)
+    assert run("token", "revoke", token["id"]).code == 0
+    assert run("verify", "--repair").code == 0
+    assert acts(run) == [
+        ("put", None, "ok"),
+        ("put", None, "DuplicateKey"),
+        ("collection create", None, "ok"),
+        ("collection drop", "nobody", "CollectionNotFound"),
+        ("token create", None, "ok"),
+        ("token revoke", None, "ok"),
+        ("verify --repair", None, "ok"),
+    ]
+    last = [json.loads(line) for line in run("audit-log").out.splitlines()][-7:]
+    assert {each["principal"] for each in last} == {f"local:{login_name()}"}
+    assert [each["key"] for each in last][:2] == ["k", "k"]
+    assert {each["token_id"] for each in last} == {"", token["id"]}
+    stored = b"".join(file.read_bytes() for file in (here / "blockdb_data" / "audit").iterdir())
+    assert token["token"].rpartition("_")[2].encode() not in stored
+
+
+def test_where_there_is_no_log_none_is_made(run: Run, here: Path) -> None:
+    assert run("put", "k", "v").code == 0
+    assert run("token", "create", "--name", "ann", "--role", "reader").code == 0
+    assert not (here / "blockdb_data" / "audit").exists()
 
 
 @pytest.mark.timeout(60)

@@ -15,6 +15,7 @@ from blockdb.errors import (
     RateLimited,
     RequestTimeout,
     RequestTooLarge,
+    Unauthenticated,
     Unavailable,
 )
 from blockdb.server.http import answering
