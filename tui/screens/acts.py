@@ -35,10 +35,10 @@ def _outcome_role(act: Act) -> str:
 
 
 _COLUMNS: list[Column[blockdb.Act]] = [
-    Column("ENTRY", lambda act: human_count(act.sequence), width=9, role="secondary", right=True, from_width=70),
+    Column("ENTRY", lambda act: human_count(act.sequence), width=9, role="secondary", right=True, from_width=100),
     Column("TIME", lambda act: human_time(act.time_ms)[11:23], width=12, role="muted", from_width=50),
-    Column("WHO", lambda act: printable(act.principal), width=16, role="accent"),
-    Column("WHAT", lambda act: printable(act.operation), width=16, role="primary"),
+    Column("WHO", lambda act: printable(act.principal), width=12, role="accent"),
+    Column("WHAT", lambda act: printable(act.operation), width=14, role="primary"),
     Column("OUTCOME", lambda act: printable(act.outcome), width=15, role=_outcome_role),
     Column("COLLECTION", lambda act: printable(act.collection or ""), width=12, role="text", from_width=80),
     Column("KEY", act_keys, share=1, role="key", from_width=60),
@@ -77,20 +77,21 @@ key it has the beginning and a part of its hash."""
 
 def _facts(act: Act) -> list[Fact]:
     named = [
-        ("who", printable(act.principal), "accent"),
-        ("token", printable(act.token_id), "text"),
-        ("door", printable(act.door), "text"),
-        ("from", printable(act.peer), "text"),
         ("what", printable(act.operation), "primary"),
         ("collection", printable(act.collection or ""), "text"),
         ("key", act_keys(act), "key"),
-        ("request", printable(act.request_id), "muted"),
     ]
-    facts: list[Fact] = [("time", [(human_time(act.time_ms), "text")])]
+    facts: list[Fact] = [
+        ("time", [(human_time(act.time_ms), "text")]),
+        ("who", [(printable(act.principal), "accent")]),
+        *((("token", [(printable(act.token_id), "text")]),) if act.token_id else ()),
+        ("door", [(printable(act.door), "text"), (f"  {printable(act.peer)}", "muted")]),
+    ]
     facts += [(name, [(words, role)]) for name, words, role in named if words]
     if act.key_bytes > WHOLE_KEY_BYTES:
         facts.append(("", [(f"the key has {human_bytes(act.key_bytes)}", "muted")]))
-    return [*facts, ("outcome", [(printable(act.outcome), _outcome_role(act))])]
+    facts.append(("outcome", [(printable(act.outcome), _outcome_role(act))]))
+    return facts + ([("request", [(printable(act.request_id), "muted")])] if act.request_id else [])
 
 
 class ActsView(View):
