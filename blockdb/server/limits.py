@@ -60,7 +60,7 @@ class CallLimits:
 
     def __call__(self, call: Call, request: Any) -> None:
         """Raise RateLimited or RequestTooLarge where it is too much."""
-        if call.operation.right is not None:
+        if call.operation.right is not None and not call.keys:  # of a stream, the beginning alone counts
             self.rate.take(call.principal.token_id or call.principal.name)
         for name in ("items", "operations", "keys"):
             given = getattr(request, name, None)

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -29,11 +29,24 @@ LONG_BODY_BYTES: Final = 64 * 1024
 """A body that is longer may still be on its way when its request is answered."""
 
 
+class Level(Protocol):
+    """Told of each connection that comes and goes."""
+
+    def up(self) -> None:
+        """One more."""
+
+    def down(self) -> None:
+        """One less."""
+
+
 class Waiting:
     """The connections that wait for their clients: for a head, the next request, more of a body, or to be read from."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float] = monotonic, connections: Level | None = None
+    ) -> None:
         self.limits = limits
+        self.connections = connections
         self.heads: OrderedDict[Connection, float] = OrderedDict()
         self.idle: OrderedDict[Connection, float] = OrderedDict()
         self.bodies: OrderedDict[Connection, float] = OrderedDict()
@@ -98,6 +111,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """A client is there; where there is no room, it is told so at once."""
         super().connection_made(transport)
+        if self._waiting.connections is not None:
+            self._waiting.connections.up()
         if len(self.connections) > self._limits.max_connections and not self._waiting.make_room():
             self._waiting.refused += 1
             self._refuse(503, "Unavailable", "All connections of this server are in use. Try again in a moment.")
@@ -107,6 +122,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or was hung up on; every request of it is told, not only the last one."""
         self._waiting.forget(self)
+        if self._waiting.connections is not None:
+            self._waiting.connections.down()
         super().connection_lost(exc)
         for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -17,12 +17,11 @@ from typing import Any, Final, TypeAlias
 
 from blockdb.config import ServerConfig
 from blockdb.server.http.encodings import Inflater, chosen, deflater, inflater
+from blockdb.server.http.exchange import Receive, Send
 
 __all__ = ["Gate"]
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Message: TypeAlias = dict[str, Any]
 Application: TypeAlias = Callable[[Any, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
