@@ -22,6 +22,7 @@ from . import (
     records,
     redaction,
     schemas,
+    serving,
     tamper_lab,
     tokens,
     transactions,
@@ -57,6 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *configuring.COMMANDS,
+    *serving.COMMANDS,
     *frontends.COMMANDS,
 )
 

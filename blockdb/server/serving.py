@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blockdb.config import Config, DatabaseConfig, Sources, reloaded
 from blockdb.database.database import Database
@@ -21,13 +22,16 @@ from blockdb.server.http.gate import Gate
 from blockdb.server.limits import CallLimits
 from blockdb.server.logs import configure
 from blockdb.server.service import Call, Service
-from blockdb.server.tls import LiveTls, TlsFiles
+from blockdb.server.tls import LiveTls, TlsFiles, grpc_credentials
 from blockdb.server.tokens import TokenFile
 from blockdb.server.trail import AuditTrail
 from blockdb.serving.limits import Limits
 from blockdb.serving.listening import handed_over, listen, resolve, url_of
 from blockdb.serving.process import Server, run
 from blockdb.wire.failures import failure_of
+
+if TYPE_CHECKING:
+    from blockdb.server.grpc.door import GrpcDoor
 
 __all__ = ["Served", "serve"]
 
@@ -110,6 +114,7 @@ class Served:
         self._door = Application(self.service, self._options)
         self._gate = Gate(self._door, config.server, self.is_authenticated)
         self._server: Server | None = None
+        self._grpc: GrpcDoor | None = None
         self.service.admit = self._limits
         self.service.hooks.append(log_call)
         if tls is not None:
@@ -138,11 +143,34 @@ class Served:
         return bool(getattr(self._authenticator, "is_required", False))
 
     def run(self, sockets: list[socket.socket], announce: Callable[[str], None]) -> None:
-        """Serve on these sockets until the process is told to end."""
+        """Serve on these sockets until the process is told to end. Raises StorageError where gRPC cannot listen."""
         context = None if self._tls is None else self._tls.context
         url = url_of(sockets[0], "http" if context is None else "https")
         self.service.address = url
-        run(lambda: self._make(sockets, context), lambda: self._ready(url, announce), self.reload)
+        if self.config.server.grpc_port:
+            self._grpc = self._grpc_door(sockets[0])
+            self._grpc.start()
+        try:
+            run(lambda: self._make(sockets, context), lambda: self._ready(url, announce), self.reload)
+        finally:
+            if self._grpc is not None:
+                self._grpc.stop()
+
+    def _grpc_door(self, beside: socket.socket) -> GrpcDoor:
+        from blockdb.server.grpc.calling import Options
+        from blockdb.server.grpc.door import GrpcDoor
+
+        server, host = self.config.server, beside.getsockname()[0]
+        options = Options(
+            max_message_bytes=server.max_body_bytes,
+            max_metadata_bytes=server.max_header_bytes,
+            max_connections=server.max_connections,
+            max_streams=server.max_streams,
+            request_timeout_s=server.request_timeout,
+        )
+        address = f"[{host}]:{server.grpc_port}" if ":" in host else f"{host}:{server.grpc_port}"
+        credentials = None if self._tls is None else grpc_credentials(self._tls)
+        return GrpcDoor(self.service, address, credentials, options)
 
     def _make(self, sockets: list[socket.socket], context: ssl.SSLContext | None) -> Server:
         server = self.config.server
@@ -171,11 +199,14 @@ class Served:
         if self._tls is not None and not self._tls.is_mutual:
             secured = "TLS is on"
         log.info("ready", extra={"url": url, "data_dir": self.config.database.data_dir})
-        announce(f"BlockDB listens on {url} ({asked}, {secured})")
+        further = "" if self._grpc is None else f", and for gRPC on port {self._grpc.port}"
+        announce(f"BlockDB listens on {url}{further} ({asked}, {secured})")
 
     async def _stop(self) -> None:
         """The end begins: streams, which would go on for ever, are told."""
         self.service.is_stopping = True
+        if self._grpc is not None:
+            await asyncio.to_thread(self._grpc.stop, self.config.server.shutdown_timeout)
 
     def reload(self) -> None:
         """Take over what has changed in the configuration and can be; a broken one changes nothing."""

@@ -119,11 +119,10 @@ class Server:
 
     async def _finish(self) -> None:
         """Let what was begun come to its end; what takes too long is cut off."""
-        if self._on_stop is not None:
-            await self._on_stop()
+        begun = time.monotonic()
+        beside = None if self._on_stop is None else asyncio.ensure_future(self._on_stop())
         for connection in tuple(self.state.connections):
             connection.shutdown()
-        begun = time.monotonic()
         while self.state.tasks or self.state.connections:
             left_s = self.limits.stop_timeout_s - (time.monotonic() - begun)
             if left_s <= 0:
@@ -140,6 +139,8 @@ class Server:
             connection.transport.abort()
         if tasks:
             await asyncio.wait(tasks, timeout=TICK_S)
+        if beside is not None:
+            await beside
 
     async def _tick(self) -> None:
         """What is due twice a second."""
