@@ -24,6 +24,7 @@ from . import (
     records,
     redaction,
     schemas,
+    serving,
     tamper_lab,
     tokens,
     transactions,
@@ -61,6 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *configuring.COMMANDS,
+    *serving.COMMANDS,
     *frontends.COMMANDS,
 )
 
