@@ -9,6 +9,7 @@ from tests.planted import (
     explorer_room,
     index_room,
     many_rooms,
+    monitoring_room,
     other_rooms,
     outside,
     proof_room,
@@ -48,5 +49,6 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
+    "monitoring": monitoring_room.MONITORING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}
