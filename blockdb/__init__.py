@@ -70,6 +70,7 @@ from blockdb.statistics import (
 )
 from blockdb.types import (
     REDACTED,
+    Act,
     Anchor,
     AsOf,
     Block,
@@ -109,6 +110,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "REDACTED",
+    "Act",
     "Anchor",
     "AnchorFailed",
     "AppendOnly",

@@ -16,7 +16,7 @@ from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import collections, creation, encryption
-from blockdb.database.anchoring import AnchoringDatabase
+from blockdb.database.auditing import AuditedDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
 from blockdb.database.describing import TotalStats, info_of
@@ -43,7 +43,7 @@ T = TypeVar("T")
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database(AnchoringDatabase):
+class Database(AuditedDatabase):
     """An open database: its default collection, which plain put and get are about, and the door to the others.
 
     Safe for threads; a context manager that closes itself. Every method raises DatabaseClosed after `close`.

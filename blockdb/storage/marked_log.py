@@ -101,6 +101,21 @@ class MarkedLog:
             self.latency.add(perf_counter_ns() - start)
             self._set_forced(target)
 
+    def begin_file(self, path: Path, header: bytes, base: int) -> None:
+        """Force this file, and go on in a new one behind its header. Raises StorageError; it is as it was then."""
+        self.force()
+        with guarded("beginning a new file of the log"):
+            temporary = path.with_name(path.name + ".tmp")
+            self._door.create(temporary, header)
+            self._door.rename(temporary, path)
+            descriptor = self._door.open_append(path)
+        with self._forcing:
+            self._door.close(self._descriptor)
+            self._descriptor, self._base = descriptor, base
+            self.end = base + len(header)
+            self._words[WRITTEN_WORD] = self.end * GUARD
+            self._set_forced(self.end)
+
     def close(self) -> None:
         """Force what was written and leave a mark that says so."""
         try:

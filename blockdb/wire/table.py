@@ -23,6 +23,11 @@ def _of_batch(request: plain.Batch) -> Reach:
     return Reach(request.collection, tuple(each.key for each in request.operations))
 
 
+def _of_beside(request: records.InCollection) -> Reach:
+    """All of a collection, although one key or range is asked for: a proof of it tells the keys beside it."""
+    return Reach(request.collection)
+
+
 def _of_shape(request: records.InCollection) -> Reach:
     """How a collection is made up, and its hashes: nothing of what its keys and values say."""
     return Reach(request.collection, ())
@@ -168,7 +173,7 @@ BLOCKS: Final = (
         records.Records, "The records of a block.", errors=("BlockNotFound",),
     ),
     Operation(
-        "block_leaves", "GET", f"{ONE}/block-leaves/{{number}}", READ, _of_shape, records.ByNumber, records.Leaves,
+        "block_leaves", "GET", f"{ONE}/block-leaves/{{number}}", READ, _of_collection, records.ByNumber, records.Leaves,
         "The leaf hashes of a block.", errors=("BlockNotFound",),
     ),
     Operation(
@@ -276,11 +281,11 @@ PROOFS: Final = (
         "A receipt for a record.", errors=("KeyNotFound",),
     ),
     Operation(
-        "prove_absent", "GET", f"{ONE}/absences/{{key}}", READ, _of_key, records.ByKey, proofs.Receipt,
+        "prove_absent", "GET", f"{ONE}/absences/{{key}}", READ, _of_beside, records.ByKey, proofs.Receipt,
         "A receipt that a key is not stored.",
     ),
     Operation(
-        "prove_range", "GET", f"{ONE}/range-proof", READ, _of_range, records.Range, proofs.Receipt,
+        "prove_range", "GET", f"{ONE}/range-proof", READ, _of_beside, records.Range, proofs.Receipt,
         "A receipt for all records of a range of keys.",
     ),
     Operation(

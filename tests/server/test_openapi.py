@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import checks
+from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks as openapi_checks
 
 import blockdb
@@ -39,8 +40,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-def ask_as_described(served: Served, name: str, examples: int) -> None:
-    operation = SCHEMA.find_operation_by_id(name)
+def ask_as_described(served: Served, name: str, examples: int, schema: schemathesis.BaseSchema = SCHEMA) -> None:
+    operation = schema.find_operation_by_id(name)
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy())
@@ -61,11 +62,19 @@ def test_the_server_does_what_it_says_at_length(served: Served, name: str) -> No
     ask_as_described(served, name, 100)
 
 
+def test_a_wrong_description_is_noticed(served: Served) -> None:
+    wrong = document()
+    wrong["components"]["schemas"]["Error"]["properties"]["message"] = {"type": "integer"}
+    with pytest.raises(FailureGroup):
+        ask_as_described(served, "fetch", 20, schemathesis.openapi.from_dict(wrong))
+
+
 def test_the_description_is_served_with_a_page_to_try_it(served: Served) -> None:
     answer = served.ask("GET", "/openapi.json")
     assert (answer.status, answer.json) == (HTTPStatus.OK, json.loads(json.dumps(document())))
     page = served.ask("GET", "/docs")
-    assert page.status == HTTPStatus.OK and b"docs.js" in page.body
+    assert page.status == HTTPStatus.OK
+    assert b"docs.js" in page.body
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert b"openapi.json" in served.ask("GET", "/docs.js").body
 

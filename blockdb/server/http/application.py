@@ -24,7 +24,7 @@ from blockdb.server.http.answering import Headers, body_of, error_body, error_he
 from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
 from blockdb.server.http.pages import PAGES
-from blockdb.server.http.pump import Inlet, Outlet
+from blockdb.server.http.pump import Inlet, InletEnded, Outlet
 from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
@@ -104,16 +104,17 @@ class Application:
             return
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
-        principal = self._principal(exchange, operation)
         call = Call(
             operation,
-            principal,
+            self.service.nobody,
             exchange.request_id,
             exchange.peer,
             "http",
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
+        if operation.right is not None:
+            self.service.identify(call, exchange.header(b"authorization"))
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
@@ -138,17 +139,6 @@ class Application:
         render = self.service.monitor.exposition.render
         text, content_type = await asyncio.get_running_loop().run_in_executor(self._threads.of(operation), render, kind)
         return content_type.encode(), text
-
-    def _principal(self, exchange: Exchange, operation: Operation) -> Any:
-        if operation.right is None:
-            return self.service.nobody
-        given = exchange.header(b"authorization")
-        if given is None:
-            return self.service.authenticator.principal(None)
-        scheme, _, secret = given.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-        return self.service.authenticator.principal(secret.strip())
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
@@ -214,10 +204,12 @@ class Application:
         first = request_of(call.operation, parameters, query, b'{"items":[]}', is_msgpack=False)
         inlet = Inlet(loop)
         requests = self.service.permitted(call, inlet.pieces())
-        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests)
+        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests, first)
         work.add_done_callback(lambda _: inlet.end())
         try:
             await feed_items(exchange, inlet, first, self.options.max_body_bytes)
+        except InletEnded:
+            pass  # what `work` ended with is the answer, and the rest of the body is not read
         except BaseException as error:
             inlet.end(error)
             raise
