@@ -25,6 +25,7 @@ RULES: Final = {
     "drop_index": "M collection", "show_collection_stats": "R shape", "verify_collection": "A collection",
     "cluster_status": "R nothing", "cluster_health": "R nothing", "add_node": "O database",
     "remove_node": "O database", "health": "- nothing", "metrics": "A database", "stats": "A database",
+    "health_live": "- nothing", "health_ready": "- nothing", "server_statistics": "A database", "alerts": "A database",
     "verify": "A database",
     "put": "W key", "put_many": "W items", "get": "R key", "exists": "R key", "record": "R key", "scan": "R range",
     "count": "R range", "records": "R collection", "redact": "M items", "import_records": "W items",
