@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    alerts,
     anchors,
     audit,
     certificates,
@@ -50,6 +51,7 @@ COMMANDS: tuple[Command, ...] = (
     *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *alerts.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
