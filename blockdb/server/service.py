@@ -7,34 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any, Protocol
 
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import BlockDBError, CollectionNotFound, Unauthenticated
-from blockdb.security.roles import ANONYMOUS, Principal, Reach, Role, authorize, require_right
+from blockdb.errors import BlockDBError, CollectionNotFound
+from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
+from blockdb.server.asking import Authenticator, Everybody, principal_of
 from blockdb.server.monitor import Monitor
 from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
-__all__ = ["Authenticator", "Call", "Guard", "Hook", "Service", "Session"]
-
-
-class Authenticator(Protocol):
-    """Knows who is asking."""
-
-    def principal(self, secret: str | None) -> Principal:
-        """Who has this secret; None: nothing was said. Raises Unauthenticated."""
-
-
-class Everybody:
-    """Whoever asks may do everything: for loopback addresses where there are no tokens."""
-
-    def principal(self, secret: str | None) -> Principal:
-        """The anonymous administrator."""
-        return ANONYMOUS
+__all__ = ["Call", "Guard", "Hook", "Service", "Session"]
 
 
 @dataclass(slots=True)
@@ -125,10 +110,12 @@ class Service:
         """A collection by its name or id. Raises CollectionNotFound."""
         return self.database if name_or_id == DEFAULT_COLLECTION else self.database.collection(name_or_id)
 
-    def identify(self, call: Call, authorization: str | None) -> None:
-        """Put down who it is that asks, by the header `Authorization`. Raises Unauthenticated, which hooks are told."""
+    def identify(self, call: Call, authorization: str | None, certificate_name: str | None = None) -> None:
+        """Put down who it is that asks (see `principal_of`). Raises Unauthenticated, which hooks are told."""
+        if call.operation.right is None:
+            return
         try:
-            call.principal = self.authenticator.principal(_secret_in(authorization))
+            call.principal = principal_of(self.authenticator, authorization, certificate_name)
         except BlockDBError as error:
             self.told(call, error, self._begin())
             raise
@@ -245,17 +232,3 @@ class Service:
         self.is_stopping = True
         self.monitor.close()
         self.transactions.abort_all()
-
-
-def _secret_in(authorization: str | None) -> str | None:
-    if authorization is None:
-        return None
-    scheme, _, secret = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-    return secret.strip()
-
-
-def new_request_id() -> str:
-    """A name for a request that did not bring one."""
-    return token_hex(8)
