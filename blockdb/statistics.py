@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import mul
 from typing import Final
 
 __all__ = [
@@ -41,46 +43,62 @@ class Latency:
     max_us: float = 0.0
     sum_us: float = 0.0
     """All of them together, within 7 %."""
-    buckets: tuple[tuple[int, int], ...] = field(default=(), repr=False)
-    """The buckets that anything fell into, in order, and how much did. See `bucket_of`."""
+    first_bucket: int = field(default=0, repr=False)
+    """Which bucket the first number of `buckets` is about. See `bucket_of`."""
+    buckets: tuple[int, ...] = field(default=(), repr=False)
+    """How many fell into each bucket, from the first to the last that has any."""
 
     @classmethod
-    def of(cls, buckets: Iterable[tuple[int, int]], max_us: float) -> Latency:
-        """The distribution of times of which so many fell into these buckets, that stand in order. O(buckets)."""
-        kept = tuple((bucket, times) for bucket, times in buckets if times)
-        count = sum(times for _, times in kept)
-        middles = [min(_middle_us(bucket), max_us) for bucket, _ in kept]
+    def of(cls, counts: Sequence[int], max_us: float, first_bucket: int = 0) -> Latency:
+        """The distribution of times of which so many fell into each bucket, `first_bucket` and on. O(buckets)."""
+        taken = [at for at, times in enumerate(counts) if times]
+        if not taken:
+            return cls()
+        first = first_bucket + taken[0]
+        kept = tuple(counts[taken[0] : taken[-1] + 1])
+        count = sum(kept)
+        middles = [min(_middle_us(bucket), max_us) for bucket in range(first, first + len(kept))]
         p50, p95, p99 = (_quantile(kept, middles, share * count) for share in (0.5, 0.95, 0.99))
-        sum_us = sum(times * middle for (_, times), middle in zip(kept, middles, strict=True))
-        return cls(count, p50, p95, p99, max_us, sum_us, kept)
+        return cls(count, p50, p95, p99, max_us, sum(map(mul, kept, middles)), first, kept)
 
     @classmethod
     def merged(cls, parts: Iterable[Latency]) -> Latency:
         """What was timed in several places, as one distribution."""
-        together: Counter[int] = Counter()
-        max_us = 0.0
-        for part in parts:
-            together.update(dict(part.buckets))
-            max_us = max(max_us, part.max_us)
-        return cls.of(sorted(together.items()), max_us)
+        timed = [part for part in parts if part.count]
+        if len(timed) < 2:
+            return timed[0] if timed else cls()
+        first = min(part.first_bucket for part in timed)
+        counts = [0] * (max(part.end_bucket for part in timed) - first)
+        for part in timed:
+            for bucket, times in enumerate(part.buckets, part.first_bucket - first):
+                counts[bucket] += times
+        return cls.of(counts, max(part.max_us for part in timed), first)
+
+    @property
+    def end_bucket(self) -> int:
+        """The bucket after the last that has any."""
+        return self.first_bucket + len(self.buckets)
 
     def since(self, before: Latency) -> Latency:
         """What was timed after `before` was told. All of it, if that is not an earlier state of the same."""
-        earlier = dict(before.buckets)
-        left = [(bucket, times - earlier.pop(bucket, 0)) for bucket, times in self.buckets]
-        if earlier or any(times < 0 for _, times in left):
+        if not before.count:
             return self
-        newest = max((bucket for bucket, times in left if times), default=0)
-        return Latency.of(left, min(self.max_us, _end_us(newest)))
+        counts = list(self.buckets)
+        shift = before.first_bucket - self.first_bucket
+        if shift < 0 or before.end_bucket > self.end_bucket:
+            return self
+        for bucket, times in enumerate(before.buckets, shift):
+            counts[bucket] -= times
+        if min(counts) < 0:
+            return self
+        last = max((bucket for bucket, times in enumerate(counts, self.first_bucket) if times), default=0)
+        return Latency.of(counts, min(self.max_us, _end_us(last)), self.first_bucket)
 
     def below(self, bits: Iterable[int]) -> list[int]:
         """How many took less than so many powers of two in nanoseconds (3 or more, growing); exact. O(buckets)."""
-        seen, found, left = 0, [], list(reversed(self.buckets))
-        for end in (bucket_of(1 << power) for power in bits):
-            while left and left[-1][0] < end:
-                seen += left.pop()[1]
-            found.append(seen)
-        return found
+        sums = [0, *accumulate(self.buckets)]
+        ends = (bucket_of(1 << power) - self.first_bucket for power in bits)
+        return [sums[min(max(end, 0), len(self.buckets))] for end in ends]
 
 
 _STEPS_BITS: Final = 3
@@ -95,13 +113,9 @@ def bucket_of(elapsed_ns: int) -> int:
     return ((shift + 1) << _STEPS_BITS) + (elapsed_ns >> shift) - _STEPS
 
 
-def _quantile(buckets: Sequence[tuple[int, int]], middles: Sequence[float], rank: float) -> float:
-    seen = 0
-    for (_, times), middle in zip(buckets, middles, strict=True):
-        seen += times
-        if seen >= rank:
-            return middle
-    return 0.0
+def _quantile(counts: Sequence[int], middles: Sequence[float], rank: float) -> float:
+    """Where the time with this rank is."""
+    return middles[bisect_left(list(accumulate(counts)), rank)]
 
 
 def _start_ns(bucket: int) -> int:
@@ -301,7 +315,7 @@ class ServerStatistics:
     """Bodies of requests."""
     bytes_sent: int = 0
     """Bodies of answers."""
-    rejected: tuple[tuple[str, int], ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)
     """Requests that were turned away before anybody looked what they want, by reason."""
 
     @property

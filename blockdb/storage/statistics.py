@@ -32,4 +32,4 @@ class Histogram:
 
     def snapshot(self) -> Latency:
         """The distribution so far."""
-        return Latency.of(enumerate(list(self._buckets)), self._max_ns / 1000)
+        return Latency.of(list(self._buckets), self._max_ns / 1000)
