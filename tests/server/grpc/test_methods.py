@@ -88,6 +88,8 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("Whoami", {}),
     ("About", {}),
     ("DatabaseStatistics", {}),
+    ("ServerStatistics", {}),
+    ("Alerts", {}),
     ("Statistics", {"collection": "people"}),
     ("Audit", {}),
     ("AuditCollection", {}),
