@@ -88,12 +88,13 @@ class Monitor:
 
     def watch(self, settings: AlertSettings) -> None:
         """Look at the rules every so often from now on, in place of what was watched for before."""
+        before = self._watch
         self.close()
         listeners = []
         if settings.webhook:
             self._webhook = Webhook(settings.webhook)
             listeners.append(self._webhook)
-        self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners)
+        self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners, before=before)
         self._watch.start()
 
     def close(self) -> None:
