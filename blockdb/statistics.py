@@ -51,15 +51,16 @@ class Latency:
     @classmethod
     def of(cls, counts: Sequence[int], max_us: float, first_bucket: int = 0) -> Latency:
         """The distribution of times of which so many fell into each bucket, `first_bucket` and on. O(buckets)."""
-        taken = [at for at, times in enumerate(counts) if times]
-        if not taken:
+        start = next((at for at, times in enumerate(counts) if times), None)
+        if start is None:
             return cls()
-        first = first_bucket + taken[0]
-        kept = tuple(counts[taken[0] : taken[-1] + 1])
-        count = sum(kept)
-        middles = [min(_middle_us(bucket), max_us) for bucket in range(first, first + len(kept))]
-        p50, p95, p99 = (_quantile(kept, middles, share * count) for share in (0.5, 0.95, 0.99))
-        return cls(count, p50, p95, p99, max_us, sum(map(mul, kept, middles)), first, kept)
+        end = next(at for at in range(len(counts), 0, -1) if counts[at - 1])
+        first, kept = first_bucket + start, tuple(counts[start:end])
+        middles = list(_MIDDLES_US[first : first + len(kept)])
+        middles[-1] = min(middles[-1], max_us)
+        sums = list(accumulate(kept))
+        p50, p95, p99 = (middles[bisect_left(sums, share * sums[-1])] for share in (0.5, 0.95, 0.99))
+        return cls(sums[-1], p50, p95, p99, max_us, sum(map(mul, kept, middles)), first, kept)
 
     @classmethod
     def merged(cls, parts: Iterable[Latency]) -> Latency:
@@ -113,23 +114,22 @@ def bucket_of(elapsed_ns: int) -> int:
     return ((shift + 1) << _STEPS_BITS) + (elapsed_ns >> shift) - _STEPS
 
 
-def _quantile(counts: Sequence[int], middles: Sequence[float], rank: float) -> float:
-    """Where the time with this rank is."""
-    return middles[bisect_left(list(accumulate(counts)), rank)]
-
-
 def _start_ns(bucket: int) -> int:
     if bucket < _STEPS:
         return bucket
     return ((bucket & (_STEPS - 1)) + _STEPS) << ((bucket >> _STEPS_BITS) - 1)
 
 
-def _middle_us(bucket: int) -> float:
-    return bucket / 1000 if bucket < _STEPS else (_start_ns(bucket) + _start_ns(bucket + 1)) / 2000
-
-
 def _end_us(bucket: int) -> float:
     return _start_ns(bucket + 1) / 1000
+
+
+BUCKETS: Final = bucket_of((1 << 64) - 1) + 1
+"""How many there are, for all times that a clock may give."""
+_MIDDLES_US: Final = tuple(
+    bucket / 1000 if bucket < _STEPS else (_start_ns(bucket) + _start_ns(bucket + 1)) / 2000
+    for bucket in range(BUCKETS)
+)
 
 
 @dataclass(frozen=True, slots=True)

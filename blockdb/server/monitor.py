@@ -59,7 +59,7 @@ class Monitor:
 
     def snapshot(self, max_age_s: float = MAX_AGE_S) -> Snapshot:
         """Everything at one moment, or a snapshot that is no older than that. Raises DatabaseClosed, OSError."""
-        return self._observer.look(self.meters.snapshot(), self.certificate_expires_ms(), max_age_s)
+        return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s)
 
     def health(self) -> Health:
         """Whether requests should come here."""
