@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    alerts,
     anchors,
     audit,
-    backups,
     audit_log,
+    backups,
     certificates,
     chain,
     collections,
@@ -55,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *backups.COMMANDS,
+    *alerts.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
