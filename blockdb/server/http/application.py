@@ -150,6 +150,7 @@ class Application:
             await exchange.begin(HTTPStatus(operation.status), content_type)
             async for piece in outlet.pieces():
                 await exchange.send_piece(piece)
+            await asyncio.wait((work,))  # its last piece is there a moment before its end
             if not is_bytes or work.exception() is None:
                 await exchange.end()
         finally:
@@ -174,6 +175,7 @@ class Application:
         requests = self.service.permitted(call, inlet.pieces())
         work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests, first)
         work.add_done_callback(lambda _: inlet.end())
+        work.add_done_callback(_forget)
         try:
             await feed_items(exchange, inlet, first, self.options.max_body_bytes)
         except InletEnded:

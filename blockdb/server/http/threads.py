@@ -27,7 +27,7 @@ class Threads:
         self._common = ThreadPoolExecutor(WORKERS, "blockdb-request")
         self._long = ThreadPoolExecutor(LONG_WORKERS, "blockdb-long")
         self._ending = ThreadPoolExecutor(ENDING_WORKERS, "blockdb-ending")
-        self.streams = ThreadPoolExecutor(most_streams, "blockdb-stream")
+        self.streams = ThreadPoolExecutor(max(most_streams, 1), "blockdb-stream")
 
     def of(self, operation: Operation) -> ThreadPoolExecutor:
         """Where an operation is done."""
