@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from blockdb.format import (
+    audit_log,
     batch,
     block,
     checked_toml,
@@ -46,7 +47,7 @@ from blockdb.security.roles import Principal, Role
 from blockdb.server.tokens import TokenFile, hash_of
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import Metadata, SchemaEntry, load_metadata, save_metadata
-from blockdb.types import REDACTED
+from blockdb.types import REDACTED, Act
 from tests.lsm.sources import DictChain
 
 ROOT = Path(__file__).parent.parent
@@ -171,6 +172,23 @@ def test_a_batch_of_a_transaction(data: bytes) -> None:
     assert batch.encode(bodies, transaction.HEADER_BYTES) == data
     assert batch.decode(data, 0) == (1, 20, transaction.HEADER_BYTES)
     assert record.item_at(data, batch.TRANSACTION_HEADER_BYTES) == (b"a", b"1")
+
+
+@decodes("audit-log", "header")
+def test_the_header_of_a_file_of_the_audit_log(data: bytes) -> None:
+    header = audit_log.FileHeader(COLLECTION, 0, 0, audit_log.FIRST)
+    assert audit_log.decode_header(data) == header
+    assert audit_log.encode_header(header) == data
+
+
+@decodes("audit-log", "entry")
+def test_an_entry_of_the_audit_log(data: bytes) -> None:
+    what = ("put", "default", KEY, 9, 1, "ok", "r1", 0)
+    act = Act(TIME_MS, "ann", "1f2e3d4c", "127.0.0.1", "http", *what)  # type: ignore[arg-type]
+    entry = audit_log.decode(data, 0, audit_log.FIRST)
+    assert entry == (act, entry.hash, len(data))
+    assert audit_log.encode(act, audit_log.FIRST) == (data, entry.hash)
+    assert f"`{entry.hash.hex()}`" in PAGES["audit-log"]
 
 
 @decodes("block", "seal")
@@ -333,6 +351,7 @@ SIZES = {
     "block": [len(BlockHeader(b"", 0, 0, 0, 0, 0, 0, b"", b"").encode()), len(EXAMPLES["block", "seal"])],
     "table": [pages.HEADER_BYTES],
     "index": [pages.HEADER_BYTES],
+    "audit-log": [audit_log.HEADER_BYTES, audit_log.ENTRY_BYTES],
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
     "sealed": [sealed.HEADER_BYTES],

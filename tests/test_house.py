@@ -53,6 +53,7 @@ def test_imports_point_down() -> None:
 
 
 ROOMS = [
+    "alerts",
     "audit",
     "client",
     "commands",

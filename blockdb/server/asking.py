@@ -2,46 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Final
+from secrets import token_hex
+from typing import Final, Protocol
 
 from blockdb.errors import Unauthenticated
-from blockdb.security.roles import Principal
-from blockdb.server.service import Service, new_request_id
-from blockdb.wire.operation import Operation
+from blockdb.security.roles import ANONYMOUS, Principal
 
-__all__ = ["MAX_ID_BYTES", "principal_of", "request_id_of"]
+__all__ = ["MAX_ID_BYTES", "Authenticator", "Everybody", "principal_of", "request_id_of"]
 
 MAX_ID_BYTES: Final = 128
 
 
+class Authenticator(Protocol):
+    """Knows who is asking."""
+
+    def principal(self, secret: str | None) -> Principal:
+        """Who has this secret; None: nothing was said. Raises Unauthenticated."""
+
+    def named(self, name: str) -> Principal:
+        """Who it is that a verified client certificate names. Raises Unauthenticated."""
+
+
+class Everybody:
+    """Whoever asks may do everything: for loopback addresses where there are no tokens."""
+
+    def principal(self, secret: str | None) -> Principal:
+        """The anonymous administrator."""
+        return ANONYMOUS
+
+    def named(self, name: str) -> Principal:
+        """The anonymous administrator."""
+        return ANONYMOUS
+
+
 def principal_of(
-    service: Service, operation: Operation, authorization: str | None, certificate_name: str | None = None
+    authenticator: Authenticator, authorization: str | None, certificate_name: str | None = None
 ) -> Principal:
     """Who asks, by the Authorization header or, without one, by the name in a verified client certificate.
 
     Raises Unauthenticated.
     """
-    if operation.right is None:
-        return service.nobody
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-        return service.authenticator.principal(secret.strip())
-    named = getattr(service.authenticator, "named", None)
-    if certificate_name is None or named is None:
-        return service.authenticator.principal(None)
+        return authenticator.principal(secret.strip())
+    if certificate_name is None:
+        return authenticator.principal(None)
     try:
-        principal: Principal = named(certificate_name)
+        return authenticator.named(certificate_name)
     except Unauthenticated as unknown:
         try:  # perhaps nobody has to say who they are
-            return service.authenticator.principal(None)
+            return authenticator.principal(None)
         except Unauthenticated:
             raise unknown from None
-    return principal
 
 
 def request_id_of(given: str | None) -> str:
     """The one that came, if it is fit to be shown, or a new one."""
     is_fit = given is not None and len(given) <= MAX_ID_BYTES and given.isascii() and given.isprintable()
-    return given if given and is_fit else new_request_id()
+    return given if given and is_fit else token_hex(8)

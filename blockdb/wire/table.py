@@ -8,6 +8,7 @@ from typing import Final
 from blockdb.security.roles import Reach, Right
 from blockdb.wire import reaching
 from blockdb.wire.messages import collections, plain, proofs, queries, records, server, transactions
+from blockdb.wire.monitoring import MONITORING
 from blockdb.wire.operation import Kind, Nothing, Operation
 
 __all__ = ["BY_NAME", "OPERATIONS"]
@@ -106,18 +107,6 @@ REST: Final = (
     Operation(
         "remove_node", "DELETE", "/cluster/remove/{node_id}", OPERATE, _of_database, plain.ByNode, plain.Told,
         "Remove a node.",
-    ),
-    Operation(
-        "health", "GET", "/health", None, _of_nobody, Nothing, plain.Health, "Whether the server is well.",
-        is_plain=True,
-    ),
-    Operation(
-        "metrics", "GET", "/metrics", AUDIT, _of_database, Nothing, plain.Metrics,
-        "What is counted and timed; Prometheus text where that is asked for.", is_plain=True,
-    ),
-    Operation(
-        "stats", "GET", "/stats", AUDIT, _of_database, Nothing, plain.Stats, "Settings, and what is stored.",
-        is_plain=True,
     ),
     Operation(
         "verify", "POST", "/verify", AUDIT, _of_database, Nothing, plain.Verification,
@@ -392,7 +381,7 @@ DATABASE: Final = (
 )  # fmt: skip
 
 OPERATIONS: Final = (
-    *REST, *RECORDS, *BLOCKS, *COLLECTIONS, *QUERIES, *TRANSACTIONS, *PROOFS, *DATABASE,
+    *REST, *MONITORING, *RECORDS, *BLOCKS, *COLLECTIONS, *QUERIES, *TRANSACTIONS, *PROOFS, *DATABASE,
 )  # fmt: skip
 
 BY_NAME: Final[Mapping[str, Operation]] = {operation.name: operation for operation in OPERATIONS}

@@ -15,7 +15,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from blockdb.errors import BlockDBError, InvalidData, RequestTimeout, Unavailable
-from blockdb.server.asking import principal_of, request_id_of
+from blockdb.server.asking import request_id_of
 from blockdb.server.grpc.catalogue import Catalogue, Offer
 from blockdb.server.grpc.failing import refusal_of
 from blockdb.server.http.pump import Inlet, Outlet
@@ -104,12 +104,13 @@ class Calls:
 
     def _begun(self, offer: Offer, asking: _Asking) -> Call:
         """Who asks for what. Raises Unauthenticated."""
-        operation = offer.operation
+        key, peer = asking.text("idempotency-key"), asking.context.peer()
+        nobody = self._service.nobody
+        call = Call(offer.operation, nobody, asking.request_id, peer, "grpc", key, lambda: asking.is_abandoned)
         authorization = asking.text("authorization")
         name = asking.certificate_name() if authorization is None else None
-        principal = principal_of(self._service, operation, authorization, name)
-        key, peer = asking.text("idempotency-key"), asking.context.peer()
-        return Call(operation, principal, asking.request_id, peer, "grpc", key, lambda: asking.is_abandoned)
+        self._service.identify(call, authorization, name)
+        return call
 
     def _request(self, offer: Offer, data: bytes) -> Any:
         """Raises InvalidData."""

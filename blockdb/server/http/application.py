@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,12 +12,15 @@ from typing import Any, Final
 from blockdb.errors import (
     AppendOnly,
     BlockDBError,
+    RateLimited,
     RequestTimeout,
     RequestTooLarge,
+    Unauthenticated,
     Unavailable,
 )
-from blockdb.server.asking import principal_of, request_id_of
+from blockdb.server.asking import request_id_of
 from blockdb.server.http import answering
+from blockdb.server.http.accepting import JSON, chosen
 from blockdb.server.http.answering import Headers, body_of, error_body, error_headers, event_encoder
 from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
@@ -36,6 +39,15 @@ log: Final = logging.getLogger("blockdb.server.http")
 
 CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
+
+_REJECTIONS: Final[Mapping[type[BaseException], str]] = {
+    RateLimited: "rate",
+    RequestTimeout: "timeout",
+    RequestTooLarge: "size",
+    Unauthenticated: "auth",
+    Unavailable: "capacity",
+}
+"""What the door itself refuses, and how that is counted; what the service refuses is counted there."""
 
 
 @dataclass(slots=True)
@@ -67,16 +79,21 @@ class Application:
 
     async def _answer(self, exchange: Exchange) -> None:
         exchange.request_id = request_id_of(exchange.header(b"x-request-id"))
+        meters = self.service.monitor.meters
         try:
             await self._dispatch(exchange)
         except Disconnected:
             pass
         except Exception as error:
+            if (reason := _REJECTIONS.get(type(error))) is not None:
+                meters.reject(reason)
             if not isinstance(error, BlockDBError):
                 log.exception("request %s has met a bug", exchange.request_id)
             if exchange.is_begun:
                 raise
             await _refuse(exchange, error)
+        finally:
+            meters.transfer(exchange.received_bytes, exchange.sent_bytes)
 
     async def _dispatch(self, exchange: Exchange) -> None:
         match = self._router.find(exchange.raw_path)
@@ -87,16 +104,16 @@ class Application:
             return
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
-        principal = principal_of(self.service, operation, exchange.header(b"authorization"))
         call = Call(
             operation,
-            principal,
+            self.service.nobody,
             exchange.request_id,
             exchange.peer,
             "http",
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
+        self.service.identify(call, exchange.header(b"authorization"))
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
@@ -106,9 +123,21 @@ class Application:
             await self._stream(exchange, call, request, encoding)
             return
         answer = await self._called(exchange, call, request)
+        if operation.name == "metrics" and (text := await self._metrics_as_text(exchange, operation)):
+            await exchange.send(HTTPStatus.OK, *text)
+            return
         payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
         content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
-        await exchange.send(HTTPStatus(operation.status), content_type, payload)
+        await exchange.send(HTTPStatus(getattr(answer, "http_status", operation.status)), content_type, payload)
+
+    async def _metrics_as_text(self, exchange: Exchange, operation: Operation) -> tuple[bytes, bytes] | None:
+        """Content type and text for Prometheus; None where JSON is wanted."""
+        kind = chosen(exchange.header(b"accept") or "")
+        if exchange.wants_msgpack or kind == JSON:
+            return None
+        render = self.service.monitor.exposition.render
+        text, content_type = await asyncio.get_running_loop().run_in_executor(self._threads.of(operation), render, kind)
+        return content_type.encode(), text
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
@@ -137,6 +166,7 @@ class Application:
         if self.options.streams >= self.options.max_streams:
             raise Unavailable(f"There are {self.options.max_streams} streams (`max_streams`). Try again later.")
         self.options.streams += 1
+        self.service.monitor.meters.streams.up()
         outlet = Outlet(loop)
         listening = None
         try:
@@ -159,6 +189,7 @@ class Application:
             if listening is not None:
                 listening.cancel()
             self.options.streams -= 1
+            self.service.monitor.meters.streams.down()
 
     async def _take_in(
         self,
