@@ -79,13 +79,12 @@ class GrpcDoor:
 
     async def _live(self, listening: Future[int]) -> None:
         """From the start to the end of the server, on its loop."""
-        calls = Calls(self._service, catalogue(), self._options)
         try:
+            calls = Calls(self._service, catalogue(), self._options)
             server = self._server(calls)
             port = self._bind(server)
             await server.start()
         except BaseException as error:
-            calls.close()
             listening.set_exception(error)
             return
         self._loop = asyncio.get_running_loop()
