@@ -273,14 +273,14 @@ class RequestStatistics:
     operation: str
     door: str
     """`http`, `grpc`."""
-    outcomes: tuple[tuple[str, int], ...]
+    outcomes: Mapping[str, int]
     """How they ended, and how often: `ok`, or the kind of error."""
     latency: Latency
 
     @property
     def count(self) -> int:
         """How many were answered."""
-        return sum(times for _, times in self.outcomes)
+        return sum(self.outcomes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +316,7 @@ class ServerStatistics:
 
     def ended(self, *outcomes: str) -> int:
         """How many requests ended in one of these ways."""
-        return sum(times for requests in self.requests for kind, times in requests.outcomes if kind in outcomes)
+        return sum(requests.outcomes.get(kind, 0) for requests in self.requests for kind in outcomes)
 
 
 @dataclass(frozen=True, slots=True)

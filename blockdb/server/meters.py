@@ -112,7 +112,7 @@ class Meters:
         """The counters at this moment. O(operations)."""
         with self._lock:
             kept = [
-                (operation, door, tuple(sorted(requests.outcomes.items())), requests.latency.snapshot())
+                (operation, door, dict(sorted(requests.outcomes.items())), requests.latency.snapshot())
                 for (operation, door), requests in self._requests.items()
             ]
             return ServerStatistics(

@@ -120,7 +120,7 @@ def _requests(server: ServerStatistics) -> Iterator[Family]:
         PREFIX + "request_duration_seconds", "Time for an answer.", labels=("operation", "door")
     )
     for requests in server.requests:
-        for outcome, times in requests.outcomes:
+        for outcome, times in requests.outcomes.items():
             by_outcome.add_metric((requests.operation, requests.door, outcome), times)
         _add(duration, (requests.operation, requests.door), requests.latency)
     rejected = CounterMetricFamily(
