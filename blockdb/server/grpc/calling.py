@@ -18,7 +18,7 @@ from blockdb.errors import BlockDBError, InvalidData, RequestTimeout, Unavailabl
 from blockdb.server.asking import request_id_of
 from blockdb.server.grpc.catalogue import Catalogue, Offer
 from blockdb.server.grpc.failing import refusal_of
-from blockdb.server.http.pump import Inlet, Outlet
+from blockdb.server.http.pump import Inlet, InletEnded, Outlet
 from blockdb.server.http.threads import Threads
 from blockdb.server.service import Call, Service
 
@@ -98,6 +98,7 @@ class Calls:
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            self._service.monitor.refused(error)
             await _refuse(asking, error)
         finally:
             asking.is_abandoned = True
@@ -200,8 +201,8 @@ class Calls:
             try:
                 async for data in requests:
                     await inlet.put(data, len(data))
-                    if work.done():
-                        break
+            except InletEnded:
+                pass  # what `work` ended with is the answer
             except BaseException:
                 inlet.end(Unavailable("Whoever sent this has gone before its end; what was stored until then stays."))
                 work.add_done_callback(_forget)
@@ -221,7 +222,8 @@ class Calls:
             raise Unavailable(f"There are {options.max_streams} streams (`max_streams`). Try again later.")
         options.streams += 1
         try:
-            yield
+            with self._service.monitor.meters.streams.one():
+                yield
         finally:
             options.streams -= 1
 

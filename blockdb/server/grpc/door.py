@@ -48,7 +48,7 @@ class GrpcDoor:
         self._address = address
         self._credentials = credentials
         self._options = options or Options()
-        self._is_ready = is_ready or (lambda: not service.is_stopping)
+        self._is_ready = is_ready or (lambda: service.monitor.health().is_ready)
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Future[float | None] | None = None
