@@ -100,6 +100,7 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("FlushCollection", {}),
     ("Compact", {}),
     ("CompactCollection", {}),
+    ("Backup", {}),
     ("Drop", {"collection": "people"}),
 ]
 REFUSED = {"AddNode": "INVALID_ARGUMENT", "RemoveNode": "INVALID_ARGUMENT"}
