@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
@@ -21,6 +22,9 @@ from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
 __all__ = ["Call", "Guard", "Hook", "Service", "Session"]
+
+KNOWN_S: Final = 0.5
+"""So long a stream goes on before it is looked whether whoever asked is still known."""
 
 
 @dataclass(slots=True)
@@ -39,6 +43,10 @@ class Call:
     """What it touches, once that is known; collections by name."""
     keys: int = 0
     """How many keys came in a stream of requests."""
+    who: Callable[[], Principal] | None = None
+    """Who it is that asks, found anew. Raises Unauthenticated where they are known no more."""
+    known_until: float = 0.0
+    """Until when that need not be found anew (`time.monotonic`)."""
 
 
 class Hook(Protocol):
@@ -117,11 +125,25 @@ class Service:
         """Put down who it is that asks (see `principal_of`). Raises Unauthenticated, which hooks are told."""
         if call.operation.right is None:
             return
+        call.who = partial(principal_of, self.authenticator, authorization, certificate_name)
         try:
-            call.principal = principal_of(self.authenticator, authorization, certificate_name)
+            call.principal = call.who()
         except BlockDBError as error:
             self.told(call, error, self._begin())
             raise
+        call.known_until = time.monotonic() + KNOWN_S
+
+    def still_known(self, call: Call) -> None:
+        """What takes long asks this now and then. Raises Unauthenticated where a token was revoked, or has expired."""
+        if call.who is not None and time.monotonic() >= call.known_until:
+            call.principal = call.who()
+            call.known_until = time.monotonic() + KNOWN_S
+
+    def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
+        with closing(answers) if isinstance(answers, Generator) else nullcontext():
+            for answer in answers:
+                self.still_known(call)
+                yield answer
 
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
@@ -162,11 +184,12 @@ class Service:
             self.told(call, error, begun)
             raise
         self.told(call, None, begun)
-        return answers
+        return self._while_known(call, answers)
 
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""
         for request in requests:
+            self.still_known(call)
             self.permit(call, request)
             if call.reach is not None:
                 call.keys += len(call.reach.keys or ())

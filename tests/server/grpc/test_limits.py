@@ -16,6 +16,8 @@ import blockdb
 from blockdb.errors import StorageError
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
+from blockdb.server import authentication
+from blockdb.server import service as service_module
 from blockdb.server.authentication import Authenticator
 from blockdb.server.certificates import make
 from blockdb.server.grpc.calling import Options
@@ -105,6 +107,33 @@ def test_each_piece_of_an_import_has_to_be_allowed(stub: Any, stubs: Stubs, toke
     assert code == "PERMISSION_DENIED"
     have = [stub.Exists(pb2.ByKey(key=key), metadata=bearer(tokens["reader"])).exists for key in (b"u:1", b"v:1")]
     assert have == [True, False]
+
+
+def test_who_is_known_no_more_hears_no_more(
+    stub: Any, stubs: Stubs, tokens: dict[str, str], door: GrpcDoor, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pb2, file = stubs.pb2, TokenFile(root)
+    monkeypatch.setattr(service_module, "KNOWN_S", 0.0)
+    monkeypatch.setattr(authentication, "LOOK_EVERY_S", 0.0)
+    token, secret = file.create("passing", Role.WRITER)
+    until(lambda: asked_well(lambda: stub.Whoami(pb2.Nothing(), metadata=bearer(secret))))
+    watching = stub.Watch(pb2.Watch(), metadata=bearer(secret))
+    next(watching)
+    go_on = threading.Event()
+
+    def pieces() -> Iterator[Any]:
+        yield pb2.Import(items=[pb2.Item(key=b"passing", value=b"1")])
+        go_on.wait(20)
+        yield pb2.Import(items=[pb2.Item(key=b"too late", value=b"1")])
+
+    importing = stub.ImportRecords.future(pieces(), metadata=bearer(secret))
+    until(lambda: stub.Exists(pb2.ByKey(key=b"passing"), metadata=bearer(tokens["reader"])).exists)
+    file.revoke(token.id)
+    go_on.set()
+    assert refused(importing.result)[0] == "UNAUTHENTICATED"
+    stub.Put(pb2.Put(key=b"after", value=b"1"), metadata=bearer(tokens["writer"]))
+    assert refused(lambda: list(watching))[0] == "UNAUTHENTICATED"
+    assert not stub.Exists(pb2.ByKey(key=b"too late"), metadata=bearer(tokens["reader"])).exists
 
 
 def test_hooks_are_told_who_asked_and_where(stub: Any, stubs: Stubs, tokens: dict[str, str], door: GrpcDoor) -> None:
