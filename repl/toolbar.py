@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -15,20 +14,27 @@ if TYPE_CHECKING:
     from blockdb import Collection, Database, Statistics
 
 from blockdb.commands.display import human_count, human_duration, plural, printable, shortened
+from blockdb.commands.locating import title_of
+
+from .connection import Connection, seconds
 
 __all__ = ["Toolbar"]
 
 PERIOD_S = 1.0
+PARTING_S = 1.0
+"""How long is waited at the end for a look at a server, which may never answer."""
 
 
 class Toolbar:
     """Looks at the database once a second, in a thread of its own, so that the prompt never waits for it."""
 
-    def __init__(self, target: Callable[[], Database | Collection]) -> None:
+    def __init__(self, connection: Connection, target: Callable[[], Database | Collection]) -> None:
         """`target` gives the collection that is used at the moment; it may have to be opened first."""
+        self._connection = connection
         self._target = target
         self._statistics: Statistics | None = None
-        self._closed = threading.Event()
+        self._closed = False
+        self._due = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, changed: Callable[[], None]) -> None:
@@ -38,29 +44,41 @@ class Toolbar:
             self._thread.start()
 
     def _watch(self, changed: Callable[[], None]) -> None:
-        while not self._closed.is_set():
+        while not self._closed:
             before = self._shown()
-            self.look()
-            if self._shown() != before:
+            self._due.clear()
+            self._look()
+            if self._shown() != before or self._connection.lost_s is not None:
                 changed()
-            self._closed.wait(PERIOD_S)
+            self._due.wait(PERIOD_S)
 
-    def _shown(self) -> tuple[int, int] | None:
+    def _shown(self) -> tuple[bool, int, int] | None:
         now = self._statistics
-        return None if now is None else (now.records, now.blocks)
+        return None if now is None else (self._connection.lost_s is None, now.records, now.blocks)
 
     def look(self) -> None:
-        """Look now."""
-        with suppress(BlockDBError):
+        """Look now; at a server, which may be slow, in the thread."""
+        self._due.set() if self._connection.is_server else self._look()
+
+    def _look(self) -> None:
+        try:
             self._statistics = self._target().stats()
+        except BlockDBError as error:
+            self._connection.missed(error)
+        else:
+            self._connection.found()
 
     def fragments(self, latency_s: float | None) -> StyleAndTextTuples:
         """The pieces of the line."""
-        now = self._statistics
+        now, lost_s = self._statistics, self._connection.lost_s
         if now is None:
             return [("class:bottom-toolbar.label", " …")]
+        place = title_of(self._connection.location) if self._connection.is_server else now.data_dir
+        if lost_s is not None:
+            words = f"connection lost, trying again … ({seconds(lost_s)})"
+            return [("", f" {shortened(printable(place), 40)}  "), ("class:bottom-toolbar.warning", words)]
         pieces: StyleAndTextTuples = [
-            ("", f" {shortened(printable(now.data_dir), 30)} "),
+            ("", f" {shortened(printable(place), 40 if self._connection.is_server else 30)} "),
             *_labelled("records", human_count(now.records)),
             *_labelled("height", plural(now.blocks, "block")),
         ]
@@ -72,9 +90,10 @@ class Toolbar:
 
     def close(self) -> None:
         """Stop looking, so that the database can be closed."""
-        self._closed.set()
+        self._closed = True
+        self._due.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(PARTING_S if self._connection.is_server else None)
 
 
 def _labelled(label: str, text: str) -> StyleAndTextTuples:

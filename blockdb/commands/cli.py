@@ -12,10 +12,12 @@ from .asking import asking
 from .command import Where
 from .context import Context
 from .failures import DONE, INTERRUPTED, USAGE, exit_code
-from .opening import Door, configuration
+from .locating import locate
+from .opening import Door
 from .output import Output
 from .parsing import HelpWanted, VersionWanted, parse_arguments, parse_globals
 from .render import render
+from .servers import Server
 from .table import members, take
 
 __all__ = ["run", "version_text"]
@@ -93,16 +95,19 @@ def _run(words: Sequence[str], output: Output) -> int:
         output.flush()
         return DONE
     given = vars(arguments)
-    config = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
+    location = locate(given, directory_only=command.name if command.directory_only else None)
+    server = location if isinstance(location, Server) else None
     asked = given.get("format")
-    with closing(Door(config, command.need_of(arguments))) as door:
+    with closing(Door(location, command.need_of(arguments))) as door:
         context = Context(
             door,
             announce=output.announce if asked in (None, "table") else lambda _: None,
             progress=output.progress,
             stdin=None if sys.stdin is None else sys.stdin.buffer,
             on_screen=output.on_terminal and asked in (None, "table"),
-            config=config,
+            config=None if isinstance(location, Server) else location,
+            server=server,
+            collection=None if server is None else server.collection,
             format=asked,
             ask=asking(),
         )

@@ -9,6 +9,7 @@ from . import (
     audit,
     chain,
     collections,
+    connections,
     encryption,
     exporting,
     frontends,
@@ -51,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     *anchors.COMMANDS,
     *witness.COMMANDS,
     *tamper_lab.COMMANDS,
+    *connections.COMMANDS,
     *frontends.COMMANDS,
 )
 
