@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import blockdb
 
+from .contact import OUT_OF_TOUCH
 from .listing import PREVIEW_BYTES, REDACTED
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ BACKLOG = 200
 BURST = 500
 IDLE_S = 0.1
 BREATH_S = 0.005
+AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,10 @@ class Stream:
             positions = dict.fromkeys(self._collections, -1)
             while not self._stopped.is_set():
                 self._looked_at.wait()
-                self._follow(positions)
+                try:
+                    self._follow(positions)
+                except OUT_OF_TOUCH:  # the server is not there; what comes meanwhile is in its chain
+                    self._stopped.wait(AGAIN_S)
         except (blockdb.BlockDBError, OSError) as error:
             self.trouble = error
 
@@ -102,6 +107,8 @@ class Stream:
             for name in list(positions):
                 try:
                     taken += self._read(name, feeds, positions)
+                except OUT_OF_TOUCH:
+                    raise
                 except blockdb.BlockDBError:
                     if len(positions) == 1:
                         raise

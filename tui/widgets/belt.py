@@ -120,6 +120,10 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
             self.selected = statistics.blocks
         self._show_selected()
 
+    def again(self) -> None:
+        """Asks anew for blocks that could not be had."""
+        self._pages.fill()
+
     def _settle(self) -> None:
         self._fresh = None
         self.refresh()
