@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from blockdb.commands.display import human_duration
+from blockdb.commands.failures import CannotOpen, IoError
 from blockdb.commands.locating import Location, named_location, title_of
 from blockdb.commands.servers import Server
 from blockdb.errors import BlockDBError, RequestTimeout, Unavailable
@@ -63,11 +64,14 @@ class Connection:
     def connect(self, word: str) -> str:
         """Go on with what a word names, and say where that is; if it cannot be opened, all stays as it is.
 
-        Raises `ConfigError` and `CannotOpen`.
+        Raises `ConfigError`, and what stands in the way of opening it.
         """
         location = named_location(word)
         opening = Opening(lambda: self._open_it(location), lambda _: None)
-        opening()
+        try:
+            opening()
+        except CannotOpen as error:  # which would end the shell
+            raise error.__cause__ or IoError(str(error)) from None
         before, self._opening, self.location = self._opening, opening, location
         self._lost_at_s = None
         self._there.set()

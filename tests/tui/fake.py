@@ -433,6 +433,9 @@ class FakeFeed:
         self._collection = collection
         self.position = after
 
+    def stop(self) -> None:
+        pass
+
     def take(self, timeout_s: float | None = None) -> Change | None:
         if self._collection.failing is not None:
             raise self._collection.failing
