@@ -59,7 +59,10 @@ from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BY
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import (
     Latency,
+    RequestStatistics,
     ScrubStatistics,
+    ServerStatistics,
+    Snapshot,
     Statistics,
     TableStatistics,
     TransactionInfo,
@@ -67,6 +70,7 @@ from blockdb.statistics import (
 )
 from blockdb.types import (
     REDACTED,
+    Act,
     Anchor,
     AsOf,
     Block,
@@ -106,6 +110,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "REDACTED",
+    "Act",
     "Anchor",
     "AnchorFailed",
     "AppendOnly",
@@ -154,6 +159,7 @@ __all__ = [
     "Redacted",
     "Redaction",
     "Report",
+    "RequestStatistics",
     "RequestTimeout",
     "RequestTooLarge",
     "Results",
@@ -161,6 +167,8 @@ __all__ = [
     "Schema",
     "SchemaVersion",
     "ScrubStatistics",
+    "ServerStatistics",
+    "Snapshot",
     "Statistics",
     "StorageError",
     "TableStatistics",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from blockdb import Collection, Problem, Report, Statistics
+    from blockdb.commands.alerts import Lookout
 
 __all__ = ["Explorer"]
 
@@ -81,9 +82,13 @@ class Explorer(Connected):
         steady: Callable[[], float] = time.monotonic,
         poll_s: float = POLL_S,
         laboratory: Laboratory | None = None,
+        lookout: Lookout | None = None,
     ) -> None:
-        """`clock` tells the time of day, `steady` never goes back, both in seconds; `poll_s` is between snapshots."""
-        super().__init__(origin, laboratory or Laboratory(), steady, poll_s)
+        """`clock` tells the time of day, `steady` never goes back, both in seconds; `poll_s` is between snapshots.
+
+        `lookout` knows what there is to be alarmed about; None: nobody asks.
+        """
+        super().__init__(origin, laboratory or Laboratory(), steady, poll_s, lookout)
         self._clock = clock
         self._event_loop: asyncio.AbstractEventLoop | None = None
         for name in list(self.available_themes):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from typing import Any
+
+from blockdb.config import DatabaseConfig
 
 from .asking import asking
-from .command import Where
+from .command import Command, Need, Where
 from .context import Context
 from .failures import DONE, INTERRUPTED, USAGE, exit_code
-from .locating import locate
+from .locating import Location, configuration, locate
 from .opening import Door
 from .output import Output
 from .parsing import HelpWanted, VersionWanted, parse_arguments, parse_globals
@@ -73,6 +76,12 @@ def _help(topic: str) -> str:
     return topic_help(topic, Where.COMMAND_LINE)
 
 
+def _location(command: Command, given: Mapping[str, Any]) -> Location:
+    if command.need is Need.CONFIGURATION:
+        return DatabaseConfig()
+    return locate(given, directory_only=command.name if command.directory_only else None)
+
+
 def _run(words: Sequence[str], output: Output) -> int:
     topic = ""
     try:
@@ -95,7 +104,8 @@ def _run(words: Sequence[str], output: Output) -> int:
         output.flush()
         return DONE
     given = vars(arguments)
-    location = locate(given, directory_only=command.name if command.directory_only else None)
+    sources = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
+    location = _location(command, given)
     server = location if isinstance(location, Server) else None
     asked = given.get("format")
     with closing(Door(location, command.need_of(arguments))) as door:
@@ -108,6 +118,7 @@ def _run(words: Sequence[str], output: Output) -> int:
             config=None if isinstance(location, Server) else location,
             server=server,
             collection=None if server is None else server.collection,
+            sources=sources,
             format=asked,
             ask=asking(),
         )

@@ -11,7 +11,7 @@ from .failures import UsageError
 
 if TYPE_CHECKING:
     from blockdb import Database, Transaction
-    from blockdb.config import DatabaseConfig
+    from blockdb.config import DatabaseConfig, Sources
 
     from .servers import Server
 
@@ -48,7 +48,8 @@ class Context:
     - `collection` is the one that the shell uses (None: the default one), and `use` makes it use another one
     - `transaction` is the one that the shell has open, and `keep` has it keep one from line to line (None: none)
     - `ask` puts a question to the person at the terminal and gives the answer; None where nobody is there
-    - `config` says where the directory of the database is, and `server` the server that has it: one of them is None
+    - `config` says where the directory of the database is, and `server` the server that has it: one of them is None;
+      `sources` is where `config` comes from
     - `format` is what a front end that a command starts is to use
     - `connect` has the shell go on with another database, by one word, and says which; None elsewhere
     """
@@ -61,6 +62,7 @@ class Context:
     in_shell: bool = False
     config: DatabaseConfig | None = None
     server: Server | None = None
+    sources: Sources | None = None
     format: str | None = None
     collection: str | None = None
     use: Callable[[str | None], None] = _stay

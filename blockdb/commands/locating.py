@@ -16,7 +16,7 @@ from .profiles import load_profiles, profile_of
 from .servers import Server, checked_token, checked_urls, is_url
 
 if TYPE_CHECKING:
-    from blockdb.config import DatabaseConfig
+    from blockdb.config import DatabaseConfig, Sources
 
 __all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "Location", "configuration", "locate", "named_location", "title_of"]
 
@@ -33,13 +33,13 @@ _OF_DIRECTORIES: Final = ("data_dir", "key_file", "master_key_file")
 
 def configuration(
     file: str | None, data_dir: str | None, key_file: str | None = None, master_key_file: str | None = None
-) -> DatabaseConfig:
-    """The settings: flags over environment over file over defaults. Raises `ConfigError`."""
-    from blockdb import config
+) -> Sources:
+    """Where the settings come from: flags over environment over file over defaults."""
+    from blockdb.config import Sources
 
     given = {"data_dir": data_dir, "key_file": key_file, "master_key_file": master_key_file}
     flags: Mapping[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return config.load(None if file is None else Path(file), flags=flags)
+    return Sources(None if file is None else Path(file), flags=flags)
 
 
 def locate(
@@ -57,7 +57,7 @@ def locate(
         for name in _OF_SERVERS:
             if name in flags:
                 raise UsageError(f"{_flag(name)} goes with a server; name one with --url or --profile")
-        return configuration(*map(flags.get, ("config", *_OF_DIRECTORIES)))
+        return configuration(*map(flags.get, ("config", *_OF_DIRECTORIES))).database()
     if directory_only is not None:
         raise UsageError(NEEDS_DIRECTORY.format(what=directory_only, url=server.url))
     return server

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
+    certificates,
     chain,
     collections,
+    configuring,
     connections,
     encryption,
     exporting,
@@ -22,6 +24,7 @@ from . import (
     redaction,
     schemas,
     tamper_lab,
+    tokens,
     transactions,
     upkeep,
     watching,
@@ -51,8 +54,11 @@ COMMANDS: tuple[Command, ...] = (
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
+    *tokens.COMMANDS,
+    *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *connections.COMMANDS,
+    *configuring.COMMANDS,
     *frontends.COMMANDS,
 )
 
