@@ -10,7 +10,7 @@ import pytest
 
 import blockdb
 from blockdb.lsm.memtable import Memtable
-from blockdb.storage import checks
+from blockdb.format import checks
 from tests.storage.doors import pairs
 
 
