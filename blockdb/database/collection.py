@@ -284,6 +284,18 @@ class Collection(FindingCollection, SchemaCollection):
 
     # About the collection.
 
+    @property
+    def next_sequence(self) -> int:
+        """The sequence number that the next record gets: how many records there are, in commit order."""
+        return self._refreshed().next_sequence
+
+    def sequence_at(self, as_of: AsOf) -> int:
+        """The newest record that a read as of that moment sees; -1 where it sees none. O(log blocks + block).
+
+        Raises BlockNotFound, and InvalidData for a record that does not exist yet.
+        """
+        return self._refreshed().history().horizon(as_of).records - 1
+
     def describe(self) -> CollectionInfo:
         """What the collection is, and what it holds at this moment."""
         self._reader.check_open()

@@ -295,6 +295,11 @@ class Database(AnchoringDatabase):
         return [reader for reader in self._core.catalog.opened() if isinstance(reader, Store)]
 
     @property
+    def config(self) -> DatabaseConfig:
+        """The settings with which it was opened."""
+        return self._config
+
+    @property
     def public_key(self) -> bytes:
         """The 32 bytes of the Ed25519 key that signs the blocks."""
         return keys.load_public_keys(self._door, self._files)[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from blockdb.database.core import Core
 from blockdb.database.proofs.prover import Prover
-from blockdb.database.proofs.tiles import export_tiles
+from blockdb.database.proofs.tiles import export_tiles, tile_at
 from blockdb.database.ranges import range_of
 from blockdb.errors import InvalidData
 from blockdb.format.checks import check_key
@@ -88,6 +88,14 @@ class ProvingCollection:
     def root_at(self, size: int) -> bytes:
         """The root of the tree of the first `size` records. Raises InvalidData."""
         return self._prover.root_at(size)
+
+    def tile(self, path: str) -> bytes:
+        """A tile or an entry bundle, by its path (C2SP tlog-tiles): `tile/0/x001/234`, `tile/entries/000.p/17`.
+
+        O(bytes). Raises InvalidData where there is none, or not yet; Corruption.
+        """
+        with guarded(f"reading {self._core.path}"):
+            return tile_at(self._refreshed(), path)
 
     def export_tiles(
         self, directory: str | Path, *, entries: bool = True, progress: Callable[[int], None] | None = None

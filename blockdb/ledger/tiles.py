@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -11,6 +12,10 @@ TILE_LEVELS: Final = 8
 TILE_WIDTH: Final = 1 << TILE_LEVELS
 MAX_ENTRY_BYTES: Final = 0xFFFF
 """Entries have their length before them in 16 bits."""
+
+_PATH: Final = re.compile(
+    r"tile/(?P<level>entries|\d|[1-5]\d|6[0-3])/(?P<number>(x\d{3}/){0,5}\d{3})(\.p/(?P<width>\d{1,3}))?", re.ASCII
+)
 
 
 class Tile(NamedTuple):
@@ -29,6 +34,19 @@ class Tile(NamedTuple):
     def entries_path(self) -> str:
         """Where the entries are served whose hashes a tile of level 0 has."""
         return f"tile/entries/{_number(self.number)}{self._part}"
+
+    @classmethod
+    def parse(cls, path: str) -> tuple[Tile, bool]:
+        """The tile that is served at a path, and whether its entries are. Raises ValueError."""
+        found = _PATH.fullmatch(path)
+        if found is None:
+            raise ValueError(f"{path!r} is no path of a tile")
+        number, width = int(found["number"].replace("x", "").replace("/", "")), int(found["width"] or TILE_WIDTH)
+        has_entries = found["level"] == "entries"
+        tile = cls(0 if has_entries else int(found["level"]), number, width)
+        if path != (tile.entries_path if has_entries else tile.path) or not 0 < width <= TILE_WIDTH:
+            raise ValueError(f"{path!r} is no path of a tile")
+        return tile, has_entries
 
     @property
     def _part(self) -> str:

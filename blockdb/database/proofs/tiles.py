@@ -40,6 +40,22 @@ def export_tiles(
     return checkpoint
 
 
+def tile_at(reader: Reader, path: str) -> bytes:
+    """What is served at the path of a tile. O(bytes). Raises InvalidData where there is none."""
+    try:
+        tile, has_entries = Tile.parse(path)
+    except ValueError as error:
+        raise InvalidData(f"{error} (C2SP tlog-tiles): `tile/<level>/<number>`, or `tile/entries/<number>`.") from None
+    history = reader.history()
+    if (tile.number * TILE_WIDTH + tile.width) << TILE_LEVELS * tile.level > history.records_count:
+        raise InvalidData(f"There is no {path}: the tree has {history.records_count:,} records.")
+    if tile.level:
+        return b"".join(_hashes(tile, reader.tree.node_at(history.leaves)))
+    bodies = history.bodies(tile.number * TILE_WIDTH, tile.width)
+    leaves = [leaf_of(body)[1:] for body in bodies]
+    return b"".join(map(_entry, leaves, map(key_of, bodies)) if has_entries else map(leaf_hash, leaves))
+
+
 def _write_leaves(directory: Path, tile: Tile, bodies: Sequence[bytes], entries: bool) -> None:
     leaves = [leaf_of(body)[1:] for body in bodies]
     if entries:

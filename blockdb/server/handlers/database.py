@@ -1,0 +1,204 @@
+"""The database as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from queue import Empty, Queue
+from threading import Thread
+
+import blockdb
+from blockdb.database.collection import Collection
+from blockdb.errors import InvalidData
+from blockdb.server.service import Session
+from blockdb.types import Progress, Report
+from blockdb.wire.messages import plain, server
+from blockdb.wire.messages.records import InCollection
+from blockdb.wire.operation import DEFAULT_COLLECTION, Nothing
+
+PROGRESS_S = 0.25
+"""So often it is told how far an audit is."""
+
+
+def whoami(session: Session, request: Nothing) -> server.Whoami:
+    """Who is asking."""
+    who = session.principal
+    return server.Whoami(
+        name=who.name,
+        role=who.role.value,
+        collections=None if who.collections is None else sorted(who.collections),
+        prefix=who.prefix,
+        expires_ms=who.expires_ms,
+    )
+
+
+def about(session: Session, request: Nothing) -> server.About:
+    """What is served."""
+    database = session.database
+    return server.About(
+        version=blockdb.__version__,
+        data_dir=str(database.path),
+        default_collection=DEFAULT_COLLECTION,
+        collection_id=database.id,
+        read_only=database.read_only,
+    )
+
+
+def database_statistics(session: Session, request: Nothing) -> server.Snapshot:
+    """All that is counted and timed."""
+    return server.Snapshot(statistics=session.database.stats())
+
+
+def statistics(session: Session, request: InCollection) -> server.Snapshot:
+    """All that is counted and timed of a collection."""
+    return server.Snapshot(statistics=Collection.stats(session.collection(request.collection)))
+
+
+def audit(session: Session, request: Nothing) -> Iterator[server.Audited]:
+    """An audit of the database, and how far it is."""
+    return _audited(session, session.database.verify)
+
+
+def audit_collection(session: Session, request: InCollection) -> Iterator[server.Audited]:
+    """An audit of a collection, and how far it is."""
+    return _audited(session, partial(Collection.verify, session.collection(request.collection)))
+
+
+Audit = Callable[[Callable[[Progress], None], Callable[[], bool]], Report]
+
+
+def _audited(session: Session, run: Audit) -> Iterator[server.Audited]:
+    """Run an audit in a thread, and tell now and then how far it is; the report comes last."""
+    told: Queue[Progress | Report | BaseException] = Queue()
+    is_over = False
+
+    def cancelled() -> bool:
+        return is_over or session.call.is_cancelled() or session.service.is_stopping
+
+    def work() -> None:
+        try:
+            told.put(run(told.put, cancelled))
+        except BaseException as error:  # it is raised where the answer is waited for
+            told.put(error)
+
+    thread = Thread(target=work, name="blockdb-audit", daemon=True)
+    thread.start()
+    latest: Progress | Report | BaseException | None = None
+    try:
+        while not isinstance(latest, (Report, BaseException)):
+            latest = _latest(told)
+            if isinstance(latest, BaseException):
+                raise latest
+            if isinstance(latest, Report):
+                yield server.Audited(report=latest)
+            else:
+                yield server.Audited(progress=latest)
+    finally:
+        is_over = True
+        thread.join()
+
+
+def _latest(told: Queue[Progress | Report | BaseException]) -> Progress | Report | BaseException | None:
+    """What was told last, after a while; at once where it is the end."""
+    latest: Progress | Report | BaseException | None = None
+    try:
+        latest = told.get(timeout=PROGRESS_S)
+        while isinstance(latest, Progress):
+            latest = told.get_nowait()
+    except Empty:
+        pass
+    return latest
+
+
+def flush(session: Session, request: Nothing) -> Nothing:
+    """Write everything in memory to tables."""
+    session.database.flush()
+    return Nothing()
+
+
+def compact(session: Session, request: Nothing) -> Nothing:
+    """Merge all tables."""
+    session.database.compact()
+    return Nothing()
+
+
+def flush_collection(session: Session, request: InCollection) -> Nothing:
+    """Write what a collection has in memory to tables."""
+    Collection.flush(session.collection(request.collection))  # the default one is the database, which has its own
+    return Nothing()
+
+
+def compact_collection(session: Session, request: InCollection) -> Nothing:
+    """Merge the tables of a collection."""
+    Collection.compact(session.collection(request.collection))
+    return Nothing()
+
+
+# ── one node, which is no cluster ────────────────────────────────────────────────────────────────────────────────
+
+
+def cluster_status(session: Session, request: Nothing) -> plain.ClusterStatus:
+    """One node that leads itself."""
+    service = session.service
+    name, now = service.node_id, service.now()
+    node = plain.ClusterNode(id=name, address=service.address, state="Leader", last_heartbeat=now)
+    return plain.ClusterStatus(cluster_id=name, node_id=name, state="Leader", term=0, leader=name, nodes=[node])
+
+
+def cluster_health(session: Session, request: Nothing) -> plain.ClusterHealth:
+    """One node that answers."""
+    return plain.ClusterHealth(status="healthy", active_nodes=1, total_nodes=1)
+
+
+def refuse_nodes(session: Session, request: plain.AddNode | plain.ByNode) -> plain.Told:
+    """One node is no cluster."""
+    raise InvalidData("This server stands alone and belongs to no cluster: no node can be added or removed.")
+
+
+def health(session: Session, request: Nothing) -> plain.Health:
+    """It answers."""
+    return plain.Health(status="healthy", uptime=session.service.uptime(), version=blockdb.__version__)
+
+
+def metrics(session: Session, request: Nothing) -> plain.Metrics:
+    """What is counted and timed, in brief."""
+    statistics = session.database.stats()
+    latency = statistics.put_latency, statistics.get_latency
+    return plain.Metrics(
+        operations={
+            "total_reads": statistics.gets + statistics.scans,
+            "total_writes": statistics.puts,
+            "failed_operations": statistics.duplicates,
+        },
+        performance={
+            "avg_read_latency_ms": round(latency[1].p50_us / 1000, 3),
+            "avg_write_latency_ms": round(latency[0].p50_us / 1000, 3),
+            "throughput_ops_per_sec": round((statistics.puts + statistics.gets) / max(statistics.uptime_s, 1), 1),
+        },
+        storage={
+            "memtable_size_bytes": statistics.memtable_bytes,
+            "total_sstables": len(statistics.tables),
+            "blockchain_blocks": statistics.blocks,
+        },
+        cluster={"consensus_state": "Leader", "active_nodes": 1, "last_election": None},
+    )
+
+
+def stats(session: Session, request: Nothing) -> plain.Stats:
+    """Settings, and what is stored."""
+    statistics = session.database.stats()
+    return plain.Stats(
+        config={
+            "data_dir": statistics.data_dir,
+            "memtable_size_limit": statistics.memtable_size_limit,
+            "wal_sync_interval": statistics.wal_sync_interval_ms,
+            "compaction_threshold": statistics.compaction_threshold,
+            "blockchain_batch_size": statistics.blockchain_batch_size,
+        },
+        storage={
+            "memtable_entries": statistics.memtable_records,
+            "sstable_count": len(statistics.tables),
+            "wal_size_bytes": statistics.log_bytes,
+            "total_size_bytes": statistics.disk_bytes,
+        },
+    )

@@ -1,0 +1,74 @@
+"""Queries over documents."""
+
+from __future__ import annotations
+
+from blockdb.documents.document import Document
+from blockdb.server.handlers.cursors import cursor_of, place_of
+from blockdb.server.handlers.records import checked_limit
+from blockdb.server.service import Session
+from blockdb.types import AsOf
+from blockdb.wire.messages import queries
+from blockdb.wire.messages.records import ByKey
+
+
+def find(session: Session, request: queries.Find) -> queries.Documents:
+    """A page of documents. All pages are of the moment of the first one."""
+    limit = checked_limit(request.limit)
+    collection = session.collection(request.collection)
+    after: str | None = None
+    if request.after is not None:
+        place = place_of(request.after)
+        horizon, after = place.horizon, place.behind.decode("utf-8", "replace")
+    elif request.as_of is not None:
+        horizon = collection.sequence_at(request.as_of)
+    else:
+        horizon = collection.next_sequence - 1
+    if horizon < 0:
+        return queries.Documents(documents=[])
+    found = collection.find(
+        request.where,
+        request.parameters,
+        order=request.order,
+        limit=limit,
+        offset=request.offset if after is None else 0,
+        after=after,
+        fields=request.fields,
+        as_of=AsOf(sequence=horizon),
+    )
+    documents = [written(document) for document in found]
+    cursor = found.cursor if len(documents) == limit else None
+    return queries.Documents(
+        documents=documents, cursor=None if cursor is None else cursor_of(horizon, cursor.encode())
+    )
+
+
+def written(document: Document, *, with_details: bool = False) -> queries.FoundDocument:
+    """A document as clients get it."""
+    if not with_details:
+        return queries.FoundDocument(key=document.key, value=document.value)
+    return queries.FoundDocument(
+        key=document.key,
+        value=document.value,
+        sequence=document.sequence,
+        time_ms=document.time_ms,
+        schema_version=document.schema_version,
+    )
+
+
+def document(session: Session, request: ByKey) -> queries.DocumentFound:
+    """A document with all that is known of it."""
+    found = session.collection(request.collection).document(request.key)
+    return queries.DocumentFound(document=None if found is None else written(found, with_details=True))
+
+
+def explain(session: Session, request: queries.Explain) -> queries.Explained:
+    """How a query is answered."""
+    explanation = session.collection(request.collection).explain(
+        request.where,
+        request.parameters,
+        order=request.order,
+        limit=request.limit,
+        offset=request.offset,
+        as_of=request.as_of,
+    )
+    return queries.Explained(explanation=explanation)

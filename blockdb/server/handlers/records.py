@@ -1,0 +1,200 @@
+"""Records: storing and reading them, and the blocks that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from blockdb.database.collection import Collection
+from blockdb.errors import DuplicateKey, InvalidData
+from blockdb.server.handlers.cursors import cursor_of, place_of
+from blockdb.server.service import Session
+from blockdb.types import REDACTED, AsOf, Change
+from blockdb.wire.messages import records
+from blockdb.wire.messages.server import Watch, Watched
+
+MOST_ITEMS: Final = 10_000
+"""On one page."""
+IDLE_S: Final = 1.0
+"""So often a stream says that nothing came, and looks whether somebody still listens."""
+
+
+def checked_limit(limit: int) -> int:
+    """How many fit on a page. Raises InvalidData."""
+    if not 1 <= limit <= MOST_ITEMS:
+        raise InvalidData(f"limit: it should be from 1 to {MOST_ITEMS:,}, not {limit}. Go on with the cursor.")
+    return limit
+
+
+def put(session: Session, request: records.Put) -> records.Stored:
+    """Store a record."""
+    sequence = session.collection(request.collection).put(request.key, request.value, sync=request.sync)
+    return records.Stored(first_sequence=sequence, count=1)
+
+
+def put_many(session: Session, request: records.PutMany) -> records.Stored:
+    """Store a batch."""
+    items = [(item.key, item.value) for item in request.items]
+    stored = session.collection(request.collection).put_many(items, sync=request.sync)
+    return records.Stored(first_sequence=stored.start, count=len(stored))
+
+
+def get(session: Session, request: records.Get) -> records.Found:
+    """Read a value."""
+    value = session.collection(request.collection).get(request.key, as_of=request.as_of)
+    return records.Found(found=value is not None, key=request.key, value=value)
+
+
+def exists(session: Session, request: records.ByKey) -> records.Existence:
+    """Whether a key is stored."""
+    return records.Existence(exists=session.collection(request.collection).exists(request.key))
+
+
+def record(session: Session, request: records.ByKey) -> records.RecordFound:
+    """A record."""
+    return records.RecordFound(record=session.collection(request.collection).record(request.key))
+
+
+def scan(session: Session, request: records.Scan) -> records.Page:
+    """A page of a scan. It is of the moment of the call, and so are those that its cursor leads to."""
+    checked_limit(request.limit)
+    collection = session.collection(request.collection)
+    if request.cursor is not None:
+        return _page(collection, request, place_of(request.cursor).horizon)
+    if request.as_of is not None:
+        return _page(collection, request, None)
+    before = collection.next_sequence
+    page = _page(collection, request, None, before - 1)
+    if page.cursor is None or collection.next_sequence == before or not before:
+        return page
+    return _page(collection, request, before - 1)
+
+
+def _page(
+    collection: Collection, request: records.Scan, horizon: int | None, known_horizon: int | None = None
+) -> records.Page:
+    """The page as of a record, or as the request says; `known_horizon` is then what that is the same as."""
+    start, end, offset = request.start, request.end, request.offset
+    if request.cursor is not None:
+        behind, offset = place_of(request.cursor).behind, 0
+        start, end = (start, behind) if request.reverse else (behind + b"\0", end)
+    as_of = request.as_of if horizon is None else AsOf(sequence=horizon)
+    found = collection.scan(
+        prefix=request.prefix,
+        start=start,
+        end=end,
+        limit=request.limit + 1,
+        offset=offset,
+        reverse=request.reverse,
+        as_of=as_of,
+    )
+    items = [_item(key, value, request.keys_only) for key, value in islice(found, request.limit)]
+    if next(found, None) is None:
+        return records.Page(items=items)
+    at = horizon if horizon is not None else known_horizon
+    if at is None:
+        at = collection.sequence_at(as_of or AsOf(sequence=0))
+    return records.Page(items=items, cursor=cursor_of(at, items[-1].key))
+
+
+def _item(key: bytes, value: bytes, keys_only: bool) -> records.ScannedItem:
+    if value is REDACTED:
+        return records.ScannedItem(key=key, redacted=True)
+    return records.ScannedItem(key=key, value=None if keys_only else value)
+
+
+def count(session: Session, request: records.Count) -> records.Counted:
+    """Count keys or documents."""
+    found = session.collection(request.collection).count(
+        prefix=request.prefix,
+        start=request.start,
+        end=request.end,
+        where=request.where,
+        parameters=request.parameters,
+        as_of=request.as_of,
+    )
+    return records.Counted(count=found)
+
+
+def in_commit_order(session: Session, request: records.InCommitOrder) -> records.Records:
+    """Records in commit order."""
+    limit = checked_limit(request.limit)
+    return records.Records(records=list(session.collection(request.collection).records(request.first, limit)))
+
+
+def redact(session: Session, request: records.Redact) -> records.Redacted:
+    """Erase values."""
+    done = session.collection(request.collection).redact_many(
+        request.keys, reason=request.reason, by=session.principal.name
+    )
+    return records.Redacted(sequences=list(done.sequences), files=done.files, quarantined=done.quarantined)
+
+
+def import_records(session: Session, requests: Iterable[records.Import]) -> records.Imported:
+    """Store a stream of records, a piece of it at a time, each of them all or nothing."""
+    stored = skipped = 0
+    for piece in requests:
+        collection = session.collection(piece.collection)
+        items = [(item.key, item.value) for item in piece.items]
+        if piece.skip_duplicates:
+            kept = [(key, value) for key, value in dict(items).items() if not collection.exists(key)]
+            skipped += len(items) - len(kept)
+            items = kept
+        if items:
+            stored += len(_stored(collection, items, piece.skip_duplicates))
+    return records.Imported(stored=stored, skipped=skipped)
+
+
+def _stored(collection: Collection, items: list[tuple[bytes, bytes]], skip_duplicates: bool) -> range:
+    while True:
+        try:
+            return collection.put_many(items)
+        except DuplicateKey:  # somebody else was quicker
+            if not skip_duplicates:
+                raise
+            items = [(key, value) for key, value in items if not collection.exists(key)]
+            if not items:
+                return range(0)
+
+
+def blocks(session: Session, request: records.Blocks) -> records.BlockList:
+    """Sealed blocks."""
+    found = session.collection(request.collection).blocks(
+        request.first, checked_limit(request.limit), reverse=request.reverse
+    )
+    return records.BlockList(blocks=list(found))
+
+
+def block(session: Session, request: records.ByNumber) -> records.BlockFound:
+    """A sealed block."""
+    return records.BlockFound(block=session.collection(request.collection).block(request.number))
+
+
+def block_records(session: Session, request: records.ByNumber) -> records.Records:
+    """The records of a block."""
+    return records.Records(records=session.collection(request.collection).block_records(request.number))
+
+
+def block_leaves(session: Session, request: records.ByNumber) -> records.Leaves:
+    """The leaf hashes of a block."""
+    return records.Leaves(leaves=session.collection(request.collection).block_leaves(request.number))
+
+
+def watch(session: Session, request: Watch) -> Iterator[Watched]:
+    """The change stream; each second without a change it says so, since that shows whether somebody listens."""
+    feed = session.collection(request.collection).watch(prefix=request.prefix, after=request.after)
+    left = request.timeout_s
+    yield Watched(position=feed.position)
+    while not session.call.is_cancelled() and not session.service.is_stopping:
+        wait = IDLE_S if left is None else min(IDLE_S, left)
+        change: Change | None = feed.take(wait)
+        if change is None and feed.is_over():
+            return
+        yield Watched(position=feed.position, change=change)
+        if change is not None:
+            left = request.timeout_s
+        elif left is not None:
+            left -= wait
+            if left <= 0:
+                return

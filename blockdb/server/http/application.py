@@ -1,0 +1,264 @@
+"""The door for HTTP: an ASGI application, made from the table of operations."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+from blockdb.errors import (
+    AppendOnly,
+    BlockDBError,
+    RequestTimeout,
+    RequestTooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from blockdb.server.http import answering
+from blockdb.server.http.answering import Headers, body_of, error_body, error_headers, event_encoder
+from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
+from blockdb.server.http.importing import feed_items
+from blockdb.server.http.pages import PAGES
+from blockdb.server.http.pump import Inlet, Outlet
+from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
+from blockdb.server.http.routing import Router
+from blockdb.server.http.threads import Threads
+from blockdb.server.service import Call, Service, new_request_id
+from blockdb.wire.operation import Kind, Operation
+from blockdb.wire.table import OPERATIONS
+
+__all__ = ["Application", "Options"]
+
+log: Final = logging.getLogger("blockdb.server.http")
+
+MAX_ID_BYTES: Final = 128
+CHANGES: Final = ("DELETE", "PATCH", "PUT")
+
+
+@dataclass(slots=True)
+class Options:
+    """What the door lets through; it may be changed while it is open."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    request_timeout_s: float = 30.0
+    max_streams: int = 256
+    streams: int = field(default=0, init=False)
+    """How many there are."""
+
+
+class Application:
+    """The ASGI application. One event loop at a time may run it."""
+
+    def __init__(self, service: Service, options: Options | None = None) -> None:
+        self.service = service
+        self.options = options or Options()
+        self._router = Router(OPERATIONS)
+        self._threads = Threads(self.options.max_streams)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(Exchange(scope, receive, send))
+
+    async def _answer(self, exchange: Exchange) -> None:
+        exchange.request_id = _request_id(exchange)
+        try:
+            await self._dispatch(exchange)
+        except Disconnected:
+            pass
+        except Exception as error:
+            if not isinstance(error, BlockDBError):
+                log.exception("request %s has met a bug", exchange.request_id)
+            if exchange.is_begun:
+                raise
+            await _refuse(exchange, error)
+
+    async def _dispatch(self, exchange: Exchange) -> None:
+        match = self._router.find(exchange.raw_path)
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        operation = match.operations.get(method)
+        if operation is None:
+            await self._miss(exchange, match.operations)
+            return
+        query = query_of(exchange.query_string)
+        encoding = asked_encoding(query)
+        principal = self._principal(exchange, operation)
+        call = Call(
+            operation,
+            principal,
+            exchange.request_id,
+            exchange.peer,
+            "http",
+            exchange.header(b"idempotency-key"),
+            lambda: exchange.is_abandoned,
+        )
+        if operation.kind is Kind.REQUESTS:
+            await self._take_in(exchange, call, {**match.parameters}, query, encoding)
+            return
+        body = await exchange.body(self.options.max_body_bytes) if operation.has_body else b""
+        request = request_of(operation, match.parameters, query, body, exchange.has_msgpack)
+        if operation.kind is not Kind.PLAIN:
+            await self._stream(exchange, call, request, encoding)
+            return
+        answer = await self._called(exchange, call, request)
+        payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
+        content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
+        await exchange.send(HTTPStatus(operation.status), content_type, payload)
+
+    def _principal(self, exchange: Exchange, operation: Operation) -> Any:
+        if operation.right is None:
+            return self.service.nobody
+        given = exchange.header(b"authorization")
+        if given is None:
+            return self.service.authenticator.principal(None)
+        scheme, _, secret = given.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
+        return self.service.authenticator.principal(secret.strip())
+
+    async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
+        if call.operation.is_quick:
+            with self.service.at_once(request) as may_be_done_here:
+                if may_be_done_here:
+                    return self.service.call(call, request)
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads.of(call.operation), self.service.call, call, request)
+        limit_s = None if call.operation.is_long else self.options.request_timeout_s
+        listening = asyncio.ensure_future(exchange.until_gone()) if call.operation.is_long else None
+        try:
+            async with asyncio.timeout(limit_s):
+                return await asyncio.shield(work)
+        except TimeoutError:
+            exchange.is_abandoned = True
+            work.add_done_callback(_forget)
+            raise RequestTimeout(
+                f"It took longer than {limit_s:g} s (`request_timeout`). Whether it was done is not known here."
+            ) from None
+        finally:
+            if listening is not None:
+                listening.cancel()
+
+    async def _stream(self, exchange: Exchange, call: Call, request: Any, encoding: str | None) -> None:
+        loop, operation = asyncio.get_running_loop(), call.operation
+        if self.options.streams >= self.options.max_streams:
+            raise Unavailable(f"There are {self.options.max_streams} streams (`max_streams`). Try again later.")
+        self.options.streams += 1
+        outlet = Outlet(loop)
+        listening = None
+        try:
+            answers = await loop.run_in_executor(self._threads.of(operation), self.service.stream, call, request)
+            is_bytes = operation.kind is Kind.BYTES
+            content_type = b"application/octet-stream" if is_bytes else exchange.stream_type
+            encode: Callable[[Any], bytes] = _data if is_bytes else event_encoder(content_type, encoding)
+            work = loop.run_in_executor(self._threads.of(operation), outlet.run, answers, encode)
+            work.add_done_callback(_forget)
+            listening = asyncio.ensure_future(exchange.until_gone(outlet.abandon))
+            await exchange.begin(HTTPStatus(operation.status), content_type)
+            async for piece in outlet.pieces():
+                await exchange.send_piece(piece)
+            if not is_bytes or work.exception() is None:
+                await exchange.end()
+        finally:
+            exchange.is_abandoned = True
+            outlet.abandon()
+            if listening is not None:
+                listening.cancel()
+            self.options.streams -= 1
+
+    async def _take_in(
+        self,
+        exchange: Exchange,
+        call: Call,
+        parameters: dict[str, bytes],
+        query: dict[str, bytes],
+        encoding: str | None,
+    ) -> None:
+        """A stream of records comes in; there is one answer at its end."""
+        loop = asyncio.get_running_loop()
+        first = request_of(call.operation, parameters, query, b'{"items":[]}', is_msgpack=False)
+        inlet = Inlet(loop)
+        requests = self.service.permitted(call, inlet.pieces())
+        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests)
+        work.add_done_callback(lambda _: inlet.end())
+        try:
+            await feed_items(exchange, inlet, first, self.options.max_body_bytes)
+        except BaseException as error:
+            inlet.end(error)
+            raise
+        finally:
+            inlet.end()
+        answer = await work
+        payload = body_of(call.operation, answer, exchange.wants_msgpack, encoding)
+        content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
+        await exchange.send(HTTPStatus(call.operation.status), content_type, payload)
+
+    async def _miss(self, exchange: Exchange, operations: dict[str, Operation]) -> None:
+        """Nothing is asked for in this way there."""
+        page = PAGES.get(exchange.path) if exchange.method in ("GET", "HEAD") else None
+        if page is not None:
+            content_type, content = page()
+            await exchange.send(HTTPStatus.OK, content_type, content)
+        elif not operations:
+            await _refuse(exchange, _Miss(f"There is nothing at {exchange.path}. /docs says what there is."))
+        else:
+            allowed = ", ".join(sorted({*operations, *(["HEAD"] if "GET" in operations else [])}))
+            if exchange.method in CHANGES and any("{key}" in each.path for each in operations.values()):
+                raise AppendOnly("BlockDB is append-only: nothing that was stored is deleted or changed.")
+            words = f"{exchange.method} is not for {exchange.path}, but {allowed}."
+            await _refuse(exchange, _WrongMethod(words), [(b"allow", allowed.encode())])
+
+    def close(self) -> None:
+        """Wait for what is under way. Call it once nothing comes any more."""
+        self._threads.close()
+
+
+class _Miss(BlockDBError):
+    """There is nothing at this path."""
+
+
+class _WrongMethod(BlockDBError):
+    """It is not asked for in this way."""
+
+
+_Miss.__name__, _WrongMethod.__name__ = "NotFound", "MethodNotAllowed"
+
+
+async def _refuse(exchange: Exchange, error: BaseException, further: Headers | None = None) -> None:
+    failure, payload = error_body(error, exchange.wants_msgpack)
+    headers = error_headers(error, failure.status) + (further or [])
+    if isinstance(error, RequestTooLarge) or not exchange.is_read:
+        headers.append((b"connection", b"close"))  # the rest of the request is not read
+    content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
+    await exchange.send(failure.status, content_type, payload, headers)
+
+
+def _data(answer: Any) -> bytes:
+    """The bytes of a piece; an error breaks the stream off, so that nobody takes it for whole."""
+    return b"" if isinstance(answer, BaseException) else answer.data
+
+
+def _forget(work: asyncio.Future[Any]) -> None:
+    """Nobody waits for it any more: what became of it was told by the service's hooks."""
+    if not work.cancelled():
+        work.exception()
+
+
+def _request_id(exchange: Exchange) -> str:
+    """The one that came, if it is fit to be shown, or a new one."""
+    given = exchange.header(b"x-request-id")
+    is_fit = given is not None and len(given) <= MAX_ID_BYTES and given.isascii() and given.isprintable()
+    return given if given and is_fit else new_request_id()
+
+
+async def _live(receive: Receive, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    """Beginning and end, of which the process that runs the loop takes care."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,101 @@
+"""Transactions that clients have open: each belongs to who began it, and ends with its time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from blockdb.database.database import Database
+from blockdb.database.transactions.transaction import Transaction
+from blockdb.errors import BlockDBError, InvalidData, TransactionClosed
+from blockdb.security.roles import Principal
+
+__all__ = ["MOST_OPEN", "OpenTransactions"]
+
+MOST_OPEN = 10_000
+
+
+@dataclass(slots=True)
+class Open:
+    """A transaction, whose it is, and when it ends by itself."""
+
+    transaction: Transaction
+    owner: tuple[str, str | None]
+    deadline: float
+    using: threading.Lock = field(default_factory=threading.Lock)
+    """A transaction does one thing at a time."""
+
+
+class OpenTransactions:
+    """Safe for threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._open: dict[int, Open] = {}
+        self._changing = threading.Lock()
+
+    def begin(self, principal: Principal, timeout_s: float | None) -> tuple[int, float]:
+        """A new one: its number, and how many seconds it may take. Raises InvalidData."""
+        longest = float(self._database.config.transaction_timeout)
+        seconds = longest if timeout_s is None else timeout_s
+        if not 0 < seconds <= longest:
+            raise InvalidData(f"timeout_s: it should be more than 0 and at most {longest:g} (`transaction_timeout`).")
+        self.end_overdue()
+        with self._changing:
+            if len(self._open) >= MOST_OPEN:
+                raise InvalidData(f"There are {MOST_OPEN:,} transactions under way, and no more are taken. End some.")
+            transaction = self._database.transaction(seconds)
+            self._open[transaction.id] = Open(transaction, _owner(principal), time.monotonic() + seconds)
+            return transaction.id, seconds
+
+    @contextmanager
+    def held_off(self) -> Iterator[bool]:
+        """Whether none is under way; none begins then before this is over."""
+        with self._changing:
+            yield not self._open
+
+    @contextmanager
+    def using(self, principal: Principal, id_: int, *, is_last: bool = False) -> Iterator[Transaction]:
+        """One that somebody began, for one thing to be done in it. Raises TransactionClosed, also for another's."""
+        self.end_overdue()
+        found = self._open.get(id_)
+        if found is None or found.owner != _owner(principal):
+            raise TransactionClosed(f"There is no transaction {id_} under way: it was ended, or took too long.")
+        with found.using:
+            try:
+                yield found.transaction
+            finally:
+                if is_last or not found.transaction.is_active:
+                    self._open.pop(id_, None)
+
+    def end_overdue(self) -> None:
+        """Abort what has taken longer than it may, unless something is being done in it this moment."""
+        now = time.monotonic()
+        for id_, each in list(self._open.items()):
+            if each.deadline < now and each.using.acquire(blocking=False):
+                try:
+                    _abort(each)
+                    self._open.pop(id_, None)
+                finally:
+                    each.using.release()
+
+    def abort_all(self) -> None:
+        """The server stops."""
+        for id_, each in list(self._open.items()):
+            _abort(each)
+            self._open.pop(id_, None)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+
+def _abort(each: Open) -> None:
+    with suppress(BlockDBError):
+        each.transaction.abort()
+
+
+def _owner(principal: Principal) -> tuple[str, str | None]:
+    return principal.name, principal.token_id

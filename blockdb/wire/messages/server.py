@@ -1,0 +1,56 @@
+"""The database as a whole, its change stream, and the server."""
+
+from __future__ import annotations
+
+from blockdb.statistics import Statistics
+from blockdb.types import Change, Progress, Report
+from blockdb.wire.messages.records import InCollection
+from blockdb.wire.operation import Message
+
+
+class Whoami(Message, kw_only=True):
+    """Who is asking, as the server knows them."""
+
+    name: str
+    role: str
+    collections: list[str] | None
+    prefix: bytes
+    expires_ms: int | None
+
+
+class About(Message, kw_only=True):
+    """What is served."""
+
+    version: str
+    data_dir: str
+    default_collection: str
+    collection_id: str
+    read_only: bool
+
+
+class Snapshot(Message, kw_only=True):
+    """All that is counted and timed of a collection and the database."""
+
+    statistics: Statistics
+
+
+class Audited(Message, kw_only=True):
+    """How far an audit is, or, in the last answer, what it found."""
+
+    progress: Progress | None = None
+    report: Report | None = None
+
+
+class Watch(InCollection, kw_only=True):
+    """Records from the one after `after` on (-1: from the first), or from now on."""
+
+    prefix: bytes | None = None
+    after: int | None = None
+    timeout_s: float | None = None
+
+
+class Watched(Message, kw_only=True):
+    """A record that was stored; None where nothing came for a while. `position` is where to go on after."""
+
+    position: int
+    change: Change | None = None
