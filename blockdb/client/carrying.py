@@ -122,7 +122,7 @@ def _unconnected(error: httpcore.ConnectError) -> Failure:
             return Failure(f"its certificate is not good: {cause.verify_message}", is_lasting=True)
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
-            return Failure(f"no TLS with it: {cause.reason or cause}", is_lasting=True)
+            return Failure(f"no TLS with it: {cause.reason or str(cause)}", is_lasting=True)
     return Failure(f"no connection ({_words(error)})")
 
 
@@ -135,5 +135,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _words(error: Exception) -> str:
     """What an exception says, without the token or anything else that was sent: h11 quotes no request."""
-    cause = error.__cause__ or error
-    return str(getattr(cause, "strerror", None) or cause or type(error).__name__)[:200]
+    cause = error if error.__cause__ is None else error.__cause__
+    return (getattr(cause, "strerror", None) or str(cause) or type(error).__name__)[:200]

@@ -58,8 +58,8 @@ class DatabasePlans:
 
     def find_collection(self, name_or_id: str) -> Plan[CollectionInfo]:
         """The collection of that name or id. Raises CollectionNotFound."""
-        if not isinstance(name_or_id, str) or not name_or_id:
-            raise CollectionNotFound(str(name_or_id))
+        if not name_or_id:
+            raise CollectionNotFound(name_or_id)
         return (yield from CollectionPlans(name_or_id).describe())
 
     def has_collection(self, name_or_id: str) -> Plan[bool]:

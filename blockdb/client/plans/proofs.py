@@ -59,6 +59,10 @@ class CollectionPlans(DocumentPlans):
         found = yield Ask("root", proofs.BySize(collection=self.collection, size=size))
         return bytes(found.root)
 
+    def tile(self, path: str) -> Plan[bytes]:
+        """A tile, an entry bundle, or the checkpoint."""
+        return bytes((yield Ask("tile", proofs.ByTile(collection=self.collection, path=path))))
+
     # About the collection.
 
     def describe(self) -> Plan[CollectionInfo]:

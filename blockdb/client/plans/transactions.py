@@ -14,11 +14,13 @@ from blockdb.format.checks import check_bounds, check_counts, check_key
 from blockdb.wire.messages import transactions
 from blockdb.wire.operation import DEFAULT_COLLECTION
 
-__all__ = ["ENDING", "TransactionPlans", "begin"]
+__all__ = ["ENDING", "TransactionPlans", "begin", "pause_s"]
 
 ENDING: Final = (Deadlock, TransactionClosed, TransactionTimeout)
 """The errors after which a transaction is over."""
 PAGE: Final = 5_000
+FIRST_PAUSE_S: Final = 0.001
+LONGEST_PAUSE_S: Final = 0.1
 
 UNKNOWN: Final = Details(-1, 0, None)
 """What is known of a document that is not stored yet."""
@@ -140,11 +142,15 @@ class TransactionPlans:
         """Forget it; one that has ended stays as it is."""
         if self.is_over:
             return
-        self.is_over = True
         try:
-            yield Ask("abort", transactions.ByTransaction(transaction=self.id))
+            yield from self.end()
         except TransactionClosed:
             return
+
+    def end(self) -> Plan[None]:
+        """Forget it. Raises TransactionClosed where there is none."""
+        self.is_over = True
+        yield Ask("abort", transactions.ByTransaction(transaction=self.id))
 
     def _asked(self, operation: str, request: Any) -> Plan[Any]:
         try:
@@ -156,3 +162,8 @@ class TransactionPlans:
 
 def _named(collection: str | None) -> str:
     return DEFAULT_COLLECTION if collection is None else collection
+
+
+def pause_s(attempt: int, chance: float) -> float:
+    """How long to wait before a transaction is run again that gave way in a deadlock."""
+    return chance * min(FIRST_PAUSE_S * (1 << min(attempt, 20)), LONGEST_PAUSE_S)

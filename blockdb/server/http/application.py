@@ -23,18 +23,19 @@ from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
 from blockdb.server.http.pages import PAGES
 from blockdb.server.http.pump import Inlet, Outlet
-from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
+from blockdb.server.http.reading import MSGPACK, asked_encoding, called_of, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
 from blockdb.server.service import Call, Service, new_request_id
 from blockdb.wire.operation import Kind, Operation
-from blockdb.wire.table import OPERATIONS
+from blockdb.wire.table import BY_NAME, OPERATIONS
 
 __all__ = ["Application", "Options"]
 
 log: Final = logging.getLogger("blockdb.server.http")
 
 MAX_ID_BYTES: Final = 128
+CALL: Final = b"/api/v1/call/"
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
 
 
@@ -81,7 +82,8 @@ class Application:
     async def _dispatch(self, exchange: Exchange) -> None:
         match = self._router.find(exchange.raw_path)
         method = "GET" if exchange.method == "HEAD" else exchange.method
-        operation = match.operations.get(method)
+        called = self._called_by_name(exchange)
+        operation = called or match.operations.get(method)
         if operation is None:
             await self._miss(exchange, match.operations)
             return
@@ -100,8 +102,12 @@ class Application:
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
-        body = await exchange.body(self.options.max_body_bytes) if operation.has_body else b""
-        request = request_of(operation, match.parameters, query, body, exchange.has_msgpack)
+        body = await exchange.body(self.options.max_body_bytes) if operation.has_body or called else b""
+        request = (
+            called_of(operation, body)
+            if called
+            else request_of(operation, match.parameters, query, body, exchange.has_msgpack)
+        )
         if operation.kind is not Kind.PLAIN:
             await self._stream(exchange, call, request, encoding)
             return
@@ -109,6 +115,14 @@ class Application:
         payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
         content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
         await exchange.send(HTTPStatus(operation.status), content_type, payload)
+
+    @staticmethod
+    def _called_by_name(exchange: Exchange) -> Operation | None:
+        """The operation that is asked for by its name, with all of its request in the body: keys may be long."""
+        if exchange.method != "POST" or not exchange.raw_path.startswith(CALL):
+            return None
+        found = BY_NAME.get(exchange.raw_path[len(CALL) :].decode("ascii", "replace"))
+        return None if found is None or found.kind is Kind.REQUESTS else found
 
     def _principal(self, exchange: Exchange, operation: Operation) -> Any:
         if operation.right is None:
