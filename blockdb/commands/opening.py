@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import cache
 from getpass import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from blockdb.errors import (
     BlockDBError,
@@ -82,20 +82,14 @@ def _connect(server: Server) -> Database:
     import blockdb
 
     secret = server.secret()
+    files = None if server.certificate is None or server.key is None else (server.certificate, server.key)
     try:
-        found: Database = blockdb.connect(
-            server.urls,
-            token=secret,
-            ca=server.ca,
-            certificate=server.certificate,
-            key=server.key,
-            verified=server.verified,
-        )
-        return found
+        found = blockdb.connect(server.urls, token=secret, ca_file=server.ca, certificate=files)
     except ConfigError:
         raise
     except (BlockDBError, OSError) as error:
         raise CannotOpen(str(error)) from error
+    return cast("Database", found)  # it has the same interface
 
 
 def _open_directory(config: DatabaseConfig, need: Need) -> Database:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from blockdb.errors import ConfigError
+from blockdb.errors import ConfigError, InvalidData
 
 __all__ = ["Server", "checked_token", "checked_urls", "is_url", "read_token"]
 
-_SCHEMES: Final = ("http", "https")
 _MOST_TOKEN_BYTES: Final = 4096
 
 
@@ -56,36 +55,12 @@ def is_url(text: str) -> bool:
 
 def checked_urls(text: str, whose: str) -> tuple[str, ...]:
     """The addresses in a text, with commas between. Raises `ConfigError`, which names `whose` they are."""
-    urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    if not urls:
-        raise ConfigError(f"{whose}: it should be the address of a server, such as http://127.0.0.1:8080.")
-    for url in urls:
-        problem = _problem_of(url)
-        if problem is not None:
-            raise ConfigError(f"{whose}: {problem}")
-    return urls
+    from blockdb.client.addresses import nodes_of
 
-
-def _problem_of(url: str) -> str | None:
-    """Why a text is not the address of a server; a password in it is not repeated."""
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        return f"it is no address of a server: {error}."
-    if "@" in parts.netloc:
-        return "a name and a password do not belong into the address, where others see them; use a token."
-    if parts.scheme not in _SCHEMES:
-        return f"{url!r} should begin with http:// or https://."
-    if not parts.hostname or port == 0 or not (url.isascii() and url.isprintable() and " " not in url):
-        return f"{url!r} should name a host, and perhaps a port: {parts.scheme}://HOST:PORT."
-    return _surplus(url, parts)
-
-
-def _surplus(url: str, parts: SplitResult) -> str | None:
-    if parts.path or parts.query or parts.fragment:
-        return f"{url!r} has more than host and port; leave away what follows them."
-    return None
+        return tuple(map(str, nodes_of(text)))
+    except InvalidData as error:
+        raise ConfigError(f"{whose}: {error}") from None
 
 
 def read_token(path: Path) -> str:
