@@ -110,7 +110,6 @@ class Session:
             raise
         except Exception as error:
             self.output.failure(error)
-            self._connection.missed(error)
             return exit_code(error)
 
     def _run(self, invocation: Invocation) -> int:
@@ -120,8 +119,13 @@ class Session:
         shape = self._shape(invocation)
         on_screen = self.output.on_terminal and not self._in_script and shape in (None, "table")
         started = perf_counter()
-        result = self._result(invocation, on_screen)
-        render(result, self.output, shape)
+        try:
+            result = self._result(invocation, on_screen)
+            render(result, self.output, shape)
+        except BlockDBError as error:
+            if _asks(invocation):
+                self._connection.missed(error)
+            raise
         self.output.flush()
         self.latency_s = perf_counter() - started
         if isinstance(result, Nothing) and result.reason and self._in_script:
@@ -129,7 +133,7 @@ class Session:
         return result.exit_code
 
     def _result(self, invocation: Invocation, on_screen: bool) -> Result:
-        if invocation.command.need is not Need.NOTHING:
+        if _asks(invocation) and not self._in_script:
             self._connection.await_server()
         return invocation.run(
             replace(self._context, on_screen=on_screen, collection=self.collection, transaction=self.transaction)
@@ -140,3 +144,8 @@ class Session:
         if invocation.format:
             return invocation.format
         return self._format if self._format in invocation.command.formats else invocation.command.default_format
+
+
+def _asks(invocation: Invocation) -> bool:
+    """Whether it asks the database for anything."""
+    return invocation.command.need is not Need.NOTHING
