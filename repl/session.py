@@ -12,11 +12,12 @@ from blockdb.commands.context import Context
 from blockdb.commands.failures import DONE, CannotOpen, exit_code
 from blockdb.commands.invocation import Invocation, parse_line
 from blockdb.commands.line import is_blank
+from blockdb.commands.locating import title_of
 from blockdb.commands.output import Output
 from blockdb.commands.render import render
 from blockdb.commands.results import Nothing, Result
 from blockdb.commands.servers import Server
-from blockdb.errors import BlockDBError
+from blockdb.errors import BlockDBError, TransactionClosed, TransactionTimeout
 
 from .connection import Connection
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from blockdb import Collection, Database, Transaction
 
 __all__ = ["Session"]
+
+_ANY_KEY = b"\0"
 
 
 class Session:
@@ -87,7 +90,7 @@ class Session:
     def transaction_lost(self) -> str | None:
         """Let go of a transaction that the server does not know any more, and say so; None where there is none."""
         transaction = self.transaction
-        if transaction is None or transaction.is_active:
+        if transaction is None or not _is_gone(transaction):
             return None
         self.transaction = None
         return f"Transaction {transaction.id} was lost with the connection: nothing of it is stored."
@@ -133,7 +136,8 @@ class Session:
         return result.exit_code
 
     def _result(self, invocation: Invocation, on_screen: bool) -> Result:
-        if _asks(invocation) and not self._in_script:
+        if _asks(invocation) and not self._in_script and self._connection.lost_s is not None:
+            self.output.note(f"Waiting for {title_of(self._connection.location)}; ^C gives up.", "warning")
             self._connection.await_server()
         return invocation.run(
             replace(self._context, on_screen=on_screen, collection=self.collection, transaction=self.transaction)
@@ -149,3 +153,13 @@ class Session:
 def _asks(invocation: Invocation) -> bool:
     """Whether it asks the database for anything."""
     return invocation.command.need is not Need.NOTHING
+
+
+def _is_gone(transaction: Transaction) -> bool:
+    try:
+        transaction.exists(_ANY_KEY)
+    except (TransactionClosed, TransactionTimeout):
+        return True
+    except BlockDBError:  # then nobody knows; whatever is done with it next will tell
+        return False
+    return not transaction.is_active

@@ -41,6 +41,8 @@ __all__ = ["BANNER", "run_input", "run_shell"]
 BANNER = "BlockDB Interactive Mode\nType 'help' for available commands, 'exit' to quit.\n"
 FAREWELL = "Goodbye!"
 MENU_LINES = 6
+REFRESH_S = 1.0
+"""How often the toolbar is drawn where it may have to tell for how long no answer came."""
 
 
 def run_shell(
@@ -83,7 +85,7 @@ def run_shell(
         )
         _give_notice(connection, session, prompt)
         prompt.app.after_render += lambda _: toolbar.start(prompt.app.invalidate)
-        _converse(session, prompt, toolbar)
+        _converse(session, prompt, toolbar, connection)
         left_open = session.leave()
     if left_open is not None:
         output.note(f"{left_open[0].upper()}{left_open[1:]}.", "warning")
@@ -91,10 +93,10 @@ def run_shell(
     return DONE
 
 
-def _converse(session: Session, prompt: PromptSession[str], toolbar: Toolbar) -> None:
+def _converse(session: Session, prompt: PromptSession[str], toolbar: Toolbar, connection: Connection) -> None:
     while not session.left:
         try:
-            run_input(session, prompt.prompt())
+            run_input(session, prompt.prompt(refresh_interval=REFRESH_S if connection.is_server else 0))
             toolbar.look()
         except KeyboardInterrupt:  # at the prompt the line is dropped, in a command the command
             session.output.place = ""

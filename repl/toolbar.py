@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from .connection import Connection, seconds
 __all__ = ["Toolbar"]
 
 PERIOD_S = 1.0
+SILENCE_S = 3.0
+"""When an answer takes longer, it is said so."""
 PARTING_S = 1.0
 """How long is waited at the end for a look at a server, which may never answer."""
 
@@ -28,10 +31,17 @@ PARTING_S = 1.0
 class Toolbar:
     """Looks at the database once a second, in a thread of its own, so that the prompt never waits for it."""
 
-    def __init__(self, connection: Connection, target: Callable[[], Database | Collection]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        target: Callable[[], Database | Collection],
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`target` gives the collection that is used at the moment; it may have to be opened first."""
         self._connection = connection
         self._target = target
+        self._steady = steady
+        self._asked_at_s: float | None = None
         self._statistics: Statistics | None = None
         self._closed = False
         self._due = threading.Event()
@@ -61,22 +71,24 @@ class Toolbar:
         self._due.set() if self._connection.is_server else self._look()
 
     def _look(self) -> None:
+        self._asked_at_s = self._steady()
         try:
             self._statistics = self._target().stats()
         except BlockDBError as error:
             self._connection.missed(error)
         else:
             self._connection.found()
+        finally:
+            self._asked_at_s = None
 
     def fragments(self, latency_s: float | None) -> StyleAndTextTuples:
         """The pieces of the line."""
-        now, lost_s = self._statistics, self._connection.lost_s
-        if now is None:
+        now, trouble = self._statistics, self._trouble()
+        if now is None and not trouble:
             return [("class:bottom-toolbar.label", " …")]
-        place = title_of(self._connection.location) if self._connection.is_server else now.data_dir
-        if lost_s is not None:
-            words = f"connection lost, trying again … ({seconds(lost_s)})"
-            return [("", f" {shortened(printable(place), 40)}  "), ("class:bottom-toolbar.warning", words)]
+        place = title_of(self._connection.location) if self._connection.is_server or now is None else now.data_dir
+        if now is None or trouble:
+            return [("", f" {shortened(printable(place), 40)}  "), ("class:bottom-toolbar.warning", trouble)]
         pieces: StyleAndTextTuples = [
             ("", f" {shortened(printable(place), 40 if self._connection.is_server else 30)} "),
             *_labelled("records", human_count(now.records)),
@@ -87,6 +99,14 @@ class Toolbar:
         if now.read_only:
             pieces += [("class:bottom-toolbar.warning", "  read-only")]
         return pieces
+
+    def _trouble(self) -> str:
+        """What keeps the figures from being true, in a few words."""
+        lost_s, asked_at_s = self._connection.lost_s, self._asked_at_s
+        if lost_s is not None:
+            return f"connection lost, trying again … ({seconds(lost_s)})"
+        silent_s = 0.0 if asked_at_s is None else self._steady() - asked_at_s
+        return f"no answer for {seconds(silent_s)} …" if silent_s >= SILENCE_S else ""
 
     def close(self) -> None:
         """Stop looking, so that the database can be closed."""

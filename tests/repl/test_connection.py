@@ -13,7 +13,7 @@ from blockdb.commands.failures import CANNOT_OPEN, DONE, FAILED, CannotOpen
 from blockdb.commands.output import Output
 from blockdb.commands.servers import Server
 from blockdb.config import DatabaseConfig
-from blockdb.errors import ConfigError, DatabaseNotFound, Unavailable
+from blockdb.errors import ConfigError, DatabaseNotFound, TransactionClosed, TransactionTimeout, Unavailable
 from blockdb_repl import connection as module
 from blockdb_repl.connection import Connection
 from blockdb_repl.session import Session
@@ -91,6 +91,21 @@ def test_a_server_is_lost_and_found(connection: Connection, remote: Remote, cloc
     assert "lost" not in shown(toolbar)
 
 
+def test_an_answer_that_takes_long_is_told(connection: Connection, remote: Remote, clock: Clock) -> None:
+    shown_meanwhile: list[str] = []
+
+    class Slow(Remote):
+        def stats(self) -> Any:
+            clock.now_s += 5
+            shown_meanwhile.append(shown(toolbar))
+            return super().stats()
+
+    toolbar = Toolbar(connection, Slow, clock)  # type: ignore[arg-type]
+    toolbar._look()
+    assert shown_meanwhile == [" http://127.0.0.1:8080  no answer for 5 s …"]
+    assert "records 3" in shown(toolbar)
+
+
 def test_a_line_waits_for_a_server_that_is_lost_but_not_for_ever(
     connection: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -122,14 +137,24 @@ def test_an_error_of_a_directory_loses_nothing(tmp_path: Path) -> None:
     assert connection.lost_s is None
 
 
-def test_a_transaction_that_the_server_forgot_is_told(connection: Connection) -> None:
+@pytest.mark.parametrize(
+    ("error", "is_lost"),
+    [(None, False), (GONE, False), (TransactionClosed("no"), True), (TransactionTimeout("no"), True)],
+)
+def test_a_transaction_that_the_server_forgot_is_told(
+    connection: Connection, error: Exception | None, is_lost: bool
+) -> None:
+    def exists(key: bytes) -> bool:
+        if error is not None:
+            raise error
+        return False
+
     session = Session(connection, Output(words_are_data=True), format=None, in_script=False)
     assert session.transaction_lost() is None
-    session.transaction = SimpleNamespace(id=7, is_active=True)  # type: ignore[assignment]
-    assert session.transaction_lost() is None
-    session.transaction = SimpleNamespace(id=7, is_active=False)  # type: ignore[assignment]
-    assert session.transaction_lost() == "Transaction 7 was lost with the connection: nothing of it is stored."
-    assert session.transaction is None
+    session.transaction = SimpleNamespace(id=7, is_active=True, exists=exists)  # type: ignore[assignment]
+    told = session.transaction_lost()
+    assert told == ("Transaction 7 was lost with the connection: nothing of it is stored." if is_lost else None)
+    assert (session.transaction is None) == is_lost
 
 
 def test_a_transaction_that_cannot_be_aborted_at_the_end_is_told(connection: Connection) -> None:
