@@ -59,7 +59,10 @@ from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BY
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import (
     Latency,
+    RequestStatistics,
     ScrubStatistics,
+    ServerStatistics,
+    Snapshot,
     Statistics,
     TableStatistics,
     TransactionInfo,
@@ -67,6 +70,7 @@ from blockdb.statistics import (
 )
 from blockdb.types import (
     REDACTED,
+    Act,
     Anchor,
     AsOf,
     Block,
@@ -108,6 +112,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "REDACTED",
+    "Act",
     "Anchor",
     "AnchorFailed",
     "AppendOnly",
@@ -158,6 +163,7 @@ __all__ = [
     "RemoteCollection",
     "RemoteDatabase",
     "Report",
+    "RequestStatistics",
     "RequestTimeout",
     "RequestTooLarge",
     "Results",
@@ -165,6 +171,8 @@ __all__ = [
     "Schema",
     "SchemaVersion",
     "ScrubStatistics",
+    "ServerStatistics",
+    "Snapshot",
     "Statistics",
     "StorageError",
     "TableStatistics",

@@ -2,8 +2,12 @@
 
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
+server/tokens.toml, server/tokens.lock  who may ask a server for what, and the lock of whoever changes that
 transactions.log                        what transactions over several collections decided
 transactions.mark                       how far that log is good
+audit/<number>.acts                     the audit log: who did what
+audit/acts.mark                         how far that log is good
+audit/head                              how many entries it has and the hash of the last, signed
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
@@ -43,6 +47,7 @@ PACKED_SUFFIX = SEGMENT_SUFFIX + ZSTD
 TABLE_SUFFIX = ".sst"
 DROPPED_SUFFIX = ".dropped"
 INDEX_SUFFIX = ".idx"
+ACTS_SUFFIX = ".acts"
 OLD_SUFFIX = ".old"
 """A chain file whose place another one took, until its values are overwritten."""
 
@@ -106,9 +111,29 @@ class DatabaseFiles:
         return self.root / "transactions.mark"
 
     @property
+    def audit_log(self) -> AuditLogFiles:
+        """Who did what."""
+        return AuditLogFiles(self.root / "audit")
+
+    @property
     def scrub_state(self) -> Path:
         """What the scrubber did and found."""
         return self.root / "scrub.toml"
+
+    @property
+    def server(self) -> Path:
+        """The directory of what a server keeps for itself."""
+        return self.root / "server"
+
+    @property
+    def tokens(self) -> Path:
+        """The tokens of a server."""
+        return self.server / "tokens.toml"
+
+    @property
+    def tokens_lock(self) -> Path:
+        """The file whose kernel lock whoever changes the tokens holds."""
+        return self.server / "tokens.lock"
 
     @property
     def quarantine(self) -> Path:
@@ -196,6 +221,27 @@ class CollectionFiles:
     def index_file(self, number: int) -> Path:
         """A file of an index."""
         return self.indexes / f"{number:08d}{INDEX_SUFFIX}"
+
+
+@dataclass(frozen=True)
+class AuditLogFiles:
+    """The files of an audit log."""
+
+    root: Path
+
+    def file(self, number: int) -> Path:
+        """A file of entries."""
+        return self.root / f"{number:08d}{ACTS_SUFFIX}"
+
+    @property
+    def mark(self) -> Path:
+        """How far the log is good."""
+        return self.root / "acts.mark"
+
+    @property
+    def head(self) -> Path:
+        """The last head that was signed."""
+        return self.root / "head"
 
 
 @dataclass(frozen=True)

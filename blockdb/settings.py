@@ -13,6 +13,7 @@ __all__ = ["CollectionSettings"]
 _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "max_document_size": (1, 64 * 1024**2),
     "ttl_seconds": (1, 100 * 31_536_000),
+    "replication_factor": (1, 64),
 }
 
 READ_CONCERNS: Final = ("Local", "Linearizable")
@@ -34,7 +35,7 @@ class CollectionSettings:
     redactable: bool | None = None
     """Whether values can be erased one day, all proofs intact; None: as the database's setting says."""
     replication_factor: int = 1
-    """On how many nodes it is kept: on one, where there is no cluster."""
+    """On how many nodes of a cluster it is kept, as far as there are so many (1 to 64); a node alone: one copy."""
     read_concern: str = "Local"
     """`Local` or `Linearizable`; outside of a cluster every read is both."""
     write_concern: str = "Acknowledged"
@@ -50,9 +51,6 @@ class CollectionSettings:
         for key in ("compression_enabled", "encryption_enabled", "redactable"):
             if getattr(self, key) not in (True, False, None):
                 raise ConfigError(f"{key}: it should be true or false, not {getattr(self, key)!r}.")
-        if type(self.replication_factor) is not int or self.replication_factor != 1:
-            what = "this database is not part of a cluster, so it keeps one copy and cannot keep"
-            raise ConfigError(f"replication_factor: {what} {self.replication_factor!r}. Leave the setting out.")
         for key, known in (("read_concern", READ_CONCERNS), ("write_concern", WRITE_CONCERNS)):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{key}: it should be one of {', '.join(known)}, not {getattr(self, key)!r}.")

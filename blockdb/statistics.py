@@ -1,12 +1,18 @@
-"""What a database counts and times: immutable snapshots of what it does."""
+"""What a database and its server count and time: immutable snapshots of what they do."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 __all__ = [
     "Latency",
+    "RequestStatistics",
     "ScrubStatistics",
+    "ServerStatistics",
+    "Snapshot",
     "Statistics",
     "TableStatistics",
     "TransactionInfo",
@@ -33,6 +39,83 @@ class Latency:
     p95_us: float = 0.0
     p99_us: float = 0.0
     max_us: float = 0.0
+    sum_us: float = 0.0
+    """All of them together, within 7 %."""
+    buckets: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    """The buckets that anything fell into, in order, and how much did. See `bucket_of`."""
+
+    @classmethod
+    def of(cls, buckets: Iterable[tuple[int, int]], max_us: float) -> Latency:
+        """The distribution of times of which so many fell into these buckets, that stand in order. O(buckets)."""
+        kept = tuple((bucket, times) for bucket, times in buckets if times)
+        count = sum(times for _, times in kept)
+        middles = [min(_middle_us(bucket), max_us) for bucket, _ in kept]
+        p50, p95, p99 = (_quantile(kept, middles, share * count) for share in (0.5, 0.95, 0.99))
+        sum_us = sum(times * middle for (_, times), middle in zip(kept, middles, strict=True))
+        return cls(count, p50, p95, p99, max_us, sum_us, kept)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Latency]) -> Latency:
+        """What was timed in several places, as one distribution."""
+        together: Counter[int] = Counter()
+        max_us = 0.0
+        for part in parts:
+            together.update(dict(part.buckets))
+            max_us = max(max_us, part.max_us)
+        return cls.of(sorted(together.items()), max_us)
+
+    def since(self, before: Latency) -> Latency:
+        """What was timed after `before` was told. All of it, if that is not an earlier state of the same."""
+        earlier = dict(before.buckets)
+        left = [(bucket, times - earlier.pop(bucket, 0)) for bucket, times in self.buckets]
+        if earlier or any(times < 0 for _, times in left):
+            return self
+        newest = max((bucket for bucket, times in left if times), default=0)
+        return Latency.of(left, min(self.max_us, _end_us(newest)))
+
+    def below(self, bits: Iterable[int]) -> list[int]:
+        """How many took less than so many powers of two in nanoseconds (3 or more, growing); exact. O(buckets)."""
+        seen, found, left = 0, [], list(reversed(self.buckets))
+        for end in (bucket_of(1 << power) for power in bits):
+            while left and left[-1][0] < end:
+                seen += left.pop()[1]
+            found.append(seen)
+        return found
+
+
+_STEPS_BITS: Final = 3
+_STEPS: Final = 1 << _STEPS_BITS
+
+
+def bucket_of(elapsed_ns: int) -> int:
+    """Which bucket a time belongs to: they grow by an eighth of a power of two, from a nanosecond up. O(1)."""
+    if elapsed_ns < _STEPS:
+        return max(elapsed_ns, 0)
+    shift = elapsed_ns.bit_length() - 1 - _STEPS_BITS
+    return ((shift + 1) << _STEPS_BITS) + (elapsed_ns >> shift) - _STEPS
+
+
+def _quantile(buckets: Sequence[tuple[int, int]], middles: Sequence[float], rank: float) -> float:
+    seen = 0
+    for (_, times), middle in zip(buckets, middles, strict=True):
+        seen += times
+        if seen >= rank:
+            return middle
+    return 0.0
+
+
+def _start_ns(bucket: int) -> int:
+    if bucket < _STEPS:
+        return bucket
+    return ((bucket & (_STEPS - 1)) + _STEPS) << ((bucket >> _STEPS_BITS) - 1)
+
+
+def _middle_us(bucket: int) -> float:
+    return bucket / 1000 if bucket < _STEPS else (_start_ns(bucket) + _start_ns(bucket + 1)) / 2000
+
+
+def _end_us(bucket: int) -> float:
+    return _start_ns(bucket + 1) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +257,86 @@ class Statistics:
 
     scrub: ScrubStatistics = ScrubStatistics()
     transactions: TransactionStatistics = TransactionStatistics()
+    writes_stopped: str | None = None
+    """Why no more writes are taken, until the database is opened again; None while they are."""
 
     @property
     def write_amplification(self) -> float:
         """Bytes written for each byte stored; 0 while nothing was."""
         return self.bytes_written / self.bytes_stored if self.bytes_stored else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStatistics:
+    """The requests for one operation that came through one door."""
+
+    operation: str
+    door: str
+    """`http`, `grpc`."""
+    outcomes: tuple[tuple[str, int], ...]
+    """How they ended, and how often: `ok`, or the kind of error."""
+    latency: Latency
+
+    @property
+    def count(self) -> int:
+        """How many were answered."""
+        return sum(times for _, times in self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """A server at one moment. Counters are those since it was started."""
+
+    started_ms: int = 0
+    """Unix time in milliseconds."""
+    uptime_s: float = 0.0
+    requests: tuple[RequestStatistics, ...] = ()
+    in_flight: int = 0
+    """Requests that are being answered."""
+    connections: int = 0
+    connections_accepted: int = 0
+    streams: int = 0
+    """Answers that go on for as long as somebody reads them: change streams, exports, backups."""
+    bytes_received: int = 0
+    """Bodies of requests."""
+    bytes_sent: int = 0
+    """Bodies of answers."""
+    rejected: tuple[tuple[str, int], ...] = ()
+    """Requests that were turned away before anybody looked what they want, by reason."""
+
+    @property
+    def answered(self) -> int:
+        """How many requests were answered, however they ended."""
+        return sum(requests.count for requests in self.requests)
+
+    @property
+    def failed(self) -> int:
+        """How many of them were answered with an error."""
+        return self.answered - self.ended("ok")
+
+    def ended(self, *outcomes: str) -> int:
+        """How many requests ended in one of these ways."""
+        return sum(times for requests in self.requests for kind, times in requests.outcomes if kind in outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A database, the disk that it is on, and its server, at one moment."""
+
+    time_ms: int
+    """Unix time in milliseconds."""
+    collections: Mapping[str, Statistics]
+    """By name, those that are or were open in this process, the database's own (`_journal`) among them."""
+    collections_total: int
+    """How many collections of users there are, open or not."""
+    disk_free_bytes: int
+    """What is free for somebody who is not the administrator of the machine."""
+    disk_size_bytes: int
+    server: ServerStatistics | None = None
+    certificate_expires_ms: int | None = None
+    """Until when the certificate of the server is valid; None where it has none."""
+
+    @property
+    def database(self) -> Statistics | None:
+        """What the default collection tells, and with it all that is told of the database as a whole."""
+        return self.collections.get("default")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from blockdb.errors import InvalidData, Violation
 from blockdb.settings import CollectionSettings
 
 __all__ = [
     "REDACTED",
+    "Act",
     "AsOf",
     "Block",
     "Change",
@@ -273,3 +274,35 @@ class Publication:
 
     note: str
     failures: Mapping[str, str]
+
+
+class Act(NamedTuple):
+    """What somebody did or tried to do: an entry of the audit log. It has no values, and no secrets.
+
+    Texts are shortened to 200 characters; they and the key are whatever was sent, so make them printable to show them.
+    """
+
+    time_ms: int
+    """When it was answered: Unix time in milliseconds."""
+    principal: str
+    """Who: the name of a token, `anonymous`, `local:<login name>`, `nobody` where that is not known."""
+    token_id: str
+    """Which token; empty where there was none."""
+    peer: str
+    """The address that it came from; empty where it came over no network."""
+    door: str
+    """`http`, `grpc` or `local`."""
+    operation: str
+    collection: str | None
+    """The name of the collection; None where it was about the database as a whole."""
+    key: bytes
+    """The first key; empty where there was none. Of one of more than 64 bytes the first 48 and 16 of its SHA-256."""
+    key_bytes: int
+    """How long that key is."""
+    keys: int
+    """How many keys there were."""
+    outcome: str
+    """`ok`, or the kind of the error."""
+    request_id: str
+    sequence: int = -1
+    """Which entry it is, from 0; -1 before it is one."""

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from blockdb.format import (
+    audit_log,
     batch,
     block,
     checked_toml,
@@ -42,9 +43,11 @@ from blockdb.lsm import index_file
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from blockdb.security.roles import Principal, Role
+from blockdb.server.tokens import TokenFile, hash_of
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import Metadata, SchemaEntry, load_metadata, save_metadata
-from blockdb.types import REDACTED
+from blockdb.types import REDACTED, Act
 from tests.lsm.sources import DictChain
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +120,20 @@ def test_a_redactable_record(data: bytes) -> None:
     assert frame.leaf == data[4 : data.index(last_of_leaf) + len(last_of_leaf)]
 
 
+@decodes("tokens", "tokens")
+def test_a_list_of_tokens(data: bytes) -> None:
+    with TemporaryDirectory() as root:
+        file = TokenFile(Path(root))
+        file.path.parent.mkdir()
+        file.path.write_bytes(data)
+        [token] = file.list()
+    assert token.secret_sha256 == hash_of(bytes(range(32)).hex())
+    assert token.principal == Principal(
+        "shop", Role.WRITER, frozenset({"orders"}), b"user:", "0011223344556677", 1_800_000_000_000
+    )
+    assert token.created_ms == TIME_MS
+
+
 @decodes("redaction", "redacted")
 def test_a_redacted_record(data: bytes) -> None:
     frame = record.decode(data, 0)
@@ -155,6 +172,23 @@ def test_a_batch_of_a_transaction(data: bytes) -> None:
     assert batch.encode(bodies, transaction.HEADER_BYTES) == data
     assert batch.decode(data, 0) == (1, 20, transaction.HEADER_BYTES)
     assert record.item_at(data, batch.TRANSACTION_HEADER_BYTES) == (b"a", b"1")
+
+
+@decodes("audit-log", "header")
+def test_the_header_of_a_file_of_the_audit_log(data: bytes) -> None:
+    header = audit_log.FileHeader(COLLECTION, 0, 0, audit_log.FIRST)
+    assert audit_log.decode_header(data) == header
+    assert audit_log.encode_header(header) == data
+
+
+@decodes("audit-log", "entry")
+def test_an_entry_of_the_audit_log(data: bytes) -> None:
+    what = ("put", "default", KEY, 9, 1, "ok", "r1", 0)
+    act = Act(TIME_MS, "ann", "1f2e3d4c", "127.0.0.1", "http", *what)  # type: ignore[arg-type]
+    entry = audit_log.decode(data, 0, audit_log.FIRST)
+    assert entry == (act, entry.hash, len(data))
+    assert audit_log.encode(act, audit_log.FIRST) == (data, entry.hash)
+    assert f"`{entry.hash.hex()}`" in PAGES["audit-log"]
 
 
 @decodes("block", "seal")
@@ -317,6 +351,7 @@ SIZES = {
     "block": [len(BlockHeader(b"", 0, 0, 0, 0, 0, 0, b"", b"").encode()), len(EXAMPLES["block", "seal"])],
     "table": [pages.HEADER_BYTES],
     "index": [pages.HEADER_BYTES],
+    "audit-log": [audit_log.HEADER_BYTES, audit_log.ENTRY_BYTES],
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
     "sealed": [sealed.HEADER_BYTES],

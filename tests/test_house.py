@@ -53,6 +53,7 @@ def test_imports_point_down() -> None:
 
 
 ROOMS = [
+    "alerts",
     "audit",
     "client",
     "commands",
@@ -71,6 +72,7 @@ ROOMS = [
     "query",
     "security",
     "server",
+    "serving",
     "settings",
     "statistics",
     "storage",
@@ -93,6 +95,7 @@ BROKEN_WALLS = {
     "blockdb/wire/broken.py": "import blockdb.storage",
     "blockdb/client/broken.py": "import blockdb.database",
     "blockdb/server/broken.py": "import blockdb.client",
+    "blockdb/serving/broken.py": "import blockdb.witness",
     "blockdb/database/broken.py": "import blockdb.commands",
     "blockdb/tampering/broken.py": "import blockdb.commands",
     "blockdb/commands/broken.py": "import blockdb_tui",

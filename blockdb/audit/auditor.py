@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Final
+from uuid import UUID
 
+from blockdb.audit.acts import check_acts, heads_in
 from blockdb.audit.chain import Cancelled
 from blockdb.audit.collection import CollectionAudit, Options
 from blockdb.audit.files import read_values
@@ -23,6 +26,10 @@ from blockdb.format.keyring import KEYRING
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer, key_id_of
 from blockdb.types import GoodBlock, Report
+
+DEFAULT_COLLECTION: Final = "default"
+"""The collection by whose UUID the database goes."""
+NOBODY: Final = str(UUID(int=0))
 
 
 def audit(
@@ -94,6 +101,7 @@ class _Run:
         check_redactions(files, named, findings, self._options.data_keys)
         if self._options.only is None:
             check_transactions(files, findings, self._options.data_keys)
+            self._check_acts(named)
         self._check_journal(named)
         for state in self._options.trusted:
             if not any(is_of(state, collection_id, name) for name, collection_id in named.items()):
@@ -122,6 +130,14 @@ class _Run:
             self.notes += [f"The collection {id_} was dropped while it was looked at." for id_ in sorted(gone)]
         if not self._options.public_keys:
             self.notes += strangers(list(self._known.values()), journal.records() if journal is not None else ())
+
+    def _check_acts(self, named: Mapping[str, str]) -> None:
+        journal = self._audited.get(uuid_of(named.get(JOURNAL_COLLECTION, NOBODY)))
+        told = heads_in(journal.records()) if journal is not None else []
+        default = named.get(DEFAULT_COLLECTION)
+        database = None if default is None else UUID(uuid_of(default)).bytes
+        findings, keys = self.findings, self._options.data_keys
+        self.notes += check_acts(self._files.audit_log, database, told, self._keys_now(), findings, keys, self.watch)
 
     def _named_now(self) -> dict[str, str]:
         """What the registry names at this moment: a writer may make and drop collections."""

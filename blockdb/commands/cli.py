@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
 
+from blockdb.config import DatabaseConfig
+
 from .asking import asking
-from .command import Where
+from .command import Need, Where
 from .context import Context
 from .failures import DONE, INTERRUPTED, USAGE, exit_code
 from .opening import Door, configuration
@@ -93,7 +95,8 @@ def _run(words: Sequence[str], output: Output) -> int:
         output.flush()
         return DONE
     given = vars(arguments)
-    config = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
+    sources = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
+    config = DatabaseConfig() if command.need is Need.CONFIGURATION else sources.database()
     asked = given.get("format")
     with closing(Door(config, command.need_of(arguments))) as door:
         context = Context(
@@ -103,6 +106,7 @@ def _run(words: Sequence[str], output: Output) -> int:
             stdin=None if sys.stdin is None else sys.stdin.buffer,
             on_screen=output.on_terminal and asked in (None, "table"),
             config=config,
+            sources=sources,
             format=asked,
             ask=asking(),
         )

@@ -35,6 +35,7 @@ class Need(Enum):
     """What a command needs of the database, and whether it makes one where there is none."""
 
     NOTHING = "no database"
+    CONFIGURATION = "no database, and says itself what is wrong with the configuration"
     READ = "a database to read"
     READ_OR_MAKE = "a database to read, made if there is none"
     PROVE = "a database to write, or, where somebody else has it open, to read"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
     from blockdb import Database, Transaction
-    from blockdb.config import DatabaseConfig
+    from blockdb.config import DatabaseConfig, Sources
 
 __all__ = ["Context", "ProgressBar"]
 
@@ -40,7 +40,7 @@ class Context:
     - `collection` is the one that the shell uses (None: the default one), and `use` makes it use another one
     - `transaction` is the one that the shell has open, and `keep` has it keep one from line to line (None: none)
     - `ask` puts a question to the person at the terminal and gives the answer; None where nobody is there
-    - `config` and `format` are what a front end that a command starts is to use
+    - `config` and `format` are what a front end that a command starts is to use, `sources` where `config` comes from
     """
 
     open_database: Callable[[], Database]
@@ -50,6 +50,7 @@ class Context:
     on_screen: bool = False
     in_shell: bool = False
     config: DatabaseConfig | None = None
+    sources: Sources | None = None
     format: str | None = None
     collection: str | None = None
     use: Callable[[str | None], None] = _stay

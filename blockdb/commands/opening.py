@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from blockdb import Database
-    from blockdb.config import DatabaseConfig
+    from blockdb.config import DatabaseConfig, Sources
 
 __all__ = ["Door", "asker", "configuration", "open_database", "secrets", "secrets_beforehand"]
 
 
 def configuration(
     file: str | None, data_dir: str | None, key_file: str | None = None, master_key_file: str | None = None
-) -> DatabaseConfig:
-    """The settings: flags over environment over file over defaults. Raises `ConfigError`."""
-    from blockdb import config
+) -> Sources:
+    """Where the settings come from: flags over environment over file over defaults."""
+    from blockdb.config import Sources
 
     given = {"data_dir": data_dir, "key_file": key_file, "master_key_file": master_key_file}
     flags: Mapping[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return config.load(None if file is None else Path(file), flags=flags)
+    return Sources(None if file is None else Path(file), flags=flags)
 
 
 def secrets(config: DatabaseConfig) -> dict[str, Any]:

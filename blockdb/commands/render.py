@@ -82,6 +82,8 @@ def _document(document: Document, output: Output, format: str) -> None:
     else:
         shown = printable(document.text, keep_newlines=True) if output.on_terminal else document.text
         output.data(shown.encode())
+        if document.note:
+            output.note(document.note, "muted")
     for failure in document.failures:
         output.error(failure)
 

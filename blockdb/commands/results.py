@@ -48,11 +48,12 @@ class Words:
 class Document:
     """A text that is the answer, such as a receipt; it ends with a newline. `data` is the same for programs.
 
-    `failures` are lines for standard error.
+    `note` is a line for a person, and `failures` are lines, for standard error.
     """
 
     text: str
     data: Mapping[str, Any]
+    note: str | None = None
     failures: tuple[str, ...] = ()
     exit_code: int = 0
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
+    certificates,
     chain,
     collections,
+    configuring,
     encryption,
     exporting,
     frontends,
@@ -21,6 +23,7 @@ from . import (
     redaction,
     schemas,
     tamper_lab,
+    tokens,
     transactions,
     upkeep,
     watching,
@@ -50,7 +53,10 @@ COMMANDS: tuple[Command, ...] = (
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
+    *tokens.COMMANDS,
+    *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
+    *configuring.COMMANDS,
     *frontends.COMMANDS,
 )
 

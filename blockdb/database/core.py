@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from blockdb.config import DatabaseConfig
+from blockdb.database.audit_log import AuditLogKeeper
 from blockdb.database.catalog import Catalog
 from blockdb.database.lifecycle import Lifecycle
 from blockdb.database.proofs.notary import Notary
@@ -36,6 +37,7 @@ class Core:
         self.catalog = Catalog(door, files, config, signer, self.record_event)
         self.notary = Notary(self.catalog)
         self.lifecycle = Lifecycle(self.catalog, self.notary)
+        self.audit_log = AuditLogKeeper(self.catalog, self.notary)
         uuid = UUID(self.catalog.default_id().removeprefix(PREFIX)).bytes
         self._transactions: TransactionManager | None = None
         if signer is None:
@@ -58,11 +60,17 @@ class Core:
             return
         self._transactions.abort_all()
         try:
+            self.audit_log.close()
+        finally:
+            self._close_collections(self._transactions)
+
+    def _close_collections(self, transactions: TransactionManager) -> None:
+        try:
             with suppress(StorageError):  # what is wrong is said by the collection where it is
-                self._transactions.empty()
+                transactions.empty()
             self.catalog.close()
         finally:
-            self._transactions.close()
+            transactions.close()
 
     def record_event(self, event: Event) -> None:
         """Put the event of a redaction into the journal, unless it is there. Raises StorageError, Corruption."""
@@ -73,6 +81,7 @@ class Core:
     def disown(self) -> None:
         """In a forked child: refuse everything."""
         self.notary.disown()
+        self.audit_log.disown()
         if self._transactions is not None:
             self._transactions.disown()
         self.catalog.disown()

@@ -16,7 +16,7 @@ from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import collections, creation, encryption
-from blockdb.database.anchoring import AnchoringDatabase
+from blockdb.database.auditing import AuditedDatabase
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
 from blockdb.database.describing import TotalStats, info_of
@@ -43,7 +43,7 @@ T = TypeVar("T")
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database(AnchoringDatabase):
+class Database(AuditedDatabase):
     """An open database: its default collection, which plain put and get are about, and the door to the others.
 
     Safe for threads; a context manager that closes itself. Every method raises DatabaseClosed after `close`.
@@ -179,6 +179,13 @@ class Database(AnchoringDatabase):
         """The names of all collections, in order, without those of the database's own."""
         self._refreshed()
         return tuple(sorted(self._core.catalog.own_and_others()[1]))
+
+    def open_collections(self) -> dict[str, Collection]:
+        """The collections that have files open at this moment, by name, the database's own among them."""
+        self._refreshed()
+        catalog = self._core.catalog
+        open_ids = {reader.metadata.id for reader in catalog.opened() if not reader.is_parked}
+        return {name: self._handle(id_) for name, id_ in catalog.ids().items() if id_ in open_ids}
 
     def collections(self) -> tuple[CollectionInfo, ...]:
         """What there is, in the order of names; those that are not open stay closed. O(collections)."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from blockdb.errors import Forbidden
 
-__all__ = ["ANONYMOUS", "RIGHTS", "Principal", "Reach", "Right", "Role", "authorize"]
+__all__ = ["ANONYMOUS", "RIGHTS", "Principal", "Reach", "Right", "Role", "authorize", "require_right"]
 
 
 class Right(Enum):
@@ -71,10 +71,15 @@ class Reach:
     prefix: bytes | None = None
 
 
-def authorize(principal: Principal, right: Right, reach: Reach) -> None:
-    """Raise Forbidden unless somebody may do this there. O(keys)."""
+def require_right(principal: Principal, right: Right) -> None:
+    """Raise Forbidden unless somebody may do this anywhere at all. O(1)."""
     if right not in RIGHTS[principal.role]:
         raise Forbidden(f"'{principal.name}' is a {principal.role.value}, who may not {right.value}.")
+
+
+def authorize(principal: Principal, right: Right, reach: Reach) -> None:
+    """Raise Forbidden unless somebody may do this there. O(keys)."""
+    require_right(principal, right)
     if principal.collections is not None and reach.collection not in principal.collections:
         what = "the database as a whole" if reach.collection is None else f"collection '{reach.collection}'"
         raise Forbidden(f"'{principal.name}' may not touch {what}, but only {_list(principal.collections)}.")

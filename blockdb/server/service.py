@@ -7,33 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any, Protocol
 
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import CollectionNotFound, Forbidden
-from blockdb.security.roles import ANONYMOUS, RIGHTS, Principal, Reach, Role, authorize
+from blockdb.errors import BlockDBError, CollectionNotFound
+from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
+from blockdb.server.asking import Authenticator, Everybody, principal_of
+from blockdb.server.monitor import Monitor
 from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
-__all__ = ["Authenticator", "Call", "Hook", "Service", "Session"]
-
-
-class Authenticator(Protocol):
-    """Knows who is asking."""
-
-    def principal(self, secret: str | None) -> Principal:
-        """Who has this secret; None: nothing was said. Raises Unauthenticated."""
-
-
-class Everybody:
-    """Whoever asks may do everything: for loopback addresses where there are no tokens."""
-
-    def principal(self, secret: str | None) -> Principal:
-        """The anonymous administrator."""
-        return ANONYMOUS
+__all__ = ["Call", "Guard", "Hook", "Service", "Session"]
 
 
 @dataclass(slots=True)
@@ -50,6 +36,8 @@ class Call:
     """Whether nobody waits for the answer any more."""
     reach: Reach | None = None
     """What it touches, once that is known; collections by name."""
+    keys: int = 0
+    """How many keys came in a stream of requests."""
 
 
 class Hook(Protocol):
@@ -57,6 +45,13 @@ class Hook(Protocol):
 
     def __call__(self, call: Call, error: BaseException | None, seconds: float) -> None:
         """`error` is None where it was done. What this raises is the answer instead."""
+
+
+class Guard(Protocol):
+    """Somebody who is asked before anything is done."""
+
+    def __call__(self, call: Call) -> None:
+        """What this raises is the answer, and nothing is done."""
 
 
 class Session:
@@ -99,13 +94,14 @@ class Service:
         self.authenticator = authenticator or Everybody()
         self.transactions = OpenTransactions(database)
         self.nobody = Principal("nobody", Role.READER)
-        """Who asks what everybody may ask."""
+        """Who asks what everybody may ask, and who has not said yet who they are."""
         self.node_id = "node1"
         self.address = ""
         """Where it is reached, once that is known."""
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
-        self._started = time.monotonic()
+        self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
         self._is_forced = database.config.wal_sync_interval == 0
@@ -114,9 +110,19 @@ class Service:
         """A collection by its name or id. Raises CollectionNotFound."""
         return self.database if name_or_id == DEFAULT_COLLECTION else self.database.collection(name_or_id)
 
+    def identify(self, call: Call, authorization: str | None, certificate_name: str | None = None) -> None:
+        """Put down who it is that asks (see `principal_of`). Raises Unauthenticated, which hooks are told."""
+        if call.operation.right is None:
+            return
+        try:
+            call.principal = principal_of(self.authenticator, authorization, certificate_name)
+        except BlockDBError as error:
+            self.told(call, error, self._begin())
+            raise
+
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
-        begun = time.perf_counter()
+        begun = self._begin()
         try:
             self.permit(call, request)
             answer: Message = self._handlers[call.operation.name](Session(self, call), request)
@@ -128,7 +134,7 @@ class Service:
 
     def stream(self, call: Call, request: Any) -> Iterator[Any]:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
-        begun = time.perf_counter()
+        begun = self._begin()
         try:
             self.permit(call, request)
             answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
@@ -142,12 +148,21 @@ class Service:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""
         for request in requests:
             self.permit(call, request)
+            if call.reach is not None:
+                call.keys += len(call.reach.keys or ())
             yield request
 
-    def take_in(self, call: Call, requests: Iterator[Any]) -> Message:
-        """The one answer to a stream of requests. Raises BlockDBError."""
-        begun = time.perf_counter()
+    def take_in(self, call: Call, requests: Iterator[Any], first: Message | None = None) -> Message:
+        """The one answer to a stream of requests. Raises BlockDBError.
+
+        `first` is what is known of them before one has come: where that is not allowed, none is waited for.
+        """
+        begun = self._begin()
         try:
+            if call.operation.right is not None:
+                require_right(call.principal, call.operation.right)
+            if first is not None:
+                self.permit(call, first)
             answer: Message = self._handlers[call.operation.name](Session(self, call), requests)
         except BaseException as error:
             self.told(call, error, begun)
@@ -168,40 +183,45 @@ class Service:
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
+        for guard in self.guards:
+            guard(call)
         operation, principal = call.operation, call.principal
         if operation.right is None:
             return
+        require_right(principal, operation.right)
         reach = operation.reach(request)
-        if reach is None:
-            if operation.right not in RIGHTS[principal.role]:
-                authorize(principal, operation.right, Reach(None))
-            return
-        call.reach = reach if reach.collection is None else self._named(reach, principal)
-        authorize(principal, operation.right, call.reach)
+        if reach is not None:
+            call.reach = self._named(reach, principal)
+            authorize(principal, operation.right, call.reach)
 
     def _named(self, reach: Reach, principal: Principal) -> Reach:
-        """With the collection's name, whether its name or its id was given."""
-        asked = reach.collection
+        """With the collection's name, whether its name or its id was given; as it was given, where it is not theirs."""
+        asked, allowed = reach.collection, principal.collections
         if asked == DEFAULT_COLLECTION or asked is None:
             return reach
         try:
-            return replace(reach, collection=self.database.collection(asked).name)
+            name = self.database.collection(asked).name
         except CollectionNotFound:
-            if principal.collections is not None and asked not in principal.collections:
-                raise Forbidden(f"'{principal.name}' may not touch collection '{asked}'.") from None
-            raise
+            if allowed is None or asked in allowed:
+                raise
+            return reach
+        return replace(reach, collection=name) if allowed is None or name in allowed else reach
+
+    def _begin(self) -> float:
+        self.monitor.meters.in_flight.up()
+        return time.perf_counter()
 
     def told(self, call: Call, error: BaseException | None, begun: float) -> None:
         """Tell those who want to know what became of a call."""
         seconds = time.perf_counter() - begun
-        for hook in self.hooks:
-            hook(call, error, seconds)
-
-    def uptime(self) -> str:
-        """How long it has been up, as people write it: `2h 45m 30s`."""
-        seconds = int(time.monotonic() - self._started)
-        hours, rest = divmod(seconds, 3600)
-        return f"{hours}h {rest // 60}m {rest % 60}s"
+        try:
+            for hook in self.hooks:
+                hook(call, error, seconds)
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            self.monitor.count(call.operation.name, call.door, error, seconds)
 
     def now(self) -> str:
         """The time, as in `2027-01-15T10:30:00Z`."""
@@ -210,9 +230,5 @@ class Service:
     def close(self) -> None:
         """End what is under way; the database stays open. Raises nothing."""
         self.is_stopping = True
+        self.monitor.close()
         self.transactions.abort_all()
-
-
-def new_request_id() -> str:
-    """A name for a request that did not bring one."""
-    return token_hex(8)

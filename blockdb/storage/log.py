@@ -7,11 +7,10 @@ from collections.abc import Callable
 from blockdb.errors import StorageError
 from blockdb.format import segment
 from blockdb.format.limits import MAX_SEGMENTS, PACKED_SEGMENT_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_SOFT_BYTES
-from blockdb.format.mark import GUARD, WRITTEN_WORD
 from blockdb.format.place import place_of, split_place
 from blockdb.format.segment import SegmentHeader
 from blockdb.layout import CollectionFiles
-from blockdb.storage.door import Door, guarded
+from blockdb.storage.door import Door
 from blockdb.storage.marked_log import MarkedLog
 
 
@@ -74,26 +73,14 @@ class Log(MarkedLog):
 
         Raises StorageError where the system refuses or the chain has as many files as it can count.
         """
-        self.force()
         number = self.segment + 1
         if number == MAX_SEGMENTS:
             raise StorageError("the collection has as many chain files as it can have; begin a new collection.")
         header = segment.encode(SegmentHeader(self._collection, number, first_sequence))
-        with guarded("beginning a new chain file"):
-            path = self._files.segment(number)
-            temporary = path.with_name(path.name + ".tmp")
-            self._door.create(temporary, header)
-            self._door.rename(temporary, path)
-            descriptor = self._door.open_append(path)
-        with self._forcing:
-            self._appended_before += split_place(self.end)[1]
-            self._door.close(self._descriptor)
-            self._descriptor = descriptor
-            self.segment, self._base = number, place_of(number, 0)
-            self.roll_at = place_of(number, self._segment_bytes)
-            self.end = place_of(number, len(header))
-            self._words[WRITTEN_WORD] = self.end * GUARD
-            self._set_forced(self.end)
+        appended = self._appended_before + split_place(self.end)[1]
+        self.begin_file(self._files.segment(number), header, place_of(number, 0))
+        self._appended_before, self.segment = appended, number
+        self.roll_at = place_of(number, self._segment_bytes)
 
     def _force_first(self) -> None:
         if self.transaction and self.before_force is not None:

@@ -31,7 +31,8 @@ class MarkedLog:
         self._base = base
         self._forcing = Lock()
         self._write = door.write
-        self._failure: WritesStopped | None = None
+        self.failure: WritesStopped | None = None
+        """Why it takes no more writes, if it does not."""
         self.forced = forced
         self.end = end
         self.latency = Histogram()
@@ -86,8 +87,8 @@ class MarkedLog:
         WritesStopped where the force fails, and from then on for every write: what the disk holds is unknown.
         """
         with self._forcing:
-            if self._failure is not None:
-                raise self._failure
+            if self.failure is not None:
+                raise self.failure
             target = self.end
             if self.forced >= (target if through is None else through):
                 return
@@ -99,6 +100,21 @@ class MarkedLog:
                 raise self._stop("forcing the log to disk", error) from error
             self.latency.add(perf_counter_ns() - start)
             self._set_forced(target)
+
+    def begin_file(self, path: Path, header: bytes, base: int) -> None:
+        """Force this file, and go on in a new one behind its header. Raises StorageError; it is as it was then."""
+        self.force()
+        with guarded("beginning a new file of the log"):
+            temporary = path.with_name(path.name + ".tmp")
+            self._door.create(temporary, header)
+            self._door.rename(temporary, path)
+            descriptor = self._door.open_append(path)
+        with self._forcing:
+            self._door.close(self._descriptor)
+            self._descriptor, self._base = descriptor, base
+            self.end = base + len(header)
+            self._words[WRITTEN_WORD] = self.end * GUARD
+            self._set_forced(self.end)
 
     def close(self) -> None:
         """Force what was written and leave a mark that says so."""
@@ -114,7 +130,7 @@ class MarkedLog:
 
     def stop(self, what: str) -> WritesStopped:
         """Take no more writes, because of what happened. Returns the error that every write raises from now on."""
-        self._failure = failure = WritesStopped(f"{what}; close it, check the disk, and open the database again.")
+        self.failure = failure = WritesStopped(f"{what}; close it, check the disk, and open the database again.")
 
         def refuse(descriptor: int, data: object) -> int:
             raise failure

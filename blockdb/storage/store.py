@@ -95,6 +95,11 @@ class Store(Writer):
         """Take no more writes, because of what happened. Returns the error that says so."""
         return self._log.stop(what)
 
+    @property
+    def stopped(self) -> WritesStopped | None:
+        """The error that every write raises, if it takes no more."""
+        return self._log.failure
+
     # Following.
 
     def acknowledged(self, forced_only: bool) -> Horizon:

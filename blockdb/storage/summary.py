@@ -61,6 +61,7 @@ def summarize(reader: Store | Attachment, config: DatabaseConfig, read_only: boo
         recovered_records=reader.recovered.records,
         uptime_s=monotonic() - reader.opened,
         background_failure=_failure_of(writer),
+        writes_stopped=str(writer.stopped) if writer and writer.stopped else None,
         stall_latency=(writer.upkeep.stall_latency if writer else Histogram()).snapshot(),
         compression_enabled=config.compression_enabled,
         encrypted=reader.door.is_sealing,

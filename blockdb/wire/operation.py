@@ -62,6 +62,8 @@ class Operation:
     """Whether it may take as long as it takes; others have the time that `request_timeout` says."""
     is_plain: bool = False
     """Whether the answer is the whole JSON body, with no `success` beside it."""
+    is_monitoring: bool = False
+    """Whether it is asked by those who watch over the server, also while everything else has to wait."""
     is_rest: bool = False
     """Whether it is for HTTP alone: other doors have the same under another name."""
     errors: tuple[str, ...] = ()

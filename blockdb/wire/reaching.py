@@ -56,7 +56,8 @@ def _common(start: bytes | None, end: bytes | None) -> bytes | None:
     """
     if not start or not end:
         return None
-    for length in range(len(start), 0, -1):
+    same = next((at for at, (one, other) in enumerate(zip(start, end, strict=False)) if one != other), len(end))
+    for length in range(min(same + 1, len(start)), 0, -1):  # a longer one would end before `end`
         prefix = start[:length]
         if prefix[-1] < 0xFF and end <= prefix[:-1] + bytes([prefix[-1] + 1]):
             return prefix

@@ -8,6 +8,7 @@ from typing import Final
 from blockdb.security.roles import Reach, Right
 from blockdb.wire import reaching
 from blockdb.wire.messages import collections, plain, proofs, queries, records, server, transactions
+from blockdb.wire.monitoring import MONITORING
 from blockdb.wire.operation import Kind, Nothing, Operation
 
 __all__ = ["BY_NAME", "OPERATIONS"]
@@ -20,6 +21,11 @@ TRANSACTION: Final = f"{API}/transactions/{{transaction}}"
 
 def _of_batch(request: plain.Batch) -> Reach:
     return Reach(request.collection, tuple(each.key for each in request.operations))
+
+
+def _of_beside(request: records.InCollection) -> Reach:
+    """All of a collection, although one key or range is asked for: a proof of it tells the keys beside it."""
+    return Reach(request.collection)
 
 
 def _of_shape(request: records.InCollection) -> Reach:
@@ -80,8 +86,8 @@ REST: Final = (
         "Drop an index.", errors=("IndexNotFound",),
     ),
     Operation(
-        "show_collection_stats", "GET", f"{ONE}/stats", READ, _of_shape, records.InCollection, collections.Statistics,
-        "How much a collection holds.",
+        "show_collection_stats", "GET", f"{ONE}/stats", READ, _of_shape, records.InCollection,
+        collections.CollectionStatistics, "How much a collection holds.",
     ),
     Operation(
         "verify_collection", "POST", f"{ONE}/verify", AUDIT, _of_collection, records.InCollection,
@@ -101,18 +107,6 @@ REST: Final = (
     Operation(
         "remove_node", "DELETE", "/cluster/remove/{node_id}", OPERATE, _of_database, plain.ByNode, plain.Told,
         "Remove a node.",
-    ),
-    Operation(
-        "health", "GET", "/health", None, _of_nobody, Nothing, plain.Health, "Whether the server is well.",
-        is_plain=True,
-    ),
-    Operation(
-        "metrics", "GET", "/metrics", AUDIT, _of_database, Nothing, plain.Metrics,
-        "What is counted and timed; Prometheus text where that is asked for.", is_plain=True,
-    ),
-    Operation(
-        "stats", "GET", "/stats", AUDIT, _of_database, Nothing, plain.Stats, "Settings, and what is stored.",
-        is_plain=True,
     ),
     Operation(
         "verify", "POST", "/verify", AUDIT, _of_database, Nothing, plain.Verification,
@@ -179,7 +173,7 @@ BLOCKS: Final = (
         records.Records, "The records of a block.", errors=("BlockNotFound",),
     ),
     Operation(
-        "block_leaves", "GET", f"{ONE}/block-leaves/{{number}}", READ, _of_shape, records.ByNumber, records.Leaves,
+        "block_leaves", "GET", f"{ONE}/block-leaves/{{number}}", READ, _of_collection, records.ByNumber, records.Leaves,
         "The leaf hashes of a block.", errors=("BlockNotFound",),
     ),
     Operation(
@@ -287,11 +281,11 @@ PROOFS: Final = (
         "A receipt for a record.", errors=("KeyNotFound",),
     ),
     Operation(
-        "prove_absent", "GET", f"{ONE}/absences/{{key}}", READ, _of_key, records.ByKey, proofs.Receipt,
+        "prove_absent", "GET", f"{ONE}/absences/{{key}}", READ, _of_beside, records.ByKey, proofs.Receipt,
         "A receipt that a key is not stored.",
     ),
     Operation(
-        "prove_range", "GET", f"{ONE}/range-proof", READ, _of_range, records.Range, proofs.Receipt,
+        "prove_range", "GET", f"{ONE}/range-proof", READ, _of_beside, records.Range, proofs.Receipt,
         "A receipt for all records of a range of keys.",
     ),
     Operation(
@@ -387,7 +381,7 @@ DATABASE: Final = (
 )  # fmt: skip
 
 OPERATIONS: Final = (
-    *REST, *RECORDS, *BLOCKS, *COLLECTIONS, *QUERIES, *TRANSACTIONS, *PROOFS, *DATABASE,
+    *REST, *MONITORING, *RECORDS, *BLOCKS, *COLLECTIONS, *QUERIES, *TRANSACTIONS, *PROOFS, *DATABASE,
 )  # fmt: skip
 
 BY_NAME: Final[Mapping[str, Operation]] = {operation.name: operation for operation in OPERATIONS}

@@ -225,9 +225,15 @@ def _text_of(value: bytes, encoding: str | None) -> Any:
     if encoding == "base64":
         return b64encode(value).decode()
     try:
-        return msgspec.json.decode(value) if encoding == "json" else value.decode()
-    except (UnicodeDecodeError, msgspec.DecodeError):
-        raise InvalidData(f"It is not {encoding}. Ask for it with encoding=base64.") from None
+        if encoding != "json":
+            return value.decode()
+        document = msgspec.json.decode(value)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        document = None
+    if type(document) is not dict:
+        what = "text" if encoding == "utf8" else "a JSON object"
+        raise InvalidData(f"A key or value is not {what}. Ask for it with encoding=base64.")
+    return document
 
 
 def _hex(value: bytes, _encoding: str | None) -> str:

@@ -71,7 +71,9 @@ def test_what_can_be_given_where() -> None:
     line = {command.name for command in available(Where.COMMAND_LINE)}
     assert shell - line == {"abort", "begin", "commit", "exit", "transactions", "use"}
     encryption = {f"encryption {name}" for name in ("show", "new-key", "rewrap", "new-data-key", "open")}
-    assert line - shell == {"repl", "tui", "witness serve", *encryption}
+    tokens = {f"token {name}" for name in ("create", "list", "revoke")}
+    configuring = {"config show", "config check"}
+    assert line - shell == {"repl", "tui", "witness serve", "cert", *configuring, *tokens, *encryption}
     with pytest.raises(UsageError, match="command line only"):
         find("repl", Where.SHELL)
     for where in Where:

@@ -133,7 +133,7 @@ def test_an_unknown_key_is_named_with_those_there_are(file: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[server]\nport = 1\n", r"no section or key 'server'; this version knows \[database\]"),
+        ("[servers]\nport = 1\n", r"no section or key 'servers'; this version knows \[database\], \[server\]"),
         ("data_dir = 'x'\n", "no section or key 'data_dir'"),
         ("database = 5\n", r"database should be a section, \[database\]"),
         ("[database\n", "cannot be read as a configuration"),

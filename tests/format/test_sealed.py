@@ -186,8 +186,12 @@ NAMES = {
     "redactions.toml.tmp": Binding(Kind.REDACTIONS, COLLECTION),
     "keys/signing.toml": Binding(Kind.SIGNING_KEY),
     "keys/signing.toml.tmp": Binding(Kind.SIGNING_KEY),
+    "audit/00000003.acts": Binding(Kind.ACTS, number=3),
+    "audit/00000003.acts.tmp": Binding(Kind.ACTS, number=3),
     "secrets/signing.toml": None,
-    **dict.fromkeys(("manifest.toml", "metadata.toml", "log.mark", "keys/public.toml", "keys/encryption.toml", "LOCK")),
+    **dict.fromkeys(
+        ("manifest.toml", "metadata.toml", "log.mark", "keys/public.toml", "keys/encryption.toml", "LOCK", "audit/head")
+    ),
 }
 
 

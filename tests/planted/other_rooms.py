@@ -292,24 +292,25 @@ DATABASE: Final[dict[str, Bug]] = {
 
 CONFIG: Final[dict[str, Bug]] = {
     "unknown-key": Bug(
-        "blockdb/config.py",
-        "for key in settings:\n        if key not in _KEYS:",
-        "settings = {key: settings[key] for key in settings if key in _KEYS}\n"
-        "    for key in settings:\n        if key not in _KEYS:",
+        "blockdb/config/sources.py",
+        'if ("database", key) not in KEYS:\n            raise ConfigError(_unknown("", "database", key))\n    return '
+        "DatabaseConfig(**settings)",
+        'if ("database", key) not in KEYS:\n            continue\n    return '
+        'DatabaseConfig(**{key: settings[key] for key in settings if ("database", key) in KEYS})',
         ("tests/config/test_config.py",),
         "A key that does not exist is ignored.",
     ),
     "order-of-sources": Bug(
-        "blockdb/config.py",
-        "{**_from_file(file), **_from_environment(environ), **(flags or {})}",
-        "{**_from_environment(environ), **_from_file(file), **(flags or {})}",
+        "blockdb/config/sources.py",
+        "(self._from_file(), self._from_environment(), self._from_flags())",
+        "(self._from_environment(), self._from_file(), self._from_flags())",
         ("tests/config/test_config.py",),
         "The file stands over the environment.",
     ),
     "limit": Bug(
-        "blockdb/config.py",
-        "if not low <= value <= high:",
-        "if value > high:",
+        "blockdb/config/kinds.py",
+        "if not self.low <= value <= self.high:",
+        "if value > self.high:",
         ("tests/config/test_config.py",),
         "A number below its limit is taken.",
     ),

@@ -83,9 +83,9 @@ LOG: Final[dict[str, Bug]] = {
         "The mark says that the log was closed before it was forced.",
     ),
     "rolled-not-forced": Bug(
-        "blockdb/storage/log.py",
-        "self.force()\n        number = self.segment + 1",
-        "number = self.segment + 1",
+        "blockdb/storage/marked_log.py",
+        'self.force()\n        with guarded("beginning a new file of the log"):',
+        'with guarded("beginning a new file of the log"):',
         (f"{POWER_CUT}[now and then]",),
         "A new chain file is begun while the end of the old one is not forced, and the mark says that it is.",
     ),

@@ -29,6 +29,26 @@ def test_quantiles_are_within_seven_percent(times: list[int]) -> None:
     assert latency.p50_us <= latency.p95_us <= latency.p99_us <= latency.max_us
 
 
+@given(times_ns, times_ns)
+def test_what_was_timed_since_an_earlier_state(first: list[int], second: list[int]) -> None:
+    histogram, alone = Histogram(), Histogram()
+    for elapsed in first:
+        histogram.add(elapsed)
+    before = histogram.snapshot()
+    for elapsed in second:
+        histogram.add(elapsed)
+        alone.add(elapsed)
+    after, other = histogram.snapshot(), alone.snapshot()
+    since = after.since(before)
+    assert since.buckets == other.buckets
+    assert (since.count, since.p99_us) == (len(second), pytest.approx(other.p99_us, rel=0.07, abs=0.001))
+    assert Latency.merged((before, other)) == after
+    assert after.since(after).count == 0
+    assert before.since(after) == before, "an earlier one is not later"
+    assert after.sum_us == pytest.approx(sum(first + second) / 1000, rel=0.07)
+    assert after.below(range(3, 41)) == [sum(each < 1 << bits for each in first + second) for bits in range(3, 41)]
+
+
 def test_nothing_was_timed() -> None:
     assert Histogram().snapshot() == Latency(0, 0.0, 0.0, 0.0, 0.0)
 

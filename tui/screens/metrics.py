@@ -15,6 +15,7 @@ from blockdb.commands.display import human_bytes, human_count, human_duration
 from ..history import Moment
 from ..offloop import in_background, off_loop
 from ..widgets.activity_panels import LatencyPanel, RatePanel
+from ..widgets.alert_bar import AlertBar
 from ..widgets.panel import Panel
 from ..widgets.storage_panels import MemoryPanel, StoragePanel, TablesPanel
 from ..widgets.transaction_panel import TransactionPanel
@@ -81,7 +82,8 @@ class MetricsView(View):
             StoragePanel("Disk", id="disk"),
         ]
         self.transactions = TransactionPanel("Transactions", id="transactions")
-        return (Container(*self.panels, self.transactions, id="panels"),)
+        self.alerts = AlertBar()
+        return (self.alerts, Container(*self.panels, self.transactions, id="panels"))
 
     def opened(self, collection: Collection) -> None:
         self.frozen = False
@@ -89,6 +91,7 @@ class MetricsView(View):
         self._show_whole(False)
 
     def polled(self, moment: Moment) -> None:
+        self.alerts.show(self.explorer.alerts)
         if not self.frozen:
             self._show()
         if self.database is not None and not self.database.read_only:

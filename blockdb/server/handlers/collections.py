@@ -85,7 +85,7 @@ def schema_version(session: Session, request: collections.BySequence) -> collect
     return collections.Version(version=session.collection(request.collection).schema_version(request.sequence))
 
 
-def statistics(session: Session, request: InCollection) -> collections.Statistics:
+def statistics(session: Session, request: InCollection) -> collections.CollectionStatistics:
     """How much a collection holds."""
     collection = session.collection(request.collection)
-    return collections.Statistics(collection_id=collection.id, stats=collection.collection_stats())
+    return collections.CollectionStatistics(collection_id=collection.id, stats=collection.collection_stats())

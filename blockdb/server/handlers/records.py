@@ -78,7 +78,10 @@ def _page(
     start, end, offset = request.start, request.end, request.offset
     if request.cursor is not None:
         behind, offset = place_of(request.cursor).behind, 0
-        start, end = (start, behind) if request.reverse else (behind + b"\0", end)
+        if request.reverse:  # never beyond the range that was asked for, and allowed: anybody can write a cursor
+            end = behind if end is None else min(end, behind)
+        else:
+            start = max(start or b"", behind + b"\0")
     as_of = request.as_of if horizon is None else AsOf(sequence=horizon)
     found = collection.scan(
         prefix=request.prefix,

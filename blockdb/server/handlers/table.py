@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from blockdb.server.handlers import collections, database, plain, proofs, queries, records, transactions
+from blockdb.server.handlers import collections, database, monitoring, plain, proofs, queries, records, transactions
 from blockdb.wire.table import OPERATIONS
 
 __all__ = ["HANDLERS", "require_complete"]
@@ -31,9 +31,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "cluster_health": database.cluster_health,
     "add_node": database.refuse_nodes,
     "remove_node": database.refuse_nodes,
-    "health": database.health,
-    "metrics": database.metrics,
-    "stats": database.stats,
+    "health": monitoring.health,
+    "health_live": monitoring.health_live,
+    "health_ready": monitoring.health_ready,
+    "metrics": monitoring.metrics,
+    "stats": monitoring.stats,
     "verify": plain.verify,
     "put": records.put,
     "put_many": records.put_many,
@@ -90,6 +92,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "whoami": database.whoami,
     "about": database.about,
     "database_statistics": database.database_statistics,
+    "server_statistics": monitoring.server_statistics,
+    "alerts": monitoring.alerts,
     "statistics": database.statistics,
     "audit": database.audit,
     "audit_collection": database.audit_collection,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,21 +12,24 @@ from typing import Any, Final
 from blockdb.errors import (
     AppendOnly,
     BlockDBError,
+    RateLimited,
     RequestTimeout,
     RequestTooLarge,
     Unauthenticated,
     Unavailable,
 )
+from blockdb.server.asking import request_id_of
 from blockdb.server.http import answering
+from blockdb.server.http.accepting import JSON, chosen
 from blockdb.server.http.answering import Headers, body_of, error_body, error_headers, event_encoder
 from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
 from blockdb.server.http.pages import PAGES
-from blockdb.server.http.pump import Inlet, Outlet
+from blockdb.server.http.pump import Inlet, InletEnded, Outlet
 from blockdb.server.http.reading import MSGPACK, asked_encoding, called_of, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
-from blockdb.server.service import Call, Service, new_request_id
+from blockdb.server.service import Call, Service
 from blockdb.wire.operation import Kind, Operation
 from blockdb.wire.table import BY_NAME, OPERATIONS
 
@@ -34,9 +37,18 @@ __all__ = ["Application", "Options"]
 
 log: Final = logging.getLogger("blockdb.server.http")
 
-MAX_ID_BYTES: Final = 128
 CALL: Final = b"/api/v1/call/"
+CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
+
+_REJECTIONS: Final[Mapping[type[BaseException], str]] = {
+    RateLimited: "rate",
+    RequestTimeout: "timeout",
+    RequestTooLarge: "size",
+    Unauthenticated: "auth",
+    Unavailable: "capacity",
+}
+"""What the door itself refuses, and how that is counted; what the service refuses is counted there."""
 
 
 @dataclass(slots=True)
@@ -67,17 +79,22 @@ class Application:
             await self._answer(Exchange(scope, receive, send))
 
     async def _answer(self, exchange: Exchange) -> None:
-        exchange.request_id = _request_id(exchange)
+        exchange.request_id = request_id_of(exchange.header(b"x-request-id"))
+        meters = self.service.monitor.meters
         try:
             await self._dispatch(exchange)
         except Disconnected:
             pass
         except Exception as error:
+            if (reason := _REJECTIONS.get(type(error))) is not None:
+                meters.reject(reason)
             if not isinstance(error, BlockDBError):
                 log.exception("request %s has met a bug", exchange.request_id)
             if exchange.is_begun:
                 raise
             await _refuse(exchange, error)
+        finally:
+            meters.transfer(exchange.received_bytes, exchange.sent_bytes)
 
     async def _dispatch(self, exchange: Exchange) -> None:
         match = self._router.find(exchange.raw_path)
@@ -89,16 +106,16 @@ class Application:
             return
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
-        principal = self._principal(exchange, operation)
         call = Call(
             operation,
-            principal,
+            self.service.nobody,
             exchange.request_id,
             exchange.peer,
             "http",
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
+        self.service.identify(call, exchange.header(b"authorization"))
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
@@ -112,9 +129,12 @@ class Application:
             await self._stream(exchange, call, request, encoding)
             return
         answer = await self._called(exchange, call, request)
+        if operation.name == "metrics" and (text := await self._metrics_as_text(exchange, operation)):
+            await exchange.send(HTTPStatus.OK, *text)
+            return
         payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
         content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
-        await exchange.send(HTTPStatus(operation.status), content_type, payload)
+        await exchange.send(HTTPStatus(getattr(answer, "http_status", operation.status)), content_type, payload)
 
     @staticmethod
     def _called_by_name(exchange: Exchange) -> Operation | None:
@@ -124,16 +144,14 @@ class Application:
         found = BY_NAME.get(exchange.raw_path[len(CALL) :].decode("ascii", "replace"))
         return None if found is None or found.kind is Kind.REQUESTS else found
 
-    def _principal(self, exchange: Exchange, operation: Operation) -> Any:
-        if operation.right is None:
-            return self.service.nobody
-        given = exchange.header(b"authorization")
-        if given is None:
-            return self.service.authenticator.principal(None)
-        scheme, _, secret = given.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-        return self.service.authenticator.principal(secret.strip())
+    async def _metrics_as_text(self, exchange: Exchange, operation: Operation) -> tuple[bytes, bytes] | None:
+        """Content type and text for Prometheus; None where JSON is wanted."""
+        kind = chosen(exchange.header(b"accept") or "")
+        if exchange.wants_msgpack or kind == JSON:
+            return None
+        render = self.service.monitor.exposition.render
+        text, content_type = await asyncio.get_running_loop().run_in_executor(self._threads.of(operation), render, kind)
+        return content_type.encode(), text
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
@@ -162,6 +180,7 @@ class Application:
         if self.options.streams >= self.options.max_streams:
             raise Unavailable(f"There are {self.options.max_streams} streams (`max_streams`). Try again later.")
         self.options.streams += 1
+        self.service.monitor.meters.streams.up()
         outlet = Outlet(loop)
         listening = None
         try:
@@ -183,6 +202,7 @@ class Application:
             if listening is not None:
                 listening.cancel()
             self.options.streams -= 1
+            self.service.monitor.meters.streams.down()
 
     async def _take_in(
         self,
@@ -197,10 +217,12 @@ class Application:
         first = request_of(call.operation, parameters, query, b'{"items":[]}', is_msgpack=False)
         inlet = Inlet(loop)
         requests = self.service.permitted(call, inlet.pieces())
-        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests)
+        work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests, first)
         work.add_done_callback(lambda _: inlet.end())
         try:
             await feed_items(exchange, inlet, first, self.options.max_body_bytes)
+        except InletEnded:
+            pass  # what `work` ended with is the answer, and the rest of the body is not read
         except BaseException as error:
             inlet.end(error)
             raise
@@ -216,7 +238,7 @@ class Application:
         page = PAGES.get(exchange.path) if exchange.method in ("GET", "HEAD") else None
         if page is not None:
             content_type, content = page()
-            await exchange.send(HTTPStatus.OK, content_type, content)
+            await exchange.send(HTTPStatus.OK, content_type, content, CONTENT_POLICY)
         elif not operations:
             await _refuse(exchange, _Miss(f"There is nothing at {exchange.path}. /docs says what there is."))
         else:
@@ -260,13 +282,6 @@ def _forget(work: asyncio.Future[Any]) -> None:
     """Nobody waits for it any more: what became of it was told by the service's hooks."""
     if not work.cancelled():
         work.exception()
-
-
-def _request_id(exchange: Exchange) -> str:
-    """The one that came, if it is fit to be shown, or a new one."""
-    given = exchange.header(b"x-request-id")
-    is_fit = given is not None and len(given) <= MAX_ID_BYTES and given.isascii() and given.isprintable()
-    return given if given and is_fit else new_request_id()
 
 
 async def _live(receive: Receive, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:

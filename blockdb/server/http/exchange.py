@@ -37,6 +37,10 @@ class Exchange:
         self.request_id = ""
         self.further: Headers = []
         """Headers that every answer to it has besides."""
+        self.received_bytes = 0
+        """What was read of its body."""
+        self.sent_bytes = 0
+        """What was sent of the answer's."""
         self.is_begun = False
         self.is_abandoned = False
         """Whether nobody waits for the answer any more."""
@@ -87,6 +91,7 @@ class Exchange:
                 self.is_abandoned = True
                 raise Disconnected
             if piece := message.get("body", b""):
+                self.received_bytes += len(piece)
                 yield piece
             if not message.get("more_body", False):
                 self.is_read = True
@@ -131,10 +136,12 @@ class Exchange:
 
     async def send_piece(self, piece: bytes) -> None:
         """Send a piece of the body."""
+        self.sent_bytes += len(piece)
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def end(self, last: bytes = b"") -> None:
         """Send the last piece."""
+        self.sent_bytes += len(last)
         await self._send({"type": "http.response.body", "body": last})
 
     async def send(self, status: HTTPStatus, content_type: bytes, body: bytes, further: Headers | None = None) -> None:

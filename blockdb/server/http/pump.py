@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from threading import Condition
 from typing import Any, Final
 
-__all__ = ["MOST_BYTES", "Inlet", "Outlet"]
+__all__ = ["MOST_BYTES", "Inlet", "InletEnded", "Outlet"]
 
 MOST_BYTES: Final = 256 * 1024
 """More does not wait between the two sides."""
@@ -60,12 +60,17 @@ class Outlet:
             self._loop.call_soon_threadsafe(self._arrived.set)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """On the loop: what has come, until it ends."""
+        """On the loop: what has come, joined, until it ends."""
+        async for batch in self.batches():
+            yield b"".join(batch)
+
+    async def batches(self) -> AsyncIterator[list[bytes]]:
+        """On the loop: the pieces that have come, until it ends."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             with self._changed:
-                taken, is_ended = b"".join(self._pieces), self._is_ended
+                taken, is_ended = list(self._pieces), self._is_ended
                 self._pieces.clear()
                 self._bytes = 0
                 self._changed.notify_all()
@@ -81,6 +86,10 @@ class Outlet:
             self._changed.notify_all()
 
 
+class InletEnded(Exception):
+    """Who took the pieces has ended before they did."""
+
+
 class Inlet:
     """Takes pieces from the loop and gives them to a thread."""
 
@@ -94,10 +103,12 @@ class Inlet:
         self._is_ended = False
 
     async def put(self, piece: Any, size: int) -> None:
-        """On the loop: hand a piece over; waits while there is too much."""
+        """On the loop: hand a piece over; waits while there is too much. Raises InletEnded where nobody takes it."""
         while True:
             with self._changed:
-                if self._bytes < MOST_BYTES or self._is_ended:
+                if self._is_ended:
+                    raise InletEnded
+                if self._bytes < MOST_BYTES:
                     self._pieces.append(piece)
                     self._bytes += size
                     self._changed.notify_all()

@@ -17,7 +17,8 @@ WORKERS: Final = 64
 """As many writers wait for the disk at the same time, and share a force."""
 LONG_WORKERS: Final = 8
 ENDING_WORKERS: Final = 8
-ENDING: Final = frozenset({"commit", "abort", "health"})
+MONITORING_WORKERS: Final = 2
+ENDING: Final = frozenset({"commit", "abort"})
 
 
 class Threads:
@@ -27,17 +28,20 @@ class Threads:
         self._common = ThreadPoolExecutor(WORKERS, "blockdb-request")
         self._long = ThreadPoolExecutor(LONG_WORKERS, "blockdb-long")
         self._ending = ThreadPoolExecutor(ENDING_WORKERS, "blockdb-ending")
-        self._streams = ThreadPoolExecutor(most_streams, "blockdb-stream")
+        self._monitoring = ThreadPoolExecutor(MONITORING_WORKERS, "blockdb-monitoring")
+        self.streams = ThreadPoolExecutor(most_streams, "blockdb-stream")
 
     def of(self, operation: Operation) -> ThreadPoolExecutor:
         """Where an operation is done."""
+        if operation.is_monitoring:
+            return self._monitoring
         if operation.name in ENDING:
             return self._ending
         if operation.kind is not Kind.PLAIN:
-            return self._streams
+            return self.streams
         return self._long if operation.is_long else self._common
 
     def close(self) -> None:
         """Take nothing any more, and wait for what is under way."""
-        for pool in (self._common, self._long, self._ending, self._streams):
+        for pool in (self._common, self._long, self._ending, self._monitoring, self.streams):
             pool.shutdown(cancel_futures=True)

@@ -114,7 +114,7 @@ class Version(Message, kw_only=True):
     version: int | None
 
 
-class Statistics(Message, kw_only=True):
+class CollectionStatistics(Message, kw_only=True):
     """How much a collection holds."""
 
     collection_id: str

@@ -182,6 +182,29 @@ class Health(Message, kw_only=True):
     uptime: str
     version: str
 
+    @property
+    def http_status(self) -> int:
+        """Programs that watch over servers look at nothing else."""
+        return 200 if self.status == "healthy" else 503
+
+
+class Live(Message, kw_only=True):
+    """The server answers."""
+
+    status: str
+
+
+class Ready(Message, kw_only=True):
+    """Whether requests should come to this server, and why not."""
+
+    status: str
+    reasons: list[str]
+
+    @property
+    def http_status(self) -> int:
+        """Programs that hand out requests look at nothing else."""
+        return 503 if self.reasons else 200
+
 
 class Metrics(Message, kw_only=True):
     """What the server counts and times, in brief."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from blockdb.errors import InvalidData
 from blockdb.types import AsOf, Block, Record
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message
@@ -139,7 +141,7 @@ class Count(PastRange, kw_only=True):
     """Count keys of a range, or the documents that a filter lets through."""
 
     where: str | None = None
-    parameters: dict[str, object] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class Counted(Message, kw_only=True):

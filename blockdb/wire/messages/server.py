@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from blockdb.statistics import Statistics
+from blockdb.alerts import Alert
+from blockdb.statistics import ServerStatistics, Statistics
 from blockdb.types import Change, Progress, Report
 from blockdb.wire.messages.records import InCollection
 from blockdb.wire.operation import Message
@@ -32,6 +33,18 @@ class Snapshot(Message, kw_only=True):
     """All that is counted and timed of a collection and the database."""
 
     statistics: Statistics
+
+
+class ServerSnapshot(Message, kw_only=True):
+    """All that the server counts and times of its own work."""
+
+    statistics: ServerStatistics
+
+
+class Alerts(Message, kw_only=True):
+    """What somebody should look at, critical things first."""
+
+    alerts: list[Alert]
 
 
 class Audited(Message, kw_only=True):

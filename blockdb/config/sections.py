@@ -1,0 +1,254 @@
+"""The sections of a configuration, each frozen and checked. The text below a field is what the reference page says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar, Final
+
+from blockdb.config.kinds import Choice, Kind, Number, Path, Switch, Text, Texts, declared
+from blockdb.errors import ConfigError
+
+__all__ = [
+    "SECTIONS",
+    "AlertsConfig",
+    "ClusterConfig",
+    "Config",
+    "DatabaseConfig",
+    "LoggingConfig",
+    "SecurityConfig",
+    "ServerConfig",
+]
+
+_LEVEL: Final = "(critical|error|warning|info|debug)"
+_HOST: Final = Text("a name or an address", r"[!-~]{1,255}", optional=False)
+_ORIGIN: Final = Text(
+    "an origin such as 'https://app.example.org', or '*'", r"\*|https?://[A-Za-z0-9.\-\[\]:]+", optional=False
+)
+_HOST_NAME: Final = Text("a name without a port, or '*'", r"\*|[A-Za-z0-9._\-]{1,255}", optional=False)
+_WEBHOOK: Final = Text("a URL that begins with https:// or http://", r"https?://[!-~]+", secret=True)
+_BYTES: Final = 64 * 1024**3
+
+
+class _Section:
+    """What all sections have in common: their values are checked when one is made."""
+
+    label: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            kind: Kind = each.metadata["kind"]
+            try:
+                object.__setattr__(self, each.name, kind.check(getattr(self, each.name)))
+            except ValueError as error:
+                raise ConfigError(f"{self.label}{each.name}: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseConfig(_Section):
+    """The `[database]` section. Raises ConfigError, naming the key, for a value of the wrong type or out of range."""
+
+    data_dir: str = field(default="./blockdb_data", metadata=declared(Path("directory", optional=False)))
+    """The directory of the database."""
+    memtable_size_limit: int = field(default=64 * 1024**2, metadata=declared(Number(64 * 1024, _BYTES)))
+    """Bytes of memory for records that are in no table yet (64 KiB to 64 GiB): half fills while half is written."""
+    wal_sync_interval: int = field(default=1000, metadata=declared(Number(0, 3_600_000)))
+    """Milliseconds between forces of the log to disk; 0 forces before each acknowledgement (up to an hour)."""
+    compaction_threshold: int = field(default=4, metadata=declared(Number(2, 1_000)))
+    """How many tables of one tier are merged into one of the next (2 to 1,000)."""
+    blockchain_batch_size: int = field(default=1000, metadata=declared(Number(1, 1_000_000)))
+    """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
+    cache_size_limit: int = field(default=64 * 1024**2, metadata=declared(Number(0, _BYTES)))
+    """Bytes of memory for records and chunks of packed chain files that were read (0 to 64 GiB)."""
+    open_collections_limit: int = field(default=128, metadata=declared(Number(8, 1_000_000)))
+    """How many collections have files open (8 to 1,000,000): of more, those that nobody uses are closed meanwhile."""
+    compression_enabled: bool = field(default=False, metadata=declared(Switch()))
+    """Whether chain files are packed (Zstandard) once they are full, and by `compact`. Reading needs no setting."""
+    encryption_enabled: bool | None = field(default=None, metadata=declared(Switch(optional=True)))
+    """Whether everything that holds data is encrypted on the disk. Fixed for a database when it is created: unless this
+    is given, a new one is not, and one that exists is what it is."""
+    master_key_file: str = field(default="", metadata=declared(Path()))
+    """The file with the master key of an encrypted database, 64 hexadecimal digits; empty: it is given otherwise."""
+    redactable: bool = field(default=False, metadata=declared(Switch()))
+    """Whether values can be erased one day (`redact`), all proofs intact. Fixed for a collection when it is created."""
+    scrub_rate_limit: int = field(default=0, metadata=declared(Number(0, _BYTES)))
+    """Bytes a second that the background audit of an open database may read (up to 64 GiB); 0: there is none."""
+    scrub_interval: int = field(default=600, metadata=declared(Number(1, 31_536_000)))
+    """Seconds between the end of one background audit and the beginning of the next (1 to a year)."""
+    transaction_timeout: int = field(default=30, metadata=declared(Number(1, 86_400)))
+    """Seconds after which a transaction that has not ended gives way to those who wait for it (1 to a day)."""
+    key_file: str = field(default="", metadata=declared(Path()))
+    """Where the signing key is kept, made there if need be; empty: with the data, in `keys/signing.toml`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig(_Section):
+    """The `[server]` section: where it listens, and its limits. Raises ConfigError, naming the key."""
+
+    label: ClassVar[str] = "[server] "
+
+    host: str = field(default="127.0.0.1", metadata=declared(_HOST))
+    """The address to listen on. One that others can reach needs authentication and TLS."""
+    port: int = field(default=8080, metadata=declared(Number(0, 65_535)))
+    """The port of HTTP; 0 takes a free one."""
+    grpc_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
+    """The port of gRPC; 0: there is no gRPC."""
+    max_connections: int = field(default=1000, metadata=declared(Number(1, 100_000)))
+    """Connections at a time; one more is refused at once (status 503)."""
+    request_timeout: int = field(default=30, metadata=declared(Number(1, 3_600), live=True))
+    """Seconds that a request may take, from its head to the beginning of its answer; streams go on after that."""
+    enable_cors: bool = field(default=False, metadata=declared(Switch(), live=True))
+    """Whether pages of other origins may use this server from a browser."""
+    cors_origins: tuple[str, ...] = field(default=(), metadata=declared(Texts(_ORIGIN), live=True))
+    """Which origins those are. Empty: every one, but only where each request has to show a token."""
+    allowed_hosts: tuple[str, ...] = field(default=(), metadata=declared(Texts(_HOST_NAME), live=True))
+    """Names under which the server may be asked for, beside `host`, `localhost` and plain addresses; `*`: any. It keeps
+    web pages from reaching a server through a name of their own (DNS rebinding)."""
+    enable_compression: bool = field(default=True, metadata=declared(Switch(), live=True))
+    """Whether answers are compressed for clients that ask for it."""
+    max_body_bytes: int = field(default=64 * 1024**2, metadata=declared(Number(1024, 4 * 1024**3), live=True))
+    """Bytes that the body of a request may have, decompressed."""
+    max_header_bytes: int = field(default=16 * 1024, metadata=declared(Number(1024, 1024**2)))
+    """Bytes that the head of a request may have."""
+    max_batch_operations: int = field(default=100_000, metadata=declared(Number(1, 10_000_000), live=True))
+    """Operations in one batch."""
+    max_streams: int = field(default=256, metadata=declared(Number(0, 100_000), live=True))
+    """Streams (watching, exports, backups) at a time."""
+    rate_limit: int = field(default=0, metadata=declared(Number(0, 10_000_000), live=True))
+    """Requests a second that one token may make, a second's worth of them at once; 0: any number."""
+    shutdown_timeout: int = field(default=10, metadata=declared(Number(1, 3_600), live=True))
+    """Seconds for what was begun to be finished when the server is told to end."""
+    insecure_public: bool = field(default=False, metadata=declared(Switch()))
+    """Whether it may listen on an address that others can reach without authentication and TLS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityConfig(_Section):
+    """The `[security]` section: who may do what, and TLS. Raises ConfigError, naming the key."""
+
+    label: ClassVar[str] = "[security] "
+
+    authentication: str = field(default="auto", metadata=declared(Choice(("auto", "on", "off"))))
+    """Whether each request has to show a token. `auto`: unless the address is loopback and there is no token yet."""
+    tls_certificate: str = field(default="", metadata=declared(Path()))
+    """The file with the server's certificate and those between it and its authority (PEM); empty: no TLS."""
+    tls_key: str = field(default="", metadata=declared(Path()))
+    """The file with the certificate's secret key (PEM)."""
+    tls_client_ca: str = field(default="", metadata=declared(Path()))
+    """The file with the authority of client certificates, which each client has to show then; empty: none is asked."""
+    audit: str = field(default="changes", metadata=declared(Choice(("changes", "all", "off")), live=True))
+    """What the log of who did what keeps: everything that is not only read, all, or nothing."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            given, missing = ("tls_certificate", "tls_key")[:: 1 if self.tls_certificate else -1]
+            raise ConfigError(f"[security] {missing}: it should be given too, since {given} is.")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ConfigError("[security] tls_client_ca: it should stand with tls_certificate and tls_key.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig(_Section):
+    """The `[cluster]` section. Raises ConfigError, naming the key."""
+
+    label: ClassVar[str] = "[cluster] "
+
+    node_id: str = field(
+        default="", metadata=declared(Text("letters, digits and . _ - (up to 64)", r"[A-Za-z0-9._\-]{1,64}"))
+    )
+    """The name of this node."""
+    heartbeat_interval: int = field(default=150, metadata=declared(Number(10, 60_000)))
+    """Milliseconds between two signs of life of a leader."""
+    election_timeout: int = field(default=300, metadata=declared(Number(20, 600_000)))
+    """Milliseconds without one after which a node stands for election; at least twice `heartbeat_interval`."""
+    enable_transactions: bool = field(default=True, metadata=declared(Switch()))
+    """Whether transactions can be begun over the network."""
+    transaction_timeout: int | None = field(default=None, metadata=declared(Number(1, 86_400, optional=True)))
+    """The same as `transaction_timeout` of `[database]`: where both are given, they should be equal."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.election_timeout < 2 * self.heartbeat_interval:
+            least = 2 * self.heartbeat_interval
+            raise ConfigError(
+                f"[cluster] election_timeout: it should be at least {least}, which is twice heartbeat_interval, "
+                f"not {self.election_timeout}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingConfig(_Section):
+    """The `[logging]` section. Raises ConfigError, naming the key."""
+
+    label: ClassVar[str] = "[logging] "
+
+    level: str = field(
+        default="info",
+        metadata=declared(
+            Text(
+                "critical, error, warning, info or debug, and modules with their own (such as 'info,server=debug')",
+                rf"{_LEVEL}(,[a-z_.]+={_LEVEL})*",
+                optional=False,
+            ),
+            live=True,
+        ),
+    )
+    """What is told: `critical`, `error`, `warning`, `info` or `debug`; modules of BlockDB can have levels of their own,
+    as in `info,server=debug`."""
+    file: str = field(default="", metadata=declared(Path()))
+    """The file that is written beside standard error, its directory made if need be; it may be moved at any time."""
+    format: str = field(default="text", metadata=declared(Choice(("text", "json"))))
+    """Lines of `key=value`, or a JSON object a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertsConfig(_Section):
+    """The `[alerts]` section: what is worth waking somebody. Raises ConfigError, naming the key."""
+
+    label: ClassVar[str] = "[alerts] "
+
+    disk_free_percent: int = field(default=5, metadata=declared(Number(0, 100), live=True))
+    """An alert when less of the disk is free; 0: none."""
+    latency_ms: int = field(default=0, metadata=declared(Number(0, 3_600_000), live=True))
+    """An alert when one put in a hundred takes longer; 0: none."""
+    error_percent: int = field(default=0, metadata=declared(Number(0, 100), live=True))
+    """An alert when more of the requests fail by the server's own fault; 0: none."""
+    integrity: bool = field(default=True, metadata=declared(Switch(), live=True))
+    """An alert when the background audit, or a read, finds what was not written."""
+    webhook: str = field(default="", metadata=declared(_WEBHOOK, live=True))
+    """The URL that alerts are posted to (JSON); empty: none. It may hold a secret, so it is never shown."""
+    interval: int = field(default=10, metadata=declared(Number(1, 86_400), live=True))
+    """Seconds between two looks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All of a configuration. Raises ConfigError where sections contradict each other."""
+
+    database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    security: SecurityConfig = field(default_factory=SecurityConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
+
+    def __post_init__(self) -> None:
+        if self.server.port == self.server.grpc_port != 0:
+            raise ConfigError("[server] grpc_port: it should be another one than port.")
+        if self.cluster.transaction_timeout not in (None, self.database.transaction_timeout):
+            raise ConfigError(
+                "[cluster] transaction_timeout: it is the same as that of [database], so it should be "
+                f"{self.database.transaction_timeout}, not {self.cluster.transaction_timeout}. Leave one out."
+            )
+        cluster = replace(self.cluster, transaction_timeout=self.database.transaction_timeout)
+        object.__setattr__(self, "cluster", cluster)
+
+
+SECTIONS: Final[dict[str, type[_Section]]] = {
+    "database": DatabaseConfig,
+    "server": ServerConfig,
+    "security": SecurityConfig,
+    "cluster": ClusterConfig,
+    "logging": LoggingConfig,
+    "alerts": AlertsConfig,
+}

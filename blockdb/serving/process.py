@@ -1,0 +1,195 @@
+"""Serving an application on sockets: the loop, signals, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from email.utils import formatdate
+from functools import partial
+from threading import current_thread, main_thread
+from typing import Any, Final
+
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from blockdb.serving.connection import Connection, Waiting
+from blockdb.serving.limits import Limits
+from blockdb.serving.listening import BACKLOG
+from blockdb.serving.systemd import Notifier
+
+__all__ = ["Server", "loop_factory", "run"]
+
+TICK_S: Final = 0.5
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+STOPPED_AT_ONCE: Final = 130
+
+log = logging.getLogger(__name__)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the event loop: uvloop's where that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+class Server:
+    """An ASGI application on sockets that listen already. It belongs to one event loop."""
+
+    def __init__(
+        self,
+        application: Any,
+        sockets: Sequence[socket.socket],
+        limits: Limits,
+        *,
+        tls: ssl.SSLContext | None = None,
+        on_stop: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`on_stop` is called when the end begins: it tells streams, which would go on for ever, to end."""
+        self.limits = limits
+        self.waiting = Waiting(limits)
+        self.state = ServerState()
+        self.notifier = Notifier()
+        self._config = Config(
+            application,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        self._config.load()
+        self._sockets = sockets
+        self._tls = tls
+        self._on_stop = on_stop
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to end; to be called on the loop."""
+        self._stopping.set()
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self.state.connections)
+
+    async def serve(self, on_ready: Callable[[], None]) -> None:
+        """Serve until `stop` is called, then finish what was begun, for `stop_timeout_s` at most."""
+        self._set_date()
+        loop = asyncio.get_running_loop()
+        servers = [
+            await loop.create_server(
+                partial(Connection, self._config, self.state, self.waiting, loop),
+                sock=each,
+                ssl=self._tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_TIMEOUT_S,
+            )
+            for each in self._sockets
+        ]
+        ticking = asyncio.create_task(self._tick())
+        try:
+            on_ready()
+            await self._stopping.wait()
+            self.notifier.stopping()
+            for server in servers:
+                server.close()
+            await self._finish()
+        finally:
+            ticking.cancel()
+            for server in servers:
+                server.close()
+
+    async def _finish(self) -> None:
+        """Let what was begun come to its end; what takes too long is cut off."""
+        if self._on_stop is not None:
+            await self._on_stop()
+        for connection in tuple(self.state.connections):
+            connection.shutdown()
+        begun = time.monotonic()
+        while self.state.tasks or self.state.connections:
+            left_s = self.limits.stop_timeout_s - (time.monotonic() - begun)
+            if left_s <= 0:
+                log.warning("%d requests were cut off, since they took longer than it may", len(self.state.tasks))
+                break
+            if self.state.tasks:
+                await asyncio.wait(tuple(self.state.tasks), timeout=min(left_s, TICK_S))
+            else:  # answers that clients have yet to take
+                await asyncio.sleep(0.01)
+        tasks = tuple(self.state.tasks)
+        for task in tasks:
+            task.cancel()
+        for connection in tuple(self.state.connections):
+            connection.transport.abort()
+        if tasks:
+            await asyncio.wait(tasks, timeout=TICK_S)
+
+    async def _tick(self) -> None:
+        """What is due twice a second."""
+        alive_at = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._set_date()
+            self.waiting.sweep()
+            if self.notifier.watchdog_s and time.monotonic() >= alive_at:
+                self.notifier.alive()
+                alive_at += self.notifier.watchdog_s
+
+    def _set_date(self) -> None:
+        self.state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+
+
+def run(make: Callable[[], Server], on_ready: Callable[[], None], on_reload: Callable[[], None] | None = None) -> None:
+    """Make a server on a new event loop and serve until the process is told to end.
+
+    SIGTERM and SIGINT end it in order, a second one at once; SIGHUP calls `on_reload`, in a thread.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_run(make, on_ready, on_reload))
+
+
+async def _run(make: Callable[[], Server], on_ready: Callable[[], None], on_reload: Callable[[], None] | None) -> None:
+    server = make()
+    loop = asyncio.get_running_loop()
+    told = list[int]()
+
+    def end(number: int) -> None:
+        told.append(number)
+        if len(told) > 1:
+            log.warning("told to end a second time: ending at once")
+            os._exit(STOPPED_AT_ONCE)
+        log.info("told to end (%s): finishing what was begun", signal.Signals(number).name)
+        server.stop()
+
+    async def reload() -> None:
+        server.notifier.reloading()
+        if on_reload is not None:
+            await asyncio.to_thread(on_reload)
+        server.notifier.ready()
+
+    reloads = set[asyncio.Task[None]]()
+
+    def hang_up() -> None:
+        task = asyncio.ensure_future(reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    def ready() -> None:
+        on_ready()
+        server.notifier.ready()
+
+    if current_thread() is main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, end, number)
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+    await server.serve(ready)

@@ -1,0 +1,92 @@
+"""Bugs of what asks who is there: tokens, the address, certificates."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.planting import Bug
+
+TOKENS: Final = "tests/server/test_tokens.py"
+TLS: Final = "tests/server/test_tls.py"
+EXPOSURE: Final = "tests/security/test_exposure.py"
+
+GUARD: Final[dict[str, Bug]] = {
+    "any-secret": Bug(
+        "blockdb/server/authentication.py",
+        "if not compare_digest(hash_of(secret), NOBODY if found is None else found.secret_sha256) or found is None:",
+        "if not compare_digest(hash_of(secret), hash_of(secret)) or found is None:",
+        (f"{TOKENS}::test_what_is_not_a_token_lets_nobody_in",),
+        "Who knows the id of a token is let in.",
+    ),
+    "never-expires": Bug(
+        "blockdb/server/authentication.py",
+        "if token.is_expired(self._clock() * 1000):",
+        "if token.is_expired(self._clock()):",
+        (f"{TOKENS}::test_an_expired_token",),
+        "A token is good for a thousand times as long: seconds are taken for milliseconds.",
+    ),
+    "revoked-and-good": Bug(
+        "blockdb/server/authentication.py",
+        "if identity is None or identity != before.identity:",
+        "if before.identity is None:",
+        (f"{TOKENS}::test_it_is_revoked_within_a_second",),
+        "A server goes on with the tokens that it read first.",
+    ),
+    "damaged-is-empty": Bug(
+        "blockdb/server/authentication.py",
+        'known = _Known(problem="Nobody is let in, because the list of tokens is damaged or cannot be read.")',
+        "known = before",
+        (f"{TOKENS}::test_every_flipped_byte_shuts_the_door[11]",),
+        "Where the list of tokens is damaged, the last one that was good counts on.",
+    ),
+    "opens-again": Bug(
+        "blockdb/server/authentication.py",
+        "self._has_had_tokens |= known.identity != before.identity or known.problem is not None",
+        "self._has_had_tokens = bool(known.by_id)",
+        (f"{TOKENS}::test_where_nobody_has_to_say_who_they_are",),
+        "With the last token, the need for one goes away, and everybody is admin.",
+    ),
+    "unknown-limit": Bug(
+        "blockdb/server/tokens.py",
+        "if unknown := values.keys() - _KEYS:",
+        "if unknown := values.keys() - _KEYS - values.keys():",
+        (f"{TOKENS}::test_what_is_not_understood_shuts_the_door",),
+        "A limit that a newer version wrote is passed over.",
+    ),
+    "lost-token": Bug(
+        "blockdb/server/tokens.py",
+        "lock = self._lock()\n            try:\n                yield self._load() if self.path.exists() else ()",
+        "before = self._load() if self.path.exists() else ()\n            lock = self._lock()\n            try:\n"
+        "                yield before",
+        (f"{TOKENS}::test_many_at_a_time_lose_nothing",),
+        "Of two that change the tokens at the same time, one undoes what the other did.",
+    ),
+    "open-to-all": Bug(
+        "blockdb/security/exposure.py",
+        "is_public = not is_loopback(host)",
+        'is_public = not is_loopback(host or "localhost")',
+        (EXPOSURE,),
+        "The empty name, which is every address, is taken for the loopback address.",
+    ),
+    "half-a-pair": Bug(
+        "blockdb/server/tls.py",
+        "    _check_key(files.key, pem.key, certificate)\n",
+        "",
+        (TLS,),
+        "A certificate is taken up before its key is there.",
+    ),
+    "old-certificate": Bug(
+        "blockdb/server/tls.py",
+        "connection.context = self._loaded.context",
+        "del connection",
+        (TLS,),
+        "New connections get the certificate that the server began with.",
+    ),
+    "anybodys-certificate": Bug(
+        "blockdb/server/tls.py",
+        "context.verify_mode = ssl.CERT_REQUIRED",
+        "context.verify_mode = ssl.CERT_OPTIONAL",
+        (f"{TLS}::test_who_gets_a_connection",),
+        "A client without a certificate is let in where one is needed.",
+    ),
+}
