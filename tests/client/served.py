@@ -33,6 +33,7 @@ def served(database: blockdb.Database, wrap: Any = None, port: int = 0, **option
     service = Service(database)
     inner = Application(service, Options(**options))
     listener = socket.create_server(("127.0.0.1", port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; asyncio forgets it for such sockets
     config = uvicorn.Config(
         inner if wrap is None else wrap(inner), log_level="critical", lifespan="off", timeout_graceful_shutdown=2
     )
