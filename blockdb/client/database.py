@@ -40,13 +40,15 @@ class RemoteDatabase(RemoteCollection):
     itself; every method raises DatabaseClosed after `close`, and in a forked child.
     """
 
-    def __init__(self, link: Link, about: About, plans_of: PlansOf = CollectionPlans) -> None:
+    def __init__(
+        self, link: Link, about: About, plans_of: PlansOf = CollectionPlans, whole: DatabasePlans | None = None
+    ) -> None:
         """Use `blockdb.connect`, which documents this."""
         super().__init__(link, plans_of(about.collection_id), about.default_collection, read_only=about.read_only)
         self.about = about
         """What the server said of itself when it was connected to."""
         self._plans_of = plans_of
-        self._whole = DatabasePlans()
+        self._whole = whole or DatabasePlans()
         self._collections: dict[str, RemoteCollection] = {}
 
     @property

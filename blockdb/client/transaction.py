@@ -39,7 +39,7 @@ class RemoteTransaction:
     @property
     def is_active(self) -> bool:
         """Whether it has not ended yet, as far as is known here."""
-        return not self._plans.is_over
+        return self._plans.ending is None
 
     def __repr__(self) -> str:
         return f"<RemoteTransaction {self.id}, {'active' if self.is_active else 'ended'}>"
@@ -101,7 +101,7 @@ class RemoteTransaction:
         """See `blockdb.Transaction.abort`. Where the server cannot be told, it ends with its time."""
         self._is_finished = True
         try:
-            self._run(self._plans.abort())
+            self._link.run(self._plans.abort())  # beside whatever is under way in another thread
         except BlockDBError:
             return
 

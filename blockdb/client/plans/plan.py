@@ -41,9 +41,11 @@ Fetch = Callable[[str | None, int], Plan[tuple[list[T], str | None]]]
 class Pages(Generic[T]):
     """Something long, page by page; the first ones are small, so that whoever wants little gets it soon."""
 
-    def __init__(self, fetch: Fetch[T], limit: int | None = None, cursor: str | None = None) -> None:
-        self._fetch = fetch
+    def __init__(self, fetch: Fetch[T], limit: int | None = None, cursor: str | None = None, *, skip: int = 0) -> None:
+        """`limit` counts what is skipped, too."""
+        self.fetch = fetch
         self._left = limit
+        self._skip = skip
         self._size = FIRST_PAGE
         self.cursor = cursor
         """Where the next page begins."""
@@ -52,13 +54,14 @@ class Pages(Generic[T]):
     def next(self) -> Plan[list[T]]:
         """The next page."""
         most = self._size if self._left is None else min(self._size, self._left)
-        items, self.cursor = yield from self._fetch(self.cursor, max(most, 1))  # at a limit of 0, errors are told
+        items, self.cursor = yield from self.fetch(self.cursor, max(most, 1))  # at a limit of 0, errors are told
         items = items[:most]
         if self._left is not None:
             self._left -= len(items)
         self._size = min(self._size * GROWTH, LARGEST_PAGE)
         self.is_over = self.cursor is None or self._left == 0
-        return items
+        skipped, self._skip = self._skip, max(0, self._skip - len(items))
+        return items[skipped:]
 
 
 def past(as_of: AsOf | None) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from blockdb.client.plans.documents import document_of
 from blockdb.client.plans.plan import Ask, Given, Plan, names_of, whole
 from blockdb.client.plans.records import in_pieces, item_of, items_of
-from blockdb.documents.document import Details, Document
+from blockdb.documents.document import Document
 from blockdb.errors import BlockDBError, Deadlock, TransactionClosed, TransactionTimeout
 from blockdb.format.checks import check_bounds, check_counts, check_key
 from blockdb.wire.messages import transactions
@@ -22,9 +22,6 @@ PAGE: Final = 5_000
 FIRST_PAUSE_S: Final = 0.001
 LONGEST_PAUSE_S: Final = 0.1
 
-UNKNOWN: Final = Details(-1, 0, None)
-"""What is known of a document that is not stored yet."""
-
 
 def begin(timeout_s: float | None) -> Plan[int]:
     """Begin a transaction: its number."""
@@ -37,8 +34,8 @@ class TransactionPlans:
 
     def __init__(self, id_: int) -> None:
         self.id = id_
-        self.is_over = False
-        """Whether it has ended, as far as is known."""
+        self.ending: BlockDBError | None = None
+        """How it ended, as far as is known."""
 
     def put(self, key: bytes, value: Given, collection: str | None) -> Plan[None]:
         """Store a record."""
@@ -124,7 +121,7 @@ class TransactionPlans:
                 fields=names,
             )
             page = yield from self._asked("transaction_find", wanted)
-            found += [document_of(each, lambda _: UNKNOWN) for each in page.documents]
+            found += [document_of(each, None) for each in page.documents]
             if len(page.documents) < most or not most:
                 break
         return found
@@ -133,14 +130,14 @@ class TransactionPlans:
         """Store all of it."""
         wanted = transactions.Commit(transaction=self.id, sync=sync)
         done = yield from self._asked("commit", wanted)
-        self.is_over = True
+        self._end("committed")
         return {
             each.collection: range(each.first_sequence, each.first_sequence + each.count) for each in done.collections
         }
 
     def abort(self) -> Plan[None]:
         """Forget it; one that has ended stays as it is."""
-        if self.is_over:
+        if self.ending is not None:
             return
         try:
             yield from self.end()
@@ -149,15 +146,23 @@ class TransactionPlans:
 
     def end(self) -> Plan[None]:
         """Forget it. Raises TransactionClosed where there is none."""
-        self.is_over = True
+        self._end("aborted")
         yield Ask("abort", transactions.ByTransaction(transaction=self.id))
 
     def _asked(self, operation: str, request: Any) -> Plan[Any]:
+        if self.ending is not None:
+            raise self.ending.with_traceback(None)
         try:
             return (yield Ask(operation, request))
         except BlockDBError as error:
-            self.is_over |= isinstance(error, ENDING) or operation == "commit"
+            if isinstance(error, ENDING):
+                self.ending = error
+            elif operation == "commit":
+                self.ending = TransactionClosed(f"Transaction {self.id} could not be committed: {error}")
             raise
+
+    def _end(self, how: str) -> None:
+        self.ending = TransactionClosed(f"Transaction {self.id} was {how}.")
 
 
 def _named(collection: str | None) -> str:
