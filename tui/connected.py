@@ -55,6 +55,8 @@ class Connected(Navigation):
         self._steady, self._poll_s = steady, poll_s
         self.laboratory = laboratory
         self.verification = Verification(steady)
+        self.verification.elsewhere = origin.is_server
+        self.verification.reads_are_proven = origin.is_verified
         self.contact = Contact(steady)
         self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
         self.refused: Exception | None = None

@@ -46,4 +46,4 @@ class Contact:
         away_s = self._steady() - self._lost_at_s
         away = f"{away_s:.0f} s" if away_s < 60 else human_duration(away_s)
         why = f" ({self._why})" if self._why else ""
-        return f"No answer from {name} for {away}; trying again. What is shown is from before{why}"
+        return f"No answer for {away}; trying again. Shown is what was before · {name}{why}"

@@ -30,6 +30,8 @@ class Origin(Protocol):
     """Whether the records come from this process."""
     is_server: bool
     """Whether a server has the database, which may be slow to answer, go away, and come back."""
+    is_verified: bool
+    """Whether what the server tells has to be proven."""
     collection: str | None
     """The collection to begin in, if it is not the default one."""
 
@@ -51,7 +53,7 @@ class _Directory:
     """What a directory is, whoever writes it."""
 
     name: str
-    is_server = False
+    is_server = is_verified = False
     collection: str | None = None
 
     @property
@@ -93,6 +95,7 @@ class Served:
     def __init__(self, server: Server) -> None:
         self.name = server.url
         self.collection = server.collection
+        self.is_verified = server.verified
         self._server = server
         self._database: Database | None = None
 
@@ -156,6 +159,11 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     ),
     (blockdb.Unauthenticated, "Give the token in a profile, with --token-file, or as BLOCKDB_TOKEN."),
     (blockdb.Forbidden, "Ask for a token that may read (`blockdb token create` on the server)."),
+    (
+        blockdb.HistoryConflict,
+        "What the server tells is not what was seen of it before.\nBelieve nothing of it; ask whoever runs it.",
+    ),
+    (blockdb.InvalidProof, "What the server tells is not proven. Believe nothing of it."),
     (blockdb.DatabaseLocked, "Another writer has it. It is tried again every second."),
     (
         blockdb.Corruption,

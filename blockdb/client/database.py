@@ -8,6 +8,7 @@ from random import random
 from types import TracebackType
 from typing import Any, TypeVar
 
+from blockdb.alerts import Alert
 from blockdb.client.auditing import run_audit
 from blockdb.client.collection import RemoteCollection
 from blockdb.client.feed import RemoteFeed
@@ -20,7 +21,7 @@ from blockdb.client.plans.transactions import TransactionPlans, begin, pause_s
 from blockdb.client.transaction import RemoteTransaction
 from blockdb.errors import Deadlock, InvalidData
 from blockdb.settings import CollectionSettings
-from blockdb.statistics import Statistics, TransactionInfo
+from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
 from blockdb.types import Anchor, CollectionInfo, Problem, Progress, Publication, Report
 from blockdb.wire.messages.server import About
 from blockdb.wire.operation import Nothing
@@ -228,6 +229,14 @@ class RemoteDatabase(RemoteCollection):
     def compact(self) -> None:
         """See `blockdb.Database.compact`."""
         return self._run(self._whole.compact())
+
+    def server_statistics(self) -> ServerStatistics:
+        """What the server counts and times of its own work. Raises Forbidden for a token that may not audit."""
+        return self._run(self._whole.server_statistics())
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """What somebody should look at now, critical ones first. Raises Forbidden for a token that may not audit."""
+        return self._run(self._whole.alerts())
 
     def stats(self) -> Statistics:
         """See `blockdb.Database.stats`: of the handle that the server has."""

@@ -84,7 +84,9 @@ def _connect(server: Server) -> Database:
     secret = server.secret()
     files = None if server.certificate is None or server.key is None else (server.certificate, server.key)
     try:
-        found = blockdb.connect(server.urls, token=secret, ca_file=server.ca, certificate=files)
+        found = blockdb.connect(
+            server.urls, token=secret, ca_file=server.ca, certificate=files, verified=server.verified
+        )
     except ConfigError:
         raise
     except (BlockDBError, OSError) as error:

@@ -497,6 +497,7 @@ class Given:
     """An origin that hands out a database there is already, or raises what it is told to."""
 
     collection: str | None = None
+    is_verified = False
 
     def __init__(
         self,

@@ -135,7 +135,7 @@ class BlocksView(View):
             return
         damage = verification.bad_blocks(self.collection).get(number)
         trust = damage or number < verification.proven_to(self.collection)
-        self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), trust)
+        self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), trust, verification.good)
         if self._list(number, block.first_sequence) or not self.merkle.levels:
             in_background(self, self._draw_tree, number, group="tree", latest=True)
 
@@ -213,7 +213,9 @@ class BlocksView(View):
         super().show_verification()
         verification = self.explorer.verification
         if self.collection is not None:
-            self.belt.mark(verification.bad_blocks(self.collection), verification.proven_to(self.collection))
+            self.belt.mark(
+                verification.bad_blocks(self.collection), verification.proven_to(self.collection), verification.good
+            )
         block = self.belt.block(self.belt.selected)
         if block is not None:
             self._show_sealed(block)
