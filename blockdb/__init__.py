@@ -89,6 +89,8 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.client.collection import RemoteCollection
+    from blockdb.client.database import RemoteDatabase
     from blockdb.database.backup.restore import Restored
     from blockdb.database.backup.stream import Backup
     from blockdb.database.collection import Collection
@@ -163,6 +165,8 @@ __all__ = [
     "Record",
     "Redacted",
     "Redaction",
+    "RemoteCollection",
+    "RemoteDatabase",
     "Report",
     "RequestStatistics",
     "RequestTimeout",
@@ -192,6 +196,7 @@ __all__ = [
     "Violation",
     "WritesStopped",
     "backup",
+    "connect",
     "merkle_levels",
     "open",
     "repair",
@@ -231,6 +236,29 @@ def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.ope
     config = from_settings({"data_dir": str(path), **settings})
     source = _source(config.master_key_file, master_key, passphrase, ask_passphrase)
     return Database(config, read_only=read_only, create=create, source=source)
+
+
+def connect(url: str | Iterable[str], *, token: str | None = None, **options: Any) -> RemoteDatabase:
+    """Connect to the server of a database: what is returned is used as what `open` returns (docs/CLIENT.md).
+
+    `url` is the address of a server, as `http://127.0.0.1:8080`, or several (a list, or with commas between them), of
+    which those are passed over that do not answer. `token` is what `blockdb token create` printed (default:
+    BLOCKDB_TOKEN). Other options: `ca_file` with the authority whose certificates are trusted (default: the
+    system's), `certificate`, a pair of files, for servers that ask for one; and the limits of
+    blockdb.client.policy.Policy: `timeout_s`, `connect_timeout_s`, `read_timeout_s`, `attempts`, `max_connections`.
+
+    Raises InvalidData for what is no address or token, ConfigError for an option, Unavailable where no server answers,
+    Unauthenticated. Needs the extra `blockdb[client]`.
+    """
+    try:
+        from blockdb.client.opening import connect
+    except ModuleNotFoundError as error:
+        if error.name not in ("anyio", "httpcore"):
+            raise
+        raise ConfigError(
+            "Connecting to a server needs httpcore; install it with: pip install 'blockdb[client]'"
+        ) from None
+    return connect(url, token=token, **options)
 
 
 def verify(
@@ -357,6 +385,8 @@ _LAZY = {
     "Receipt": "blockdb.ledger.receipt",
     "Restored": "blockdb.database.backup.restore",
     "Results": "blockdb.database.queries.results",
+    "RemoteCollection": "blockdb.client.collection",
+    "RemoteDatabase": "blockdb.client.database",
     "RunReceipt": "blockdb.ledger.receipt",
     "Schema": "blockdb.documents.schema",
     "SchemaVersion": "blockdb.documents.schema",

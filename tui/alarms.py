@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from blockdb.alerts import Alert
     from blockdb.commands.alerts import Lookout
 
-    from .app import Explorer
+    from .connected import Connected
 
 __all__ = ["Alarms"]
 
@@ -21,7 +21,7 @@ __all__ = ["Alarms"]
 class Alarms:
     """Asks the lookout now and then, off the event loop."""
 
-    def __init__(self, explorer: Explorer, lookout: Lookout | None) -> None:
+    def __init__(self, explorer: Connected, lookout: Lookout | None) -> None:
         """`lookout` None: nobody asks."""
         self._explorer = explorer
         self._lookout = lookout
@@ -36,11 +36,17 @@ class Alarms:
             self._due_s = now_s + self._lookout.interval_s
             in_background(self._explorer, self._look, self._lookout, database, group="alerts", latest=True)
 
+    def forget(self) -> None:
+        """It is another database from now on."""
+        self.alerts, self._due_s = (), 0.0
+
     async def _look(self, lookout: Lookout, database: Database) -> None:
         try:
             found = await off_loop(lookout.look, database)
         except (blockdb.BlockDBError, OSError):
             return  # the next snapshot says what is wrong
+        if database is not self._explorer.database:
+            return
         known = {alert.key for alert in self.alerts}
         self.alerts = found
         for alert in found:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import blockdb
 
+from .contact import OUT_OF_TOUCH
 from .listing import PREVIEW_BYTES, REDACTED
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ BACKLOG = 200
 BURST = 500
 IDLE_S = 0.1
 BREATH_S = 0.005
+AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,23 +92,35 @@ class Stream:
             positions = dict.fromkeys(self._collections, -1)
             while not self._stopped.is_set():
                 self._looked_at.wait()
-                self._follow(positions)
+                try:
+                    self._follow(positions)
+                except OUT_OF_TOUCH:  # the server is not there; what comes meanwhile is in its chain
+                    self._stopped.wait(AGAIN_S)
         except (blockdb.BlockDBError, OSError) as error:
             self.trouble = error
 
     def _follow(self, positions: dict[str, int]) -> None:
         """Reads for as long as somebody looks; `positions` are the last records that were read, by collection."""
         feeds: dict[str, Feed] = {}
-        while self._looked_at.is_set() and not self._stopped.is_set():
-            taken = 0
-            for name in list(positions):
-                try:
-                    taken += self._read(name, feeds, positions)
-                except blockdb.BlockDBError:
-                    if len(positions) == 1:
-                        raise
-                    del positions[name]  # it was dropped, or it broke: the others are followed all the same
-            self._stopped.wait(BREATH_S if taken else IDLE_S)
+        try:
+            while self._looked_at.is_set() and not self._stopped.is_set():
+                taken = sum(self._taken(name, feeds, positions) for name in list(positions))
+                self._stopped.wait(BREATH_S if taken else IDLE_S)
+        finally:
+            for feed in feeds.values():
+                feed.stop()  # a server keeps a connection for each
+
+    def _taken(self, name: str, feeds: dict[str, Feed], positions: dict[str, int]) -> int:
+        """Reads what has come of one collection; one of several that breaks is left out from then on."""
+        try:
+            return self._read(name, feeds, positions)
+        except OUT_OF_TOUCH:
+            raise
+        except blockdb.BlockDBError:
+            if len(positions) == 1:
+                raise
+            del positions[name]  # it was dropped, or it broke: the others are followed all the same
+            return 0
 
     def _read(self, name: str, feeds: dict[str, Feed], positions: dict[str, int]) -> int:
         """Takes what has come of one collection, up to so many. Returns how many."""

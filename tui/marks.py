@@ -34,6 +34,8 @@ def marks_of(
         return marks
     if record.block in verification.bad_blocks(collection):
         return [*marks, ("✗ failed", "error")]
-    if record.block < verification.proven_to(collection):
+    if verification.reads_are_proven:
         return [*marks, ("✓ proven", "success")]
+    if record.block < verification.proven_to(collection):
+        return [*marks, (f"✓ {verification.good}", "success")]
     return [*marks, ("· read", "muted")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
@@ -114,12 +115,17 @@ class Navigation(App[int]):
     @property
     def target(self) -> Target:
         """What the commands that can be copied are about."""
-        return Target(self.origin.name, self.inside)
+        return self.target_of(self.inside)
 
-    def target_of(self, name: str) -> Target:
+    @property
+    def whole(self) -> Target:
+        """The same, of the database as a whole."""
+        return self.origin.target
+
+    def target_of(self, name: str | None) -> Target:
         """The same, of a collection by its name."""
         default = self.database is not None and name == self.database.name
-        return Target(self.origin.name, None if default else name)
+        return replace(self.whole, collection=None if default else name)
 
     def views(self) -> list[View]:
         """The views that have been looked at so far."""

@@ -28,6 +28,10 @@ class Verification:
         self.progress: Progress | None = None
         self.report: Report | None = None
         self.running = False
+        self.elsewhere = False
+        """Whether a server verifies, whose word is taken: nothing is recomputed here."""
+        self.reads_are_proven = False
+        """Whether each record that is read from a server comes with a proof, which is checked here."""
         self.of: Collection | None = None
         """The collection that is, or was, looked at alone."""
         self._started_s = 0.0
@@ -62,6 +66,11 @@ class Verification:
         self.progress = progress
 
     @property
+    def good(self) -> str:
+        """The word for what was found to be as it was written."""
+        return "verified" if self.elsewhere else "proven"
+
+    @property
     def elapsed_s(self) -> float:
         """How long it has been running."""
         return self._steady() - self._started_s
@@ -75,7 +84,7 @@ class Verification:
         return progress.records_done / progress.records_total if progress.records_total else 1.0
 
     def proven_to(self, collection: Collection) -> int:
-        """How many blocks of a collection were recomputed here and hold, from the first on.
+        """How many blocks of a collection were recomputed and hold, from the first on.
 
         None while it runs, and none where it was cancelled: parts of the chain are looked at in any order.
         """

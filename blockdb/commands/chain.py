@@ -37,6 +37,8 @@ def verify(context: Context, arguments: Namespace) -> Result:
     anchors = named_anchors(arguments.anchors)
     if is_named(arguments) and (arguments.repair or anchors):
         raise UsageError("--repair and --anchor are about the whole database; leave --collection out")
+    if arguments.repair:
+        context.insist_on_directory("verify --repair")
     if arguments.repair and context.config is not None:
         return _repair(context, context.config)
     context.announce("Verifying blockchain integrity...")

@@ -137,6 +137,10 @@ class RecordsView(View):
         self.asking.forget()
         self.remove_class("-zoomed")
 
+    def resumed(self) -> None:
+        super().resumed()
+        self._highlighted()
+
     def polled(self, moment: Moment) -> None:
         now = (moment.statistics.records, moment.statistics.blocks)
         if now != self._seen:
@@ -203,14 +207,15 @@ class RecordsView(View):
         try:
             record, version = await off_loop(read_with_version, collection, key)
         except (blockdb.BlockDBError, OSError) as error:
-            self.value.show(None, printable(f"{type(error).__name__}: {error}"))
+            if not self.explorer.missed(error):
+                self.value.show(None, printable(f"{type(error).__name__}: {error}"))
             return
         if key == self._wanted:
             self.value.show(record, marks=marks_of(record, version, collection, self.explorer.verification))
 
     @on(VirtualTable.Failed, "#records")
     def _failed(self, event: VirtualTable.Failed) -> None:
-        self.explorer.say(f"The records cannot be listed. {type(event.error).__name__}: {event.error}", "error")
+        self.explorer.fail("The records cannot be listed.", event.error)
 
     # ── keys ──
 

@@ -15,7 +15,7 @@ from textual.widget import Widget
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, printable
 
-from ..keytext import Target, command_line
+from ..keytext import command_line
 from ..listing import Fixed
 from ..offloop import in_background, off_loop
 from ..shape import FieldRow, SchemaVersion, Shape, shape_of
@@ -178,4 +178,4 @@ class SchemaView(View):
     def shown_as_command(self) -> str:
         name = self.collection.name if self.collection is not None else ""
         what = "indexes" if self.focused is self.indexes else "schema"
-        return command_line(Target(self.explorer.origin.name), "collection", what, shlex.quote(name))
+        return command_line(self.explorer.whole, "collection", what, shlex.quote(name))

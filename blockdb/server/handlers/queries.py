@@ -35,7 +35,7 @@ def find(session: Session, request: queries.Find) -> queries.Documents:
         fields=request.fields,
         as_of=AsOf(sequence=horizon),
     )
-    documents = [written(document) for document in found]
+    documents = [written(document, with_details=request.with_details) for document in found]
     cursor = found.cursor if len(documents) == limit else None
     return queries.Documents(
         documents=documents, cursor=None if cursor is None else cursor_of(horizon, cursor.encode())

@@ -1,0 +1,5 @@
+from tests.client.borrowing import borrow
+from tests.database import conftest
+from tests.database import test_reading as original
+
+globals().update(borrow(original, conftest.db))

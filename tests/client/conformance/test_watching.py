@@ -1,0 +1,4 @@
+from tests.client.borrowing import borrow
+from tests.database import test_watching as original
+
+globals().update(borrow(original, original.db))
