@@ -88,6 +88,7 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.client.aio.database import AsyncDatabase
     from blockdb.client.collection import RemoteCollection
     from blockdb.client.database import RemoteDatabase
     from blockdb.database.collection import Collection
@@ -117,6 +118,7 @@ __all__ = [
     "AnchorFailed",
     "AppendOnly",
     "AsOf",
+    "AsyncDatabase",
     "Block",
     "BlockDBError",
     "BlockNotFound",
@@ -190,6 +192,7 @@ __all__ = [
     "Violation",
     "WritesStopped",
     "connect",
+    "connect_async",
     "merkle_levels",
     "open",
     "repair",
@@ -236,21 +239,37 @@ def connect(url: str | Iterable[str], *, token: str | None = None, **options: An
     `url` is the address of a server, as `http://127.0.0.1:8080`, or several (a list, or with commas between them), of
     which those are passed over that do not answer. `token` is what `blockdb token create` printed (default:
     BLOCKDB_TOKEN). Other options: `ca_file` with the authority whose certificates are trusted (default: the
-    system's), `certificate`, a pair of files, for servers that ask for one; and the limits of
+    system's); `certificate`, a pair of files, for servers that ask for one; and the limits of
     blockdb.client.policy.Policy: `timeout_s`, `connect_timeout_s`, `read_timeout_s`, `attempts`, `max_connections`.
+
+    With `verified=True` the server is not believed: what it says has to be proven, by a history that extends all that
+    was seen of it. That is kept in the user's state directory, or in the file `state`, and with it the key that was
+    met first, unless verifier keys are given as `keys`. HistoryConflict or InvalidProof is raised for a lie.
 
     Raises InvalidData for what is no address or token, ConfigError for an option, Unavailable where no server answers,
     Unauthenticated. Needs the extra `blockdb[client]`.
     """
+    opening = _client("blockdb.client.opening")
+    found: RemoteDatabase = opening.connect(url, token=token, **options)
+    return found
+
+
+async def connect_async(url: str | Iterable[str], *, token: str | None = None, **options: Any) -> AsyncDatabase:
+    """The same for an event loop of asyncio: what has to be waited for is awaited. See `connect`."""
+    opening = _client("blockdb.client.aio.opening")
+    found: AsyncDatabase = await opening.connect_async(url, token=token, **options)
+    return found
+
+
+def _client(module: str) -> Any:
+    from importlib import import_module
+
     try:
-        from blockdb.client.opening import connect
+        return import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in ("anyio", "httpcore"):
             raise
-        raise ConfigError(
-            "Connecting to a server needs httpcore; install it with: pip install 'blockdb[client]'"
-        ) from None
-    return connect(url, token=token, **options)
+        raise ConfigError("A connection needs httpcore; install it with: pip install 'blockdb[client]'.") from None
 
 
 def verify(
@@ -343,6 +362,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "AsyncDatabase": "blockdb.client.aio.database",
     "Collection": "blockdb.database.collection",
     "Transaction": "blockdb.database.transactions.transaction",
     "Database": "blockdb.database.database",

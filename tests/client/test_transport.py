@@ -13,7 +13,7 @@ import pytest
 
 import blockdb
 from blockdb.client.addresses import nodes_of
-from blockdb.client.async_transport import AsyncTransport
+from blockdb.client.aio.transport import AsyncTransport
 from blockdb.client.carrying import Identity, tls_context
 from blockdb.client.exchange import Asked, Reply
 from blockdb.client.policy import Policy
