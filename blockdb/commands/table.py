@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
+    backups,
+    audit_log,
     certificates,
     chain,
     collections,
@@ -22,6 +24,7 @@ from . import (
     records,
     redaction,
     schemas,
+    serving,
     tamper_lab,
     tokens,
     transactions,
@@ -45,11 +48,13 @@ COMMANDS: tuple[Command, ...] = (
     *proofs.COMMANDS,
     *keys.COMMANDS,
     *audit.COMMANDS,
+    *audit_log.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *backups.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
@@ -57,6 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *configuring.COMMANDS,
+    *serving.COMMANDS,
     *frontends.COMMANDS,
 )
 

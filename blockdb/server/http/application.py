@@ -115,7 +115,7 @@ class Application:
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
-        self.service.identify(call, exchange.header(b"authorization"))
+        self.service.identify(call, exchange.header(b"authorization"), exchange.certificate)
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
@@ -155,7 +155,7 @@ class Application:
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
-            with self.service.at_once(request) as may_be_done_here:
+            with self.service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:
                     return self.service.call(call, request)
         loop = asyncio.get_running_loop()
