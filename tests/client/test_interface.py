@@ -1,4 +1,4 @@
-"""One interface, three doors: the embedded database, the remote one, and its twin for event loops do not drift apart."""
+"""One interface, three doors: the embedded database, the remote one, and its twin for event loops do not drift."""
 
 import inspect
 from collections.abc import Iterator
@@ -26,7 +26,19 @@ TRIPLES = [
     (blockdb.Feed, RemoteFeed, AsyncFeed),
     (blockdb.Results, RemoteResults, AsyncResults),
 ]
-EMBEDDED_ONLY = {"config"}
+EMBEDDED_ONLY = {
+    "acts",
+    "audit_log",
+    "backup",
+    "config",
+    "follow_acts",
+    "journal_audit_log",
+    "keys_written",
+    "open_collections",
+    "record_act",
+    "secret_for",
+    "values_of",
+}
 """What is about the process that has the database open."""
 REMOTE_ONLY = {"url", "begin"}
 OPERATORS = {"__contains__", "__getitem__"}
