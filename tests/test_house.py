@@ -62,6 +62,7 @@ ROOMS = [
     "documents",
     "errors",
     "format",
+    "interface",
     "layout",
     "ledger",
     "locking",
