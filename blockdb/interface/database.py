@@ -229,6 +229,9 @@ class AnyDatabase(AnyCollection, Protocol):
     ) -> Report:
         """See `blockdb.Database.verify`."""
 
+    def backup(self, *, signing_key: bool = False) -> Iterator[bytes]:
+        """See `blockdb.Database.backup`."""
+
     def close(self) -> None:
         """See `blockdb.Database.close`."""
 

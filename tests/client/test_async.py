@@ -102,6 +102,7 @@ def test_the_twin_believes_nothing_either(server: Served, tmp_path: Path) -> Non
         assert await db.get(b"proven") == b"1"
         assert await db.get(b"not stored") is None
         assert [item async for item in db.scan(prefix=b"proven")] == [(b"proven", b"1")]
+        assert b"".join([piece async for piece in db.backup()])
 
     on_a_loop(server.url, run, verified=True, state=tmp_path / "state.json")
     assert (tmp_path / "state.json").exists()

@@ -272,6 +272,15 @@ def test_an_audit_tells_how_far_it_is_and_can_be_given_up(remote: blockdb.Remote
     assert cancelled.cancelled or cancelled.valid
 
 
+def test_a_backup_is_taken_over_the_wire(remote: blockdb.RemoteDatabase, tmp_path: Path) -> None:
+    remote.put(b"saved", b"value")
+    with remote.backup() as backup:
+        blockdb.restore(backup, tmp_path / "restored")
+    assert backup.done_bytes
+    with blockdb.open(tmp_path / "restored", read_only=True) as restored:
+        assert restored.get(b"saved") == b"value"
+
+
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from blockdb.client.aio.auditing import run_audit
+from blockdb.client.aio.backup import backup_of
 from blockdb.client.aio.collection import AsyncCollection
 from blockdb.client.aio.feed import AsyncFeed
 from blockdb.client.aio.link import AsyncLink
@@ -244,6 +245,10 @@ class AsyncDatabase(AsyncCollection):
         """See `blockdb.Database.verify`: it is the server that verifies; to trust nobody, see `verified=True`."""
         refuse_anchors(anchors)
         return await run_audit(self._link, Ask("audit", Nothing()), progress, cancel)
+
+    def backup(self, *, signing_key: bool = False) -> AsyncIterator[bytes]:
+        """See `blockdb.Database.backup`: the stream comes over the network."""
+        return backup_of(self._link, signing_key)
 
     async def close(self) -> None:
         """Hang up. What is under way in other tasks ends with DatabaseClosed. Closing twice is no error."""

@@ -55,12 +55,16 @@ class AsyncLink:
         for item in await self.run(plan):
             yield item
 
-    async def stream(self, ask: Ask) -> AsyncStream:
-        """The answers to a request, as they come. Raises as `ask`."""
+    async def open(self, ask: Ask) -> AsyncOpenReply:
+        """The answer to a request, whose body is still coming in. Raises as `ask`."""
         reply = await self.transport.open(asked_of(ask))
         if reply.response is None:
             answer_of(ask, reply)
-        return AsyncStream(reply, ask.operation, self.transport)
+        return reply
+
+    async def stream(self, ask: Ask) -> AsyncStream:
+        """The answers to a request, as they come. Raises as `ask`."""
+        return AsyncStream(await self.open(ask), ask.operation, self.transport)
 
     @property
     def is_closed(self) -> bool:

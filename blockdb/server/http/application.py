@@ -194,6 +194,7 @@ class Application:
             await exchange.begin(HTTPStatus(operation.status), content_type)
             async for piece in outlet.pieces():
                 await exchange.send_piece(piece)
+            await asyncio.wait({work})  # it told its last piece before it was done
             if not is_bytes or work.exception() is None:
                 await exchange.end()
         finally:
