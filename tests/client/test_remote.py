@@ -14,6 +14,7 @@ import pytest
 import blockdb
 from blockdb.client.plans import plan, records
 from blockdb.client.wiring import asked_of
+from blockdb.server.handlers import records as handlers
 from blockdb.wire.messages.records import Get
 from tests.client.fakes import free_address
 from tests.client.served import Served, served
@@ -154,6 +155,22 @@ def test_pages_are_of_one_moment(users: blockdb.RemoteCollection, monkeypatch: p
     assert [block.number for block in users.blocks(reverse=True)] == [*range(9, -1, -1)]
     assert [block.number for block in users.blocks(4, reverse=True)] == [4, 3, 2, 1, 0]
     assert [block.number for block in users.blocks(2, 5)] == [2, 3, 4, 5, 6]
+
+
+def test_a_page_ends_where_it_has_many_bytes(users: blockdb.RemoteCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "MOST_BYTES", 50)
+    items = [(key, value * 10) for key, value in pairs(20)]
+    users.put_many(items)
+    assert list(users.scan()) == items
+    assert list(users.scan(reverse=True, limit=7)) == items[:-8:-1]
+    assert [record.sequence for record in users.records()] == [*range(20)]
+    assert len([*users.keys()]) == 20
+
+
+def test_a_query_is_looked_at_though_there_is_nothing_to_find(users: blockdb.RemoteCollection) -> None:
+    with pytest.raises(blockdb.QueryError):
+        users.find("age >")
+    assert list(users.find("age > 3")) == []
 
 
 def test_queries_have_cursors_everywhere(users: blockdb.RemoteCollection, monkeypatch: pytest.MonkeyPatch) -> None:

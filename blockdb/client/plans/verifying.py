@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from blockdb.client.plans.advancing import Advancing
 from blockdb.client.plans.database import DatabasePlans
-from blockdb.client.plans.documents import DetailsOf
+from blockdb.client.plans.documents import LARGEST_PAGE, DetailsOf
 from blockdb.client.plans.plan import Ask, Pages, Plan
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.client.trust import Trust
@@ -296,7 +296,7 @@ class VerifyingPlans(CollectionPlans):
                     raise InvalidProof(f"The document of key {document.key!r} is not what the server can prove.")
             return found, following
 
-        return Pages(fetch, limit, after)
+        return Pages(fetch, limit, after, largest=LARGEST_PAGE)
 
 
 # ── what is looked at ────────────────────────────────────────────────────────────────────────────────────────────
