@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from blockdb.alerts import Alert
 from blockdb.client.auditing import run_audit
+from blockdb.client.backup import RemoteBackup
 from blockdb.client.collection import RemoteCollection
 from blockdb.client.feed import RemoteFeed
 from blockdb.client.link import Link
@@ -251,6 +252,10 @@ class RemoteDatabase(RemoteCollection):
         """See `blockdb.Database.verify`: it is the server that verifies; to trust nobody, see `verified=True`."""
         refuse_anchors(anchors)
         return run_audit(self._link, Ask("audit", Nothing()), progress, cancel)
+
+    def backup(self, *, signing_key: bool = False) -> RemoteBackup:
+        """See `blockdb.Database.backup`: the stream comes over the network."""
+        return RemoteBackup(self._link, signing_key)
 
     def close(self) -> None:
         """Hang up. What is under way in other threads ends with DatabaseClosed. Closing twice is no error."""

@@ -55,12 +55,16 @@ class Link:
                 return
             items = self.run(pages.next())
 
-    def stream(self, ask: Ask) -> Stream:
-        """The answers to a request, as they come. Raises as `ask`."""
+    def open(self, ask: Ask) -> OpenReply:
+        """The answer to a request, whose body is still coming in. Raises as `ask`."""
         reply = self.transport.open(asked_of(ask))
         if reply.response is None:
             answer_of(ask, reply)
-        return Stream(reply, ask.operation, self.transport)
+        return reply
+
+    def stream(self, ask: Ask) -> Stream:
+        """The answers to a request, as they come. Raises as `ask`."""
+        return Stream(self.open(ask), ask.operation, self.transport)
 
     def check_open(self) -> None:
         """Raises DatabaseClosed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from blockdb.client.plans.plan import Ask, Pages, Plan, names_of, past, refuse_author, whole
 from blockdb.client.plans.records import RecordPlans
@@ -20,6 +20,9 @@ __all__ = ["DocumentPlans", "Source", "document_of", "schema_json"]
 
 Source = Schema | Mapping[str, Any]
 """A schema, or its JSON form."""
+
+LARGEST_PAGE: Final = 1_000
+"""Documents may be large, and their pages are not cut by size."""
 
 DetailsOf = Callable[[bytes], Details]
 """Looks up what is known of a document besides its key and its value."""
@@ -72,7 +75,7 @@ class DocumentPlans(RecordPlans):
             page = yield Ask("find", wanted)
             return [document_of(each, details_of) for each in page.documents], page.cursor
 
-        return Pages(fetch, limit, after)
+        return Pages(fetch, limit, after, largest=LARGEST_PAGE)
 
     def explain(
         self,

@@ -41,11 +41,20 @@ Fetch = Callable[[str | None, int], Plan[tuple[list[T], str | None]]]
 class Pages(Generic[T]):
     """Something long, page by page; the first ones are small, so that whoever wants little gets it soon."""
 
-    def __init__(self, fetch: Fetch[T], limit: int | None = None, cursor: str | None = None, *, skip: int = 0) -> None:
-        """`limit` counts what is skipped, too."""
+    def __init__(
+        self,
+        fetch: Fetch[T],
+        limit: int | None = None,
+        cursor: str | None = None,
+        *,
+        skip: int = 0,
+        largest: int = LARGEST_PAGE,
+    ) -> None:
+        """`limit` counts what is skipped, too; no page has more than `largest`."""
         self.fetch = fetch
         self._left = limit
         self._skip = skip
+        self._largest = largest
         self._size = FIRST_PAGE
         self.cursor = cursor
         """Where the next page begins."""
@@ -58,7 +67,7 @@ class Pages(Generic[T]):
         items = items[:most]
         if self._left is not None:
             self._left -= len(items)
-        self._size = min(self._size * GROWTH, LARGEST_PAGE)
+        self._size = min(self._size * GROWTH, self._largest)
         self.is_over = self.cursor is None or self._left == 0
         skipped, self._skip = self._skip, max(0, self._skip - len(items))
         return items[skipped:]

@@ -24,7 +24,8 @@ def find(session: Session, request: queries.Find) -> queries.Documents:
     else:
         horizon = collection.next_sequence - 1
     if horizon < 0:
-        return queries.Documents(documents=[])
+        collection.find(request.where, request.parameters, order=request.order, limit=0, fields=request.fields)
+        return queries.Documents(documents=[])  # the call above tells of what is wrong in the query
     found = collection.find(
         request.where,
         request.parameters,
