@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from blockdb.config import SecurityConfig
 from blockdb.errors import DatabaseNotFound
 from blockdb.security.exposure import Exposure, check_exposure
 from blockdb.server.authentication import Authenticator
 from blockdb.server.tls import LiveTls, TlsFiles
 from blockdb.server.tokens import TokenFile
+from blockdb.serving.listening import resolve
 
 __all__ = ["Guard", "guard"]
 
@@ -24,27 +26,18 @@ class Guard:
     """None: nothing is encrypted."""
 
 
-def guard(
-    root: Path,
-    host: str,
-    *,
-    authentication: str = "auto",
-    tls_certificate: str = "",
-    tls_key: str = "",
-    tls_client_ca: str = "",
-    insecure_public: bool = False,
-) -> Guard:
-    """What guards a server of the database in a directory that listens at this address, by `[security]`.
+def guard(root: Path, host: str, security: SecurityConfig, *, insecure_public: bool = False) -> Guard:
+    """What guards a server of the database in a directory that listens at this address.
 
     Raises ConfigError, which names the setting, where others could reach it unguarded or a file of TLS cannot be used;
-    StorageError where the list of tokens is damaged.
+    InvalidData where it is no address of this machine, StorageError where the list of tokens is damaged.
     """
-    files = TlsFiles.of(tls_certificate, tls_key, tls_client_ca)
+    files = TlsFiles.of(security)
     exposure = check_exposure(
-        host,
+        resolve(host, 0)[1][0],
         has_tokens=_has_tokens(root),
         has_tls=files is not None,
-        authentication=authentication,
+        authentication=security.authentication,
         insecure_public=insecure_public,
     )
     return Guard(exposure, Authenticator(root, exposure), None if files is None else LiveTls(files))
