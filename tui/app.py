@@ -67,6 +67,7 @@ class Explorer(Navigation):
         Binding("4", "view('lab')", "Lab", show=False, id="view.lab"),
         Binding("5", "view('schema')", "Schema", show=False, id="view.schema"),
         Binding("6", "view('changes')", "Changes", show=False, id="view.changes"),
+        Binding("7", "view('acts')", "Audit log", show=False, id="view.acts"),
         Binding("v", "verify", "Verify", id="app.verify"),
         Binding("p", "problems", "Problems", show=False, id="app.problems"),
         Binding("t", "theme", "Theme", id="app.theme"),

@@ -8,6 +8,7 @@ from . import (
     anchors,
     audit,
     backups,
+    audit_log,
     certificates,
     chain,
     collections,
@@ -23,6 +24,7 @@ from . import (
     records,
     redaction,
     schemas,
+    serving,
     tamper_lab,
     tokens,
     transactions,
@@ -46,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     *proofs.COMMANDS,
     *keys.COMMANDS,
     *audit.COMMANDS,
+    *audit_log.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *watching.COMMANDS,
@@ -59,6 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *configuring.COMMANDS,
+    *serving.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -104,6 +104,8 @@ class Service:
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.admit: Callable[[Call, Any], None] = _admit
+        """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
@@ -206,6 +208,7 @@ class Service:
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
+        self.admit(call, request)
         for guard in self.guards:
             guard(call)
         operation, principal = call.operation, call.principal
@@ -257,3 +260,7 @@ class Service:
         self.transactions.abort_all()
         if self.retries is not None:
             self.retries.close()
+
+
+def _admit(_call: Call, _request: Any) -> None:
+    """Nothing is too much."""
