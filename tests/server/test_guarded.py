@@ -16,11 +16,13 @@ import pytest
 
 import blockdb
 from blockdb.config import SecurityConfig
+from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
+from blockdb.server.authentication import Authenticator
 from blockdb.server.certificates import make
-from blockdb.server.guarding import Guard, guard
 from blockdb.server.http.application import Application
 from blockdb.server.service import Service
+from blockdb.server.tls import LiveTls, TlsFiles
 from blockdb.server.tokens import TokenFile
 from blockdb.serving.limits import Limits
 from blockdb.serving.listening import listen
@@ -36,7 +38,7 @@ class Guarded:
     """A server that runs."""
 
     url: str
-    guard: Guard
+    live: LiveTls
     tls: Path
     """The directory of its certificates."""
     tokens: TokenFile
@@ -89,12 +91,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         database.put(b"k", b"v")
         tokens = TokenFile(root / "db")
         tokens.create("shop", Role.WRITER)
-        found = guard(root / "db", "127.0.0.1", security)
-        service = Service(database, found.authenticator)
+        files = TlsFiles.of(security)
+        assert files is not None
+        live = LiveTls(files)
+        service = Service(database, Authenticator(root / "db", Exposure(True, False, ())))
         application = Application(service)
-        assert found.tls is not None
-        with served(application, found.tls.context) as port:
-            yield Guarded(f"https://localhost:{port}", found, tls, tokens)
+        with served(application, live.context) as port:
+            yield Guarded(f"https://localhost:{port}", live, tls, tokens)
         application.close()
         service.close()
 
@@ -126,11 +129,11 @@ def test_a_token_is_good_until_it_is_revoked(running: Guarded) -> None:
 def test_a_renewed_certificate_is_taken_up(running: Guarded, tmp_path: Path) -> None:
     with running.client("shop") as old:
         assert old.get(KEY).status_code == 200
-        before = running.guard.tls.expires_ms if running.guard.tls else 0
+        before = running.live.expires_ms
         for suffix in ("crt", "key"):
             (running.tls / f"server.{suffix}").rename(tmp_path / f"server.{suffix}")
         make(running.tls, days=30)
-        until(lambda: is_served(running) and running.guard.tls is not None and running.guard.tls.expires_ms < before)
+        until(lambda: is_served(running) and running.live.expires_ms < before)
         assert old.get(KEY).status_code == 200, "the connection that there was lives on"
 
 
