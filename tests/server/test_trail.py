@@ -29,7 +29,7 @@ SECRETS = ("bdb_1f2e_thesecret", "thevalue", "thefilter")
 class Doorkeeper:
     """Knows two people by their tokens."""
 
-    def principal(self, secret: str | None) -> Principal:
+    def principal(self, secret: str | None, certificate_name: str | None = None) -> Principal:
         if secret == SECRETS[0]:
             return ANN
         if secret == "bob":
