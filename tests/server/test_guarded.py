@@ -123,9 +123,10 @@ def test_a_token_is_good_until_it_is_revoked(running: Guarded) -> None:
         begun = monotonic()
         running.tokens.revoke(info.id)
         until(lambda: client.get(KEY).status_code == 401)
-        assert monotonic() - begun < 1
+        assert monotonic() - begun < 3, "half a second, and what a busy machine takes"
 
 
+@pytest.mark.torture
 def test_a_renewed_certificate_is_taken_up(running: Guarded, tmp_path: Path) -> None:
     with running.client("shop") as old:
         assert old.get(KEY).status_code == 200
