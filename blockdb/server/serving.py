@@ -61,8 +61,7 @@ def serve(
 
 
 def _tls(config: Config) -> LiveTls | None:
-    security = config.security
-    files = TlsFiles.of(security.tls_certificate, security.tls_key, security.tls_client_ca)
+    files = TlsFiles.of(config.security)
     return None if files is None else LiveTls(files)
 
 

@@ -80,6 +80,7 @@ def test_what_can_be_given_where() -> None:
         "cert",
         "backup",
         "restore",
+        "server",
         *configuring,
         *tokens,
         *encryption,
