@@ -19,6 +19,7 @@ from tests.planted import (
     redaction_room,
     sealing_room,
     storage_room,
+    trail_room,
     transaction_room,
 )
 from tests.planted.planting import Bug
@@ -49,6 +50,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
+    "trail": trail_room.TRAIL,
     "guard": guard_room.GUARD,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}
