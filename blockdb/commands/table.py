@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
+    backups,
     audit_log,
     certificates,
     chain,
@@ -23,6 +24,7 @@ from . import (
     records,
     redaction,
     schemas,
+    serving,
     tamper_lab,
     tokens,
     transactions,
@@ -52,6 +54,7 @@ COMMANDS: tuple[Command, ...] = (
     *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *backups.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
@@ -59,6 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *configuring.COMMANDS,
+    *serving.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -112,7 +112,7 @@ class Meters:
         """The counters at this moment. O(operations)."""
         with self._lock:
             kept = [
-                (operation, door, tuple(sorted(requests.outcomes.items())), requests.latency.snapshot())
+                (operation, door, dict(sorted(requests.outcomes.items())), requests.latency.snapshot())
                 for (operation, door), requests in self._requests.items()
             ]
             return ServerStatistics(
@@ -125,7 +125,7 @@ class Meters:
                 streams=self.streams.now,
                 bytes_received=self._received,
                 bytes_sent=self._sent,
-                rejected=tuple(sorted(self._rejected.items())),
+                rejected=dict(sorted(self._rejected.items())),
             )
 
 

@@ -120,13 +120,13 @@ def _requests(server: ServerStatistics) -> Iterator[Family]:
         PREFIX + "request_duration_seconds", "Time for an answer.", labels=("operation", "door")
     )
     for requests in server.requests:
-        for outcome, times in requests.outcomes:
+        for outcome, times in requests.outcomes.items():
             by_outcome.add_metric((requests.operation, requests.door, outcome), times)
         _add(duration, (requests.operation, requests.door), requests.latency)
     rejected = CounterMetricFamily(
         PREFIX + "rejected", "Requests turned away before anybody looked at them.", labels=("reason",)
     )
-    for reason, times in server.rejected:
+    for reason, times in server.rejected.items():
         rejected.add_metric((reason,), times)
     return iter((by_outcome, duration, rejected))
 

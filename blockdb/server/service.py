@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any, Protocol
 
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import BlockDBError, CollectionNotFound, Unauthenticated
-from blockdb.security.roles import ANONYMOUS, Principal, Reach, Role, authorize, require_right
+from blockdb.errors import BlockDBError, CollectionNotFound
+from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
+from blockdb.server.asking import Authenticator, Everybody, principal_of
 from blockdb.server.monitor import Monitor
+from blockdb.server.retrying import Retries
 from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
-__all__ = ["Authenticator", "Call", "Guard", "Hook", "Service", "Session"]
-
-
-class Authenticator(Protocol):
-    """Knows who is asking."""
-
-    def principal(self, secret: str | None) -> Principal:
-        """Who has this secret; None: nothing was said. Raises Unauthenticated."""
-
-
-class Everybody:
-    """Whoever asks may do everything: for loopback addresses where there are no tokens."""
-
-    def principal(self, secret: str | None) -> Principal:
-        """The anonymous administrator."""
-        return ANONYMOUS
+__all__ = ["Call", "Guard", "Hook", "Service", "Session"]
 
 
 @dataclass(slots=True)
@@ -108,6 +94,8 @@ class Service:
         self.database = database
         self.authenticator = authenticator or Everybody()
         self.transactions = OpenTransactions(database)
+        self.retries = None if database.read_only else Retries(database)
+        """Answers that are remembered for those who ask again."""
         self.nobody = Principal("nobody", Role.READER)
         """Who asks what everybody may ask, and who has not said yet who they are."""
         self.node_id = "node1"
@@ -116,6 +104,8 @@ class Service:
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.admit: Callable[[Call, Any], None] = _admit
+        """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
@@ -125,10 +115,12 @@ class Service:
         """A collection by its name or id. Raises CollectionNotFound."""
         return self.database if name_or_id == DEFAULT_COLLECTION else self.database.collection(name_or_id)
 
-    def identify(self, call: Call, authorization: str | None) -> None:
-        """Put down who it is that asks, by the header `Authorization`. Raises Unauthenticated, which hooks are told."""
+    def identify(self, call: Call, authorization: str | None, certificate_name: str | None = None) -> None:
+        """Put down who it is that asks (see `principal_of`). Raises Unauthenticated, which hooks are told."""
+        if call.operation.right is None:
+            return
         try:
-            call.principal = self.authenticator.principal(_secret_in(authorization))
+            call.principal = principal_of(self.authenticator, authorization, certificate_name)
         except BlockDBError as error:
             self.told(call, error, self._begin())
             raise
@@ -138,12 +130,29 @@ class Service:
         begun = self._begin()
         try:
             self.permit(call, request)
-            answer: Message = self._handlers[call.operation.name](Session(self, call), request)
+            answer = self._answer(call, request)
         except BaseException as error:
             self.told(call, error, begun)
             raise
         self.told(call, None, begun)
         return answer
+
+    def _answer(self, call: Call, request: Any) -> Message:
+        """What a handler answers, or, to a request that came before under the same key, has answered."""
+        session = Session(self, call)
+        handler = self._handlers[call.operation.name]
+        key = call.idempotency_key
+        if key is None or self.retries is None or not self.retries.concern(call.operation):
+            answer: Message = handler(session, request)
+            return answer
+
+        def written() -> Mapping[str, Sequence[bytes]]:
+            with session.transaction(request.transaction) as transaction:
+                return transaction.keys_written()
+
+        return self.retries.run(
+            call.principal, key, call.operation, request, lambda: handler(session, request), written
+        )
 
     def stream(self, call: Call, request: Any) -> Iterator[Any]:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
@@ -160,6 +169,7 @@ class Service:
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""
         for request in requests:
+            self.authenticator.check(call.principal)
             self.permit(call, request)
             if call.reach is not None:
                 call.keys += len(call.reach.keys or ())
@@ -184,11 +194,13 @@ class Service:
         return answer
 
     @contextmanager
-    def at_once(self, request: Any) -> Iterator[bool]:
-        """Whether a quick request waits neither for the disk nor for a transaction, as long as this is open."""
+    def at_once(self, call: Call, request: Any) -> Iterator[bool]:
+        """Whether a quick request waits neither for the disk nor for others, as long as this is open."""
         if not hasattr(request, "value"):
             yield True
-        elif self._is_forced or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
+            return
+        waits = call.idempotency_key is not None or self._is_forced
+        if waits or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
             yield False
         else:
             with self.transactions.held_off() as is_quiet:
@@ -196,6 +208,7 @@ class Service:
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
+        self.admit(call, request)
         for guard in self.guards:
             guard(call)
         operation, principal = call.operation, call.principal
@@ -245,17 +258,9 @@ class Service:
         self.is_stopping = True
         self.monitor.close()
         self.transactions.abort_all()
+        if self.retries is not None:
+            self.retries.close()
 
 
-def _secret_in(authorization: str | None) -> str | None:
-    if authorization is None:
-        return None
-    scheme, _, secret = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-    return secret.strip()
-
-
-def new_request_id() -> str:
-    """A name for a request that did not bring one."""
-    return token_hex(8)
+def _admit(_call: Call, _request: Any) -> None:
+    """Nothing is too much."""

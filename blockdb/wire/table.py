@@ -20,6 +20,7 @@ TRANSACTION: Final = f"{API}/transactions/{{transaction}}"
 
 
 def _of_batch(request: plain.Batch) -> Reach:
+    """The keys of a batch."""
     return Reach(request.collection, tuple(each.key for each in request.operations))
 
 
@@ -361,6 +362,10 @@ DATABASE: Final = (
     Operation(
         "audit_collection", "POST", f"{ONE}/audit", AUDIT, _of_collection, records.InCollection, server.Audited,
         "Recompute every hash of a collection: how far it is, then the report.", kind=Kind.ANSWERS, is_long=True,
+    ),
+    Operation(
+        "backup", "GET", f"{API}/backup", OPERATE, _of_database, server.Backup, proofs.Chunk,
+        "A copy of all collections as of this moment, as a stream.", kind=Kind.BYTES, is_long=True,
     ),
     Operation(
         "flush", "POST", f"{API}/flush", OPERATE, _of_database, Nothing, Nothing,

@@ -18,6 +18,7 @@ from blockdb.errors import (
     Unauthenticated,
     Unavailable,
 )
+from blockdb.server.asking import request_id_of
 from blockdb.server.http import answering
 from blockdb.server.http.accepting import JSON, chosen
 from blockdb.server.http.answering import Headers, body_of, error_body, error_headers, event_encoder
@@ -28,7 +29,7 @@ from blockdb.server.http.pump import Inlet, InletEnded, Outlet
 from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
-from blockdb.server.service import Call, Service, new_request_id
+from blockdb.server.service import Call, Service
 from blockdb.wire.operation import Kind, Operation
 from blockdb.wire.table import OPERATIONS
 
@@ -36,7 +37,6 @@ __all__ = ["Application", "Options"]
 
 log: Final = logging.getLogger("blockdb.server.http")
 
-MAX_ID_BYTES: Final = 128
 CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
 
@@ -78,7 +78,7 @@ class Application:
             await self._answer(Exchange(scope, receive, send))
 
     async def _answer(self, exchange: Exchange) -> None:
-        exchange.request_id = _request_id(exchange)
+        exchange.request_id = request_id_of(exchange.header(b"x-request-id"))
         meters = self.service.monitor.meters
         try:
             await self._dispatch(exchange)
@@ -113,8 +113,7 @@ class Application:
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
-        if operation.right is not None:
-            self.service.identify(call, exchange.header(b"authorization"))
+        self.service.identify(call, exchange.header(b"authorization"), exchange.certificate)
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
@@ -142,7 +141,7 @@ class Application:
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
-            with self.service.at_once(request) as may_be_done_here:
+            with self.service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:
                     return self.service.call(call, request)
         loop = asyncio.get_running_loop()
@@ -269,13 +268,6 @@ def _forget(work: asyncio.Future[Any]) -> None:
     """Nobody waits for it any more: what became of it was told by the service's hooks."""
     if not work.cancelled():
         work.exception()
-
-
-def _request_id(exchange: Exchange) -> str:
-    """The one that came, if it is fit to be shown, or a new one."""
-    given = exchange.header(b"x-request-id")
-    is_fit = given is not None and len(given) <= MAX_ID_BYTES and given.isascii() and given.isprintable()
-    return given if given and is_fit else new_request_id()
 
 
 async def _live(receive: Receive, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:

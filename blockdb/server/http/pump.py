@@ -60,12 +60,17 @@ class Outlet:
             self._loop.call_soon_threadsafe(self._arrived.set)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """On the loop: what has come, until it ends."""
+        """On the loop: what has come, joined, until it ends."""
+        async for batch in self.batches():
+            yield b"".join(batch)
+
+    async def batches(self) -> AsyncIterator[list[bytes]]:
+        """On the loop: the pieces that have come, until it ends."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             with self._changed:
-                taken, is_ended = b"".join(self._pieces), self._is_ended
+                taken, is_ended = list(self._pieces), self._is_ended
                 self._pieces.clear()
                 self._bytes = 0
                 self._changed.notify_all()

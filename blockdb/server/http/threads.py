@@ -29,7 +29,7 @@ class Threads:
         self._long = ThreadPoolExecutor(LONG_WORKERS, "blockdb-long")
         self._ending = ThreadPoolExecutor(ENDING_WORKERS, "blockdb-ending")
         self._monitoring = ThreadPoolExecutor(MONITORING_WORKERS, "blockdb-monitoring")
-        self._streams = ThreadPoolExecutor(most_streams, "blockdb-stream")
+        self.streams = ThreadPoolExecutor(most_streams, "blockdb-stream")
 
     def of(self, operation: Operation) -> ThreadPoolExecutor:
         """Where an operation is done."""
@@ -38,10 +38,10 @@ class Threads:
         if operation.name in ENDING:
             return self._ending
         if operation.kind is not Kind.PLAIN:
-            return self._streams
+            return self.streams
         return self._long if operation.is_long else self._common
 
     def close(self) -> None:
         """Take nothing any more, and wait for what is under way."""
-        for pool in (self._common, self._long, self._ending, self._monitoring, self._streams):
+        for pool in (self._common, self._long, self._ending, self._monitoring, self.streams):
             pool.shutdown(cancel_futures=True)
