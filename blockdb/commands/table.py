@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
-    backups,
     audit_log,
+    backups,
     certificates,
     chain,
     collections,

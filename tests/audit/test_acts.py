@@ -264,3 +264,37 @@ def test_a_log_stays_good_when_keys_change(closed: Path) -> None:
         db.audit_log().append(act(21))
         assert [each.sequence for each in db.acts(after=19)] == [20, 21]
     assert blockdb.verify(closed).valid
+
+
+# ── repair ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("gone", ["00000000.acts", "head", None])
+def test_a_repair_sets_a_damaged_log_aside_and_the_journal_tells_of_it(gone: str | None, closed: Path) -> None:
+    if gone is None:
+        shutil.rmtree(closed / "audit")
+    else:
+        (closed / "audit" / gone).unlink()
+    done = blockdb.repair(closed)
+    assert done.after.valid, done.after.problems
+    assert any("began a new one" in action for action in done.actions)
+    if gone is not None:
+        assert done.quarantine is not None
+        assert (done.quarantine / "audit" / "00000001.acts").exists()
+    for size in (1, 2):
+        with blockdb.open(closed) as db:
+            db.audit_log().append(act(size))
+            assert db.audit_log().head.size == size
+        report = blockdb.verify(closed)
+        assert report.valid
+        assert "begun anew" in report.notes[0]
+    shutil.rmtree(closed / "audit")
+    assert problems(closed) == [("audit", None)]
+
+
+def test_a_repair_makes_a_damaged_mark_anew_and_keeps_the_entries(closed: Path) -> None:
+    (closed / "audit" / "acts.mark").write_bytes(b"?")
+    done = blockdb.repair(closed)
+    assert (done.after.valid, done.after.notes) == (True, ())
+    with blockdb.open(closed) as db:
+        assert len(list(db.acts())) == 20
