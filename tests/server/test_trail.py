@@ -15,6 +15,7 @@ from blockdb.security.roles import Principal, Role
 from blockdb.server import trail
 from blockdb.server.http.application import Application
 from blockdb.server.service import Call, Service
+from blockdb.server.tokens import TokenFile
 from blockdb.server.trail import AuditTrail
 from blockdb.types import Act
 from blockdb.wire.messages import records, transactions
@@ -29,12 +30,15 @@ SECRETS = ("bdb_1f2e_thesecret", "thevalue", "thefilter")
 class Doorkeeper:
     """Knows two people by their tokens."""
 
-    def principal(self, secret: str | None) -> Principal:
+    def principal(self, secret: str | None, certificate_name: str | None = None) -> Principal:
         if secret == SECRETS[0]:
             return ANN
         if secret == "bob":
             return BOB
         raise Unauthenticated("Who are you?")
+
+    def check(self, principal: Principal) -> None:
+        """Everybody stays who they are."""
 
 
 class Served:
@@ -173,6 +177,23 @@ def test_of_a_crowd_at_the_door_only_some_are_entered_and_all_are_counted(
     found = served.acts()
     assert len(found) == trail.AT_THE_DOOR_A_SECOND + 1
     assert (found[-1].operation, found[-1].keys) == ("turned_away", 30)
+
+
+def test_tokens_that_are_made_and_revoked_beside_the_server_are_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "FORCE_EVERY_S", 0.001)
+    database = blockdb.open(tmp_path / "db")
+    tokens = TokenFile(tmp_path / "db")
+    old, _ = tokens.create("old", Role.READER)
+    served = Served(database)
+    new, _ = tokens.create("new", Role.WRITER)
+    until(lambda: len(served.acts()) == 1)
+    tokens.revoke(old.id)
+    served.trail.close()
+    found = [(act.principal, act.operation, act.token_id) for act in served.acts()]
+    assert found == [("local", "token create", new.id), ("local", "token revoke", old.id)]
+    served.stop()
 
 
 # ── where nothing can be entered, nothing is done ────────────────────────────────────────────────────────────────
