@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    alerts,
     anchors,
     audit,
     audit_log,
@@ -55,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *backups.COMMANDS,
+    *alerts.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
