@@ -18,7 +18,7 @@ from blockdb.server.service import Call, Service
 from blockdb.server.tokens import TokenFile
 from blockdb.server.trail import AuditTrail
 from blockdb.types import Act
-from blockdb.wire.messages import records, transactions
+from blockdb.wire.messages import records, server, transactions
 from blockdb.wire.table import BY_NAME
 from tests.storage.doors import TroubledDoor, open_through, until
 
@@ -117,6 +117,23 @@ def test_what_has_met_a_bug_is_entered_as_such(served: Served, monkeypatch: pyte
     with pytest.raises(KeyError):
         served.put(b"key")
     assert served.outcomes() == [("ann", "put", "Internal")]
+
+
+def test_it_is_read_through_the_server_by_those_who_may(served: Served) -> None:
+    for number in range(4):
+        served.put(b"%d" % number)
+    with pytest.raises(Forbidden):
+        served.call("audit_log", server.Acts(), BOB)
+    entries = served.call("audit_log", server.Acts(after=1, limit=9)).entries
+    assert [(each.sequence, each.key, each.key_count, each.outcome) for each in entries] == [
+        (2, b"2", 1, "ok"),
+        (3, b"3", 1, "ok"),
+        (4, b"", 0, "Forbidden"),
+    ]
+    newest = served.call("audit_log", server.Acts(reverse=True, failed=True, principal="bob")).entries
+    assert [each.operation for each in newest] == ["audit_log"]
+    with pytest.raises(blockdb.InvalidData, match="At most 1,000"):
+        served.call("audit_log", server.Acts(limit=1_001))
 
 
 # ── over HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
