@@ -132,8 +132,8 @@ COMMANDS = (
             flag("--failed", help="Those alone that were refused, or failed."),
             flag("--follow", help="Go on with what is entered from now on, until ^C."),
         ),
-        details="A server enters each change before it answers, and whoever it refused; on the directory of a database "
-        "that has such a log, redact, drop, repair and the like are entered too. It works beside the server. That "
+        details="A server enters each change before it answers, and whoever it refused. Where a database has a log, "
+        "commands that write to its directory are entered too. It works beside the server. That "
         "nothing of it was changed or taken away is part of verify and audit: see docs/AUDIT_LOG.md. In a pipe each "
         "entry is a line of JSON: sequence, time_ms, principal, token_id, peer, door, operation, collection, "
         "key_bytes, keys (how many), outcome (ok, or the kind of the error), request_id, key (the first; encoding is "

@@ -20,6 +20,7 @@ from tests.planted import (
     redaction_room,
     sealing_room,
     storage_room,
+    trail_room,
     transaction_room,
 )
 from tests.planted.planting import Bug
@@ -50,6 +51,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
+    "trail": trail_room.TRAIL,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
 }
