@@ -12,9 +12,9 @@ Importing this package opens nothing, starts nothing and is quick: the engine is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blockdb.errors import (
     AnchorFailed,
@@ -33,6 +33,7 @@ from blockdb.errors import (
     DuplicateKey,
     Forbidden,
     HistoryConflict,
+    IdempotencyConflict,
     IndexNotFound,
     InvalidData,
     InvalidProof,
@@ -88,6 +89,8 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.database.backup.restore import Restored
+    from blockdb.database.backup.stream import Backup
     from blockdb.database.collection import Collection
     from blockdb.database.database import Database
     from blockdb.database.queries.results import Results
@@ -115,6 +118,7 @@ __all__ = [
     "AnchorFailed",
     "AppendOnly",
     "AsOf",
+    "Backup",
     "Block",
     "BlockDBError",
     "BlockNotFound",
@@ -140,6 +144,7 @@ __all__ = [
     "Forbidden",
     "GoodBlock",
     "HistoryConflict",
+    "IdempotencyConflict",
     "IndexInfo",
     "IndexNotFound",
     "InvalidData",
@@ -162,6 +167,7 @@ __all__ = [
     "RequestStatistics",
     "RequestTimeout",
     "RequestTooLarge",
+    "Restored",
     "Results",
     "RunReceipt",
     "Schema",
@@ -185,9 +191,11 @@ __all__ = [
     "Verified",
     "Violation",
     "WritesStopped",
+    "backup",
     "merkle_levels",
     "open",
     "repair",
+    "restore",
     "verify",
     "verify_receipt",
 ]
@@ -281,6 +289,29 @@ def repair(path: str | Path, progress: Callable[[Progress], None] | None = None,
     return repair(Path(path), progress, _source(**secrets))
 
 
+def backup(path: str | Path, *, signing_key: bool = False) -> Backup:
+    """A copy of a database as a stream of bytes, without opening it, also beside its writer: see `Database.backup`.
+
+    Raises DatabaseNotFound, Corruption, InvalidData; and StorageError, also where the writer is so busy with several
+    collections that no moment is found: then have it make the backup itself.
+    """
+    from blockdb.database.backup.stream import Backup
+    from blockdb.layout import DatabaseFiles
+
+    return Backup(DatabaseFiles(Path(path)), signing_key=signing_key)
+
+
+def restore(stream: BinaryIO | Iterable[bytes], path: str | Path, **secrets: Any) -> Restored:
+    """Make a database of a backup, in a directory that is not there yet, and audit it. O(all bytes), O(1) of memory.
+
+    `secrets` are those of `open`. Raises InvalidData for what is no whole backup, and for a directory that is there;
+    StorageError. Nothing is left then.
+    """
+    from blockdb.database.backup.restore import reading, restore
+
+    return restore(reading(stream), Path(path), _source(**secrets))
+
+
 def _source(
     master_key_file: str | Path | None = None,
     master_key: bytes | None = None,
@@ -315,6 +346,7 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "Backup": "blockdb.database.backup.stream",
     "Collection": "blockdb.database.collection",
     "Transaction": "blockdb.database.transactions.transaction",
     "Database": "blockdb.database.database",
@@ -323,6 +355,7 @@ _LAZY = {
     "Feed": "blockdb.storage.feed",
     "RangeReceipt": "blockdb.ledger.range_receipt",
     "Receipt": "blockdb.ledger.receipt",
+    "Restored": "blockdb.database.backup.restore",
     "Results": "blockdb.database.queries.results",
     "RunReceipt": "blockdb.ledger.receipt",
     "Schema": "blockdb.documents.schema",

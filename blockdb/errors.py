@@ -373,6 +373,10 @@ class RequestTooLarge(InvalidData):
     """A request, or what it would be once it is decompressed, is larger than the server takes."""
 
 
+class IdempotencyConflict(InvalidData):
+    """An Idempotency-Key was given that had stood for another request before."""
+
+
 class RequestTimeout(BlockDBError):
     """A request took longer than it may. Of a write nobody can say whether it was stored: look, or try it again."""
 

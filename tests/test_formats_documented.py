@@ -10,11 +10,13 @@ from uuid import UUID
 import pytest
 
 from blockdb.format import (
+    archive,
     audit_log,
     batch,
     block,
     checked_toml,
     index,
+    intent,
     keyring,
     mark,
     nodes,
@@ -52,7 +54,7 @@ from tests.lsm.sources import DictChain
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "docs" / "formats").glob("*.md"))}
-MAX_PAGE_BYTES = 3_100
+MAX_PAGE_BYTES = 3_300
 
 COLLECTION = UUID("00112233-4455-6677-8899-aabbccddeeff").bytes
 TIME_MS = 1_700_000_000_000
@@ -150,6 +152,28 @@ def test_a_batch(data: bytes) -> None:
     assert batch.encode(bodies) == data
     assert batch.decode(data, 0) == (2, 39, 0)
     assert [record.item_at(data, at) for at in batch.places(batch.HEADER_BYTES, bodies)] == [(b"a", b"1"), (b"b", b"")]
+
+
+@decodes("backup", "entry")
+def test_what_stands_before_a_file_of_a_backup(data: bytes) -> None:
+    entry = archive.Entry("keys/public.toml", 197)
+    assert archive.decode_entry(data) == entry
+    assert archive.encode_entry(entry) == data
+
+
+@decodes("intents", "header")
+def test_the_header_of_the_log_of_intents(data: bytes) -> None:
+    assert intent.decode_header(data) == bytes(range(16))
+    assert intent.encode_header(bytes(range(16))) == data
+
+
+@decodes("intents", "intent")
+def test_an_intent(data: bytes) -> None:
+    digests = intent.Digests(bytes(16))
+    name, request = digests.of(b"admin", b"order-7"), digests.of(b"put", b"x")
+    expected = intent.Intent(TIME_MS, name, request, (digests.part(COLLECTION, 0, [KEY]),))
+    assert intent.decode(data, 0) == (expected, len(data))
+    assert intent.encode(expected) == data
 
 
 @decodes("transactions", "header")

@@ -16,7 +16,7 @@ from .command import COLUMNAR_FORMATS
 from .display import human_bytes, human_count, human_time, printable, shortened
 from .failures import INTERRUPTED, UsageError
 from .output import Output
-from .results import Column, Document, Facts, Live, Nothing, Records, Result, Table, Value, Words
+from .results import Column, Document, Facts, Live, Nothing, Records, Result, Stream, Table, Value, Words
 from .shapes import csv_line, document_lines, encode_base64, json_text, record_json, record_lines
 
 __all__ = ["default_format", "render"]
@@ -41,6 +41,8 @@ def render(result: Result, output: Output, format: str | None = None) -> None:
         case Value():
             _value(result, output, shape)
             _say_more(result, output, shape)
+        case Stream():
+            _stream(result, output)
         case Records():
             _records(result, output, shape)
             _say_more(result, output, shape)
@@ -106,6 +108,13 @@ def _value(result: Value, output: Output, format: str) -> None:
         output.line(_highlighted(printable(shown, keep_newlines=True), output))
     else:
         output.data(shown if format == "raw" else shown + b"\n")
+
+
+def _stream(result: Stream, output: Output) -> None:
+    if output.on_terminal:
+        raise UsageError("what comes is for programs: send it to a file or a pipe")
+    for chunk in result.chunks:
+        output.data(chunk)
 
 
 def _highlighted(text: str, output: Output) -> str:

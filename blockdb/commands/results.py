@@ -9,7 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["Column", "Document", "Facts", "Live", "More", "Nothing", "Records", "Result", "Table", "Value", "Words"]
+__all__ = [
+    "Column",
+    "Document",
+    "Facts",
+    "Live",
+    "More",
+    "Nothing",
+    "Records",
+    "Result",
+    "Stream",
+    "Table",
+    "Value",
+    "Words",
+]
 
 
 More: TypeAlias = "str | Callable[[], str | None] | None"
@@ -70,6 +83,14 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """Bytes for a program, in chunks, which go out as they come."""
+
+    chunks: Iterator[bytes]
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
 class Records:
     """Keys with their values (None: keys alone were asked for), read as they are shown.
 
@@ -126,4 +147,4 @@ class Live:
     exit_code: int = 0
 
 
-Result: TypeAlias = Live | Nothing | Words | Document | Value | Records | Table | Facts
+Result: TypeAlias = Live | Nothing | Words | Document | Value | Stream | Records | Table | Facts

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from . import (
     anchors,
     audit,
+    backups,
     certificates,
     chain,
     collections,
@@ -51,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
+    *backups.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from blockdb.audit.auditor import audit
@@ -97,6 +97,12 @@ class Collection(FindingCollection, SchemaCollection):
                 continue
             except Held:
                 return self._core.transactions.commit_alone(self.part(), given, sync)
+
+    def values_of(self, items: Sequence[tuple[bytes, Given]]) -> list[bytes]:
+        """The values as `put_many` would store them now. Raises InvalidData, ValidationError, ReadOnly. O(n)."""
+        if self._store is None:
+            self._refuse()
+        return list(self._preparation.prepare(items).values)
 
     def part(self) -> Part:
         """What one transaction has to do with the collection. Raises ReadOnly."""

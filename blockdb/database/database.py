@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from sys import byteorder
 from types import TracebackType
@@ -17,6 +19,8 @@ from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import collections, creation, encryption
 from blockdb.database.auditing import AuditedDatabase
+from blockdb.database.backup.pausing import writes_paused
+from blockdb.database.backup.stream import Backup
 from blockdb.database.collection import Collection
 from blockdb.database.core import Core
 from blockdb.database.describing import TotalStats, info_of
@@ -335,6 +339,21 @@ class Database(AuditedDatabase):
         for reader in self._core.catalog.opened():
             report = reader.check_memory(report)
         return self.with_anchors(report, anchors)
+
+    def secret_for(self, purpose: str) -> bytes:
+        """32 bytes, other for each purpose. Of an encrypted database nobody has them who cannot open it."""
+        return sha256(b"blockdb/" + purpose.encode() + b"\0" + self._door.secret).digest()
+
+    def backup(self, *, signing_key: bool = False) -> Backup:
+        """A copy of all collections as of now, as a stream of bytes for `blockdb.restore`, beside readers and writers.
+
+        What it has is on the disk here before it is given away. The secret key is not in it unless `signing_key` says
+        so, and never a master key; see docs/BACKUP.md. O(files) to begin, O(all bytes) to read, O(1) of memory. Raises
+        StorageError, Corruption, and InvalidData where the key is not beside the data.
+        """
+        self._refreshed()
+        pausing = nullcontext if self.read_only else partial(writes_paused, self._core.catalog)
+        return Backup(self._files, pausing, signing_key=signing_key)
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""

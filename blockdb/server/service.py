@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from blockdb.errors import BlockDBError, CollectionNotFound
 from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
 from blockdb.server.asking import Authenticator, Everybody, principal_of
 from blockdb.server.monitor import Monitor
+from blockdb.server.retrying import Retries
 from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
@@ -93,6 +94,8 @@ class Service:
         self.database = database
         self.authenticator = authenticator or Everybody()
         self.transactions = OpenTransactions(database)
+        self.retries = None if database.read_only else Retries(database)
+        """Answers that are remembered for those who ask again."""
         self.nobody = Principal("nobody", Role.READER)
         """Who asks what everybody may ask, and who has not said yet who they are."""
         self.node_id = "node1"
@@ -127,12 +130,29 @@ class Service:
         begun = self._begin()
         try:
             self.permit(call, request)
-            answer: Message = self._handlers[call.operation.name](Session(self, call), request)
+            answer = self._answer(call, request)
         except BaseException as error:
             self.told(call, error, begun)
             raise
         self.told(call, None, begun)
         return answer
+
+    def _answer(self, call: Call, request: Any) -> Message:
+        """What a handler answers, or, to a request that came before under the same key, has answered."""
+        session = Session(self, call)
+        handler = self._handlers[call.operation.name]
+        key = call.idempotency_key
+        if key is None or self.retries is None or not self.retries.concern(call.operation):
+            answer: Message = handler(session, request)
+            return answer
+
+        def written() -> Mapping[str, Sequence[bytes]]:
+            with session.transaction(request.transaction) as transaction:
+                return transaction.keys_written()
+
+        return self.retries.run(
+            call.principal, key, call.operation, request, lambda: handler(session, request), written
+        )
 
     def stream(self, call: Call, request: Any) -> Iterator[Any]:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
@@ -173,11 +193,13 @@ class Service:
         return answer
 
     @contextmanager
-    def at_once(self, request: Any) -> Iterator[bool]:
-        """Whether a quick request waits neither for the disk nor for a transaction, as long as this is open."""
+    def at_once(self, call: Call, request: Any) -> Iterator[bool]:
+        """Whether a quick request waits neither for the disk nor for others, as long as this is open."""
         if not hasattr(request, "value"):
             yield True
-        elif self._is_forced or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
+            return
+        waits = call.idempotency_key is not None or self._is_forced
+        if waits or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
             yield False
         else:
             with self.transactions.held_off() as is_quiet:
@@ -235,6 +257,8 @@ class Service:
         self.is_stopping = True
         self.monitor.close()
         self.transactions.abort_all()
+        if self.retries is not None:
+            self.retries.close()
 
 
 def _admit(_call: Call, _request: Any) -> None:

@@ -202,6 +202,11 @@ class Served:
         further = "" if self._grpc is None else f", and for gRPC on port {self._grpc.port}"
         announce(f"BlockDB listens on {url}{further} ({asked}, {secured})")
 
+    def stop(self) -> None:
+        """Begin to end, as if the process were told to. From any thread."""
+        if self._server is not None:
+            self._server.stop()
+
     async def _stop(self) -> None:
         """The end begins: streams, which would go on for ever, are told."""
         self.service.is_stopping = True

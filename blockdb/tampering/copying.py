@@ -1,4 +1,4 @@
-"""Taking a copy of a database that somebody may be writing, and temporary directories that do not stay behind."""
+"""Taking a copy of a database to tamper with, beside its writer, and temporary directories that do not stay behind."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from blockdb.errors import DatabaseNotFound, InvalidData, StorageError
-from blockdb.format import checked_toml, packed, transaction
-from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.database.backup.snapshot import Piece, take
+from blockdb.errors import InvalidData, StorageError
+from blockdb.format import checked_toml, packed
+from blockdb.layout import ZSTD, DatabaseFiles
 from blockdb.storage.door import guarded
 
 PREFIX: Final = "blockdb-lab-"
 MOST_BYTES: Final = 1 << 30
 COPIES: Final = 2
 """One that stays as it was, and one that is tampered with."""
-ATTEMPTS: Final = 5
-"""A live writer may take a file away while it is copied; then the copy is begun again."""
 
 
 class Workshop:
@@ -74,23 +73,36 @@ def copy_database(source: Path, target: Path, most_bytes: int = MOST_BYTES, key_
     key is kept apart and is not at `key_file`.
     """
     files = DatabaseFiles(source, key_file)
-    if not files.registry.exists():
-        raise DatabaseNotFound(f"There is no database at {source}. Check the path.")
     if files.keyring.exists():
         raise InvalidData(
             f"The database at {source} is encrypted: who tampers with it without the key gets no further than changing "
             "bytes, which `verify` finds. To see more, export a part of it into a database that is not."
         )
-    with guarded(f"copying {source}"):
+    with take(files) as snapshot, guarded(f"copying {source}"):
         _check_room(source, target, most_bytes)
-        for attempt in range(ATTEMPTS):
-            try:
-                _copy(files, target)
-                return
-            except FileNotFoundError:
-                shutil.rmtree(target, ignore_errors=True)
-                if attempt == ATTEMPTS - 1:
-                    raise
+        to = DatabaseFiles(target)
+        for directory in (target, to.keys, to.registry.parent, to.collections):
+            directory.mkdir(mode=0o700)
+        for piece in snapshot.pieces:
+            if piece.paths[0] != files.anchors:
+                _copy(piece, source, target)
+        snapshot.check()
+        for collection_id in snapshot.collections.values():
+            to.collection(collection_id).tables.mkdir(exist_ok=True)
+        _copy_key(files, to)
+        to.lock.touch(0o600)
+
+
+def _copy(piece: Piece, source: Path, target: Path) -> None:
+    """Copy a file; a packed chain file is unpacked."""
+    path, _, chunks = piece.read()
+    to = target / path.relative_to(source)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ZSTD:
+        to.with_suffix("").write_bytes(packed.unpack(b"".join(chunks)))
+        return
+    with to.open("xb") as file:
+        file.writelines(chunks)
 
 
 def _check_room(source: Path, target: Path, most_bytes: int) -> None:
@@ -123,37 +135,6 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _copy(files: DatabaseFiles, target: Path) -> None:
-    """Small files and tables first, then the mark, then the chain: so the mark tells of nothing that is not there.
-
-    Raises FileNotFoundError where the writer took something away meanwhile.
-    """
-    target.mkdir(mode=0o700)
-    to = DatabaseFiles(target)
-    for directory in (to.keys, to.registry.parent, to.collections):
-        directory.mkdir()
-    for path in (files.public_keys, files.registry):
-        shutil.copy(path, target / path.relative_to(files.root))
-    _copy_key(files, to)
-    base = _base_of(files)
-    for collection_id in checked_toml.decode(to.registry.read_bytes())["collections"].values():
-        _copy_collection(files.collection(collection_id), to.collection(collection_id))
-    if _base_of(files) != base:  # it was emptied: collections that were copied before may lack what was decided
-        raise FileNotFoundError(files.transactions)
-    if files.transactions.exists():  # last: so it has the decision of every batch
-        shutil.copy(files.transactions, to.transactions)
-    to.lock.touch(0o600)
-
-
-def _base_of(files: DatabaseFiles) -> bytes:
-    """What changes when the log of transactions is emptied."""
-    try:
-        with files.transactions.open("rb") as file:
-            return file.read(transaction.HEADER_BYTES)
-    except FileNotFoundError:
-        return b""
-
-
 def _copy_key(files: DatabaseFiles, to: DatabaseFiles) -> None:
     """Copy the signing key to where it is when it is not kept apart from the data."""
     if not files.signing_key.exists():
@@ -165,26 +146,3 @@ def _copy_key(files: DatabaseFiles, to: DatabaseFiles) -> None:
     values = checked_toml.decode(to.public_keys.read_bytes())
     values.pop("apart", None)
     to.public_keys.write_bytes(checked_toml.encode(values))
-
-
-def _copy_collection(files: CollectionFiles, to: CollectionFiles) -> None:
-    for directory in (to.root, to.chain, to.tables):
-        directory.mkdir()
-    for path in (files.metadata, files.manifest, *files.tables.iterdir(), files.mark, files.checkpoint):
-        if path != files.checkpoint or path.exists():
-            shutil.copy(path, to.root / path.relative_to(files.root))
-    _copy_indexes(files, to)
-    for number in segment_numbers(path.name for path in files.chain.iterdir()):
-        try:
-            shutil.copy(files.segment(number), to.segment(number))
-        except FileNotFoundError:
-            to.segment(number).write_bytes(packed.unpack(files.packed(number).read_bytes()))
-
-
-def _copy_indexes(files: CollectionFiles, to: CollectionFiles) -> None:
-    """Copy the files of indexes with the list that counts them. Raises FileNotFoundError where that was replaced."""
-    if files.index_list.exists():
-        shutil.copy(files.index_list, to.index_list)
-        shutil.copytree(files.indexes, to.indexes, ignore=shutil.ignore_patterns("*.tmp"))
-        if files.index_list.read_bytes() != to.index_list.read_bytes():
-            raise FileNotFoundError(files.index_list)

@@ -25,6 +25,7 @@ STATUSES: Final[Mapping[str, HTTPStatus]] = {
     "DuplicateKey": HTTPStatus.CONFLICT,
     "Forbidden": HTTPStatus.FORBIDDEN,
     "HistoryConflict": HTTPStatus.CONFLICT,
+    "IdempotencyConflict": HTTPStatus.UNPROCESSABLE_ENTITY,
     "IndexNotFound": HTTPStatus.NOT_FOUND,
     "InvalidData": HTTPStatus.BAD_REQUEST,
     "InvalidProof": HTTPStatus.BAD_REQUEST,

@@ -363,6 +363,10 @@ DATABASE: Final = (
         "Recompute every hash of a collection: how far it is, then the report.", kind=Kind.ANSWERS, is_long=True,
     ),
     Operation(
+        "backup", "GET", f"{API}/backup", OPERATE, _of_database, server.Backup, proofs.Chunk,
+        "A copy of all collections as of this moment, as a stream.", kind=Kind.BYTES, is_long=True,
+    ),
+    Operation(
         "flush", "POST", f"{API}/flush", OPERATE, _of_database, Nothing, Nothing,
         "Write everything in memory to tables.", is_long=True,
     ),

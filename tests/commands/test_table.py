@@ -73,7 +73,17 @@ def test_what_can_be_given_where() -> None:
     encryption = {f"encryption {name}" for name in ("show", "new-key", "rewrap", "new-data-key", "open")}
     tokens = {f"token {name}" for name in ("create", "list", "revoke")}
     configuring = {"config show", "config check"}
-    assert line - shell == {"repl", "tui", "witness serve", "cert", *configuring, *tokens, *encryption}
+    assert line - shell == {
+        "repl",
+        "tui",
+        "witness serve",
+        "cert",
+        "backup",
+        "restore",
+        *configuring,
+        *tokens,
+        *encryption,
+    }
     with pytest.raises(UsageError, match="command line only"):
         find("repl", Where.SHELL)
     for where in Where:

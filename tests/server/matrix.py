@@ -25,7 +25,8 @@ RULES: Final = {
     "drop_index": "M collection", "show_collection_stats": "R shape", "verify_collection": "A collection",
     "cluster_status": "R nothing", "cluster_health": "R nothing", "add_node": "O database",
     "remove_node": "O database", "health": "- nothing", "metrics": "A database", "stats": "A database",
-    "verify": "A database",
+    "verify": "A database", "health_live": "- nothing", "health_ready": "- nothing", "server_statistics": "A database",
+    "alerts": "A database",
     "put": "W key", "put_many": "W items", "get": "R key", "exists": "R key", "record": "R key", "scan": "R range",
     "count": "R range", "records": "R collection", "redact": "M items", "import_records": "W items",
     "watch": "R prefix",
@@ -43,7 +44,8 @@ RULES: Final = {
     "keys": "R nothing", "rotate_key": "O database", "anchors": "A database", "publish": "O database",
     "check_anchors": "A database",
     "whoami": "R nothing", "about": "R nothing", "database_statistics": "A database", "statistics": "R shape",
-    "audit": "A database", "audit_collection": "A collection", "flush": "O database", "compact": "O database",
+    "audit": "A database", "audit_collection": "A collection", "backup": "O database",
+    "flush": "O database", "compact": "O database",
     "flush_collection": "O collection", "compact_collection": "O collection",
 }  # fmt: skip
 

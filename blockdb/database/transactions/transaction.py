@@ -76,6 +76,11 @@ class Transaction:
                 part.restore(kept)
                 raise
 
+    def keys_written(self) -> dict[str, tuple[bytes, ...]]:
+        """The keys that it has written so far, in that order, by the names of collections. O(n)."""
+        with self._using:
+            return {part.name: tuple(part.items) for part in self._parts.values()}
+
     def _put(self, part: Part, key: bytes, value: Given) -> None:
         prepared = part.prepare(key, value)
         self._lock(part, key, exclusive=True)

@@ -134,7 +134,7 @@ class Calls:
         call = self._begun(offer, asking)
         request = self._request(offer, data)
         if operation.is_quick:
-            with self._service.at_once(request) as may_be_done_here:
+            with self._service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:
                     return self._encoded(self._service.call(call, request))
         loop = asyncio.get_running_loop()

@@ -9,10 +9,11 @@ from threading import Thread
 
 import blockdb
 from blockdb.database.collection import Collection
-from blockdb.errors import InvalidData
+from blockdb.errors import InvalidData, Unavailable
 from blockdb.server.service import Session
 from blockdb.types import Progress, Report
 from blockdb.wire.messages import plain, server
+from blockdb.wire.messages.proofs import Chunk
 from blockdb.wire.messages.records import InCollection
 from blockdb.wire.operation import DEFAULT_COLLECTION, Nothing
 
@@ -52,6 +53,19 @@ def database_statistics(session: Session, request: Nothing) -> server.Snapshot:
 def statistics(session: Session, request: InCollection) -> server.Snapshot:
     """All that is counted and timed of a collection."""
     return server.Snapshot(statistics=Collection.stats(session.collection(request.collection)))
+
+
+def backup(session: Session, request: server.Backup) -> Iterator[Chunk]:
+    """A backup; what is wrong is said before the first piece of it."""
+    return _pieces(session, session.database.backup(signing_key=request.signing_key))
+
+
+def _pieces(session: Session, stream: blockdb.Backup) -> Iterator[Chunk]:
+    with stream:
+        for data in stream:
+            if session.call.is_cancelled() or session.service.is_stopping:
+                raise Unavailable("The backup was broken off: the server is about to stop, or nobody takes it.")
+            yield Chunk(data=data)
 
 
 def audit(session: Session, request: Nothing) -> Iterator[server.Audited]:

@@ -97,6 +97,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "statistics": database.statistics,
     "audit": database.audit,
     "audit_collection": database.audit_collection,
+    "backup": database.backup,
     "flush": database.flush,
     "compact": database.compact,
     "flush_collection": database.flush_collection,

@@ -141,7 +141,7 @@ class Application:
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
-            with self.service.at_once(request) as may_be_done_here:
+            with self.service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:
                     return self.service.call(call, request)
         loop = asyncio.get_running_loop()

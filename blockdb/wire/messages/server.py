@@ -67,3 +67,9 @@ class Watched(Message, kw_only=True):
 
     position: int
     change: Change | None = None
+
+
+class Backup(Message, kw_only=True):
+    """A backup of all collections; with `signing_key`, the secret key is in it."""
+
+    signing_key: bool = False
