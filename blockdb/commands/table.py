@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    alerts,
     anchors,
     audit,
+    audit_log,
     backups,
     certificates,
     chain,
@@ -47,12 +49,14 @@ COMMANDS: tuple[Command, ...] = (
     *proofs.COMMANDS,
     *keys.COMMANDS,
     *audit.COMMANDS,
+    *audit_log.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *backups.COMMANDS,
+    *alerts.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,

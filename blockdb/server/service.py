@@ -169,6 +169,7 @@ class Service:
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""
         for request in requests:
+            self.authenticator.check(call.principal)
             self.permit(call, request)
             if call.reach is not None:
                 call.keys += len(call.reach.keys or ())

@@ -111,6 +111,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """A client is there; where there is no room, it is told so at once."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None:
+            self.app_state = {"tls": connection}
         if self._waiting.connections is not None:
             self._waiting.connections.up()
         if len(self.connections) > self._limits.max_connections and not self._waiting.make_room():
