@@ -22,7 +22,6 @@ from blockdb.server.http.gate import Gate
 from blockdb.server.limits import CallLimits
 from blockdb.server.logs import configure
 from blockdb.server.service import Call, Service
-from blockdb.server.tls import LiveTls, TlsFiles, grpc_credentials
 from blockdb.server.tokens import TokenFile
 from blockdb.server.trail import AuditTrail
 from blockdb.serving.limits import Limits
@@ -32,6 +31,7 @@ from blockdb.wire.failures import failure_of
 
 if TYPE_CHECKING:
     from blockdb.server.grpc.door import GrpcDoor
+    from blockdb.server.tls import LiveTls
 
 __all__ = ["Served", "serve"]
 
@@ -62,6 +62,10 @@ def serve(
 
 def _tls(config: Config) -> LiveTls | None:
     security = config.security
+    if not security.tls_certificate:
+        return None
+    from blockdb.server.tls import LiveTls, TlsFiles  # here: it takes longer to load than all the rest
+
     files = TlsFiles.of(security.tls_certificate, security.tls_key, security.tls_client_ca)
     return None if files is None else LiveTls(files)
 
@@ -159,6 +163,7 @@ class Served:
     def _grpc_door(self, beside: socket.socket) -> GrpcDoor:
         from blockdb.server.grpc.calling import Options
         from blockdb.server.grpc.door import GrpcDoor
+        from blockdb.server.tls import grpc_credentials
 
         server, host = self.config.server, beside.getsockname()[0]
         options = Options(

@@ -236,9 +236,10 @@ class Connection(HttpToolsProtocol):
         self._refuse(*(self._refusal or (400, "InvalidData", "This is not a request of HTTP/1.1.")))
 
     def _refuse(self, status: int, kind: str, message: str) -> None:
-        """Say why, unless that would fall into the answer to a request that was begun, and close."""
+        """Say why, unless it would be taken for the answer to a request that was made before, and close."""
         self._refusal = status, kind, message
-        if self._running is None or self._running.response_complete or not self._running.response_started:
+        running = self._running
+        if running is None or (running is self.cycle and running.more_body and not running.response_started):
             body = json.dumps({"success": False, "error": kind, "message": message}).encode()
             head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
             more = f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

@@ -78,6 +78,7 @@ def test_what_can_be_given_where() -> None:
         "tui",
         "witness serve",
         "cert",
+        "server",
         "backup",
         "restore",
         *configuring,

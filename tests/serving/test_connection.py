@@ -146,6 +146,13 @@ def test_where_all_is_taken_the_idle_make_room_and_else_one_is_refused(address: 
     still_serves(address)
 
 
+def test_a_body_has_its_time_for_each_piece() -> None:
+    half = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhal"
+    with served(application, Limits(body_timeout_s=0.1)) as (_, address):
+        assert statuses(answers(address, half)) == [408]
+        assert statuses(answers(address, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")) == [200]
+
+
 def test_who_does_not_read_is_hung_up_on() -> None:
     left.clear()
     limits = Limits(write_timeout_s=0.1)
