@@ -19,6 +19,7 @@ from tests.planted import (
     reading_room,
     redaction_room,
     sealing_room,
+    serving_room,
     storage_room,
     transaction_room,
 )
@@ -49,6 +50,8 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "commands": other_rooms.COMMANDS,
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
+    "serving": serving_room.SERVING,
+    "server": serving_room.SERVER,
     "anchors": outside.ANCHORS,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,

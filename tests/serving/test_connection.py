@@ -105,6 +105,17 @@ def test_what_is_refused_is_told_why(address: tuple[str, int], words: bytes, sta
     still_serves(address)
 
 
+def test_a_head_that_comes_in_pieces_has_its_limit(address: tuple[str, int]) -> None:
+    with connected(address) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(ConnectionError):
+            connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+            for _ in range(40):
+                connection.sendall(b"x" * 100)
+                answers(address, CLOSE)  # so that the piece is read alone
+        assert statuses(said(connection)) == [431]
+
+
 def test_a_slow_head_has_its_time(address: tuple[str, int]) -> None:
     """Also a second head on the same connection, and whoever says nothing at all."""
     for words in (b"", b"GET / HT", GET + b"GET /"):
