@@ -25,7 +25,7 @@ from blockdb.server.service import Call, Service
 from blockdb.server.tokens import TokenFile
 from blockdb.server.trail import AuditTrail
 from blockdb.serving.limits import Limits
-from blockdb.serving.listening import handed_over, listen, resolve, url_of
+from blockdb.serving.listening import handed_over, listen, resolve, room_for, url_of
 from blockdb.serving.process import Server, run
 from blockdb.wire.failures import failure_of
 
@@ -179,8 +179,11 @@ class Served:
 
     def _make(self, sockets: list[socket.socket], context: ssl.SSLContext | None) -> Server:
         server = self.config.server
+        connections = room_for(server.max_connections)
+        if connections < server.max_connections:
+            log.warning("the system allows descriptors for %d connections only; raise its limit (NOFILE)", connections)
         limits = Limits(
-            max_connections=server.max_connections,
+            max_connections=connections,
             max_header_bytes=server.max_header_bytes,
             body_timeout_s=server.request_timeout,
             stop_timeout_s=server.shutdown_timeout,
