@@ -21,11 +21,11 @@ from blockdb.errors import (
 from blockdb.server.alerts import AlertWatch
 from blockdb.server.health import Health, health_of
 from blockdb.server.meters import OK, Meters
-from blockdb.server.webhook import Webhook
 from blockdb.statistics import Snapshot
 
 if TYPE_CHECKING:
     from blockdb.server.prometheus import Exposition
+    from blockdb.server.webhook import Webhook
 
 __all__ = ["AlertSettings", "Monitor"]
 
@@ -114,6 +114,8 @@ class Monitor:
         self.close()
         listeners = []
         if settings.webhook:
+            from blockdb.server.webhook import Webhook  # here: the client of HTTP takes longer to load than the server
+
             self._webhook = Webhook(settings.webhook)
             listeners.append(self._webhook)
         self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners, before=before)

@@ -70,10 +70,6 @@ class Session:
         """Who is asking."""
         return self.call.principal
 
-    def check(self) -> None:
-        """For what takes long: raise Unauthenticated where the token of whoever asks was revoked or has expired."""
-        self.service.authenticator.check(self.principal)
-
     def collection(self, name_or_id: str) -> Collection:
         """A collection. Raises CollectionNotFound."""
         return self.service.collection(name_or_id)

@@ -89,7 +89,6 @@ def backup(session: Session, request: server.Backup) -> Iterator[Chunk]:
 def _pieces(session: Session, stream: blockdb.Backup) -> Iterator[Chunk]:
     with stream:
         for data in stream:
-            session.check()
             if session.call.is_cancelled() or session.service.is_stopping:
                 raise Unavailable("The backup was broken off: the server is about to stop, or nobody takes it.")
             yield Chunk(data=data)
