@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted import (
     document_room,
     explorer_room,
+    grpc_room,
     guard_room,
     index_room,
     many_rooms,
@@ -49,6 +50,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
+    "grpc": grpc_room.GRPC,
     "guard": guard_room.GUARD,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}
