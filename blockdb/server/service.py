@@ -7,8 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
@@ -22,9 +21,6 @@ from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
 __all__ = ["Call", "Guard", "Hook", "Service", "Session"]
-
-KNOWN_S: Final = 0.5
-"""So long a stream goes on before it is looked whether whoever asked is still known."""
 
 
 @dataclass(slots=True)
@@ -43,10 +39,6 @@ class Call:
     """What it touches, once that is known; collections by name."""
     keys: int = 0
     """How many keys came in a stream of requests."""
-    who: Callable[[], Principal] | None = None
-    """Who it is that asks, found anew. Raises Unauthenticated where they are known no more."""
-    known_until: float = 0.0
-    """Until when that need not be found anew (`time.monotonic`)."""
 
 
 class Hook(Protocol):
@@ -112,6 +104,8 @@ class Service:
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.admit: Callable[[Call, Any], None] = _admit
+        """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
@@ -125,25 +119,11 @@ class Service:
         """Put down who it is that asks (see `principal_of`). Raises Unauthenticated, which hooks are told."""
         if call.operation.right is None:
             return
-        call.who = partial(principal_of, self.authenticator, authorization, certificate_name)
         try:
-            call.principal = call.who()
+            call.principal = principal_of(self.authenticator, authorization, certificate_name)
         except BlockDBError as error:
             self.told(call, error, self._begin())
             raise
-        call.known_until = time.monotonic() + KNOWN_S
-
-    def still_known(self, call: Call) -> None:
-        """What takes long asks this now and then. Raises Unauthenticated where a token was revoked, or has expired."""
-        if call.who is not None and time.monotonic() >= call.known_until:
-            call.principal = call.who()
-            call.known_until = time.monotonic() + KNOWN_S
-
-    def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
-        with closing(answers) if isinstance(answers, Generator) else nullcontext():
-            for answer in answers:
-                self.still_known(call)
-                yield answer
 
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
@@ -184,12 +164,20 @@ class Service:
             self.told(call, error, begun)
             raise
         self.told(call, None, begun)
-        return self._while_known(call, answers)
+        return self._while_allowed(call, answers)
+
+    def _while_allowed(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
+        """Answers until whoever asked may not stay: a stream may outlive the token with which it was asked for."""
+        with closing(answers) if isinstance(answers, Generator) else nullcontext():
+            for answer in answers:
+                if call.operation.right is not None:
+                    self.authenticator.check(call.principal)
+                yield answer
 
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""
         for request in requests:
-            self.still_known(call)
+            self.authenticator.check(call.principal)
             self.permit(call, request)
             if call.reach is not None:
                 call.keys += len(call.reach.keys or ())
@@ -228,6 +216,7 @@ class Service:
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
+        self.admit(call, request)
         for guard in self.guards:
             guard(call)
         operation, principal = call.operation, call.principal
@@ -279,3 +268,7 @@ class Service:
         self.transactions.abort_all()
         if self.retries is not None:
             self.retries.close()
+
+
+def _admit(_call: Call, _request: Any) -> None:
+    """Nothing is too much."""

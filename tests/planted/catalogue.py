@@ -11,6 +11,7 @@ from tests.planted import (
     guard_room,
     index_room,
     many_rooms,
+    monitoring_room,
     other_rooms,
     outside,
     proof_room,
@@ -51,6 +52,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
     "grpc": grpc_room.GRPC,
+    "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

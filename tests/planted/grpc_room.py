@@ -49,14 +49,14 @@ GRPC: Final[dict[str, Bug]] = {
     "any-number-of-streams": Bug(
         "blockdb/server/grpc/calling.py",
         "if options.streams >= options.max_streams:",
-        "if options.max_streams < 0:",
+        "if options.streams > 100 * options.max_streams:",
         (f"{METHODS}::test_there_are_only_so_many_streams",),
         "Streams are not counted.",
     ),
     "revoked-and-listening": Bug(
         "blockdb/server/service.py",
-        "if call.who is not None and time.monotonic() >= call.known_until:",
-        "if call.who is None:",
+        "if call.operation.right is not None:\n                    self.authenticator.check(call.principal)",
+        "if call.operation.right is not None:\n                    pass",
         (f"{LIMITS}::test_who_is_known_no_more_hears_no_more",),
         "A stream goes on for a token that was revoked.",
     ),

@@ -184,7 +184,7 @@ class Calls:
             return
         cursor: str | None = ""
         while cursor is not None and not call.is_cancelled() and not self._service.is_stopping:
-            self._service.still_known(call)
+            self._service.authenticator.check(call.principal)
             page: Any = self._service.call(call, request)
             yield page
             cursor = page.cursor

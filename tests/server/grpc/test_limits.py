@@ -17,7 +17,6 @@ from blockdb.errors import StorageError
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
 from blockdb.server import authentication
-from blockdb.server import service as service_module
 from blockdb.server.authentication import Authenticator
 from blockdb.server.certificates import make
 from blockdb.server.grpc.calling import Options
@@ -87,7 +86,7 @@ def test_who_asks_has_to_say_so(stub: Any, stubs: Stubs, tokens: dict[str, str],
         code, _, told = refused(lambda metadata=metadata: stub.Whoami(ask, metadata=metadata))
         assert (code, told[KIND_KEY]) == ("UNAUTHENTICATED", "Unauthenticated")
     assert stub.Whoami(ask, metadata=bearer(tokens["reader"])).name == "reader"
-    assert stub.HealthLive(ask).status == "live"
+    assert stub.Health(ask).status == "healthy"
     assert dict(door._service.monitor.meters.snapshot().rejected)["auth"] >= 4
 
 
@@ -113,7 +112,6 @@ def test_who_is_known_no_more_hears_no_more(
     stub: Any, stubs: Stubs, tokens: dict[str, str], door: GrpcDoor, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pb2, file = stubs.pb2, TokenFile(root)
-    monkeypatch.setattr(service_module, "KNOWN_S", 0.0)
     monkeypatch.setattr(authentication, "LOOK_EVERY_S", 0.0)
     token, secret = file.create("passing", Role.WRITER)
     until(lambda: asked_well(lambda: stub.Whoami(pb2.Nothing(), metadata=bearer(secret))))
@@ -170,7 +168,7 @@ def test_only_so_many_connections(tmp_path: Path) -> None:
             with grpc.insecure_channel(
                 f"127.0.0.1:{door.port}", options=[("grpc.use_local_subchannel_pool", 1)]
             ) as channel:
-                return channel.unary_unary(f"/{SERVICE}/HealthLive")(b"", timeout=5)
+                return channel.unary_unary(f"/{SERVICE}/Health")(b"", timeout=5)
 
         with ExitStack() as held:
             for _ in range(6):

@@ -44,8 +44,6 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("ClusterStatus", {}),
     ("ClusterHealth", {}),
     ("Health", {}),
-    ("HealthLive", {}),
-    ("HealthReady", {}),
     ("Alerts", {}),
     ("Metrics", {}),
     ("ServerStatistics", {}),
