@@ -112,9 +112,7 @@ def send(running: Running, data: bytes) -> None:
 
 def test_frames_that_mean_well_are_answered(running: Running) -> None:
     """Else the tests below would try nothing."""
-    asking = frame(HEADERS, END_HEADERS, 1, request_head(f"/{SERVICE}/Health")) + frame(
-        DATA, END_STREAM, 1, bytes(5)
-    )
+    asking = frame(HEADERS, END_HEADERS, 1, request_head(f"/{SERVICE}/Health")) + frame(DATA, END_STREAM, 1, bytes(5))
     with socket.create_connection(("127.0.0.1", running.door.port), timeout=5) as connection:
         connection.sendall(PREFACE + frame(SETTINGS, 0, 0) + asking)
         answer = b""

@@ -115,7 +115,7 @@ def test_who_is_known_no_more_hears_no_more(
     monkeypatch.setattr(authentication, "LOOK_EVERY_S", 0.0)
     token, secret = file.create("passing", Role.WRITER)
     until(lambda: asked_well(lambda: stub.Whoami(pb2.Nothing(), metadata=bearer(secret))))
-    watching = stub.Watch(pb2.Watch(), metadata=bearer(secret))
+    watching = stub.Watch(pb2.Watch(), metadata=bearer(secret), timeout=10)
     next(watching)
     go_on = threading.Event()
 

@@ -249,7 +249,7 @@ def test_there_are_only_so_many_streams(running: Running, monkeypatch: pytest.Mo
     monkeypatch.setattr(running.door._options, "max_streams", 1)
     watching = running.stub.Watch(running.pb2.Watch())
     next(watching)
-    code, words, metadata = refused(lambda: list(running.stub.Watch(running.pb2.Watch())))
+    code, words, metadata = refused(lambda: list(running.stub.Watch(running.pb2.Watch(), timeout=10)))
     assert (code, metadata[KIND_KEY]) == ("UNAVAILABLE", "Unavailable")
     assert "max_streams" in words
     watching.cancel()
