@@ -125,6 +125,12 @@ class Service:
             self.told(call, error, self._begin())
             raise
 
+    def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
+        with closing(answers) if isinstance(answers, Generator) else nullcontext():
+            for answer in answers:
+                self.authenticator.check(call.principal)
+                yield answer
+
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
         begun = self._begin()
@@ -164,15 +170,7 @@ class Service:
             self.told(call, error, begun)
             raise
         self.told(call, None, begun)
-        return self._while_allowed(call, answers)
-
-    def _while_allowed(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
-        """Answers until whoever asked may not stay: a stream may outlive the token with which it was asked for."""
-        with closing(answers) if isinstance(answers, Generator) else nullcontext():
-            for answer in answers:
-                if call.operation.right is not None:
-                    self.authenticator.check(call.principal)
-                yield answer
+        return self._while_known(call, answers)
 
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""

@@ -55,8 +55,8 @@ GRPC: Final[dict[str, Bug]] = {
     ),
     "revoked-and-listening": Bug(
         "blockdb/server/service.py",
-        "if call.operation.right is not None:\n                    self.authenticator.check(call.principal)",
-        "if call.operation.right is not None:\n                    pass",
+        "self.authenticator.check(call.principal)\n                yield answer",
+        "yield answer",
         (f"{LIMITS}::test_who_is_known_no_more_hears_no_more",),
         "A stream goes on for a token that was revoked.",
     ),
