@@ -157,7 +157,7 @@ class Served:
             run(lambda: self._make(sockets, context), lambda: self._ready(url, announce), self.reload)
         finally:
             if self._grpc is not None:
-                self._grpc.stop()
+                self._grpc.stop(self.config.server.shutdown_timeout)
 
     def _grpc_door(self, beside: socket.socket) -> GrpcDoor:
         from blockdb.server.grpc.calling import Options
@@ -238,6 +238,9 @@ class Served:
         before, self.config = self.config, config
         self._options.max_body_bytes = config.server.max_body_bytes
         self._options.request_timeout_s = config.server.request_timeout
+        if self._grpc is not None:
+            self._grpc.options.request_timeout_s = config.server.request_timeout
+            self._grpc.options.max_streams = config.server.max_streams
         self._limits.take_over(config.server)
         self._gate.take_over(config.server)
         if self._server is not None:

@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted import (
     document_room,
     explorer_room,
+    grpc_room,
     guard_room,
     index_room,
     many_rooms,
@@ -55,6 +56,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "server": serving_room.SERVER,
     "anchors": outside.ANCHORS,
     "trail": trail_room.TRAIL,
+    "grpc": grpc_room.GRPC,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
 }
