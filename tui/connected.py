@@ -82,9 +82,15 @@ class Connected(Navigation):
             await asyncio.sleep(RETRY_S)
 
     def _entered_before(self, database: Database) -> Collection:
-        """The collection in which one was when the database went away, if it is there again."""
+        """The collection in which one was when the database went away, if it is there again.
+
+        Else the one that a profile names, or the default one, or the first that the token is good for.
+        """
         try:
             return database.collection(self._was_inside or self.origin.collection or database.name)
+        except blockdb.Forbidden:
+            names = database.collection_names()
+            return database.collection(names[0]) if names else database
         except blockdb.BlockDBError:
             return database
 

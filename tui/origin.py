@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Attached", "DemoDirectory", "Origin", "Served", "advice_for"]
 
 
+ATTEMPTS = 2
+"""How often a server is asked before it is told that no answer came; it is asked again anyway."""
+
+
 class Origin(Protocol):
     """Opens the database and lets it go. Both may wait, so both are called off the event loop."""
 
@@ -106,7 +110,7 @@ class Served:
 
     def open(self) -> Database:
         try:
-            self._database = open_database(self._server, Need.READ)
+            self._database = open_database(self._server, Need.READ, attempts=ATTEMPTS)
         except CannotOpen as error:
             raise (error.__cause__ if isinstance(error.__cause__, Exception) else error) from None
         return self._database

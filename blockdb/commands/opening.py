@@ -25,7 +25,7 @@ from .failures import CannotOpen
 from .servers import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from blockdb import Database
     from blockdb.config import DatabaseConfig
@@ -70,22 +70,23 @@ def asker() -> Callable[[str], str] | None:
     return ask
 
 
-def open_database(location: Location, need: Need) -> Database:
+def open_database(location: Location, need: Need, **limits: Any) -> Database:
     """The database in a directory, or with a server. Raises `CannotOpen`, whose cause says why.
 
-    A command that only reads opens a directory read-only, so that it works beside a process that writes.
+    A command that only reads opens a directory read-only, so that it works beside a process that writes. `limits` are
+    those of a client (see `blockdb.connect`).
     """
-    return _connect(location) if isinstance(location, Server) else _open_directory(location, need)
+    return _connect(location, limits) if isinstance(location, Server) else _open_directory(location, need)
 
 
-def _connect(server: Server) -> Database:
+def _connect(server: Server, limits: Mapping[str, Any]) -> Database:
     import blockdb
 
     secret = server.secret()
     files = None if server.certificate is None or server.key is None else (server.certificate, server.key)
     try:
         found = blockdb.connect(
-            server.urls, token=secret, ca_file=server.ca, certificate=files, verified=server.verified
+            server.urls, token=secret, ca_file=server.ca, certificate=files, verified=server.verified, **limits
         )
     except ConfigError:
         raise
