@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from blockdb import Collection, Database, Statistics
-    from blockdb.alerts import Alert
-    from blockdb.commands.alerts import Lookout
 
 __all__ = ["Connected"]
 
@@ -45,13 +43,8 @@ class Connected(Navigation):
         laboratory: Laboratory,
         steady: Callable[[], float],
         poll_s: float,
-        lookout: Lookout | None = None,
     ) -> None:
         super().__init__(origin)
-        self._lookout = lookout
-        self._next_look_s = 0.0
-        self.alerts: tuple[Alert, ...] = ()
-        """What somebody should look at, critical ones first."""
         self._steady, self._poll_s = steady, poll_s
         self.laboratory = laboratory
         self.verification = Verification(steady)
@@ -97,7 +90,6 @@ class Connected(Navigation):
     def _opened(self, database: Database, collection: Collection) -> None:
         self.database, self.collection = database, collection
         self.history = History()
-        self.alerts, self._next_look_s = (), 0.0
         self.verification.forget()
         self._found()
         for view in self.views():
@@ -132,29 +124,7 @@ class Connected(Navigation):
             else:
                 if collection is self.collection:
                     self.take(statistics)
-                self._look_out_when_due(database)
             await asyncio.sleep(pause_s)
-
-    def _look_out_when_due(self, database: Database) -> None:
-        if self._lookout is not None and self._steady() >= self._next_look_s:
-            self._next_look_s = self._steady() + self._lookout.interval_s
-            in_background(self, self._look_out, database, group="alerts")
-
-    async def _look_out(self, database: Database) -> None:
-        """Sees whether there is something to be alarmed about, and says what is new."""
-        if self._lookout is None:
-            return
-        try:
-            found = await off_loop(self._lookout.look, database)
-        except (blockdb.BlockDBError, OSError):
-            return  # the next snapshot says what is wrong
-        if database is not self.database:
-            return
-        known = {alert.key for alert in self.alerts}
-        self.alerts = found
-        for alert in found:
-            if alert.key not in known:
-                self.say(f"{alert.name}: {alert.message}", "error" if alert.severity == "critical" else "warning")
 
     async def _answer(self, ask: Callable[[], T]) -> T:
         """What a question is answered; while a server takes its time, that is told."""

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import blockdb
 import blockdb_themes
+from blockdb.commands.alerts import lookout
 from blockdb.commands.colour import default_theme
 from blockdb.commands.display import printable
 from blockdb.commands.locating import locate
 from blockdb.commands.opening import secrets_beforehand
 from blockdb.commands.servers import Server, is_url
-from blockdb.config import AlertsConfig, load_all
 
 if TYPE_CHECKING:
-    from blockdb.commands.alerts import Lookout
     from blockdb.commands.locating import Location
 
     from .origin import Origin
@@ -51,11 +50,11 @@ def main(arguments: Sequence[str] | None = None, server: Server | None = None) -
     except (blockdb_themes.ThemeError, blockdb.BlockDBError) as error:
         return _refuse(type(error).__name__, str(error), WRONG_USAGE)
     if isinstance(location, Server):
-        return _run(_served(location), theme, _lookout(AlertsConfig()))
+        return _run(_served(location), theme)
     path = Path(location.data_dir)
     if (reason := _not_a_database(path)) is not None:
         return _refuse("DatabaseNotFound", reason, CANNOT_OPEN)
-    return _run(_attached(path, secrets_beforehand(location)), theme, _lookout(_alerts()))
+    return _run(_attached(path, secrets_beforehand(location)), theme)
 
 
 def _location(asked: argparse.Namespace) -> Location:
@@ -123,28 +122,14 @@ def _demo(path: str | None) -> Origin:
     return DemoDirectory(None if path is None else Path(path))
 
 
-def _alerts() -> AlertsConfig:
-    """What the configuration says of alerts; whatever is wrong with other sections is told by whom it concerns."""
-    try:
-        return load_all().alerts
-    except blockdb.ConfigError:
-        return AlertsConfig()
-
-
-def _lookout(alerts: AlertsConfig) -> Lookout:
-    from blockdb.commands.alerts import Lookout
-
-    return Lookout(alerts, alerts.interval)
-
-
-def _run(origin: Origin, theme: str, lookout: Lookout | None = None) -> int:
+def _run(origin: Origin, theme: str) -> int:
     from .app import HANGUP_CODE, Explorer
     from .hangup import watch_for_hangup
 
     if not sys.stderr.isatty():  # textual draws there, and would draw into the file or the pipe that it is
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
     sys.setswitchinterval(SWITCH_S)
-    explorer = Explorer(origin, theme=theme, lookout=lookout)
+    explorer = Explorer(origin, theme=theme, lookout=lookout())
     watch_for_hangup(sys.stdin.fileno(), explorer.leave_from_thread, HANGUP_CODE)
     try:
         explorer.run()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .command import Command, Need, Where
 from .context import Context
+from .entering import run_and_enter
 from .failures import UsageError
 from .line import split
 from .parsing import HelpWanted, parse_arguments
@@ -34,7 +35,7 @@ class Invocation:
             raise UsageError(f"{command.name} cannot be part of a transaction, and {open_}")
         if command.directory_only:
             context.insist_on_directory(command.name)
-        return command.run(context, self.arguments)
+        return run_and_enter(command, context, self.arguments)
 
 
 def parse_line(line: str) -> Invocation:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    alerts,
     anchors,
     audit,
+    audit_log,
     backups,
     certificates,
     chain,
@@ -24,6 +26,7 @@ from . import (
     records,
     redaction,
     schemas,
+    serving,
     tamper_lab,
     tokens,
     transactions,
@@ -47,12 +50,14 @@ COMMANDS: tuple[Command, ...] = (
     *proofs.COMMANDS,
     *keys.COMMANDS,
     *audit.COMMANDS,
+    *audit_log.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *backups.COMMANDS,
+    *alerts.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
@@ -61,6 +66,7 @@ COMMANDS: tuple[Command, ...] = (
     *tamper_lab.COMMANDS,
     *connections.COMMANDS,
     *configuring.COMMANDS,
+    *serving.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from blockdb.alerts import Alert, Thresholds
 from blockdb.database.database import Database
 from blockdb.database.observing import Observer
-from blockdb.errors import BlockDBError
+from blockdb.errors import (
+    BlockDBError,
+    RateLimited,
+    RequestTimeout,
+    RequestTooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from blockdb.server.alerts import AlertWatch
 from blockdb.server.health import Health, health_of
 from blockdb.server.meters import OK, Meters
@@ -26,6 +33,16 @@ MAX_AGE_S: Final = 1.0
 """What is asked for again within this time is not looked at anew, so that nobody can keep the server busy with it."""
 
 log: Final = logging.getLogger("blockdb.server.monitor")
+
+
+_REJECTIONS: Final[Mapping[type[BaseException], str]] = {
+    RateLimited: "rate",
+    RequestTimeout: "timeout",
+    RequestTooLarge: "size",
+    Unauthenticated: "auth",
+    Unavailable: "capacity",
+}
+"""What is counted as turned away, and under which word."""
 
 
 class AlertSettings(Thresholds, Protocol):
@@ -57,9 +74,14 @@ class Monitor:
         self.meters.in_flight.down()
         self.meters.count(operation, door, outcome_of(error), seconds)
 
+    def refused(self, error: BaseException) -> None:
+        """A door has turned a request away with this error."""
+        if (reason := _REJECTIONS.get(type(error))) is not None:
+            self.meters.reject(reason)
+
     def snapshot(self, max_age_s: float = MAX_AGE_S) -> Snapshot:
         """Everything at one moment, or a snapshot that is no older than that. Raises DatabaseClosed, OSError."""
-        return self._observer.look(self.meters.snapshot(), self.certificate_expires_ms(), max_age_s)
+        return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s)
 
     def health(self) -> Health:
         """Whether requests should come here."""
@@ -88,12 +110,13 @@ class Monitor:
 
     def watch(self, settings: AlertSettings) -> None:
         """Look at the rules every so often from now on, in place of what was watched for before."""
+        before = self._watch
         self.close()
         listeners = []
         if settings.webhook:
             self._webhook = Webhook(settings.webhook)
             listeners.append(self._webhook)
-        self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners)
+        self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners, before=before)
         self._watch.start()
 
     def close(self) -> None:

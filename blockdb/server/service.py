@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -104,6 +104,8 @@ class Service:
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.admit: Callable[[Call, Any], None] = _admit
+        """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
@@ -122,6 +124,12 @@ class Service:
         except BlockDBError as error:
             self.told(call, error, self._begin())
             raise
+
+    def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
+        with closing(answers) if isinstance(answers, Generator) else nullcontext():
+            for answer in answers:
+                self.authenticator.check(call.principal)
+                yield answer
 
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
@@ -162,11 +170,12 @@ class Service:
             self.told(call, error, begun)
             raise
         self.told(call, None, begun)
-        return answers
+        return self._while_known(call, answers)
 
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""
         for request in requests:
+            self.authenticator.check(call.principal)
             self.permit(call, request)
             if call.reach is not None:
                 call.keys += len(call.reach.keys or ())
@@ -205,6 +214,7 @@ class Service:
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
+        self.admit(call, request)
         for guard in self.guards:
             guard(call)
         operation, principal = call.operation, call.principal
@@ -256,3 +266,7 @@ class Service:
         self.transactions.abort_all()
         if self.retries is not None:
             self.retries.close()
+
+
+def _admit(_call: Call, _request: Any) -> None:
+    """Nothing is too much."""
