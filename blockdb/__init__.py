@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from blockdb.client.connecting import connect, connect_async
 from blockdb.errors import (
     AnchorFailed,
     AppendOnly,
@@ -89,6 +90,7 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.client.aio.database import AsyncDatabase
     from blockdb.client.collection import RemoteCollection
     from blockdb.client.database import RemoteDatabase
     from blockdb.database.backup.restore import Restored
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from blockdb.database.transactions.transaction import Transaction
     from blockdb.documents.document import Document
     from blockdb.documents.schema import Schema, SchemaVersion
+    from blockdb.interface import AnyCollection, AnyDatabase, AnyFeed, AnyResults, AnyTransaction
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
@@ -118,8 +121,14 @@ __all__ = [
     "Act",
     "Anchor",
     "AnchorFailed",
+    "AnyCollection",
+    "AnyDatabase",
+    "AnyFeed",
+    "AnyResults",
+    "AnyTransaction",
     "AppendOnly",
     "AsOf",
+    "AsyncDatabase",
     "Backup",
     "Block",
     "BlockDBError",
@@ -197,6 +206,7 @@ __all__ = [
     "WritesStopped",
     "backup",
     "connect",
+    "connect_async",
     "merkle_levels",
     "open",
     "repair",
@@ -236,29 +246,6 @@ def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.ope
     config = from_settings({"data_dir": str(path), **settings})
     source = _source(config.master_key_file, master_key, passphrase, ask_passphrase)
     return Database(config, read_only=read_only, create=create, source=source)
-
-
-def connect(url: str | Iterable[str], *, token: str | None = None, **options: Any) -> RemoteDatabase:
-    """Connect to the server of a database: what is returned is used as what `open` returns (docs/CLIENT.md).
-
-    `url` is the address of a server, as `http://127.0.0.1:8080`, or several (a list, or with commas between them), of
-    which those are passed over that do not answer. `token` is what `blockdb token create` printed (default:
-    BLOCKDB_TOKEN). Other options: `ca_file` with the authority whose certificates are trusted (default: the
-    system's), `certificate`, a pair of files, for servers that ask for one; and the limits of
-    blockdb.client.policy.Policy: `timeout_s`, `connect_timeout_s`, `read_timeout_s`, `attempts`, `max_connections`.
-
-    Raises InvalidData for what is no address or token, ConfigError for an option, Unavailable where no server answers,
-    Unauthenticated. Needs the extra `blockdb[client]`.
-    """
-    try:
-        from blockdb.client.opening import connect
-    except ModuleNotFoundError as error:
-        if error.name not in ("anyio", "httpcore"):
-            raise
-        raise ConfigError(
-            "Connecting to a server needs httpcore; install it with: pip install 'blockdb[client]'"
-        ) from None
-    return connect(url, token=token, **options)
 
 
 def verify(
@@ -374,6 +361,12 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "AnyCollection": "blockdb.interface",
+    "AnyDatabase": "blockdb.interface",
+    "AnyFeed": "blockdb.interface",
+    "AnyResults": "blockdb.interface",
+    "AnyTransaction": "blockdb.interface",
+    "AsyncDatabase": "blockdb.client.aio.database",
     "Backup": "blockdb.database.backup.stream",
     "Collection": "blockdb.database.collection",
     "Transaction": "blockdb.database.transactions.transaction",

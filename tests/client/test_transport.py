@@ -13,7 +13,7 @@ import pytest
 
 import blockdb
 from blockdb.client.addresses import nodes_of
-from blockdb.client.async_transport import AsyncTransport
+from blockdb.client.aio.transport import AsyncTransport
 from blockdb.client.carrying import Identity, tls_context
 from blockdb.client.exchange import Asked, Reply
 from blockdb.client.policy import Policy
@@ -59,10 +59,10 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 def test_a_request_and_its_answer(ask: Ask) -> None:
     with serving(lambda visit: visit.answer(b"found")) as server:
-        reply = ask(WRITE, server.url + "/root/")
+        reply = ask(WRITE, server.url + "/base/")
     assert (reply.status, reply.body, reply.content_type) == (200, b"found", "application/msgpack")
     (visit,) = server.visits
-    assert visit.head.startswith("POST /root/write HTTP/1.1\r\n")
+    assert visit.head.startswith("POST /base/write HTTP/1.1\r\n")
     assert "authorization: Bearer bdb_secret" in visit.head
     assert visit.body == b"body"
 
@@ -374,7 +374,7 @@ def test_addresses() -> None:
         "https://a:8080",
         "https://b:443",
     ]
-    assert str(*nodes_of(["http://[::1]:8080/db/"])) == "http://[::1]:8080/db"
+    assert str(*nodes_of(["http://[::1]:8080/base/"])) == "http://[::1]:8080/base"
     assert [node.is_near for node in nodes_of("http://localhost,http://127.9.9.9,http://[::1],http://10.0.0.1")] == [
         True,
         True,
