@@ -28,7 +28,7 @@ from .verification import collection_of
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from blockdb import Collection, Problem, Report, Statistics
+    from blockdb import AnyCollection, Problem, Report, Statistics
     from blockdb.commands.alerts import Lookout
 
 __all__ = ["Explorer"]
@@ -166,7 +166,7 @@ class Explorer(Connected):
             self.action_problems()
 
     @property
-    def _verified_alone(self) -> Collection | None:
+    def _verified_alone(self) -> AnyCollection | None:
         """The collection that was entered; None where the whole database is to be verified, opened or not."""
         return self.collection if self.inside is not None and self.current_mode != "collections" else None
 

@@ -15,7 +15,7 @@ from blockdb.commands.opening import open_database
 from .keytext import Target
 
 if TYPE_CHECKING:
-    from blockdb import Database, Progress, Report
+    from blockdb import AnyDatabase, Progress, Report
     from blockdb.commands.servers import Server
 
 __all__ = ["Attached", "DemoDirectory", "Origin", "Served", "advice_for"]
@@ -43,7 +43,7 @@ class Origin(Protocol):
     def target(self) -> Target:
         """What the commands that can be copied are about."""
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         """The database, ready to read. Raises `BlockDBError` or `OSError`; may be called again after that."""
 
     def close(self) -> None:
@@ -75,9 +75,9 @@ class Attached(_Directory):
         self.name = str(path)
         self._path = path
         self._secrets = secrets
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         self._database = blockdb.open(self._path, read_only=True, create=False, **self._secrets)
         return self._database
 
@@ -101,14 +101,14 @@ class Served:
         self.collection = server.collection
         self.is_verified = server.verified
         self._server = server
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
 
     @property
     def target(self) -> Target:
         profile = self._server.profile
         return Target(self.name, option="--url") if profile is None else Target(profile, option="--profile")
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         try:
             self._database = open_database(self._server, Need.READ, attempts=ATTEMPTS)
         except CannotOpen as error:
@@ -134,7 +134,7 @@ class DemoDirectory(_Directory):
         self._directory = directory
         self._held = ExitStack()
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         from .demo import open_demo
 
         with ExitStack() as stack:
