@@ -16,7 +16,7 @@ from blockdb.errors import BlockDBError, RequestTimeout, Unavailable
 from .opening import Opening
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
 
 __all__ = ["Connection", "seconds"]
 
@@ -35,7 +35,7 @@ class Connection:
     def __init__(
         self,
         location: Location,
-        open_it: Callable[[Location], Database],
+        open_it: Callable[[Location], AnyDatabase],
         failed: Callable[[BaseException], None] = lambda _: None,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,7 +52,7 @@ class Connection:
         self._there.set()
         self._lost_at_s: float | None = None
 
-    def __call__(self) -> Database:
+    def __call__(self) -> AnyDatabase:
         """The open database, as soon as it is open. Raises what opening it raised."""
         return self._opening()
 

@@ -20,7 +20,7 @@ from .connection import Connection
 from .session import Session
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
     from blockdb.commands.locating import Location
 
 __all__ = ["run"]
@@ -57,7 +57,7 @@ def run(
         return run_script(session, sources or [("file", "-")], stop_on_error=on_error == "stop")
 
 
-def _open(location: Location, read_only: bool) -> Database:
+def _open(location: Location, read_only: bool) -> AnyDatabase:
     """The database to write; where another process has it, to read."""
     if read_only or isinstance(location, Server):
         return open_database(location, Need.READ)

@@ -22,7 +22,7 @@ from blockdb.errors import BlockDBError, TransactionClosed, TransactionTimeout
 from .connection import Connection
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database, Transaction
+    from blockdb import AnyCollection, AnyDatabase, AnyTransaction
 
 __all__ = ["Session"]
 
@@ -43,7 +43,7 @@ class Session:
         self._format = format
         self._in_script = in_script
         self.collection: str | None = None
-        self.transaction: Transaction | None = None
+        self.transaction: AnyTransaction | None = None
         self._context = Context(
             connection,
             progress=output.progress,
@@ -73,7 +73,7 @@ class Session:
     def _use(self, name: str | None) -> None:
         self.collection = name
 
-    def _keep(self, transaction: Transaction | None) -> None:
+    def _keep(self, transaction: AnyTransaction | None) -> None:
         self.transaction = transaction
 
     def leave(self) -> str | None:
@@ -95,7 +95,7 @@ class Session:
         self.transaction = None
         return f"Transaction {transaction.id} was lost with the connection: nothing of it is stored."
 
-    def target(self) -> Database | Collection:
+    def target(self) -> AnyDatabase | AnyCollection:
         """The collection that lines are about, the database for the default one. Raises `CollectionNotFound`."""
         database = self._context.database
         return database if self.collection is None else database.collection(self.collection)
@@ -155,7 +155,7 @@ def _asks(invocation: Invocation) -> bool:
     return invocation.command.need is not Need.NOTHING
 
 
-def _is_gone(transaction: Transaction) -> bool:
+def _is_gone(transaction: AnyTransaction) -> bool:
     try:
         transaction.exists(_ANY_KEY)
     except (TransactionClosed, TransactionTimeout):

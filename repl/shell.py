@@ -33,7 +33,7 @@ from .style import colour_depth, shell_style
 from .toolbar import Toolbar
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
     from blockdb.commands.locating import Location
 
 __all__ = ["BANNER", "run_input", "run_shell"]
@@ -46,7 +46,7 @@ REFRESH_S = 1.0
 
 
 def run_shell(
-    open_it: Callable[[Location], Database],
+    open_it: Callable[[Location], AnyDatabase],
     output: Output,
     location: Location,
     *,

@@ -12,7 +12,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from blockdb.errors import BlockDBError
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database, Statistics
+    from blockdb import AnyCollection, AnyDatabase, Statistics
 
 from blockdb.commands.display import human_count, human_duration, plural, printable, shortened
 from blockdb.commands.locating import title_of
@@ -34,7 +34,7 @@ class Toolbar:
     def __init__(
         self,
         connection: Connection,
-        target: Callable[[], Database | Collection],
+        target: Callable[[], AnyDatabase | AnyCollection],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """`target` gives the collection that is used at the moment; it may have to be opened first."""

@@ -9,11 +9,11 @@ import blockdb
 from .offloop import in_background, off_loop
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
     from blockdb.alerts import Alert
     from blockdb.commands.alerts import Lookout
 
-    from .connected import Connected
+    from .app import Explorer
 
 __all__ = ["Alarms"]
 
@@ -21,7 +21,7 @@ __all__ = ["Alarms"]
 class Alarms:
     """Asks the lookout now and then, off the event loop."""
 
-    def __init__(self, explorer: Connected, lookout: Lookout | None) -> None:
+    def __init__(self, explorer: Explorer, lookout: Lookout | None) -> None:
         """`lookout` None: nobody asks."""
         self._explorer = explorer
         self._lookout = lookout
@@ -36,11 +36,7 @@ class Alarms:
             self._due_s = now_s + self._lookout.interval_s
             in_background(self._explorer, self._look, self._lookout, database, group="alerts", latest=True)
 
-    def forget(self) -> None:
-        """It is another database from now on."""
-        self.alerts, self._due_s = (), 0.0
-
-    async def _look(self, lookout: Lookout, database: Database) -> None:
+    async def _look(self, lookout: Lookout, database: AnyDatabase) -> None:
         try:
             found = await off_loop(lookout.look, database)
         except (blockdb.BlockDBError, OSError):

@@ -16,6 +16,7 @@ import blockdb
 import blockdb_themes
 from blockdb.commands.display import human_bytes, printable
 
+from .alarms import Alarms
 from .connected import Connected
 from .keytext import visible
 from .offloop import in_background, off_loop
@@ -27,7 +28,7 @@ from .verification import collection_of
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from blockdb import Collection, Problem, Report, Statistics
+    from blockdb import AnyCollection, Problem, Report, Statistics
     from blockdb.commands.alerts import Lookout
 
 __all__ = ["Explorer"]
@@ -64,6 +65,7 @@ class Explorer(Connected):
         Binding("4", "view('lab')", "Lab", show=False, id="view.lab"),
         Binding("5", "view('schema')", "Schema", show=False, id="view.schema"),
         Binding("6", "view('changes')", "Changes", show=False, id="view.changes"),
+        Binding("7", "view('acts')", "Audit log", show=False, id="view.acts"),
         Binding("v", "verify", "Verify", id="app.verify"),
         Binding("p", "problems", "Problems", show=False, id="app.problems"),
         Binding("t", "theme", "Theme", id="app.theme"),
@@ -88,8 +90,9 @@ class Explorer(Connected):
 
         `lookout` knows what there is to be alarmed about; None: nobody asks.
         """
-        super().__init__(origin, laboratory or Laboratory(), steady, poll_s, lookout)
+        super().__init__(origin, laboratory or Laboratory(), steady, poll_s)
         self._clock = clock
+        self.alarms = Alarms(self, lookout)
         self._event_loop: asyncio.AbstractEventLoop | None = None
         for name in list(self.available_themes):
             self.unregister_theme(name)
@@ -116,7 +119,9 @@ class Explorer(Connected):
 
     def take(self, statistics: Statistics) -> None:
         """Adds a snapshot to the history, and shows it."""
-        self.show_moment(self.history.add(self._steady(), statistics))
+        moment = self.history.add(self._steady(), statistics)
+        self.show_moment(moment)
+        self.alarms.look_out(moment.time_s)
 
     def wall_clock_ms(self) -> int:
         """The time of day in Unix milliseconds, by the clock that the explorer was given."""
@@ -161,7 +166,7 @@ class Explorer(Connected):
             self.action_problems()
 
     @property
-    def _verified_alone(self) -> Collection | None:
+    def _verified_alone(self) -> AnyCollection | None:
         """The collection that was entered; None where the whole database is to be verified, opened or not."""
         return self.collection if self.inside is not None and self.current_mode != "collections" else None
 

@@ -18,7 +18,7 @@ from .contact import OUT_OF_TOUCH
 from .listing import PREVIEW_BYTES, REDACTED
 
 if TYPE_CHECKING:
-    from blockdb import Change, Collection, Feed
+    from blockdb import AnyCollection, AnyFeed, Change
 
 __all__ = ["KEPT_CHANGES", "Changed", "Newest", "Stream"]
 
@@ -53,7 +53,7 @@ class Changed:
 class Stream:
     """The newest changes of some collections. `stop` may be called from any thread, and waits for nothing."""
 
-    def __init__(self, collections: Mapping[str, Collection]) -> None:
+    def __init__(self, collections: Mapping[str, AnyCollection]) -> None:
         self.passed_over = 0
         """How many changes were not shown, because too many had come while nobody looked."""
         self.came = 0
@@ -101,7 +101,7 @@ class Stream:
 
     def _follow(self, positions: dict[str, int]) -> None:
         """Reads for as long as somebody looks; `positions` are the last records that were read, by collection."""
-        feeds: dict[str, Feed] = {}
+        feeds: dict[str, AnyFeed] = {}
         try:
             while self._looked_at.is_set() and not self._stopped.is_set():
                 taken = sum(self._taken(name, feeds, positions) for name in list(positions))
@@ -110,7 +110,7 @@ class Stream:
             for feed in feeds.values():
                 feed.stop()  # a server keeps a connection for each
 
-    def _taken(self, name: str, feeds: dict[str, Feed], positions: dict[str, int]) -> int:
+    def _taken(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int]) -> int:
         """Reads what has come of one collection; one of several that breaks is left out from then on."""
         try:
             return self._read(name, feeds, positions)
@@ -122,7 +122,7 @@ class Stream:
             del positions[name]  # it was dropped, or it broke: the others are followed all the same
             return 0
 
-    def _read(self, name: str, feeds: dict[str, Feed], positions: dict[str, int]) -> int:
+    def _read(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int]) -> int:
         """Takes what has come of one collection, up to so many. Returns how many."""
         if name not in feeds:
             feeds[name] = self._feed(name, positions[name])
@@ -133,7 +133,7 @@ class Stream:
         positions[name] = feed.position
         return taken
 
-    def _feed(self, name: str, position: int) -> Feed:
+    def _feed(self, name: str, position: int) -> AnyFeed:
         """The stream of one collection from a record on; from near its end, where too much has come since."""
         collection = self._collections[name]
         near_end = collection.stats().records - BACKLOG - 1

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import blockdb
 
-from .alarms import Alarms
 from .contact import OUT_OF_TOUCH, Contact
 from .history import History
 from .navigation import Navigation
@@ -20,8 +19,7 @@ from .verification import Verification
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-    from blockdb import Collection, Database, Statistics
-    from blockdb.commands.alerts import Lookout
+    from blockdb import AnyCollection, AnyDatabase, Statistics
 
 __all__ = ["Connected"]
 
@@ -45,10 +43,8 @@ class Connected(Navigation):
         laboratory: Laboratory,
         steady: Callable[[], float],
         poll_s: float,
-        lookout: Lookout | None = None,
     ) -> None:
         super().__init__(origin)
-        self.alarms = Alarms(self, lookout)
         self._steady, self._poll_s = steady, poll_s
         self.laboratory = laboratory
         self.verification = Verification(steady)
@@ -78,17 +74,22 @@ class Connected(Navigation):
             await off_loop(self.origin.close)
             await asyncio.sleep(RETRY_S)
 
-    def _entered_before(self, database: Database) -> Collection:
-        """The collection in which one was when the database went away, if it is there again."""
+    def _entered_before(self, database: AnyDatabase) -> AnyCollection:
+        """The collection in which one was when the database went away, if it is there again.
+
+        Else the one that a profile names, or the default one, or the first that the token is good for.
+        """
         try:
             return database.collection(self._was_inside or self.origin.collection or database.name)
+        except blockdb.Forbidden:
+            names = database.collection_names()
+            return database.collection(names[0]) if names else database
         except blockdb.BlockDBError:
             return database
 
-    def _opened(self, database: Database, collection: Collection) -> None:
+    def _opened(self, database: AnyDatabase, collection: AnyCollection) -> None:
         self.database, self.collection = database, collection
         self.history = History()
-        self.alarms.forget()
         self.verification.forget()
         self._found()
         for view in self.views():
@@ -104,7 +105,7 @@ class Connected(Navigation):
         for view in self.views():
             view.disconnected()
 
-    async def _poll(self, database: Database) -> None:
+    async def _poll(self, database: AnyDatabase) -> None:
         """Takes snapshots until the database fails. A server that does not answer is not given up."""
         while True:
             collection, pause_s = self.collection or database, self._poll_s
@@ -123,7 +124,6 @@ class Connected(Navigation):
             else:
                 if collection is self.collection:
                     self.take(statistics)
-                self.alarms.look_out(self._steady())
             await asyncio.sleep(pause_s)
 
     async def _answer(self, ask: Callable[[], T]) -> T:
@@ -162,7 +162,7 @@ class Connected(Navigation):
             self._telling = None
         self._tell()
 
-    async def _resume(self, collection: Collection, statistics: Statistics) -> None:
+    async def _resume(self, collection: AnyCollection, statistics: Statistics) -> None:
         """Goes on with a server that answers again. Raises DatabaseClosed where it has another database now."""
         before = self.history.latest
         is_less = before is not None and statistics.records < before.statistics.records
@@ -172,7 +172,7 @@ class Connected(Navigation):
         for view in self.views():
             view.resumed()
 
-    def _give_up(self, collection: Collection, error: blockdb.BlockDBError) -> None:
+    def _give_up(self, collection: AnyCollection, error: blockdb.BlockDBError) -> None:
         """Leaves a collection that cannot be read any more; the database is looked at again after that."""
         if collection is self.collection:
             self.leave(f"{collection.name} cannot be read any more. {type(error).__name__}: {error}")

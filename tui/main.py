@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import blockdb
 import blockdb_themes
+from blockdb.commands.alerts import lookout
 from blockdb.commands.colour import default_theme
 from blockdb.commands.display import printable
 from blockdb.commands.locating import locate
@@ -128,7 +129,7 @@ def _run(origin: Origin, theme: str) -> int:
     if not sys.stderr.isatty():  # textual draws there, and would draw into the file or the pipe that it is
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
     sys.setswitchinterval(SWITCH_S)
-    explorer = Explorer(origin, theme=theme)
+    explorer = Explorer(origin, theme=theme, lookout=lookout())
     watch_for_hangup(sys.stdin.fileno(), explorer.leave_from_thread, HANGUP_CODE)
     try:
         explorer.run()

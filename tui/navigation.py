@@ -17,7 +17,7 @@ from .offloop import in_background, off_loop
 from .screens.view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database, Statistics
+    from blockdb import AnyCollection, AnyDatabase, Statistics
 
     from .origin import Origin
 
@@ -91,8 +91,8 @@ class Navigation(App[int]):
         super().__init__()
         self.origin = origin
         self.history = History()
-        self.database: Database | None = None
-        self.collection: Collection | None = None
+        self.database: AnyDatabase | None = None
+        self.collection: AnyCollection | None = None
         """The collection that the views show: the default one, until another is entered."""
         self._came_from: list[str] = []
 
@@ -181,7 +181,7 @@ class Navigation(App[int]):
             self.take(statistics)
             await self.visit(then)
 
-    def use(self, collection: Collection) -> None:
+    def use(self, collection: AnyCollection) -> None:
         """Makes all views those of a collection."""
         if collection is not self.collection:
             self.collection = collection

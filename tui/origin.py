@@ -15,10 +15,14 @@ from blockdb.commands.opening import open_database
 from .keytext import Target
 
 if TYPE_CHECKING:
-    from blockdb import Database, Progress, Report
+    from blockdb import AnyDatabase, Progress, Report
     from blockdb.commands.servers import Server
 
 __all__ = ["Attached", "DemoDirectory", "Origin", "Served", "advice_for"]
+
+
+ATTEMPTS = 2
+"""How often a server is asked before it is told that no answer came; it is asked again anyway."""
 
 
 class Origin(Protocol):
@@ -39,7 +43,7 @@ class Origin(Protocol):
     def target(self) -> Target:
         """What the commands that can be copied are about."""
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         """The database, ready to read. Raises `BlockDBError` or `OSError`; may be called again after that."""
 
     def close(self) -> None:
@@ -71,9 +75,9 @@ class Attached(_Directory):
         self.name = str(path)
         self._path = path
         self._secrets = secrets
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         self._database = blockdb.open(self._path, read_only=True, create=False, **self._secrets)
         return self._database
 
@@ -97,16 +101,16 @@ class Served:
         self.collection = server.collection
         self.is_verified = server.verified
         self._server = server
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
 
     @property
     def target(self) -> Target:
         profile = self._server.profile
         return Target(self.name, option="--url") if profile is None else Target(profile, option="--profile")
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         try:
-            self._database = open_database(self._server, Need.READ)
+            self._database = open_database(self._server, Need.READ, attempts=ATTEMPTS)
         except CannotOpen as error:
             raise (error.__cause__ if isinstance(error.__cause__, Exception) else error) from None
         return self._database
@@ -130,7 +134,7 @@ class DemoDirectory(_Directory):
         self._directory = directory
         self._held = ExitStack()
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         from .demo import open_demo
 
         with ExitStack() as stack:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Problem, Progress, Report
+    from blockdb import AnyCollection, Problem, Progress, Report
 
 __all__ = ["Verification", "collection_of"]
 
@@ -32,7 +32,7 @@ class Verification:
         """Whether a server verifies, whose word is taken: nothing is recomputed here."""
         self.reads_are_proven = False
         """Whether each record that is read from a server comes with a proof, which is checked here."""
-        self.of: Collection | None = None
+        self.of: AnyCollection | None = None
         """The collection that is, or was, looked at alone."""
         self._started_s = 0.0
         self._cancel = threading.Event()
@@ -41,7 +41,7 @@ class Verification:
         """Verifies; waits until it is done or cancelled, so call it off the event loop."""
         return verifiable.verify(self._note, self._cancel.is_set)
 
-    def begin(self, of: Collection | None = None) -> None:
+    def begin(self, of: AnyCollection | None = None) -> None:
         """Forgets the last one. `of` is the collection that is looked at, if it is not all of the database."""
         self.progress, self.report, self.of = None, None, of
         self.running = True
@@ -83,7 +83,7 @@ class Verification:
             return 0.0
         return progress.records_done / progress.records_total if progress.records_total else 1.0
 
-    def proven_to(self, collection: Collection) -> int:
+    def proven_to(self, collection: AnyCollection) -> int:
         """How many blocks of a collection were recomputed and hold, from the first on.
 
         None while it runs, and none where it was cancelled: parts of the chain are looked at in any order.
@@ -93,7 +93,7 @@ class Verification:
         good = (block.number for block in self.report.last_good if block.collection == collection.id)
         return max(good, default=-1) + 1
 
-    def bad_blocks(self, collection: Collection) -> dict[int, Problem]:
+    def bad_blocks(self, collection: AnyCollection) -> dict[int, Problem]:
         """The first problem of each block of a collection that has one."""
         found: dict[int, Problem] = {}
         for problem in self.report.problems if self.report is not None else ():

@@ -20,7 +20,7 @@ from blockdb.client.plans.plan import Ask
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.client.plans.transactions import TransactionPlans, begin, pause_s
 from blockdb.client.transaction import RemoteTransaction
-from blockdb.errors import Deadlock, InvalidData
+from blockdb.errors import Deadlock, Forbidden, InvalidData
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
 from blockdb.types import Anchor, CollectionInfo, Problem, Progress, Publication, Report
@@ -52,6 +52,8 @@ class RemoteDatabase(RemoteCollection):
         self._plans_of = plans_of
         self._whole = whole or DatabasePlans()
         self._collections: dict[str, RemoteCollection] = {}
+        self._may_audit = True
+        """Whether the token may be told of the database as a whole, as far as is known."""
 
     @property
     def path(self) -> Path:
@@ -240,8 +242,16 @@ class RemoteDatabase(RemoteCollection):
         return self._run(self._whole.alerts())
 
     def stats(self) -> Statistics:
-        """See `blockdb.Database.stats`: of the handle that the server has."""
-        return self._run(self._whole.stats())
+        """See `blockdb.Database.stats`: of the handle that the server has.
+
+        A token that may not audit the database is told of the default collection alone.
+        """
+        if self._may_audit:
+            try:
+                return self._run(self._whole.stats())
+            except Forbidden:
+                self._may_audit = False
+        return super().stats()
 
     def verify(
         self,

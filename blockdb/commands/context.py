@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from .failures import UsageError
 
 if TYPE_CHECKING:
-    from blockdb import Database, Transaction
+    from blockdb import AnyDatabase, AnyTransaction
     from blockdb.config import DatabaseConfig, Sources
 
     from .servers import Server
@@ -54,7 +54,7 @@ class Context:
     - `connect` has the shell go on with another database, by one word, and says which; None elsewhere
     """
 
-    open_database: Callable[[], Database]
+    open_database: Callable[[], AnyDatabase]
     announce: Callable[[str], None] = _silent
     progress: ProgressBar = _no_bar
     stdin: BinaryIO | None = None
@@ -67,12 +67,12 @@ class Context:
     collection: str | None = None
     use: Callable[[str | None], None] = _stay
     ask: Callable[[str], str] | None = None
-    transaction: Transaction | None = None
-    keep: Callable[[Transaction | None], None] | None = None
+    transaction: AnyTransaction | None = None
+    keep: Callable[[AnyTransaction | None], None] | None = None
     connect: Callable[[str], str] | None = None
 
     @property
-    def database(self) -> Database:
+    def database(self) -> AnyDatabase:
         """The open database. Raises `CannotOpen`."""
         return self.open_database()
 

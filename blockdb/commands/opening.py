@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import cache
 from getpass import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from blockdb.errors import (
     BlockDBError,
@@ -25,9 +25,9 @@ from .failures import CannotOpen
 from .servers import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from blockdb import Database
+    from blockdb import AnyDatabase
     from blockdb.config import DatabaseConfig
 
     from .locating import Location
@@ -70,31 +70,32 @@ def asker() -> Callable[[str], str] | None:
     return ask
 
 
-def open_database(location: Location, need: Need) -> Database:
+def open_database(location: Location, need: Need, **limits: Any) -> AnyDatabase:
     """The database in a directory, or with a server. Raises `CannotOpen`, whose cause says why.
 
-    A command that only reads opens a directory read-only, so that it works beside a process that writes.
+    A command that only reads opens a directory read-only, so that it works beside a process that writes. `limits` are
+    those of a client (see `blockdb.connect`).
     """
-    return _connect(location) if isinstance(location, Server) else _open_directory(location, need)
+    return _connect(location, limits) if isinstance(location, Server) else _open_directory(location, need)
 
 
-def _connect(server: Server) -> Database:
+def _connect(server: Server, limits: Mapping[str, Any]) -> AnyDatabase:
     import blockdb
 
     secret = server.secret()
     files = None if server.certificate is None or server.key is None else (server.certificate, server.key)
     try:
-        found = blockdb.connect(
-            server.urls, token=secret, ca_file=server.ca, certificate=files, verified=server.verified
+        found: AnyDatabase = blockdb.connect(
+            server.urls, token=secret, ca_file=server.ca, certificate=files, verified=server.verified, **limits
         )
     except ConfigError:
         raise
     except (BlockDBError, OSError) as error:
         raise CannotOpen(str(error)) from error
-    return cast("Database", found)  # it has the same interface
+    return found
 
 
-def _open_directory(config: DatabaseConfig, need: Need) -> Database:
+def _open_directory(config: DatabaseConfig, need: Need) -> AnyDatabase:
     if need is Need.PROVE:
         return _open_to_prove(config)
     read_only = need in (Need.READ, Need.READ_OR_MAKE)
@@ -111,7 +112,7 @@ def _open_directory(config: DatabaseConfig, need: Need) -> Database:
         raise CannotOpen(str(error)) from error
 
 
-def _open_to_prove(config: DatabaseConfig) -> Database:
+def _open_to_prove(config: DatabaseConfig) -> AnyDatabase:
     """What is proven may have to be signed and kept; beside a writer, or where nothing may be written, it is not."""
     try:
         return _open_directory(config, Need.WRITE)
@@ -121,7 +122,7 @@ def _open_to_prove(config: DatabaseConfig) -> Database:
     return _open_directory(config, Need.READ)
 
 
-def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> Database:
+def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> AnyDatabase:
     import blockdb
 
     settings = asdict(config) | secrets(config)
@@ -134,9 +135,9 @@ class Door:
     def __init__(self, location: Location, need: Need) -> None:
         self._location = location
         self._need = need
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
 
-    def __call__(self) -> Database:
+    def __call__(self) -> AnyDatabase:
         """The open database. Raises `CannotOpen`."""
         if self._database is None:
             self._database = open_database(self._location, self._need)

@@ -25,7 +25,7 @@ from .records import IN_BLOCK
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Block, Collection
+    from blockdb import AnyCollection, Block
 
     from ..history import Moment
 
@@ -71,7 +71,7 @@ class BlocksView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self._listed, self._seen = None, -1
         self.belt.open(collection)
         self.facts.entitle(Content("Block"))

@@ -25,7 +25,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database
+    from blockdb import AnyCollection, AnyDatabase
 
     from ..history import Moment
 
@@ -114,7 +114,7 @@ class ChangesView(View):
     def on_mount(self) -> None:
         self._ticking = self.set_interval(SHOWN_EVERY_S, self.show_new)
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         in_background(self, self._follow, group="stream", latest=True)
 
     def closed(self) -> None:
@@ -288,7 +288,7 @@ class ChangesView(View):
         return command_line(self.explorer.target, "watch")
 
 
-def _all_of(database: Database) -> tuple[dict[str, Collection], int]:
+def _all_of(database: AnyDatabase) -> tuple[dict[str, AnyCollection], int]:
     """The collections that are followed together, and how many are not."""
     names = database.collection_names()
     return {name: database.collection(name) for name in names[:MOST_COLLECTIONS]}, max(0, len(names) - MOST_COLLECTIONS)

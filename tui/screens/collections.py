@@ -23,7 +23,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection, CollectionInfo
+    from blockdb import AnyCollection, CollectionInfo
 
     from ..history import Moment
 
@@ -118,7 +118,7 @@ class CollectionsView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         assert self.database is not None
         self.known.use(self.database)
         self._names = ()

@@ -24,7 +24,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
     from blockdb.commands.tamper_lab import Finding, Outcome, Tampering
 
 __all__ = ["LabView"]
@@ -115,7 +115,7 @@ class LabView(View):
     def instead(self) -> tuple[str, str, str, str] | None:
         return ELSEWHERE if self.database is not None and self.explorer.origin.is_server else super().instead()
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self.table.title = Content("Tamper lab")
         self.table.show(Fixed(tamperings()), self.table.cursor)
 

@@ -23,7 +23,7 @@ from ..widgets.transaction_panel import TransactionPanel
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
 __all__ = ["MetricsView"]
 
@@ -88,7 +88,7 @@ class MetricsView(View):
         self.alerts = AlertBar()
         return (self.alerts, Container(*self.panels, self.transactions, id="panels"))
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self.frozen = False
         if self.explorer.origin.is_server:
             self.reads.border_title, self.reads.help_words = Content("Reads by the server"), READS_THERE

@@ -24,7 +24,7 @@ from .asking import Asking
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
     from ..history import Moment
 
@@ -122,7 +122,7 @@ class RecordsView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self._list(ByKey(collection, self.prefix))
         self._titles()
 
@@ -177,7 +177,7 @@ class RecordsView(View):
         """Asks for a query."""
         self.asking.ask()
 
-    def _show_found(self, collection: Collection, search: Search) -> None:
+    def _show_found(self, collection: AnyCollection, search: Search) -> None:
         self.prefix = b""
         self.table.follow_first = False
         self.table.show(Found(collection, search), columns=IN_KEY_ORDER)

@@ -23,7 +23,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
     from blockdb.types import IndexInfo
 
     from ..history import Moment
@@ -103,7 +103,7 @@ class SchemaView(View):
 
     # ── the collection comes, changes, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self._show(Shape((), ()), anew=True)
         in_background(self, self._look, group="shape", latest=True)
 

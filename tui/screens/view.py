@@ -20,7 +20,7 @@ from ..widgets.verify_bar import VerifyBar
 from ..widgets.virtual_table import VirtualTable
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database
+    from blockdb import AnyCollection, AnyDatabase
 
     from ..app import Explorer
     from ..history import Moment
@@ -45,7 +45,7 @@ class View(Screen[None]):
         """The panes of the view."""
         raise NotImplementedError
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         """A collection is there to be looked at, perhaps for the second time."""
 
     def forget(self) -> None:
@@ -86,12 +86,12 @@ class View(Screen[None]):
         return cast("Explorer", self.app)
 
     @property
-    def database(self) -> Database | None:
+    def database(self) -> AnyDatabase | None:
         """The database, while one is open."""
         return self.explorer.database
 
     @property
-    def collection(self) -> Collection | None:
+    def collection(self) -> AnyCollection | None:
         """The collection that is looked at, while the database is open."""
         return self.explorer.collection
 
@@ -116,7 +116,7 @@ class View(Screen[None]):
         if self.collection is not None and self.explorer.history.latest is not None:
             self.hear(self.explorer.history.latest)
 
-    def _start(self, collection: Collection) -> None:
+    def _start(self, collection: AnyCollection) -> None:
         self.opened(collection)
         self.show_verification()
         if self.focused is None or isinstance(self.focused, Notice):
@@ -124,12 +124,12 @@ class View(Screen[None]):
         if self.explorer.history.latest is not None:
             self.hear(self.explorer.history.latest)
 
-    def connected(self, collection: Collection) -> None:
+    def connected(self, collection: AnyCollection) -> None:
         """Called by the application when the database has been opened."""
         self.show_connection()
         self._start(collection)
 
-    def entered(self, collection: Collection) -> None:
+    def entered(self, collection: AnyCollection) -> None:
         """Called by the application when another collection is looked at."""
         self.header.forget()
         if self.OF_COLLECTION:

@@ -24,7 +24,7 @@ from ..pages import Pages, page_of
 from ..theme import Palette, grounded, palette
 
 if TYPE_CHECKING:
-    from blockdb import Block, Collection, Statistics
+    from blockdb import AnyCollection, Block, Statistics
 
 __all__ = ["Belt"]
 
@@ -95,7 +95,7 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         """How many blocks are sealed; the open block bears this number."""
         return self._statistics.blocks if self._statistics is not None else 0
 
-    def open(self, collection: Collection | None) -> None:
+    def open(self, collection: AnyCollection | None) -> None:
         """Shows the chain of another collection, from its open block."""
 
         def fetch(first: int, limit: int, total: int) -> list[Block]:
