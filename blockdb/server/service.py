@@ -107,7 +107,8 @@ class Service:
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
-        self._is_forced = database.config.wal_sync_interval == 0
+        self.is_forced = database.config.wal_sync_interval == 0
+        """Whether each record is on the disk before it is acknowledged."""
 
     def collection(self, name_or_id: str) -> Collection:
         """A collection by its name or id. Raises CollectionNotFound."""
@@ -120,12 +121,12 @@ class Service:
         try:
             call.principal = principal_of(self.authenticator, authorization, certificate_name)
         except BlockDBError as error:
-            self.told(call, error, self._begin())
+            self.told(call, error, self.begin())
             raise
 
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
-        begun = self._begin()
+        begun = self.begin()
         try:
             self.permit(call, request)
             answer = self._answer(call, request)
@@ -154,7 +155,7 @@ class Service:
 
     def stream(self, call: Call, request: Any) -> Iterator[Any]:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
-        begun = self._begin()
+        begun = self.begin()
         try:
             self.permit(call, request)
             answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
@@ -177,7 +178,7 @@ class Service:
 
         `first` is what is known of them before one has come: where that is not allowed, none is waited for.
         """
-        begun = self._begin()
+        begun = self.begin()
         try:
             if call.operation.right is not None:
                 require_right(call.principal, call.operation.right)
@@ -196,7 +197,7 @@ class Service:
         if not hasattr(request, "value"):
             yield True
             return
-        waits = call.idempotency_key is not None or self._is_forced
+        waits = call.idempotency_key is not None or self.is_forced
         if waits or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
             yield False
         else:
@@ -229,9 +230,14 @@ class Service:
             return reach
         return replace(reach, collection=name) if allowed is None or name in allowed else reach
 
-    def _begin(self) -> float:
+    def begin(self) -> float:
+        """A request has begun, of which `told` is to be called: gives the moment."""
         self.monitor.meters.in_flight.up()
         return time.perf_counter()
+
+    def begun_in_vain(self) -> None:
+        """It is begun anew elsewhere."""
+        self.monitor.meters.in_flight.down()
 
     def told(self, call: Call, error: BaseException | None, begun: float) -> None:
         """Tell those who want to know what became of a call."""
