@@ -41,8 +41,10 @@ class Latency:
     max_us: float = 0.0
     sum_us: float = 0.0
     """All of them together, within 7 %."""
-    buckets: tuple[tuple[int, int], ...] = field(default=(), repr=False)
-    """The buckets that anything fell into, in order, and how much did. See `bucket_of`."""
+    buckets: tuple[int, ...] = field(default=(), repr=False)
+    """The buckets that anything fell into, in order (see `bucket_of`),"""
+    times: tuple[int, ...] = field(default=(), repr=False)
+    """and how often each was met."""
 
     @classmethod
     def of(cls, buckets: Iterable[tuple[int, int]], max_us: float) -> Latency:
@@ -52,7 +54,8 @@ class Latency:
         middles = [min(_middle_us(bucket), max_us) for bucket, _ in kept]
         p50, p95, p99 = (_quantile(kept, middles, share * count) for share in (0.5, 0.95, 0.99))
         sum_us = sum(times * middle for (_, times), middle in zip(kept, middles, strict=True))
-        return cls(count, p50, p95, p99, max_us, sum_us, kept)
+        numbers, counts = tuple(bucket for bucket, _ in kept), tuple(times for _, times in kept)
+        return cls(count, p50, p95, p99, max_us, sum_us, numbers, counts)
 
     @classmethod
     def merged(cls, parts: Iterable[Latency]) -> Latency:
@@ -60,14 +63,18 @@ class Latency:
         together: Counter[int] = Counter()
         max_us = 0.0
         for part in parts:
-            together.update(dict(part.buckets))
+            together.update(part.by_bucket())
             max_us = max(max_us, part.max_us)
         return cls.of(sorted(together.items()), max_us)
 
+    def by_bucket(self) -> dict[int, int]:
+        """How often each bucket was met, in order."""
+        return dict(zip(self.buckets, self.times, strict=True))
+
     def since(self, before: Latency) -> Latency:
         """What was timed after `before` was told. All of it, if that is not an earlier state of the same."""
-        earlier = dict(before.buckets)
-        left = [(bucket, times - earlier.pop(bucket, 0)) for bucket, times in self.buckets]
+        earlier = before.by_bucket()
+        left = [(bucket, times - earlier.pop(bucket, 0)) for bucket, times in self.by_bucket().items()]
         if earlier or any(times < 0 for _, times in left):
             return self
         newest = max((bucket for bucket, times in left if times), default=0)
@@ -75,7 +82,7 @@ class Latency:
 
     def below(self, bits: Iterable[int]) -> list[int]:
         """How many took less than so many powers of two in nanoseconds (3 or more, growing); exact. O(buckets)."""
-        seen, found, left = 0, [], list(reversed(self.buckets))
+        seen, found, left = 0, [], list(reversed(self.by_bucket().items()))
         for end in (bucket_of(1 << power) for power in bits):
             while left and left[-1][0] < end:
                 seen += left.pop()[1]
@@ -301,7 +308,7 @@ class ServerStatistics:
     """Bodies of requests."""
     bytes_sent: int = 0
     """Bodies of answers."""
-    rejected: tuple[tuple[str, int], ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)
     """Requests that were turned away before anybody looked what they want, by reason."""
 
     @property

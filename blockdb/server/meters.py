@@ -125,7 +125,7 @@ class Meters:
                 streams=self.streams.now,
                 bytes_received=self._received,
                 bytes_sent=self._sent,
-                rejected=tuple(sorted(self._rejected.items())),
+                rejected=dict(sorted(self._rejected.items())),
             )
 
 

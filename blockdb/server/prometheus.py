@@ -126,7 +126,7 @@ def _requests(server: ServerStatistics) -> Iterator[Family]:
     rejected = CounterMetricFamily(
         PREFIX + "rejected", "Requests turned away before anybody looked at them.", labels=("reason",)
     )
-    for reason, times in server.rejected:
+    for reason, times in server.rejected.items():
         rejected.add_metric((reason,), times)
     return iter((by_outcome, duration, rejected))
 

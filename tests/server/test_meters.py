@@ -24,9 +24,9 @@ def test_requests_by_operation_door_and_outcome(meters: Meters) -> None:
     meters.count("get", "http", OK, 0.0)
     found = meters.snapshot()
     assert [(one.operation, one.door, one.outcomes) for one in found.requests] == [
-        ("get", "http", (("ok", 1),)),
-        ("put", "grpc", (("ok", 1),)),
-        ("put", "http", (("DuplicateKey", 1), ("ok", 2))),
+        ("get", "http", {"ok": 1}),
+        ("put", "grpc", {"ok": 1}),
+        ("put", "http", {"DuplicateKey": 1, "ok": 2}),
     ]
     assert found.requests[2].latency.count == 3
     assert found.requests[2].latency.max_us == 3000
@@ -51,7 +51,7 @@ def test_bytes_and_what_was_turned_away(meters: Meters) -> None:
         meters.reject(reason)
     found = meters.snapshot()
     assert (found.bytes_received, found.bytes_sent) == (15, 7)
-    assert found.rejected == (("rate", 1), ("size", 2))
+    assert found.rejected == {"rate": 1, "size": 2}
 
 
 def test_a_snapshot_stays_as_it_was(meters: Meters) -> None:

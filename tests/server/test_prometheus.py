@@ -85,7 +85,7 @@ def test_histograms_are_cumulative_and_in_seconds() -> None:
 
 
 def test_requests() -> None:
-    server = ServerStatistics(requests=(requests("put", "grpc", ok=5, Corruption=1),), rejected=(("rate", 4),))
+    server = ServerStatistics(requests=(requests("put", "grpc", ok=5, Corruption=1),), rejected={"rate": 4})
     _, samples = parsed(snapshot(server=server))
     labels = (("door", "grpc"), ("operation", "put"))
     assert samples["blockdb_requests_total", (labels[0], labels[1], ("outcome", "Corruption"))] == 1

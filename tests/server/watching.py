@@ -63,7 +63,7 @@ def statistics(**changes: Any) -> Statistics:
 
 
 def requests(operation: str = "put", door: str = "http", **outcomes: int) -> RequestStatistics:
-    return RequestStatistics(operation, door, tuple(outcomes.items()), latency_of(*[2.0] * sum(outcomes.values())))
+    return RequestStatistics(operation, door, outcomes, latency_of(*[2.0] * sum(outcomes.values())))
 
 
 def snapshot(**changes: Any) -> Snapshot:
