@@ -1,4 +1,4 @@
-"""A server in a process of its own, until its input ends: `python -m benchmarks.serving WHAT DIRECTORY` says its port."""
+"""A server in a process of its own, until its input ends: `python -m benchmarks.serving WHAT DIRECTORY` gives its port."""
 
 from __future__ import annotations
 
@@ -52,7 +52,14 @@ async def _serve(application: Any) -> None:
     import uvicorn
 
     config = uvicorn.Config(
-        application, loop="uvloop", http="httptools", lifespan="off", log_config=None, access_log=False, ws="none"
+        application,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0), backlog=4096)

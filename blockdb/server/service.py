@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
@@ -82,6 +82,10 @@ class Session:
         """Whether whoever is asking may touch anything of the collection of that name."""
         allowed = self.principal.collections
         return allowed is None or name in allowed
+
+
+_YES: Final = nullcontext(True)
+_NO: Final = nullcontext(False)
 
 
 class Service:
@@ -191,18 +195,14 @@ class Service:
         self.told(call, None, begun)
         return answer
 
-    @contextmanager
-    def at_once(self, call: Call, request: Any) -> Iterator[bool]:
+    def at_once(self, call: Call, request: Any) -> AbstractContextManager[bool]:
         """Whether a quick request waits neither for the disk nor for others, as long as this is open."""
         if not hasattr(request, "value"):
-            yield True
-            return
+            return _YES
         waits = call.idempotency_key is not None or self.is_forced
         if waits or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
-            yield False
-        else:
-            with self.transactions.held_off() as is_quiet:
-                yield is_quiet
+            return _NO
+        return self.transactions.held_off()
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""

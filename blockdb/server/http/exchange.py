@@ -86,29 +86,33 @@ class Exchange:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Disconnected."""
         while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.is_abandoned = True
-                raise Disconnected
-            if piece := message.get("body", b""):
-                self.received_bytes += len(piece)
+            if piece := await self._piece():
                 yield piece
-            if not message.get("more_body", False):
-                self.is_read = True
+            if self.is_read:
                 return
+
+    async def _piece(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.is_abandoned = True
+            raise Disconnected
+        piece: bytes = message.get("body", b"")
+        self.received_bytes += len(piece)
+        self.is_read = not message.get("more_body", False)
+        return piece
 
     async def body(self, most_bytes: int) -> bytes:
         """The whole body. Raises RequestTooLarge as soon as it is, Disconnected."""
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > most_bytes:
             raise RequestTooLarge(_too_large(most_bytes))
-        parts: list[bytes] = []
-        size = 0
-        async for piece in self.pieces():
-            size += len(piece)
-            if size > most_bytes:
-                raise RequestTooLarge(_too_large(most_bytes))
-            parts.append(piece)
+        parts = [await self._piece()]
+        size = len(parts[0])
+        while size <= most_bytes and not self.is_read:
+            parts.append(await self._piece())
+            size += len(parts[-1])
+        if size > most_bytes:
+            raise RequestTooLarge(_too_large(most_bytes))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def until_gone(self, then: Callable[[], None] | None = None) -> None:
