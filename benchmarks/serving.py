@@ -1,17 +1,20 @@
-"""A server in a process of its own, until its input ends: `python -m benchmarks.serving WHAT DIRECTORY` gives its port."""
+"""A server in its own process, until its input ends: `python -m benchmarks.serving WHAT DIRECTORY` gives its port."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, Final
 
-__all__ = ["CONSTANT", "FORCED", "PLAIN", "serving"]
+__all__ = ["CONSTANT", "FORCED", "PLAIN", "Server", "serving"]
 
 PLAIN: Final = "plain"
 """BlockDB as it comes."""
@@ -23,14 +26,28 @@ CONSTANT: Final = "constant"
 ANSWER: Final = bytes(20)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    port: int
+    pid: int
+
+    def cpu_s(self) -> float:
+        """The processor time that it has taken so far, in seconds (Linux)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def serving(what: str, directory: Path) -> Iterator[int]:
-    """A server that runs until the end of the block. Gives its port."""
-    with Popen([sys.executable, "-m", "benchmarks.serving", what, str(directory)], stdin=PIPE, stdout=PIPE) as process:
+def serving(what: str, directory: Path) -> Iterator[Server]:
+    """A server that runs until the end of the block, with a database of its own."""
+    command = [sys.executable, "-m", "benchmarks.serving", what, tempfile.mkdtemp(dir=directory)]
+    with Popen(command, stdin=PIPE, stdout=PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield Server(int(process.stdout.readline()), process.pid)
         finally:
             process.stdin.close()
             process.wait(60)

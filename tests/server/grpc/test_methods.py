@@ -94,6 +94,7 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("DatabaseStatistics", {}),
     ("Statistics", {"collection": "people"}),
     ("Audit", {}),
+    ("Backup", {}),
     ("AuditCollection", {}),
     ("Flush", {}),
     ("FlushCollection", {}),
