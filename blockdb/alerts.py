@@ -181,6 +181,10 @@ def _integrity(thresholds: Thresholds, before: Snapshot | None, now: Snapshot) -
             yield _Reading(Alert("writes_stopped", name, CRITICAL, one.writes_stopped))
         if one.background_failure:
             yield _Reading(Alert("background_failure", name, CRITICAL, one.background_failure))
+    damaged = 0 if now.server is None else now.server.ended("Corruption")
+    if damaged:
+        message = f"Requests met damage {damaged} times since the server was started: run blockdb audit."
+        yield _Reading(Alert("damage", "", CRITICAL, message))
     scrub = None if now.database is None else now.database.scrub
     if scrub is not None and scrub.problems:
         message = f"The scrubber found {len(scrub.problems)} wrong, first: {scrub.problems[0]} Run blockdb audit."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import mul
 from typing import Final
 
 __all__ = [
@@ -41,53 +43,63 @@ class Latency:
     max_us: float = 0.0
     sum_us: float = 0.0
     """All of them together, within 7 %."""
+    first_bucket: int = field(default=0, repr=False)
+    """Which bucket the first number of `buckets` is about. See `bucket_of`."""
     buckets: tuple[int, ...] = field(default=(), repr=False)
-    """The buckets that anything fell into, in order (see `bucket_of`),"""
-    times: tuple[int, ...] = field(default=(), repr=False)
-    """and how often each was met."""
+    """How many fell into each bucket, from the first to the last that has any."""
 
     @classmethod
-    def of(cls, buckets: Iterable[tuple[int, int]], max_us: float) -> Latency:
-        """The distribution of times of which so many fell into these buckets, that stand in order. O(buckets)."""
-        kept = tuple((bucket, times) for bucket, times in buckets if times)
-        count = sum(times for _, times in kept)
-        middles = [min(_middle_us(bucket), max_us) for bucket, _ in kept]
-        p50, p95, p99 = (_quantile(kept, middles, share * count) for share in (0.5, 0.95, 0.99))
-        sum_us = sum(times * middle for (_, times), middle in zip(kept, middles, strict=True))
-        numbers, counts = tuple(bucket for bucket, _ in kept), tuple(times for _, times in kept)
-        return cls(count, p50, p95, p99, max_us, sum_us, numbers, counts)
+    def of(cls, counts: Sequence[int], max_us: float, first_bucket: int = 0) -> Latency:
+        """The distribution of times of which so many fell into each bucket, `first_bucket` and on. O(buckets)."""
+        start = next((at for at, times in enumerate(counts) if times), None)
+        if start is None:
+            return cls()
+        end = next(at for at in range(len(counts), 0, -1) if counts[at - 1])
+        first, kept = first_bucket + start, tuple(counts[start:end])
+        middles = list(_MIDDLES_US[first : first + len(kept)])
+        middles[-1] = min(middles[-1], max_us)
+        sums = list(accumulate(kept))
+        p50, p95, p99 = (middles[bisect_left(sums, share * sums[-1])] for share in (0.5, 0.95, 0.99))
+        return cls(sums[-1], p50, p95, p99, max_us, sum(map(mul, kept, middles)), first, kept)
 
     @classmethod
     def merged(cls, parts: Iterable[Latency]) -> Latency:
         """What was timed in several places, as one distribution."""
-        together: Counter[int] = Counter()
-        max_us = 0.0
-        for part in parts:
-            together.update(part.by_bucket())
-            max_us = max(max_us, part.max_us)
-        return cls.of(sorted(together.items()), max_us)
+        timed = [part for part in parts if part.count]
+        if len(timed) < 2:
+            return timed[0] if timed else cls()
+        first = min(part.first_bucket for part in timed)
+        counts = [0] * (max(part.end_bucket for part in timed) - first)
+        for part in timed:
+            for bucket, times in enumerate(part.buckets, part.first_bucket - first):
+                counts[bucket] += times
+        return cls.of(counts, max(part.max_us for part in timed), first)
 
-    def by_bucket(self) -> dict[int, int]:
-        """How often each bucket was met, in order."""
-        return dict(zip(self.buckets, self.times, strict=True))
+    @property
+    def end_bucket(self) -> int:
+        """The bucket after the last that has any."""
+        return self.first_bucket + len(self.buckets)
 
     def since(self, before: Latency) -> Latency:
         """What was timed after `before` was told. All of it, if that is not an earlier state of the same."""
-        earlier = before.by_bucket()
-        left = [(bucket, times - earlier.pop(bucket, 0)) for bucket, times in self.by_bucket().items()]
-        if earlier or any(times < 0 for _, times in left):
+        if not before.count:
             return self
-        newest = max((bucket for bucket, times in left if times), default=0)
-        return Latency.of(left, min(self.max_us, _end_us(newest)))
+        counts = list(self.buckets)
+        shift = before.first_bucket - self.first_bucket
+        if shift < 0 or before.end_bucket > self.end_bucket:
+            return self
+        for bucket, times in enumerate(before.buckets, shift):
+            counts[bucket] -= times
+        if min(counts) < 0:
+            return self
+        last = max((bucket for bucket, times in enumerate(counts, self.first_bucket) if times), default=0)
+        return Latency.of(counts, min(self.max_us, _end_us(last)), self.first_bucket)
 
     def below(self, bits: Iterable[int]) -> list[int]:
         """How many took less than so many powers of two in nanoseconds (3 or more, growing); exact. O(buckets)."""
-        seen, found, left = 0, [], list(reversed(self.by_bucket().items()))
-        for end in (bucket_of(1 << power) for power in bits):
-            while left and left[-1][0] < end:
-                seen += left.pop()[1]
-            found.append(seen)
-        return found
+        sums = [0, *accumulate(self.buckets)]
+        ends = (bucket_of(1 << power) - self.first_bucket for power in bits)
+        return [sums[min(max(end, 0), len(self.buckets))] for end in ends]
 
 
 _STEPS_BITS: Final = 3
@@ -102,27 +114,22 @@ def bucket_of(elapsed_ns: int) -> int:
     return ((shift + 1) << _STEPS_BITS) + (elapsed_ns >> shift) - _STEPS
 
 
-def _quantile(buckets: Sequence[tuple[int, int]], middles: Sequence[float], rank: float) -> float:
-    seen = 0
-    for (_, times), middle in zip(buckets, middles, strict=True):
-        seen += times
-        if seen >= rank:
-            return middle
-    return 0.0
-
-
 def _start_ns(bucket: int) -> int:
     if bucket < _STEPS:
         return bucket
     return ((bucket & (_STEPS - 1)) + _STEPS) << ((bucket >> _STEPS_BITS) - 1)
 
 
-def _middle_us(bucket: int) -> float:
-    return bucket / 1000 if bucket < _STEPS else (_start_ns(bucket) + _start_ns(bucket + 1)) / 2000
-
-
 def _end_us(bucket: int) -> float:
     return _start_ns(bucket + 1) / 1000
+
+
+BUCKETS: Final = bucket_of((1 << 64) - 1) + 1
+"""How many there are, for all times that a clock may give."""
+_MIDDLES_US: Final = tuple(
+    bucket / 1000 if bucket < _STEPS else (_start_ns(bucket) + _start_ns(bucket + 1)) / 2000
+    for bucket in range(BUCKETS)
+)
 
 
 @dataclass(frozen=True, slots=True)

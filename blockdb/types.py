@@ -287,7 +287,7 @@ class Act(NamedTuple):
     principal: str
     """Who: the name of a token, `anonymous`, `local:<login name>`, `nobody` where that is not known."""
     token_id: str
-    """Which token; empty where there was none."""
+    """Which token, or, of what was done locally to one, to which; empty where there was none."""
     peer: str
     """The address that it came from; empty where it came over no network."""
     door: str

@@ -107,6 +107,7 @@ def test_errors_are_those_of_the_server_itself() -> None:
     [
         (with_default(writes_stopped="The disk failed."), "writes_stopped", "The disk failed."),
         (with_default(background_failure="No room."), "background_failure", "No room."),
+        (snapshot(server=ServerStatistics(requests=(requests(Corruption=2),))), "damage", "met damage 2 times"),
         (
             with_default(scrub=ScrubStatistics(problems=("One.", "Two."))),
             "scrub_problems",

@@ -16,6 +16,7 @@ import blockdb
 import blockdb_themes
 from blockdb.commands.display import human_bytes, printable
 
+from .alarms import Alarms
 from .history import History
 from .keytext import visible
 from .navigation import Navigation
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from blockdb import Collection, Database, Problem, Report, Statistics
-    from blockdb.alerts import Alert
     from blockdb.commands.alerts import Lookout
 
 __all__ = ["Explorer"]
@@ -67,6 +67,7 @@ class Explorer(Navigation):
         Binding("4", "view('lab')", "Lab", show=False, id="view.lab"),
         Binding("5", "view('schema')", "Schema", show=False, id="view.schema"),
         Binding("6", "view('changes')", "Changes", show=False, id="view.changes"),
+        Binding("7", "view('acts')", "Audit log", show=False, id="view.acts"),
         Binding("v", "verify", "Verify", id="app.verify"),
         Binding("p", "problems", "Problems", show=False, id="app.problems"),
         Binding("t", "theme", "Theme", id="app.theme"),
@@ -95,13 +96,10 @@ class Explorer(Navigation):
         self._clock, self._steady, self._poll_s = clock, steady, poll_s
         self.verification = Verification(steady)
         self.laboratory = laboratory or Laboratory()
-        self._lookout = lookout
-        self._next_look_s = 0.0
-        self.alerts: tuple[Alert, ...] = ()
-        """What somebody should look at, critical ones first."""
         self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
         self._was_inside: str | None = None
         self.refused: Exception | None = None
+        self.alarms = Alarms(self, lookout)
         self._event_loop: asyncio.AbstractEventLoop | None = None
         for name in list(self.available_themes):
             self.unregister_theme(name)
@@ -154,7 +152,6 @@ class Explorer(Navigation):
     def _opened(self, database: Database, collection: Collection) -> None:
         self.database, self.collection = database, collection
         self.history = History()
-        self.alerts, self._next_look_s = (), 0.0
         self.verification.forget()
         for view in self.views():
             view.connected(collection)
@@ -180,23 +177,7 @@ class Explorer(Navigation):
             else:
                 if collection is self.collection:
                     self.take(statistics)
-            await self._look_out(database)
             await asyncio.sleep(self._poll_s)
-
-    async def _look_out(self, database: Database) -> None:
-        """Sees now and then whether there is something to be alarmed about, and says what is new."""
-        if self._lookout is None or self._steady() < self._next_look_s:
-            return
-        self._next_look_s = self._steady() + self._lookout.interval_s
-        try:
-            found = await off_loop(self._lookout.look, database)
-        except (blockdb.BlockDBError, OSError):
-            return  # the next snapshot says what is wrong
-        known = {alert.key for alert in self.alerts}
-        self.alerts = found
-        for alert in found:
-            if alert.key not in known:
-                self.say(f"{alert.name}: {alert.message}", "error" if alert.severity == "critical" else "warning")
 
     def _give_up(self, collection: Collection, error: blockdb.BlockDBError) -> None:
         """Leaves a collection that cannot be read any more; the database is looked at again after that."""
@@ -205,7 +186,9 @@ class Explorer(Navigation):
 
     def take(self, statistics: Statistics) -> None:
         """Adds a snapshot to the history, and shows it."""
-        self.show_moment(self.history.add(self._steady(), statistics))
+        moment = self.history.add(self._steady(), statistics)
+        self.show_moment(moment)
+        self.alarms.look_out(moment.time_s)
 
     def wall_clock_ms(self) -> int:
         """The time of day in Unix milliseconds, by the clock that the explorer was given."""

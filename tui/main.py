@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import blockdb
 import blockdb_themes
 from blockdb import config
+from blockdb.commands.alerts import lookout
 from blockdb.commands.colour import default_theme
 from blockdb.commands.display import printable
 from blockdb.commands.opening import secrets_beforehand
@@ -105,7 +106,7 @@ def _run(origin: Origin, theme: str) -> int:
     if not sys.stderr.isatty():  # textual draws there, and would draw into the file or the pipe that it is
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
     sys.setswitchinterval(SWITCH_S)
-    explorer = Explorer(origin, theme=theme)
+    explorer = Explorer(origin, theme=theme, lookout=lookout())
     watch_for_hangup(sys.stdin.fileno(), explorer.leave_from_thread, HANGUP_CODE)
     try:
         explorer.run()

@@ -59,6 +59,12 @@ def _changes() -> Screen[None]:
     return ChangesView()
 
 
+def _acts() -> Screen[None]:
+    from .screens.acts import ActsView
+
+    return ActsView()
+
+
 def _lab() -> Screen[None]:
     from .screens.lab import LabView
 
@@ -76,6 +82,7 @@ class Navigation(App[int]):
         "lab": _lab,
         "schema": _schema,
         "changes": _changes,
+        "acts": _acts,
     }
     DEFAULT_MODE = "records"
 

@@ -111,6 +111,8 @@ class _Run:
         if numbers:
             self.mark = self._read_mark()
             numbers = self._numbers()
+            if not self._is_begun(numbers[-1]):
+                del numbers[-1]
         if not all(self._check_file(number, numbers[-1]) for number in numbers):
             return []
         self._check_sizes(head)
@@ -137,18 +139,19 @@ class _Run:
         self.number += 1
         try:
             header = audit_log.decode_header(data)
-            if not self._is_begun(data, number):
-                return True
             self._check_header(header, number)
         except BadFrame as error:
             self.findings.add(path, str(error), offset=0)
             return False
         return self._check_entries(path, data, header, number == newest)
 
-    def _is_begun(self, data: bytes, number: int) -> bool:
-        """Whether a file counts: the next one may have been made, and the one before took more entries."""
-        is_told = self.mark is None or self.mark.written >= place_of(number, HEADER_BYTES)
-        return not number or len(data) > HEADER_BYTES or is_told
+    def _is_begun(self, number: int) -> bool:
+        """Whether the newest file counts: it may have been made, and the one before took more entries."""
+        if not number or self.mark is None or self.mark.written >= place_of(number, HEADER_BYTES):
+            return True
+        aside = _Run(self.files, self.database, Findings(self.findings.root), self.keys, self.watch)
+        data = aside._read(self.files.file(number), number)
+        return data is None or len(data) > HEADER_BYTES
 
     def _check_header(self, header: FileHeader, number: int) -> None:
         """Raises BadFrame."""

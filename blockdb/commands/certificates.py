@@ -10,7 +10,7 @@ from .context import Context
 from .failures import IoError
 from .parsing import count
 from .results import Result, Words
-from .witness import INSTALL
+from .serving import INSTALL
 
 __all__ = ["COMMANDS"]
 

@@ -14,6 +14,7 @@ from .choice import COLLECTION, ONLY, collection_of, is_named
 from .command import Command, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
+from .entering import enter_apart
 from .failures import FAILED, CannotOpen, UsageError
 from .opening import secrets
 from .parsing import count
@@ -57,6 +58,8 @@ def _repair(context: Context, config: DatabaseConfig) -> Result:
     context.announce("Verifying blockchain integrity, and repairing what can be repaired...")
     with context.progress("Verifying", None, "records") as advance_to:
         done = repair(config.data_dir, lambda progress: advance_to(progress.records_done), **secrets(config))
+    if done.after.valid:
+        enter_apart(config, "verify --repair")
     for problem in done.before.problems:
         context.announce(f"Found: {problem}")
     for action in done.actions:

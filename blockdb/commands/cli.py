@@ -13,6 +13,7 @@ from blockdb.config import DatabaseConfig
 from .asking import asking
 from .command import Need, Where
 from .context import Context
+from .entering import run_and_enter
 from .failures import DONE, INTERRUPTED, USAGE, exit_code
 from .opening import Door, configuration
 from .output import Output
@@ -110,7 +111,7 @@ def _run(words: Sequence[str], output: Output) -> int:
             format=asked,
             ask=asking(),
         )
-        result = command.run(context, arguments)
+        result = run_and_enter(command, context, arguments)
         with suppress(BrokenPipeError):  # whoever reads the output has seen enough; what was done was done
             render(result, output, asked or command.default_format)
             output.flush()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .command import Command, Need, Where
 from .context import Context
+from .entering import run_and_enter
 from .failures import UsageError
 from .line import split
 from .parsing import HelpWanted, parse_arguments
@@ -32,7 +33,7 @@ class Invocation:
         if transaction is not None and command.need in _WRITING and not command.in_transaction:
             open_ = f"{transaction.id} is open; commit or abort it first"
             raise UsageError(f"{command.name} cannot be part of a transaction, and {open_}")
-        return self.command.run(context, self.arguments)
+        return run_and_enter(command, context, self.arguments)
 
 
 def parse_line(line: str) -> Invocation:

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
-__all__ = ["main"]
+__all__ = ["main", "server"]
 
 
 def main(words: list[str] | None = None) -> int:
@@ -22,6 +22,11 @@ def main(words: list[str] | None = None) -> int:
     from .cli import run
 
     return run(words)
+
+
+def server() -> int:
+    """`blockdb-server`, which is `blockdb server`."""
+    return main(["server", *(os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:])])
 
 
 if __name__ == "__main__":

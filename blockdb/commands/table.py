@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import (
+    alerts,
     anchors,
     audit,
+    audit_log,
     backups,
     certificates,
     chain,
@@ -23,6 +25,7 @@ from . import (
     records,
     redaction,
     schemas,
+    serving,
     tamper_lab,
     tokens,
     transactions,
@@ -46,12 +49,14 @@ COMMANDS: tuple[Command, ...] = (
     *proofs.COMMANDS,
     *keys.COMMANDS,
     *audit.COMMANDS,
+    *audit_log.COMMANDS,
     *importing.COMMANDS,
     *exporting.COMMANDS,
     *watching.COMMANDS,
     *redaction.COMMANDS,
     *upkeep.COMMANDS,
     *backups.COMMANDS,
+    *alerts.COMMANDS,
     *encryption.COMMANDS,
     *anchors.COMMANDS,
     *witness.COMMANDS,
@@ -59,6 +64,7 @@ COMMANDS: tuple[Command, ...] = (
     *certificates.COMMANDS,
     *tamper_lab.COMMANDS,
     *configuring.COMMANDS,
+    *serving.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from blockdb.errors import BlockDBError
+
 from .command import Command, Completes, Need, Where, option, positional
 from .context import Context
+from .entering import enter_apart
 from .line import to_bytes
 from .results import Column, Document, Result, Table, Words
 
@@ -32,6 +35,7 @@ def create(context: Context, arguments: Namespace) -> Result:
     info, token = _file(context).create(
         arguments.name, Role(arguments.role), arguments.collection, prefix, expires_ms=expires_ms
     )
+    _enter(context, "token create", info.id)
     note = f"This is the token '{info.name}', which is not shown again; `blockdb token revoke {info.id}` revokes it."
     return Document(f"{token}\n", {"token": token, **_row(info)}, note=note)
 
@@ -44,6 +48,7 @@ def show(context: Context, _: Namespace) -> Result:
 def revoke(context: Context, arguments: Namespace) -> Result:
     """Revoke a token."""
     info = _file(context).revoke(arguments.id)
+    _enter(context, "token revoke", info.id)
     return Words(f"The token '{info.name}' ({info.id}) is good for nothing any more", _row(info), role="success")
 
 
@@ -70,6 +75,15 @@ def _row(info: TokenInfo) -> dict[str, Any]:
         "expires_ms": info.expires_ms,
         "expired": info.is_expired(time() * 1000),
     }
+
+
+def _enter(context: Context, operation: str, token_id: str) -> None:
+    """Enter what was done in the audit log. Where that cannot be it is said: it was done."""
+    assert context.config is not None
+    try:
+        enter_apart(context.config, operation, token_id)
+    except BlockDBError as error:
+        context.announce(f"Note: this was done, and could not be entered in the audit log: {error}")
 
 
 def _file(context: Context) -> TokenFile:

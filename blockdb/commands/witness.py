@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from .command import Command, Completes, Need, Where, flag, option, positional
 from .context import Context
 from .failures import IoError
 from .results import Nothing, Result, Words
+from .serving import INSTALL, port
 
 __all__ = ["COMMANDS"]
-
-INSTALL = "pip install 'blockdb[server]'"
-_MOST_PORTS = 65_535
 
 _DIR = positional("dir", "Directory of the witness.", Completes.FILE)
 
@@ -46,12 +44,6 @@ def serve(context: Context, arguments: Namespace) -> Result:
     listening = serving.listen(arguments.host, arguments.port, insecure=arguments.insecure_public)
     serving.serve(witness, listening, lambda url: context.announce(f"{witness.key.name} listens on {url}"))
     return Nothing()
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _MOST_PORTS):
-        raise ArgumentTypeError(f"{text!r} is not a port from 0 to {_MOST_PORTS}")
-    return int(text)
 
 
 COMMANDS = (
@@ -93,7 +85,7 @@ COMMANDS = (
         (
             _DIR,
             option("--host", metavar="HOST", default="127.0.0.1", help="Address to listen on."),
-            option("--port", metavar="PORT", type=_port, default=8377, help="Port; 0 takes a free one."),
+            option("--port", metavar="PORT", type=port, default=8377, help="Port; 0 takes a free one."),
             flag("--insecure-public", help="Allow an address that others can reach, although nothing is encrypted."),
         ),
         details="The protocol is C2SP tlog-witness: POST /add-checkpoint. GET /checkpoint/HASH, with the SHA-256 of an "

@@ -9,7 +9,7 @@ from blockdb.config.sections import (
     SecurityConfig,
     ServerConfig,
 )
-from blockdb.config.sources import DEFAULT_FILE, Given, Sources, from_settings, load, load_all
+from blockdb.config.sources import DEFAULT_FILE, Given, Sources, from_settings, load, load_all, reloaded
 
 __all__ = [
     "DEFAULT_FILE",
@@ -25,4 +25,5 @@ __all__ = [
     "from_settings",
     "load",
     "load_all",
+    "reloaded",
 ]

@@ -111,7 +111,7 @@ class ServerConfig(_Section):
     """Bytes that the head of a request may have."""
     max_batch_operations: int = field(default=100_000, metadata=declared(Number(1, 10_000_000), live=True))
     """Operations in one batch."""
-    max_streams: int = field(default=256, metadata=declared(Number(0, 100_000), live=True))
+    max_streams: int = field(default=256, metadata=declared(Number(1, 10_000)))
     """Streams (watching, exports, backups) at a time."""
     rate_limit: int = field(default=0, metadata=declared(Number(0, 10_000_000), live=True))
     """Requests a second that one token may make, a second's worth of them at once; 0: any number."""
@@ -135,7 +135,7 @@ class SecurityConfig(_Section):
     """The file with the certificate's secret key (PEM)."""
     tls_client_ca: str = field(default="", metadata=declared(Path()))
     """The file with the authority of client certificates, which each client has to show then; empty: none is asked."""
-    audit: str = field(default="changes", metadata=declared(Choice(("changes", "all", "off")), live=True))
+    audit: str = field(default="changes", metadata=declared(Choice(("changes", "all", "off"))))
     """What the log of who did what keeps: everything that is not only read, all, or nothing."""
 
     def __post_init__(self) -> None:
@@ -195,9 +195,9 @@ class LoggingConfig(_Section):
     )
     """What is told: `critical`, `error`, `warning`, `info` or `debug`; modules of BlockDB can have levels of their own,
     as in `info,server=debug`."""
-    file: str = field(default="", metadata=declared(Path()))
+    file: str = field(default="", metadata=declared(Path(), live=True))
     """The file that is written beside standard error, its directory made if need be; it may be moved at any time."""
-    format: str = field(default="text", metadata=declared(Choice(("text", "json"))))
+    format: str = field(default="text", metadata=declared(Choice(("text", "json")), live=True))
     """Lines of `key=value`, or a JSON object a line."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -13,7 +13,19 @@ from blockdb.config.kinds import Kind
 from blockdb.config.sections import SECTIONS, Config, DatabaseConfig
 from blockdb.errors import ConfigError
 
-__all__ = ["DEFAULT_FILE", "KEYS", "Given", "Name", "Sources", "from_settings", "load", "load_all", "variables"]
+__all__ = [
+    "DEFAULT_FILE",
+    "KEYS",
+    "LIVE",
+    "Given",
+    "Name",
+    "Sources",
+    "from_settings",
+    "load",
+    "load_all",
+    "reloaded",
+    "variables",
+]
 
 DEFAULT_FILE: Final = Path("blockdb.toml")
 ENVIRONMENT_PREFIX: Final = "BLOCKDB_"
@@ -26,6 +38,14 @@ KEYS: Final[Mapping[Name, Kind]] = {
     for section, config in SECTIONS.items()
     for each in fields(config)  # type: ignore[arg-type]
 }
+
+LIVE: Final = frozenset(
+    (section, each.name)
+    for section, config in SECTIONS.items()
+    for each in fields(config)  # type: ignore[arg-type]
+    if each.metadata["live"]
+)
+"""Those that a server takes over while it runs."""
 
 _OTHER_VARIABLES: Final[Mapping[Name, str]] = {
     ("logging", "level"): "BLOCKDB_LOG_LEVEL",
@@ -208,6 +228,18 @@ def from_settings(settings: Mapping[str, Any]) -> DatabaseConfig:
         if ("database", key) not in KEYS:
             raise ConfigError(_unknown("", "database", key))
     return DatabaseConfig(**settings)
+
+
+def reloaded(running: Config, new: Config) -> tuple[Config, list[str]]:
+    """What a running server makes of a new configuration: the one that holds now, and the keys that need a restart."""
+    sections, waiting = dict[str, Any](), list[str]()
+    for section in SECTIONS:
+        before, after = getattr(running, section), getattr(new, section)
+        changed = {key for of, key in KEYS if of == section and getattr(before, key) != getattr(after, key)}
+        live = {key: getattr(after, key) for key in changed if (section, key) in LIVE}
+        sections[section] = replace(before, **live)
+        waiting += [f"[{section}] {key}" for key in sorted(changed - live.keys())]
+    return Config(**sections), waiting
 
 
 def load(

@@ -80,7 +80,8 @@ class AuditLogKeeper:
         try:
             with guarded(f"reading {path}"):
                 note = self._door.read(path).decode()
-            found = open_checkpoint(note, keys.note_keys(self._door, self._catalog.files, origin)).checkpoint
+                public_keys = keys.note_keys(self._door, self._catalog.files, origin)
+            found = open_checkpoint(note, public_keys).checkpoint
         except (BadNote, UnicodeDecodeError) as error:
             raise Corruption(str(path), None, str(error)) from None
         return LogHead(found.size, found.root)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from time import time_ns
 from typing import Final
@@ -63,17 +63,21 @@ class AuditedDatabase(AnchoringDatabase):
         self._core.audit_log.record()
 
     def record_act(
-        self, operation: str, collection: str | None = None, keys: tuple[bytes, ...] = (), outcome: str = "ok"
+        self,
+        operation: str,
+        collection: str | None = None,
+        keys: Sequence[bytes] = (),
+        outcome: str = "ok",
+        token_id: str = "",
     ) -> None:
         """Enter what was done here into the audit log, under the user's login name, if the database has such a log.
 
-        Raises ReadOnly, Corruption, StorageError.
+        `token_id` is the token that it was about. Raises ReadOnly, Corruption, StorageError.
         """
         if self._core.audit_log.exists:
-            key, who = keys[0] if keys else b"", f"{LOCAL}:{login_name()}"
-            about = Act(
-                time_ns() // 1_000_000, who, "", "", LOCAL, operation, collection, key, len(key), len(keys), outcome, ""
-            )
+            who, key = (f"{LOCAL}:{login_name()}", token_id, "", LOCAL), keys[0] if keys else b""
+            what = (operation, collection, key, len(key), len(keys), outcome, "", -1)
+            about = Act._make((time_ns() // 1_000_000, *who, *what))
             self.audit_log().append(about)
 
     def _acts(self, after: int, reverse: bool) -> Iterator[Act]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from time import monotonic, time
@@ -26,14 +27,14 @@ class Observer:
 
     def look(
         self,
-        server: ServerStatistics | None = None,
+        server: Callable[[], ServerStatistics] | None = None,
         certificate_expires_ms: int | None = None,
         max_age_s: float = 0.0,
     ) -> Snapshot:
         """A snapshot, or the last one where that is no older than `max_age_s`. O(open collections).
 
-        Collections that were parked meanwhile are told with their last figures, so that counters never go back. Raises
-        DatabaseClosed, OSError.
+        `server` is asked for its own figures. Collections that were parked meanwhile are told with their last figures,
+        so that counters never go back. Raises DatabaseClosed, OSError.
         """
         with self._looking:
             if self._last is not None and monotonic() - self._looked_s < max_age_s:
@@ -48,7 +49,7 @@ class Observer:
                 collections_total=len(names),
                 disk_free_bytes=disk.free,
                 disk_size_bytes=disk.total,
-                server=server,
+                server=None if server is None else server(),
                 certificate_expires_ms=certificate_expires_ms,
             )
             self._looked_s = monotonic()

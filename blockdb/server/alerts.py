@@ -25,15 +25,22 @@ class AlertWatch:
     """Has the rules looked at, in a thread of its own. Safe for threads."""
 
     def __init__(
-        self, look: Callable[[], Snapshot], thresholds: Thresholds, interval_s: float, *listeners: Told
+        self,
+        look: Callable[[], Snapshot],
+        thresholds: Thresholds,
+        interval_s: float,
+        *listeners: Told,
+        before: AlertWatch | None = None,
     ) -> None:
-        """`look` takes a snapshot; each of `listeners` is told of what begins and ends, as is the log."""
+        """`look` takes a snapshot; each of `listeners` is told of what begins and ends, as is the log.
+
+        What was on in the watch `before`, which was closed, does not begin again.
+        """
         self._look = look
-        self.thresholds = thresholds
-        """They may be replaced at any time."""
+        self._thresholds = thresholds
         self._interval_s = interval_s
         self._listeners = listeners
-        self._last: Evaluation | None = None
+        self._last: Evaluation | None = None if before is None else before._last
         self._evaluating = Lock()
         self._stopping = Event()
         self._thread: Thread | None = None
@@ -58,7 +65,7 @@ class AlertWatch:
         """Look at the rules now, and tell what changed."""
         with self._evaluating:
             before = self._last
-            self._last = after = evaluate(self.thresholds, before, self._look())
+            self._last = after = evaluate(self._thresholds, before, self._look())
         began, ended = changes(before, after)
         for alert in began:
             log.warning("alert began: %s: %s", alert.name, alert.message, extra=_fields("began", alert))

@@ -16,23 +16,25 @@ MAX_ID_BYTES: Final = 128
 class Authenticator(Protocol):
     """Knows who is asking."""
 
-    def principal(self, secret: str | None) -> Principal:
-        """Who has this secret; None: nothing was said. Raises Unauthenticated."""
+    def principal(self, token: str | None, certificate_name: str | None = None) -> Principal:
+        """Who has this token (None: none was given), or else the verified client certificate of this name.
 
-    def named(self, name: str) -> Principal:
-        """Who it is that a verified client certificate names. Raises Unauthenticated."""
+        Raises Unauthenticated.
+        """
+
+    def check(self, principal: Principal) -> None:
+        """Raise Unauthenticated where somebody who was let in may not stay: their token was revoked, or has expired."""
 
 
 class Everybody:
     """Whoever asks may do everything: for loopback addresses where there are no tokens."""
 
-    def principal(self, secret: str | None) -> Principal:
+    def principal(self, token: str | None, certificate_name: str | None = None) -> Principal:
         """The anonymous administrator."""
         return ANONYMOUS
 
-    def named(self, name: str) -> Principal:
-        """The anonymous administrator."""
-        return ANONYMOUS
+    def check(self, principal: Principal) -> None:
+        """They may stay."""
 
 
 def principal_of(
@@ -42,20 +44,12 @@ def principal_of(
 
     Raises Unauthenticated.
     """
-    if authorization is not None:
-        scheme, _, secret = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
-        return authenticator.principal(secret.strip())
-    if certificate_name is None:
-        return authenticator.principal(None)
-    try:
-        return authenticator.named(certificate_name)
-    except Unauthenticated as unknown:
-        try:  # perhaps nobody has to say who they are
-            return authenticator.principal(None)
-        except Unauthenticated:
-            raise unknown from None
+    if authorization is None:
+        return authenticator.principal(None, certificate_name)
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("The Authorization header should be `Bearer` and a token.")
+    return authenticator.principal(token.strip())
 
 
 def request_id_of(given: str | None) -> str:

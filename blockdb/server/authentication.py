@@ -78,15 +78,14 @@ class Authenticator:
         self._now()
         return self._exposure.authentication_required or (self._exposure.follows_tokens and self._has_had_tokens)
 
-    def principal(self, token: str | None) -> Principal:
+    def principal(self, token: str | None, certificate_name: str | None = None) -> Principal:
         """Who asks with this token; None: without one. O(1). Raises Unauthenticated.
 
-        A token that is given has to be good also where none is needed: nobody is given more than they asked with.
+        Without one, a client certificate whose common name is a token's stands for that token. A token that is given
+        has to be good also where none is needed: nobody is given more than they asked with.
         """
         if token is None:
-            if self.is_required:
-                raise Unauthenticated(self.problem or "Who is asking? Give a token; `blockdb token create` makes one.")
-            return ANONYMOUS
+            return self._without_token(certificate_name)
         known = self._readable()
         token_id, secret = parse_token(token) or ("", "")
         found = known.by_id.get(token_id)
@@ -94,13 +93,29 @@ class Authenticator:
             raise Unauthenticated("This token is not known here, or was revoked. Ask for another one.")
         return self._good(known, found)
 
-    def named(self, name: str) -> Principal:
-        """Who asks with a client certificate of this common name: the token of that name. Raises Unauthenticated."""
+    def check(self, principal: Principal) -> None:
+        """Whether somebody who was let in may stay: for what takes long. O(1).
+
+        Raises Unauthenticated where their token was revoked or has expired since, or has to be given now.
+        """
+        if principal.token_id is None:
+            self._without_token(None)
+            return
         known = self._readable()
-        found = known.by_name.get(name)
+        found = known.by_id.get(principal.token_id)
         if found is None:
-            raise Unauthenticated(f"No token has the name of the client certificate, '{name}', or it was revoked.")
-        return self._good(known, found)
+            raise Unauthenticated(f"The token '{principal.name}' was revoked. Ask for another one.")
+        self._good(known, found)
+
+    def _without_token(self, certificate_name: str | None) -> Principal:
+        if certificate_name is not None:
+            known = self._readable()
+            found = known.by_name.get(certificate_name)
+            if found is not None:
+                return self._good(known, found)
+        if self.is_required:
+            raise Unauthenticated(self.problem or "Who is asking? Give a token; `blockdb token create` makes one.")
+        return ANONYMOUS
 
     def _good(self, known: _Known, token: TokenInfo) -> Principal:
         if token.is_expired(self._clock() * 1000):

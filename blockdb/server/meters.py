@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
+from operator import itemgetter
 from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
@@ -110,24 +111,19 @@ class Meters:
 
     def snapshot(self) -> ServerStatistics:
         """The counters at this moment. O(operations)."""
-        with self._lock:
-            kept = [
-                (operation, door, dict(sorted(requests.outcomes.items())), requests.latency.snapshot())
-                for (operation, door), requests in self._requests.items()
-            ]
-            return ServerStatistics(
-                started_ms=self._started_ms,
-                uptime_s=self.uptime_s,
-                requests=tuple(sorted((RequestStatistics(*one) for one in kept), key=_by_name)),
-                in_flight=self.in_flight.now,
-                connections=self.connections.now,
-                connections_accepted=self.connections.ever,
-                streams=self.streams.now,
-                bytes_received=self._received,
-                bytes_sent=self._sent,
-                rejected=dict(sorted(self._rejected.items())),
-            )
-
-
-def _by_name(requests: RequestStatistics) -> tuple[str, str]:
-    return requests.operation, requests.door
+        with self._lock:  # briefly: distributions are worked out after that
+            kept = [(key, dict(requests.outcomes), requests.latency) for key, requests in self._requests.items()]
+            rejected = dict(self._rejected)
+        kept.sort(key=itemgetter(0))
+        return ServerStatistics(
+            started_ms=self._started_ms,
+            uptime_s=self.uptime_s,
+            requests=tuple(RequestStatistics(*key, ends, timed.snapshot()) for key, ends, timed in kept),
+            in_flight=self.in_flight.now,
+            connections=self.connections.now,
+            connections_accepted=self.connections.ever,
+            streams=self.streams.now,
+            bytes_received=self._received,
+            bytes_sent=self._sent,
+            rejected=rejected,
+        )

@@ -59,7 +59,7 @@ class Monitor:
 
     def snapshot(self, max_age_s: float = MAX_AGE_S) -> Snapshot:
         """Everything at one moment, or a snapshot that is no older than that. Raises DatabaseClosed, OSError."""
-        return self._observer.look(self.meters.snapshot(), self.certificate_expires_ms(), max_age_s)
+        return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s)
 
     def health(self) -> Health:
         """Whether requests should come here."""
@@ -88,12 +88,13 @@ class Monitor:
 
     def watch(self, settings: AlertSettings) -> None:
         """Look at the rules every so often from now on, in place of what was watched for before."""
+        before = self._watch
         self.close()
         listeners = []
         if settings.webhook:
             self._webhook = Webhook(settings.webhook)
             listeners.append(self._webhook)
-        self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners)
+        self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners, before=before)
         self._watch.start()
 
     def close(self) -> None:

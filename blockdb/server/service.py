@@ -108,6 +108,8 @@ class Service:
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.admit: Callable[[Call, Any], None] = _admit
+        """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
@@ -172,6 +174,7 @@ class Service:
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""
         for request in requests:
+            self.authenticator.check(call.principal)
             self.permit(call, request)
             if call.reach is not None:
                 call.keys += len(call.reach.keys or ())
@@ -206,6 +209,7 @@ class Service:
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
+        self.admit(call, request)
         for guard in self.guards:
             guard(call)
         operation, principal = call.operation, call.principal
@@ -262,3 +266,7 @@ class Service:
         self.transactions.abort_all()
         if self.retries is not None:
             self.retries.close()
+
+
+def _admit(_call: Call, _request: Any) -> None:
+    """Nothing is too much."""

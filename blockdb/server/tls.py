@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
@@ -26,7 +26,7 @@ from blockdb.storage.door import Door
 if TYPE_CHECKING:
     import grpc
 
-__all__ = ["LiveTls", "Pem", "TlsFiles", "client_name", "grpc_credentials"]
+__all__ = ["LiveTls", "Pem", "TlsFiles", "grpc_credentials"]
 
 LOOK_EVERY_S: Final = 1.0
 PROTOCOLS: Final = ["http/1.1"]
@@ -136,13 +136,6 @@ class LiveTls:
     def _hand_on(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
         self.refresh()
         connection.context = self._loaded.context
-
-
-def client_name(connection: ssl.SSLObject | ssl.SSLSocket) -> str | None:
-    """The common name in the certificate that the client has shown, which was verified; None where it has not one."""
-    certificate: dict[str, Any] = connection.getpeercert() or {}
-    names: list[str] = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    return names[0] if len(names) == 1 else None
 
 
 def grpc_credentials(tls: LiveTls) -> grpc.ServerCredentials:

@@ -1,7 +1,7 @@
 """An HTTP connection: uvicorn's, with what it lacks against clients who mean no good.
 
 Who waits for nothing but a client stands in a queue, in the order in which the waiting began. So time-outs are a look
-at the heads of three queues, twice a second, and cost a request two operations on dictionaries; and where there is no
+at the heads of a few queues, twice a second, and cost a request two operations on dictionaries; and where there is no
 room for another connection, the one that waited for the longest time makes room.
 """
 
@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -24,16 +24,32 @@ from blockdb.serving.limits import Limits
 __all__ = ["Connection", "Waiting"]
 
 LEAST_WAIT_S: Final = 1.0
-"""A head that takes longer may have to make room for another connection."""
+"""What takes longer, of a head or for the next piece of a body, may have to make room for another connection."""
+LONG_BODY_BYTES: Final = 64 * 1024
+"""A body that is longer may still be on its way when its request is answered."""
+
+
+class Level(Protocol):
+    """Told of each connection that comes and goes."""
+
+    def up(self) -> None:
+        """One more."""
+
+    def down(self) -> None:
+        """One less."""
 
 
 class Waiting:
-    """The connections that wait for their clients: for a head, for the next request, or to be read from."""
+    """The connections that wait for their clients: for a head, the next request, more of a body, or to be read from."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float] = monotonic, connections: Level | None = None
+    ) -> None:
         self.limits = limits
+        self.connections = connections
         self.heads: OrderedDict[Connection, float] = OrderedDict()
         self.idle: OrderedDict[Connection, float] = OrderedDict()
+        self.bodies: OrderedDict[Connection, float] = OrderedDict()
         self.stalled: OrderedDict[Connection, float] = OrderedDict()
         self.clock = clock
         self.refused = 0
@@ -42,25 +58,35 @@ class Waiting:
     def sweep(self) -> None:
         """Hang up on whoever had the time that they are given."""
         limits = self.limits
-        times = (limits.head_timeout_s, limits.idle_timeout_s, limits.write_timeout_s)
-        for queue, timeout_s in zip((self.heads, self.idle, self.stalled), times, strict=True):
+        times = (limits.head_timeout_s, limits.idle_timeout_s, limits.body_timeout_s, limits.write_timeout_s)
+        for queue, timeout_s in zip(self._queues, times, strict=True):
             while queue and self._age(queue) >= timeout_s:
-                queue.popitem(last=False)[0].hang_up()
+                connection = queue.popitem(last=False)[0]
+                if queue is not self.bodies:
+                    connection.hang_up()
+                elif connection.flow.read_paused:  # it is the application that takes its time
+                    queue[connection] = self.clock()
+                else:
+                    connection.miss_body()
 
     def make_room(self) -> bool:
         """Hang up on the connection that did nothing for the longest time; False where all are at work."""
-        queue = self.heads if self.heads and self._age(self.heads) >= LEAST_WAIT_S else self.idle
-        if not queue:
-            return False
-        queue.popitem(last=False)[0].hang_up()
-        return True
+        for queue, least_s in ((self.heads, LEAST_WAIT_S), (self.idle, 0.0), (self.bodies, LEAST_WAIT_S)):
+            if queue and self._age(queue) >= least_s:
+                queue.popitem(last=False)[0].hang_up()
+                return True
+        return False
+
+    @property
+    def _queues(self) -> tuple[OrderedDict[Connection, float], ...]:
+        return self.heads, self.idle, self.bodies, self.stalled
 
     def _age(self, queue: OrderedDict[Connection, float]) -> float:
         return self.clock() - next(iter(queue.values()))
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
-        for queue in (self.heads, self.idle, self.stalled):
+        for queue in self._queues:
             queue.pop(connection, None)
 
 
@@ -85,6 +111,11 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """A client is there; where there is no room, it is told so at once."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None:
+            self.app_state = {"tls": connection}
+        if self._waiting.connections is not None:
+            self._waiting.connections.up()
         if len(self.connections) > self._limits.max_connections and not self._waiting.make_room():
             self._waiting.refused += 1
             self._refuse(503, "Unavailable", "All connections of this server are in use. Try again in a moment.")
@@ -94,6 +125,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or was hung up on; every request of it is told, not only the last one."""
         self._waiting.forget(self)
+        if self._waiting.connections is not None:
+            self._waiting.connections.down()
         super().connection_lost(exc)
         for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
@@ -112,6 +145,16 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head_bytes > self._limits.max_header_bytes and self._refusal is None:
             self._refuse(*self._too_long())
+        elif self.cycle is not None:
+            self._wait_for_body()
+
+    def _wait_for_body(self) -> None:
+        bodies = self._waiting.bodies
+        if not self.cycle.more_body or self._refusal is not None:
+            bodies.pop(self, None)
+        else:
+            bodies[self] = self._waiting.clock()
+            bodies.move_to_end(self)
 
     def pause_writing(self) -> None:
         """The client does not take what is written."""
@@ -148,7 +191,11 @@ class Connection(HttpToolsProtocol):
         """The head is complete: the request begins, or waits for the one before it."""
         self._in_head = False
         self._head_bytes = 0
-        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > self._limits.max_header_bytes:
+        size, is_long = len(self.url), False
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            is_long |= name == b"transfer-encoding" or (name == b"content-length" and int(value) > LONG_BODY_BYTES)
+        if size > self._limits.max_header_bytes:
             self._refusal = self._too_long()
             raise _Refused
         if len(self.pipeline) >= self._limits.max_pipelined:
@@ -158,6 +205,8 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if self.parser.should_upgrade():  # what comes after it would not be HTTP
             self.cycle.keep_alive = False
+        if is_long:
+            self.cycle.transport = _Lingering(self, self.cycle)  # type: ignore[assignment]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -167,7 +216,8 @@ class Connection(HttpToolsProtocol):
         """The answer is given: the next request that came meanwhile begins, or is waited for."""
         self.server_state.total_requests += 1
         self._running = None
-        if self.transport.is_closing():
+        self._waiting.bodies.pop(self, None)
+        if self.transport.is_closing() or self._refusal is not None:
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -188,12 +238,41 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, status: int, kind: str, message: str) -> None:
         """Say why, unless that would fall into the answer to a request that was begun, and close."""
         self._refusal = status, kind, message
-        if self._running is None or self._running.response_complete:
+        if self._running is None or self._running.response_complete or not self._running.response_started:
             body = json.dumps({"success": False, "error": kind, "message": message}).encode()
             head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
             more = f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write((head + more).encode() + body)
         self.transport.close()
 
+    def miss_body(self) -> None:
+        """Tell who sends no more of a body that it is not waited for."""
+        self._refuse(408, "RequestTimeout", "The rest of the request did not come in time.")
+
+    def linger(self) -> None:
+        """Close, but let the client finish what it is sending, or it would never read what was answered."""
+        self._refusal = 400, "InvalidData", "This connection is closed."
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._waiting.heads[self] = self._waiting.clock()
+
     def _unsupported_upgrade_warning(self) -> None:
         """Whoever asks for another protocol is answered in this one, without a word in the log."""
+
+
+class _Lingering:
+    """The transport of a request whose body may still be coming when it is answered."""
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+
+    def close(self) -> None:
+        """Close, at once where the whole body has come."""
+        if self._cycle.more_body and not self._cycle.disconnected:
+            self._connection.linger()
+        else:
+            self._connection.transport.close()

@@ -20,6 +20,8 @@ class Limits:
     """For the whole head of a request, from its first byte on (of the first one: from the connection on)."""
     idle_timeout_s: float = 60.0
     """For the next request to begin."""
+    body_timeout_s: float = 30.0
+    """For the next piece of a body."""
     write_timeout_s: float = 30.0
     """For a client to take what waits for it."""
     stop_timeout_s: float = 10.0

@@ -18,7 +18,7 @@ from typing import Any, Final
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from blockdb.serving.connection import Connection, Waiting
+from blockdb.serving.connection import Connection, Level, Waiting
 from blockdb.serving.limits import Limits
 from blockdb.serving.listening import BACKLOG
 from blockdb.serving.systemd import Notifier
@@ -52,10 +52,16 @@ class Server:
         *,
         tls: ssl.SSLContext | None = None,
         on_stop: Callable[[], Awaitable[None]] | None = None,
+        on_tick: Callable[[], None] | None = None,
+        connections: Level | None = None,
     ) -> None:
-        """`on_stop` is called when the end begins: it tells streams, which would go on for ever, to end."""
+        """Of `application`, on `sockets` that listen already.
+
+        `on_stop` is called when the end begins: it tells streams, which would go on for ever, to end. `on_tick` is
+        called twice a second, in a thread, if the last call has ended. `connections` counts them.
+        """
         self.limits = limits
-        self.waiting = Waiting(limits)
+        self.waiting = Waiting(limits, connections=connections)
         self.state = ServerState()
         self.notifier = Notifier()
         self._config = Config(
@@ -72,6 +78,7 @@ class Server:
         self._sockets = sockets
         self._tls = tls
         self._on_stop = on_stop
+        self._on_tick = on_tick
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -112,11 +119,10 @@ class Server:
 
     async def _finish(self) -> None:
         """Let what was begun come to its end; what takes too long is cut off."""
-        if self._on_stop is not None:
-            await self._on_stop()
+        begun = time.monotonic()
+        beside = None if self._on_stop is None else asyncio.ensure_future(self._on_stop())
         for connection in tuple(self.state.connections):
             connection.shutdown()
-        begun = time.monotonic()
         while self.state.tasks or self.state.connections:
             left_s = self.limits.stop_timeout_s - (time.monotonic() - begun)
             if left_s <= 0:
@@ -133,12 +139,17 @@ class Server:
             connection.transport.abort()
         if tasks:
             await asyncio.wait(tasks, timeout=TICK_S)
+        if beside is not None:
+            await beside
 
     async def _tick(self) -> None:
         """What is due twice a second."""
         alive_at = time.monotonic()
+        beside: asyncio.Task[None] | None = None
         while True:
             await asyncio.sleep(TICK_S)
+            if self._on_tick is not None and (beside is None or beside.done()):
+                beside = asyncio.create_task(asyncio.to_thread(self._on_tick))
             self._set_date()
             self.waiting.sweep()
             if self.notifier.watchdog_s and time.monotonic() >= alive_at:

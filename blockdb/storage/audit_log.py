@@ -62,7 +62,7 @@ class ActReader:
         if after >= 0:
             with guarded("reading the audit log"):
                 count = len(file_numbers(door, files))
-                count -= count > 1 and not self._has_entries(count - 1)
+                count -= count > 1 and not self._goes_on(count - 1, self.trust())
                 self.number = max(0, bisect_right(range(count), after + 1, key=self._first_sequence) - 1)
 
     def take(self) -> Iterator[Act]:
@@ -75,7 +75,7 @@ class ActReader:
     def take_file(self) -> Generator[Act, None, bool]:
         """The entries of this file; whether there is another one after it. Raises Corruption, OSError."""
         trust = self.trust()
-        is_full = self._has_entries(self.number + 1)
+        is_full = self._goes_on(self.number + 1, trust)
         try:
             data = self._door.read(self._files.file(self.number))
         except FileNotFoundError:
@@ -131,10 +131,12 @@ class ActReader:
     def _first_sequence(self, number: int) -> int:
         return self._header(self._door.read(self._files.file(number)), number).first_sequence
 
-    def _has_entries(self, number: int) -> bool:
-        """Whether a file has more than its header: a new one may be there while the one before still takes entries."""
+    def _goes_on(self, number: int, trust: Trust) -> bool:
+        """Whether the log goes on in this file: a new one may be there while the one before still takes entries."""
         path = self._files.file(number)
-        return self._door.inode(path) is not None and len(self._door.read(path)) > HEADER_BYTES
+        if self._door.inode(path) is None:
+            return False
+        return trust.place >= place_of(number, HEADER_BYTES) or len(self._door.read(path)) > HEADER_BYTES
 
     def _corruption(self, offset: int, what: str) -> Corruption:
         return Corruption(str(self._files.file(self.number)), offset, what)
@@ -180,28 +182,32 @@ class AuditLog:
         self._sign = sign
         self._appending = Lock()
         self._signing = Lock()
-        if not file_numbers(door, files) and not any(head.size for head in known):
-            self._begin()
-        reader = _read_to_the_end(door, files, database, known)
+        with guarded("opening the audit log"):
+            if not file_numbers(door, files) and not any(head.size for head in known):
+                self._begin()
+            reader = _read_to_the_end(door, files, database, known)
         self.head = LogHead(*reader.position[1:])
         """How many entries there are, and the hash of the last."""
         self._signed: LogHead | None = None
         self._number = reader.number
-        base = place_of(self._number, 0)
-        end = base + reader.position.offset
-        trust, mark = reader.trust(), read_mark(door, files.mark, database)
-        if trust.end is not None and (trust.end != end or reader.torn_bytes):
-            raise Corruption(str(files.file(self._number)), None, "it does not end where it did when it was closed")
-        forced = min(base + HEADER_BYTES if isinstance(mark, str) else mark.forced, end)
-        path = files.file(self._number)
-        self._log = MarkedLog(door, path, files.mark, database, base, end, forced, reader.torn_bytes)
+        self._log = self._marked_log(reader)
         self.sign()
 
+    def _marked_log(self, reader: ActReader) -> MarkedLog:
+        door, files, database = self._door, self._files, self._database
+        path, base = files.file(self._number), place_of(self._number, 0)
+        end = base + reader.position.offset
+        with guarded("opening the audit log"):
+            mark = read_mark(door, files.mark, database)
+        trust = trust_in(mark, door.boot_id(), 0)
+        if trust.end is not None and (trust.end != end or reader.torn_bytes):
+            raise Corruption(str(path), None, "it does not end where it did when it was closed")
+        forced = min(base + HEADER_BYTES if isinstance(mark, str) else mark.forced, end)
+        return MarkedLog(door, path, files.mark, database, base, end, forced, reader.torn_bytes)
+
     def _begin(self) -> None:
-        with guarded("making the audit log"):
-            self._door.make_directory(self._files.root)
-            header = encode_header(FileHeader(self._database, 0, 0, FIRST))
-            self._door.replace(self._files.file(0), header)
+        self._door.make_directory(self._files.root)
+        self._door.replace(self._files.file(0), encode_header(FileHeader(self._database, 0, 0, FIRST)))
 
     @property
     def is_forced(self) -> bool:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from blockdb.statistics import Latency, bucket_of
-
-_BUCKETS: Final = bucket_of((1 << 64) - 1) + 1
+from blockdb.statistics import BUCKETS, Latency, bucket_of
 
 
 class Histogram:
@@ -21,7 +17,7 @@ class Histogram:
     def add(self, elapsed_ns: int) -> None:
         """Count one time."""
         if not self._buckets:
-            self._buckets = [0] * _BUCKETS
+            self._buckets = [0] * BUCKETS
         self._buckets[bucket_of(elapsed_ns)] += 1
         self._max_ns = max(self._max_ns, elapsed_ns)
 
@@ -32,4 +28,4 @@ class Histogram:
 
     def snapshot(self) -> Latency:
         """The distribution so far."""
-        return Latency.of(enumerate(list(self._buckets)), self._max_ns / 1000)
+        return Latency.of(list(self._buckets), self._max_ns / 1000)

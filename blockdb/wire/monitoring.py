@@ -18,11 +18,11 @@ MONITORING: Final = (
     ),
     Operation(
         "health_live", "GET", "/health/live", None, of_nobody, Nothing, plain.Live, "Whether the server answers.",
-        is_plain=True, is_quick=True,
+        is_plain=True, is_quick=True, is_rest=True,
     ),
     Operation(
         "health_ready", "GET", "/health/ready", None, of_nobody, Nothing, plain.Ready,
-        "Whether requests should come here, and why not.", is_plain=True, is_monitoring=True,
+        "Whether requests should come here, and why not.", is_plain=True, is_monitoring=True, is_rest=True,
     ),
     Operation(
         "metrics", "GET", "/metrics", Right.AUDIT, of_database, Nothing, plain.Metrics,

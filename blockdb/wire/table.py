@@ -20,6 +20,7 @@ TRANSACTION: Final = f"{API}/transactions/{{transaction}}"
 
 
 def _of_batch(request: plain.Batch) -> Reach:
+    """The keys of a batch."""
     return Reach(request.collection, tuple(each.key for each in request.operations))
 
 

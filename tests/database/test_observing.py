@@ -13,7 +13,7 @@ def test_a_snapshot_of_all_that_is_open(tmp_path: Path) -> None:
     with blockdb.open(tmp_path / "db") as db:
         db.put(b"key", b"value")
         db.create_collection("users").put(b"a", b"1")
-        found = Observer(db).look(ServerStatistics(in_flight=1), 5)
+        found = Observer(db).look(lambda: ServerStatistics(in_flight=1), 5)
         assert {"default", "users"} <= set(found.collections) <= {"default", "users", "_journal"}
         assert found.database is not None
         assert (found.database.puts, found.collections["users"].puts, found.collections_total) == (1, 1, 2)

@@ -10,6 +10,7 @@ from tests.planted import (
     guard_room,
     index_room,
     many_rooms,
+    monitoring_room,
     other_rooms,
     outside,
     proof_room,
@@ -49,6 +50,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
     "anchors": outside.ANCHORS,
+    "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

@@ -9,6 +9,10 @@ from tests.planted.planting import Bug
 TOKENS: Final = "tests/server/test_tokens.py"
 TLS: Final = "tests/server/test_tls.py"
 EXPOSURE: Final = "tests/security/test_exposure.py"
+MATRIX: Final = "tests/server/test_matrix.py"
+EVERYBODY: Final = f"{MATRIX}::test_everybody_may_do_what_the_matrix_says_and_nothing_else[1-json]"
+UNSEEN: Final = f"{MATRIX}::test_who_is_denied_does_not_learn_what_exists[1-json]"
+REACHES: Final = "tests/server/test_reaches.py"
 
 GUARD: Final[dict[str, Bug]] = {
     "any-secret": Bug(
@@ -88,5 +92,61 @@ GUARD: Final[dict[str, Bug]] = {
         "context.verify_mode = ssl.CERT_OPTIONAL",
         (f"{TLS}::test_who_gets_a_connection",),
         "A client without a certificate is let in where one is needed.",
+    ),
+    "ids-tell": Bug(
+        "blockdb/server/service.py",
+        "return replace(reach, collection=name) if allowed is None or name in allowed else reach",
+        "return replace(reach, collection=name)",
+        (UNSEEN,),
+        "Who asks for the id of somebody else's collection learns its name.",
+    ),
+    "names-tell": Bug(
+        "blockdb/server/service.py",
+        "if allowed is None or asked in allowed:",
+        "if asked:",
+        (UNSEEN,),
+        "Who may not touch a collection learns whether there is it.",
+    ),
+    "empty-import": Bug(
+        "blockdb/server/service.py",
+        "            if first is not None:\n                self.permit(call, first)\n",
+        "",
+        (f"{MATRIX}::test_an_import_is_denied_before_it_is_read",),
+        "Nobody is asked whether they may import before a record has come.",
+    ),
+    "cursor-beyond": Bug(
+        "blockdb/server/handlers/records.py",
+        'start = max(start or b"", behind + b"\\0")',
+        'start = behind + b"\\0"',
+        (f"{MATRIX}::test_nobody_reads_beyond_their_prefix_with_a_cursor_of_their_own",),
+        "Who writes a cursor reads keys before the range that they may read.",
+    ),
+    "no-prefix": Bug(
+        "blockdb/security/roles.py",
+        "if principal.prefix and not _is_within(principal.prefix, reach):",
+        "if principal.prefix and reach.keys and not _is_within(principal.prefix, reach):",
+        (EVERYBODY,),
+        "A token for keys with a prefix is good for scans of everything.",
+    ),
+    "some-keys": Bug(
+        "blockdb/security/roles.py",
+        "return all(key.startswith(prefix) for key in reach.keys)",
+        "return any(key.startswith(prefix) for key in reach.keys)",
+        (EVERYBODY,),
+        "Of a batch one key is looked at.",
+    ),
+    "shared-end": Bug(
+        "blockdb/wire/reaching.py",
+        "if prefix[-1] < 0xFF and end <= prefix[:-1] + bytes([prefix[-1] + 1]):",
+        "if prefix[-1] < 0xFF and end[:length] <= prefix[:-1] + bytes([prefix[-1] + 1]):",
+        (REACHES,),
+        "A range is taken to keep to a prefix that it goes beyond.",
+    ),
+    "wrong-right": Bug(
+        "blockdb/wire/table.py",
+        '"redact", "POST", f"{ONE}/redact", MANAGE,',
+        '"redact", "POST", f"{ONE}/redact", WRITE,',
+        (EVERYBODY,),
+        "Who may write may erase.",
     ),
 }

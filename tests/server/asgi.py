@@ -24,6 +24,7 @@ class Asker:
         query: Mapping[str, bytes | str] | None = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        tls: object = None,
     ) -> tuple[int, bytes]:
         """The status and the body of the answer."""
         scope = {
@@ -35,7 +36,7 @@ class Asker:
             "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
             + [(b"content-length", b"%d" % len(body)), (b"host", b"localhost")],
             "client": ("127.0.0.1", 1),
-            "state": {},
+            "state": {} if tls is None else {"tls": tls},
         }
         sent: list[dict[str, Any]] = []
         waiting = [{"type": "http.request", "body": body, "more_body": False}]

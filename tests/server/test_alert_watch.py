@@ -92,6 +92,17 @@ def test_what_begins_and_ends_is_told_once(caplog: pytest.LogCaptureFixture) -> 
     assert (ended.levelname, vars(ended)["event"]) == ("INFO", "alert_ended")
 
 
+def test_what_was_on_before_does_not_begin_again() -> None:
+    told: list[str] = []
+    before = watching([FULL])
+    before.look()
+    before.close()
+    after = AlertWatch(lambda: FULL, Limits(), 10, lambda event, _: told.append(event), before=before)
+    assert after.active == before.active
+    after.look()
+    assert told == []
+
+
 def test_it_looks_by_itself_and_survives_trouble(caplog: pytest.LogCaptureFixture) -> None:
     looks: list[Snapshot] = []
 

@@ -6,22 +6,27 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from time import time
 from typing import Any
 
+import grpc
 import pytest
 
 import blockdb
-from blockdb.errors import BlockDBError
+from blockdb.errors import BlockDBError, Unauthenticated
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
 from blockdb.server.authentication import Authenticator
+from blockdb.server.grpc.door import GrpcDoor
 from blockdb.server.http.application import Application
-from blockdb.server.service import Service
+from blockdb.server.reference import reference
+from blockdb.server.service import Call, Service
 from blockdb.server.tokens import TokenFile
-from blockdb.wire.operation import Kind, Operation
+from blockdb.wire.messages.server import Watch
 from blockdb.wire.table import BY_NAME
-from tests.server.asgi import Asker, path_of
+from tests.server.asgi import Asker
+from tests.server.doors import Door, Grpc, Http, request_of
 from tests.server.matrix import (
     ABSENT,
     DEFAULT,
@@ -41,21 +46,15 @@ from tests.tiers import tiers
 
 CELLS = [(who, name, what) for name, rule in RULES.items() for what in whats(rule.split()[1]) for who in EVERYBODY]
 LEAST_CELLS = 2_000
-STEP = 17
+STEP = 61
 
-BODIES: dict[str, dict[str, Any]] = {
-    "create_collection": {"name": "new"},
-    "add_index": {"name": "i", "fields": ["a"]},
-    "create_index": {"name": "i", "fields": ["a"]},
-    "set_schema": {"schema": {"fields": {}}},
-    "add_node": {"node_id": "n", "address": "127.0.0.1:1"},
-    "redact": {"reason": "law"},
-}
-"""What stands in the body besides what is touched."""
-PARAMETERS = {"index": "i", "number": "0", "sequence": "0", "size": "0", "transaction": "1", "key": "u:1"}
-PARAMETERS["path"] = "checkpoint"
-QUERIES = {"prove_run": {"first": "0", "count": "1"}, "consistency": {"old_size": "0", "size": "0"}}
-QUERIES["database_consistency"] = QUERIES["consistency"]
+KINDS = {401: "Unauthenticated", 403: "Forbidden", 404: "CollectionNotFound", 0: "Reached"}
+DOORS = ("json", "msgpack", "grpc")
+
+
+def cells(door: str) -> list[tuple[Who, str, What]]:
+    """The cells of a door."""
+    return [cell for cell in CELLS if door != "grpc" or not BY_NAME[cell[1]].is_rest]
 
 
 class Reached(BlockDBError):
@@ -69,12 +68,14 @@ class House:
     database: blockdb.Database
     service: Service
     asker: Asker
+    doors: dict[str, Door]
     headers: dict[str, dict[str, str]]
+    authenticator: Authenticator
 
-    def ask(self, who: Who, name: str, what: What) -> tuple[int, bytes]:
+    def ask(self, who: Who, name: str, what: What, door: str = "json") -> tuple[str, str]:
+        """The kind of the error (empty: there was none), and all that was said."""
         operation = BY_NAME[name]
-        path, query, body = request_of(operation, what)
-        return self.asker.ask(operation.method, path, query, body, self.headers[who.label])
+        return self.doors[door].ask(self.headers[who.label], operation, request_of(operation, what))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         headers = credentials(TokenFile(root))
         authenticator._look()
         asker = Asker(application)
-        yield House(database, service, asker, headers)
+        door = GrpcDoor(service, "127.0.0.1:0")
+        with grpc.insecure_channel(f"127.0.0.1:{door.start()}") as channel:
+            doors: dict[str, Door] = {"json": Http(asker, False), "msgpack": Http(asker, True), "grpc": Grpc(channel)}
+            yield House(database, service, asker, doors, headers, authenticator)
+        door.stop()
         asker.close()
         application.close()
         service.close()
@@ -110,34 +115,6 @@ def credentials(file: TokenFile) -> dict[str, dict[str, str]]:
     return headers | {"nobody": {}, "basic": {"Authorization": f"Basic {basic}"}}
 
 
-def request_of(operation: Operation, what: What) -> tuple[str, dict[str, bytes | str], bytes]:
-    """Path, query and body of a request."""
-    fields = what.fields if what.collection is None else what.fields | {"collection": what.collection}
-    given: dict[str, Any] = {"node_id": "n", **PARAMETERS, **fields}
-    in_path = operation.parameters
-    rest: dict[str, Any] = {name: value for name, value in fields.items() if name not in (*in_path, "keys")}
-    path = path_of(operation, given)
-    if not operation.has_body:
-        return path, rest | QUERIES.get(operation.name, {}), b""
-    body = {name: value.decode() if isinstance(value, bytes) else value for name, value in rest.items()}
-    keys = [key.decode() for key in fields.get("keys", ())]
-    if operation.name == "redact":
-        body["keys"] = keys
-    elif operation.name == "store_batch":
-        body["operations"] = [{"type": "put", "key": key, "value": "v"} for key in keys]
-    elif operation.kind is Kind.REQUESTS:
-        return path, rest, b"".join(json.dumps({"key": key, "value": "v"}).encode() + b"\n" for key in keys)
-    elif keys:
-        body["items"] = [{"key": key, "value": "v"} for key in keys]
-    if operation.name in ("store", "put", "store_document"):
-        body["value"] = "v"
-    return path, {}, json.dumps(body | BODIES.get(operation.name, {})).encode()
-
-
-def told(body: bytes) -> str:
-    return str(json.loads(body).get("error"))
-
-
 def stub(_session: Any, request: Any) -> Any:
     """Stands for what does an operation; of a stream of requests, takes all that are let through."""
     if isinstance(request, Iterator):
@@ -151,18 +128,20 @@ def test_the_matrix_has_every_operation() -> None:
     assert len(CELLS) >= LEAST_CELLS
 
 
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("step", tiers([STEP], [1]))
 def test_everybody_may_do_what_the_matrix_says_and_nothing_else(
-    house: House, monkeypatch: pytest.MonkeyPatch, step: int
+    house: House, monkeypatch: pytest.MonkeyPatch, step: int, door: str
 ) -> None:
     monkeypatch.setattr(house.service, "_handlers", dict.fromkeys(BY_NAME, stub))
+    tried = cells(door)[DOORS.index(door) :: step]
     mismatches = []
-    for who, name, what in CELLS[::step]:
-        status, body = house.ask(who, name, what)
-        found = 0 if told(body) == "Reached" else status
-        if found != expected(who, RULES[name], what):
-            mismatches.append((who.label, name, what.label, found, expected(who, RULES[name], what), body[:200]))
-    assert not mismatches, f"{len(mismatches)} of {len(CELLS[::step])}: {mismatches[:5]}"
+    for who, name, what in tried:
+        found, words = house.ask(who, name, what, door)
+        wanted = KINDS[expected(who, RULES[name], what)]
+        if found != wanted:
+            mismatches.append((who.label, name, what.label, found, wanted, words))
+    assert not mismatches, f"{len(mismatches)} of {len(tried)}: {mismatches[:5]}"
 
 
 def fingerprint(database: blockdb.Database) -> tuple[Any, ...]:
@@ -173,44 +152,50 @@ def fingerprint(database: blockdb.Database) -> tuple[Any, ...]:
     return whole, found, indexes, database.verifier_key(), database.transactions()
 
 
-@pytest.mark.parametrize("step", tiers([STEP], [1]))
-def test_what_is_denied_has_no_effect(house: House, step: int) -> None:
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("step", tiers([2 * STEP], [1]))
+def test_what_is_denied_has_no_effect(house: House, step: int, door: str) -> None:
     """With what really does it."""
     before = fingerprint(house.database)
-    for who, name, what in CELLS[step // 2 :: step]:
+    for who, name, what in cells(door)[step // 2 :: step]:
         status = expected(who, RULES[name], what)
         if status in (401, 403):
-            assert house.ask(who, name, what)[0] == status
+            assert house.ask(who, name, what, door)[0] == KINDS[status]
     assert fingerprint(house.database) == before
     assert house.database.verify().valid
 
 
-@pytest.mark.parametrize("step", tiers([13], [1]))
-def test_who_is_denied_does_not_learn_what_exists(house: House, step: int) -> None:
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("step", tiers([3 * STEP], [1]))
+def test_who_is_denied_does_not_learn_what_exists(house: House, step: int, door: str) -> None:
     """The same words for collections and keys that are there and that are not, by name and by id."""
     other = house.database.collection(OTHER).id
-    for who, name, what in CELLS[::step]:
-        if expected(who, RULES[name], what) != 403 or what.collection != OTHER:
-            continue
+    denied = [cell for cell in cells(door) if cell[2].collection == OTHER and is_denied(cell)]
+    for who, name, what in denied[::step]:
         answers = set()
         for asked in (OTHER, other, ABSENT, "col_00000000-0000-0000-0000-000000000000"):
-            _, body = house.ask(who, name, What(what.label, asked, what.fields, what.is_within))
-            answers.add(body.decode().replace(asked, "NAME"))
+            _, words = house.ask(who, name, What(what.label, asked, what.fields, what.is_within), door)
+            answers.add(words.replace(asked, "NAME"))
         if who.collections is not None:
             assert len(answers) == 1, (who, name, answers)
         if "key" in what.fields:
             gone = What(what.label, what.collection, {"key": b"v:not there"})
-            assert house.ask(who, name, what) == house.ask(who, name, gone)
+            assert house.ask(who, name, what, door) == house.ask(who, name, gone, door)
+
+
+def is_denied(cell: tuple[Who, str, What]) -> bool:
+    who, name, what = cell
+    return expected(who, RULES[name], what) == 403
 
 
 def test_an_id_is_as_good_as_a_name(house: House) -> None:
     """Neither more nor less is allowed by it."""
     known = {who.label: who for who in KNOWN}
-    for name, status in ((MINE, 200), (OTHER, 403), (DEFAULT, 403)):
+    for name, kind in ((MINE, ""), (OTHER, "Forbidden"), (DEFAULT, "Forbidden")):
         what = What("", house.database.collection(name).id, {"key": OWN_KEY})
-        assert house.ask(known["reader-mine"], "get", what)[0] == status
+        assert house.ask(known["reader-mine"], "get", what)[0] == kind
     what = What("", house.database.collection(DEFAULT).id, {"key": OWN_KEY})
-    assert house.ask(known["reader-default"], "get", what)[0] == 200
+    assert house.ask(known["reader-default"], "get", what)[0] == ""
 
 
 def test_nobody_reads_beyond_their_prefix_with_a_cursor_of_their_own(house: House) -> None:
@@ -237,10 +222,10 @@ def test_the_lists_of_collections_show_only_ones_own(house: House) -> None:
 
 
 def test_a_transaction_belongs_to_who_began_it(house: House) -> None:
-    known = {who.label: who for who in KNOWN}
-    status, body = house.ask(known["writer"], "begin", What(""))
-    assert status == 201
-    number = str(json.loads(body)["transaction"])
+    [who] = [who for who in KNOWN if who.label == "writer"]
+    kind, words = house.ask(who, "begin", What(""))
+    assert kind == ""
+    number = str(json.loads(words)["transaction"])
     for label in ("admin", "writer-mine", "reader"):
         for method, end in (("POST", "/commit"), ("DELETE", "")):
             answers = set()
@@ -251,6 +236,50 @@ def test_a_transaction_belongs_to_who_began_it(house: House) -> None:
             [(status, _)] = answers
             assert status == 404
     house.asker.ask("DELETE", f"/api/v1/transactions/{number}", headers=house.headers["writer"])
+
+
+class Shown:
+    """A TLS connection on which a client has shown a certificate of this name, which was verified."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def getpeercert(self) -> dict[str, Any]:
+        return {"subject": ((("organizationName", "admin"),), (("commonName", self._name),))}
+
+
+def test_a_certificate_stands_for_the_token_of_its_name(house: House) -> None:
+    for name, collection, status in (
+        ("reader-mine", MINE, 200),
+        ("reader-mine", OTHER, 403),
+        ("expired", MINE, 401),
+        ("revoked", MINE, 401),
+        ("somebody", MINE, 401),
+    ):
+        path = f"/api/v1/collections/{collection}/values/u:1"
+        assert house.asker.ask("GET", path, tls=Shown(name))[0] == status
+        assert house.asker.ask("GET", path, tls=Shown(name), headers=house.headers["reader"])[0] == 200
+        assert house.asker.ask("GET", path, tls=Shown("admin"), headers=house.headers["wrong"])[0] == 401
+
+
+def test_the_page_is_current() -> None:
+    page = Path(__file__).parents[2] / "docs" / "AUTHORIZATION.md"
+    assert page.read_text("utf-8") == reference(), "run: python -m blockdb.server.reference > docs/AUTHORIZATION.md"
+    for operation in BY_NAME.values():
+        assert f"`{operation.method} {operation.path}`" in page.read_text("utf-8")
+
+
+def test_a_stream_ends_when_its_token_is_revoked(house: House) -> None:
+    file = TokenFile(house.database.path)
+    info, token = file.create("listener", Role.READER, [MINE])
+    house.authenticator._look()
+    call = Call(BY_NAME["watch"], house.authenticator.principal(token), "1")
+    stream = house.service.stream(call, Watch(collection=MINE, after=-1))
+    assert [next(stream).position for _ in range(3)] == [-1, 0, 1]
+    file.revoke(info.id)
+    house.authenticator._look()
+    with pytest.raises(Unauthenticated, match="was revoked"):
+        next(stream)
 
 
 def test_an_import_is_denied_before_it_is_read(house: House) -> None:

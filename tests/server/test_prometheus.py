@@ -155,3 +155,11 @@ def test_the_documented_table_is_current() -> None:
     page = (Path(__file__).parents[2] / "docs" / "MONITORING.md").read_text()
     assert inserted(page) == page, "run: python -m blockdb.server.metric_reference docs/MONITORING.md"
     assert "| `blockdb_requests_total` | counter | `operation`, `door`, `outcome` |" in table()
+
+
+def test_the_rules_for_prometheus_name_metrics_that_there_are() -> None:
+    rules = (Path(__file__).parents[2] / "deploy" / "prometheus-alerts.yml").read_text()
+    known = {line.split("`")[1] for line in table().splitlines()[2:]}
+    named = set(re.findall(r"blockdb_[a-z_]+", rules))
+    assert named
+    assert {name.removesuffix("_bucket") for name in named} <= known

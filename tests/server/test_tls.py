@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from blockdb.errors import ConfigError
 from blockdb.server.certificates import make
-from blockdb.server.tls import LiveTls, TlsFiles, client_name
+from blockdb.server.peer import client_name
+from blockdb.server.tls import LiveTls, TlsFiles
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 10

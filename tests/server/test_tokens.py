@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_what_there_was(tmp_path: Path, file: TokenFile) -> N
 def test_who_asks(file: TokenFile, server: Callable[..., Authenticator]) -> None:
     info, token = file.create("shop", Role.WRITER, ["orders"])
     running = server()
-    assert running.principal(token) == running.named("shop") == info.principal
+    assert running.principal(token) == running.principal(None, "shop") == info.principal
     assert running.principal(token) is running.principal(token)
     assert "Give a token" in refused(running, None)
 
@@ -233,19 +233,19 @@ def test_what_is_not_a_token_lets_nobody_in(file: TokenFile, server: Callable[..
     ]
     assert len({refused(running, text) for text in wrong}) == 1, "and nobody learns what was wrong with it"
     with pytest.raises(Unauthenticated):
-        running.named("c")
+        running.principal(None, "c")
 
 
 def test_an_expired_token(file: TokenFile, server: Callable[..., Authenticator], times: Times) -> None:
     _, token = file.create("a", Role.READER, expires_ms=(NOW_S + 60) * 1000)
     running = server()
     times.later(59.999)
-    assert running.principal(token).name == running.named("a").name == "a"
+    assert running.principal(token).name == running.principal(None, "a").name == "a"
     times.later(0.001)
     assert refused(running, token) == "The token 'a' has expired. Ask for another one."
     assert "not known here" in refused(running, token[:-8] + "00000000")
     with pytest.raises(Unauthenticated, match="has expired"):
-        running.named("a")
+        running.principal(None, "a")
 
 
 def test_it_is_revoked_within_a_second(file: TokenFile, server: Callable[..., Authenticator], times: Times) -> None:
@@ -257,6 +257,32 @@ def test_it_is_revoked_within_a_second(file: TokenFile, server: Callable[..., Au
     _, token = file.create("b", Role.READER)
     times.later(0.5)
     assert running.principal(token).name == "b"
+
+
+def test_who_was_let_in_may_not_stay_for_ever(
+    file: TokenFile, server: Callable[..., Authenticator], times: Times, tmp_path: Path
+) -> None:
+    info, token = file.create("a", Role.READER)
+    _, short = file.create("b", Role.READER, expires_ms=(NOW_S + 60) * 1000)
+    running = server()
+    one, other = running.principal(token), running.principal(short)
+    for who in (one, other):
+        running.check(who)
+    with pytest.raises(Unauthenticated):
+        running.check(ANONYMOUS)
+    file.revoke(info.id)
+    times.later(0.5)
+    with pytest.raises(Unauthenticated, match="was revoked"):
+        running.check(one)
+    running.check(other)
+    times.later(60)
+    with pytest.raises(Unauthenticated, match="has expired"):
+        running.check(other)
+    server(OPEN).check(ANONYMOUS)
+    file.path.write_text("")
+    times.later(0.5)
+    with pytest.raises(Unauthenticated, match="Nobody is let in"):
+        running.check(other)
 
 
 def test_the_file_is_looked_at_twice_a_second_at_most(
@@ -321,7 +347,7 @@ def test_every_flipped_byte_shuts_the_door(
         times.later(0.5)
         assert refused(running, None) == running.problem
         with pytest.raises(Unauthenticated):
-            running.named("a")
+            running.principal(None, "a")
         with pytest.raises(StorageError):
             file.create("b", Role.ADMIN)
         file.path.write_bytes(whole)
@@ -447,7 +473,7 @@ class Model(RuleBasedStateMachine):
             with pytest.raises(Unauthenticated):
                 self.server.principal(which[1])
         else:
-            assert self.server.principal(which[1]) == self.server.named(found[0].name) == found[0].principal
+            assert self.server.principal(which[1]) == self.server.principal(None, found[0].name) == found[0].principal
 
     @rule()
     def ask_without(self) -> None:

@@ -202,6 +202,22 @@ def test_a_new_file_that_nobody_wrote_to_does_not_count(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_new_file_that_is_closed_without_an_entry_counts(tmp_path: Path) -> None:
+    root, door = tmp_path / "audit", ShortDoor(1_000)
+    log = open_log(root, door)
+    fill(log, 0, IN_A_FILE)
+    door.left = HEADER_BYTES
+    with pytest.raises(StorageError, match="free some space"):
+        log.append(act(IN_A_FILE))
+    door.left = None
+    log.close()
+    assert read(root, plain()) == list(range(IN_A_FILE))
+    after = open_log(root, plain(), head_at(root))
+    fill(after, IN_A_FILE, IN_A_FILE + 2)
+    after.close()
+    assert read(root, plain()) == list(range(IN_A_FILE + 2))
+
+
 @pytest.mark.parametrize("left", range(0, 400, 23))
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, left: int) -> None:
     root = tmp_path / "audit"

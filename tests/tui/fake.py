@@ -15,6 +15,7 @@ from typing import Any
 
 import blockdb
 from blockdb import (
+    Act,
     Block,
     Change,
     CollectionInfo,
@@ -79,6 +80,7 @@ class FakeDatabase:
         self.closed = False
         self.forged = False
         self.changes: dict[str, Any] = {}
+        self.entered: list[Act] = []
         self._items = list(items)
         self._sort()
 
@@ -389,6 +391,13 @@ class FakeDatabase:
     def watch(self, *, prefix: bytes | None = None, after: int | None = None) -> FakeFeed:
         return FakeFeed(self, self.size - 1 if after is None else after)
 
+    def acts(self, *, reverse: bool = False, limit: int | None = None) -> Iterator[Act]:
+        assert reverse
+        return iter(self.entered[::-1][:limit])
+
+    def follow_acts(self, after: int = -1) -> FakeActs:
+        return FakeActs(self, after)
+
     def change(self, sequence: int) -> Change:
         block, index = divmod(sequence, self.batch)
         return Change(self._record(sequence), block, index, digest("leaf", block, index))
@@ -423,6 +432,21 @@ class _Origin:
 
     def __init__(self, record: Record) -> None:
         self.key, self.sequence, self.time_ms = record.key, record.sequence, record.time_ms
+
+
+class FakeActs:
+    """A reader of an audit log."""
+
+    def __init__(self, database: FakeDatabase, after: int) -> None:
+        self._database = database
+        self._after = after
+
+    def take(self) -> Iterator[Act]:
+        if self._database.failing is not None:
+            raise self._database.failing
+        for act in self._database.entered[self._after + 1 :]:
+            self._after = act.sequence
+            yield act
 
 
 class FakeFeed:
@@ -552,6 +576,24 @@ def orders(count: int) -> list[tuple[bytes, bytes]]:
         )
         for number in range(count)
     ]
+
+
+def attended(*, read_only: bool = True) -> FakeDatabase:
+    """A database that a server has: what it was asked, the newest of it refused."""
+    database = shop(read_only=read_only)
+    for number in range(40):
+        who, token_id, peer = (("ann", "1f2e3d4c5b6a7988", "192.0.2.7:50123"), ("sensor", "90aa", "192.0.2.9:41001"))[
+            number % 2
+        ]
+        operation, collection, key, keys = (
+            ("put", "orders", b"order:%05d" % number, 1),
+            ("put_many", "default", b"user:%04d" % number, 250),
+            ("flush", None, b"", 0),
+        )[number % 3]
+        outcome = {39: "Forbidden", 36: "DuplicateKey"}.get(number, "ok")
+        what = (operation, collection, key, len(key), keys, outcome, f"{number:016x}", number)
+        database.entered.append(Act(NOW_MS - (40 - number) * 1_500, who, token_id, peer, "http", *what))
+    return database
 
 
 def shop(*, read_only: bool = True) -> FakeDatabase:

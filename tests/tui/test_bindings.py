@@ -24,7 +24,12 @@ from blockdb_tui.screens.records import RecordsView
 from blockdb_tui.screens.small import TooSmall
 from blockdb_tui.screens.themes import ThemePicker
 from blockdb_tui.widgets.panel import Panel
-from tests.tui import test_collections, test_queries, test_schema_and_changes  # noqa: F401 - their tests press keys, too
+from tests.tui import (  # noqa: F401 - their tests press keys, too
+    test_acts,
+    test_collections,
+    test_queries,
+    test_schema_and_changes,
+)
 from tests.tui.covering import app_of, covered, covers, said, shown
 from tests.tui.drive import exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, sample

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from blockdb import Corruption, IndexInfo, Problem, TransactionInfo
+from blockdb import Act, Corruption, IndexInfo, Problem, TransactionInfo
 from blockdb_tui.app import Explorer
 from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
 from tests.tiers import tiers
+from tests.tui.covering import app_of
 from tests.tui.drive import exploring, press, settled, until
 from tests.tui.fake import FakeDatabase, Given
 from tests.tui.fake_lab import FakeLab
@@ -206,6 +207,22 @@ async def test_hostile_bytes_in_collections_schemas_changes_and_transactions() -
             assert_safe(pilot)
             await press(pilot, "0", "j")
             assert_safe(pilot)
+
+
+async def test_hostile_bytes_in_the_audit_log() -> None:
+    database = FakeDatabase()
+    for number, nasty in enumerate(NASTY):
+        text = nasty.decode("utf-8", "surrogateescape")
+        who = (text, text, text, text, text, text)
+        database.entered.append(Act(number, *who, nasty, len(nasty), 1, text, text, number))
+    async with exploring(database, size=(150, 40)) as pilot:
+        await press(pilot, "7")
+        await until(pilot, lambda: len(database.entered) == app_of(pilot).screen.table.total)  # type: ignore[attr-defined]
+        for _ in NASTY:
+            assert_safe(pilot)
+            await press(pilot, "j")
+        await press(pilot, "enter")
+        assert_safe(pilot)
 
 
 async def test_hostile_names_of_fields_are_completed_safely() -> None:

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from blockdb import Latency, Problem
 from blockdb_tui.app import Explorer
 from tests.tui.drive import make_explorer, press, screen_text, settled, until
-from tests.tui.fake import FakeDatabase, Given, sample, shop, waiting
+from tests.tui.fake import FakeDatabase, Given, attended, sample, shop, waiting
 
 SIZES = ((80, 24), (120, 40))
 FAR_APART = ((80, 24), (160, 45))
@@ -146,6 +146,7 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
     "transactions": (waiting, keys("3")),
     "schema": (shop, keys("0", "j", "s")),
     "changes": (shop, following),
+    "acts": (attended, keys("7", "j", "j")),
     "help": (plain, keys("2", "question_mark")),
     "proof": (plain, keys("J", *"user:0148", "enter", "P", *"llll")),
     "lab": (plain, keys("4", "a", "j", "j")),
@@ -155,7 +156,7 @@ SCENES: dict[str, tuple[Callable[[], FakeDatabase | Given], Steps]] = {
 }
 
 
-OTHER_SIZES = dict.fromkeys(("lab", "proof", "collections", "schema", "changes", "transactions"), FAR_APART)
+OTHER_SIZES = dict.fromkeys(("lab", "proof", "collections", "schema", "changes", "transactions", "acts"), FAR_APART)
 """Of scenes that look the same in the middle."""
 
 

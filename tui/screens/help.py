@@ -19,8 +19,9 @@ from ..theme import palette
 __all__ = ["Help"]
 
 IN_GENERAL = """0 lists the collections; 1 to 6 switch between records, blocks, metrics, lab, schema and changes of \
-the one that was entered. Tab goes from pane to pane, Esc back. Arrows and the keys of vi move, and so does the mouse; \
-a click on the line at the bottom does what the key does. Y copies the command that prints what is shown."""
+the one that was entered; 7 shows who did what. Tab goes from pane to pane, Esc back. Arrows and the keys of vi move, \
+and so does the mouse; a click on the line at the bottom does what the key does. Y copies the command that prints what \
+is shown."""
 
 
 class Help(ModalScreen[None]):

@@ -91,7 +91,7 @@ class MetricsView(View):
         self._show_whole(False)
 
     def polled(self, moment: Moment) -> None:
-        self.alerts.show(self.explorer.alerts)
+        self.alerts.show(self.explorer.alarms.alerts)
         if not self.frozen:
             self._show()
         if self.database is not None and not self.database.read_only:

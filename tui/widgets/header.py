@@ -32,6 +32,7 @@ VIEWS = {
     "lab": "Lab",
     "schema": "Schema",
     "changes": "Changes",
+    "acts": "Acts",
 }
 """The views by the number of their key, from 0. The first is the way up out of a collection, and wears its name."""
 

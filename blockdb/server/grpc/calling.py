@@ -18,7 +18,7 @@ from blockdb.errors import BlockDBError, InvalidData, RequestTimeout, Unavailabl
 from blockdb.server.asking import request_id_of
 from blockdb.server.grpc.catalogue import Catalogue, Offer
 from blockdb.server.grpc.failing import refusal_of
-from blockdb.server.http.pump import Inlet, Outlet
+from blockdb.server.http.pump import Inlet, InletEnded, Outlet
 from blockdb.server.http.threads import Threads
 from blockdb.server.service import Call, Service
 
@@ -202,6 +202,8 @@ class Calls:
                     await inlet.put(data, len(data))
                     if work.done():
                         break
+            except InletEnded:
+                pass  # what `work` ended with is the answer
             except BaseException:
                 inlet.end(Unavailable("Whoever sent this has gone before its end; what was stored until then stays."))
                 work.add_done_callback(_forget)

@@ -79,7 +79,11 @@ class GrpcDoor:
 
     async def _live(self, listening: Future[int]) -> None:
         """From the start to the end of the server, on its loop."""
-        calls = Calls(self._service, catalogue(), self._options)
+        try:
+            calls = Calls(self._service, catalogue(), self._options)
+        except BaseException as error:
+            listening.set_exception(error)
+            return
         try:
             server = self._server(calls)
             port = self._bind(server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
 from threading import Thread
@@ -10,7 +11,9 @@ from threading import Thread
 import blockdb
 from blockdb.database.collection import Collection
 from blockdb.errors import InvalidData, Unavailable
+from blockdb.security.roles import RIGHTS, Right
 from blockdb.server.service import Session
+from blockdb.statistics import ScrubStatistics
 from blockdb.types import Progress, Report
 from blockdb.wire.messages import plain, server
 from blockdb.wire.messages.proofs import Chunk
@@ -51,8 +54,10 @@ def database_statistics(session: Session, request: Nothing) -> server.Snapshot:
 
 
 def statistics(session: Session, request: InCollection) -> server.Snapshot:
-    """All that is counted and timed of a collection."""
-    return server.Snapshot(statistics=Collection.stats(session.collection(request.collection)))
+    """All that is counted and timed of a collection; what the scrubber found anywhere is for those who may verify."""
+    found = Collection.stats(session.collection(request.collection))
+    is_auditor = Right.AUDIT in RIGHTS[session.principal.role] and session.principal.collections is None
+    return server.Snapshot(statistics=found if is_auditor else replace(found, scrub=ScrubStatistics()))
 
 
 def backup(session: Session, request: server.Backup) -> Iterator[Chunk]:

@@ -115,7 +115,7 @@ class Application:
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
         )
-        self.service.identify(call, exchange.header(b"authorization"))
+        self.service.identify(call, exchange.header(b"authorization"), exchange.certificate)
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from blockdb.errors import InvalidData, RequestTooLarge
 from blockdb.server.http.answering import EVENTS, LINES, Headers
 from blockdb.server.http.reading import MSGPACK
+from blockdb.server.peer import client_name
 
 __all__ = ["Disconnected", "Exchange", "Receive", "Send"]
 
@@ -60,6 +61,12 @@ class Exchange:
         """Where it comes from."""
         client = self._scope.get("client")
         return "" if client is None else f"{client[0]}:{client[1]}"
+
+    @property
+    def certificate(self) -> str | None:
+        """The common name in the certificate of the client, where it has shown one that was asked for."""
+        connection = self._scope.get("state", {}).get("tls")
+        return None if connection is None else client_name(connection)
 
     def header(self, name: bytes) -> str | None:
         """A header, by its name in small letters."""

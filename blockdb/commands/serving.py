@@ -1,0 +1,130 @@
+"""server: serving the database to other programs."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError, Namespace
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from .command import Command, Completes, Need, Where, flag, option
+from .context import Context
+from .failures import CannotOpen, IoError, UsageError
+from .opening import open_database
+from .results import Nothing, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from blockdb import Database
+    from blockdb.config import DatabaseConfig
+
+__all__ = ["COMMANDS", "INSTALL", "port"]
+
+INSTALL = "pip install 'blockdb[server]'"
+_MOST_PORTS = 65_535
+
+_SETTINGS = {
+    "host": "server.host",
+    "port": "server.port",
+    "grpc_port": "server.grpc_port",
+    "insecure_public": "server.insecure_public",
+    "tls_certificate": "security.tls_certificate",
+    "tls_key": "security.tls_key",
+    "tls_client_ca": "security.tls_client_ca",
+    "authentication": "security.authentication",
+    "cluster_id": "cluster.node_id",
+    "log_level": "logging.level",
+}
+"""The setting that each argument is."""
+
+
+def serve(context: Context, arguments: Namespace) -> Result:
+    """Serve the database until the process is told to end."""
+    from blockdb.config import Sources
+    from blockdb.errors import StorageError
+
+    if arguments.peers is not None:
+        raise UsageError("--peers: clusters are not built yet. Leave it out, and this node serves its database alone")
+    try:
+        from blockdb.server import serving
+    except ModuleNotFoundError as error:
+        raise IoError(f"a server needs the package {error.name}: {INSTALL}") from error
+    given = context.sources or Sources()
+    sources = Sources(given.file, given.environ, {**given.flags, **dict(_flags(arguments))})
+    try:
+        serving.serve(sources, _open, context.announce)
+    except StorageError as error:
+        raise CannotOpen(str(error)) from error
+    return Nothing()
+
+
+def _open(config: DatabaseConfig) -> Any:
+    database: Database = open_database(config, Need.WRITE_OR_MAKE)
+    return closing(database)
+
+
+def _flags(arguments: Namespace) -> Iterator[tuple[str, Any]]:
+    for name, setting in _SETTINGS.items():
+        value = getattr(arguments, name)
+        if value is not None and value is not False:
+            yield setting, value
+
+
+def port(text: str) -> int:
+    """A port, as an argument."""
+    if not (text.isascii() and text.isdigit() and int(text) <= _MOST_PORTS):
+        raise ArgumentTypeError(f"{text!r} is not a port from 0 to {_MOST_PORTS}")
+    return int(text)
+
+
+COMMANDS = (
+    Command(
+        "server",
+        "Serve the database over HTTP and gRPC.",
+        serve,
+        (
+            option("--host", metavar="HOST", help="Address to listen on; else the configuration, else 127.0.0.1."),
+            option("--port", metavar="PORT", type=port, help="Port of HTTP, 0 for a free one; else 8080."),
+            option("--grpc-port", metavar="PORT", type=port, help="Port of gRPC; 0, as it is else: none."),
+            option(
+                "--authentication",
+                metavar="WHEN",
+                choices=("auto", "on", "off"),
+                help="Whether requests have to show a token; auto: unless nobody else can reach the address.",
+            ),
+            option(
+                "--tls-certificate",
+                metavar="FILE",
+                completes=Completes.FILE,
+                help="The server's certificate (PEM); else nothing is encrypted.",
+            ),
+            option("--tls-key", metavar="FILE", completes=Completes.FILE, help="The certificate's key (PEM)."),
+            option(
+                "--tls-client-ca",
+                metavar="FILE",
+                completes=Completes.FILE,
+                help="The authority of client certificates (PEM), which each client has to show then.",
+            ),
+            flag(
+                "--insecure-public",
+                help="Allow an address that others can reach, although tokens or TLS are missing.",
+            ),
+            option("--log-level", metavar="LEVEL", help="Such as info, debug, or info,server=debug."),
+            option("--cluster-id", metavar="NAME", help="The name of this node."),
+            option("--peers", metavar="NODES", help="Other nodes: not built yet, and refused."),
+        ),
+        details="It is the one writer of the database, and makes it if there is none. A line on standard output says "
+        "when it is ready; the log goes to standard error. ^C and SIGTERM end it in order: what was begun is finished, "
+        "and the database closed. SIGHUP has it read its configuration again.\n\n"
+        "All settings stand in docs/CONFIGURATION.md; limits, signals and systemd in docs/SERVER.md. "
+        f"It needs more packages: {INSTALL}. The program blockdb-server is the same.",
+        examples=(
+            ("server", "On the loopback address, port 8080"),
+            ("server --port 0", "On a free port, which is printed"),
+            ("server --host 0.0.0.0 --tls-certificate tls.crt --tls-key tls.key", "For other machines"),
+        ),
+        need=Need.CONFIGURATION,
+        where=Where.COMMAND_LINE,
+        formats=("table",),
+    ),
+)

@@ -1,0 +1,271 @@
+"""What a request over HTTP goes through before it is looked at: whom it was for, from which page, in which encoding.
+
+A web page can have its visitor's browser ask servers that only the visitor can reach. Two checks keep it from that: the
+name under which the server is asked for has to be one of its own (a page cannot lead a name of its own to this address,
+DNS rebinding), and what comes from a page of another origin is refused unless that origin is let in (CORS).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any, Final, TypeAlias
+
+from blockdb.config import ServerConfig
+from blockdb.server.http.encodings import Inflater, chosen, deflater, inflater
+from blockdb.server.http.exchange import Receive, Send
+
+__all__ = ["Gate"]
+
+Message: TypeAlias = dict[str, Any]
+Application: TypeAlias = Callable[[Any, Receive, Send], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+LEAST_COMPRESSED_BYTES: Final = 1024
+IN_A_THREAD_BYTES: Final = 64 * 1024
+"""More is not compressed or inflated on the event loop, where others would wait for it."""
+MOST_NAMES: Final = 1000
+READING: Final = ("GET", "HEAD", "OPTIONS")
+_LOOPBACK: Final = frozenset({b"localhost", b"localhost.", b"ip6-localhost"})
+_PACKED: Final = (b"application/octet-stream", b"text/event-stream")
+"""Answers that are not compressed: packed already, or to be read as they come."""
+_PREFLIGHT: Final[Headers] = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, last-event-id, x-request-id"),
+    (b"access-control-max-age", b"600"),
+]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What the headers of a request say that matters here."""
+
+    host: bytes | None = None
+    hosts: int = 0
+    origin: bytes | None = None
+    encoding: bytes = b""
+    accepted: bytes = b""
+
+
+class Gate:
+    """An ASGI application around another one."""
+
+    def __init__(self, application: Application, config: ServerConfig, is_authenticated: Callable[[], bool]) -> None:
+        """`is_authenticated` tells whether each request has to show a token."""
+        self._application = application
+        self._is_authenticated = is_authenticated
+        self.take_over(config)
+
+    def take_over(self, config: ServerConfig) -> None:
+        """Let in what these settings let in from now on."""
+        self._config = config
+        self._names = {name.lower().encode() for name in (config.host, *config.allowed_hosts)} | _LOOPBACK
+        self._known_hosts = set[bytes]()
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        asked = _asked(scope["headers"])
+        if refusal := self._refusal(scope, asked):
+            await _refuse(send, *refusal)
+            return
+        if asked.origin is not None:
+            further = self._cors(asked.origin)
+            if scope["method"] == "OPTIONS" and further:
+                await _answer(send, HTTPStatus.NO_CONTENT, b"", [*further, *_PREFLIGHT])
+                return
+            send = _with_headers(send, further)
+        if asked.accepted and self._config.enable_compression and (name := chosen(asked.accepted)):
+            send = _Compressed(send, name)
+        if asked.encoding not in (b"", b"identity"):
+            receive = _Inflated(receive, asked.encoding, self._config.max_body_bytes)
+        await self._application(scope, receive, send)
+
+    def _refusal(self, scope: Any, asked: _Asked) -> tuple[HTTPStatus, str, str] | None:
+        """Why a request goes no further."""
+        if asked.hosts != 1 and not (scope["http_version"] == "1.0" and not asked.hosts):
+            return HTTPStatus.BAD_REQUEST, "InvalidData", "A request has one Host header."
+        if asked.host is not None and asked.host not in self._known_hosts and not self._is_own(asked.host):
+            name = _shown(asked.host)
+            words = f"This is not the server {name}. If it is, add the name to `allowed_hosts` in [server]."
+            return HTTPStatus.MISDIRECTED_REQUEST, "Forbidden", words
+        if (
+            asked.origin is None
+            or scope["method"] in READING
+            or self._is_same(scope, asked)
+            or self._cors(asked.origin)
+        ):
+            return None
+        words = (
+            f"Pages of {_shown(asked.origin)} may not do this. `enable_cors` and `cors_origins` in [server] let them."
+        )
+        return HTTPStatus.FORBIDDEN, "Forbidden", words
+
+    def _is_own(self, host: bytes) -> bool:
+        """Whether the server is called so. An address cannot be led elsewhere, so every one is taken."""
+        name = host.rpartition(b":")[0] if host.rpartition(b":")[2].isdigit() and not host.endswith(b"]") else host
+        if b"*" not in self._names and name.lower() not in self._names and not _is_address(name.strip(b"[]")):
+            return False
+        if len(self._known_hosts) < MOST_NAMES:
+            self._known_hosts.add(host)
+        return True
+
+    def _is_same(self, scope: Any, asked: _Asked) -> bool:
+        own: bytes = scope["scheme"].encode() + b"://" + (asked.host or b"")
+        return asked.origin == own
+
+    def _cors(self, origin: bytes) -> Headers:
+        """What tells a browser that pages of this origin may see the answer; nothing where they may not.
+
+        Never that it may send credentials of its own: a token stands in a header that the page itself sets.
+        """
+        config = self._config
+        if not config.enable_cors:
+            return []
+        if "*" in config.cors_origins or (not config.cors_origins and self._is_authenticated()):
+            allowed = b"*"
+        elif origin.decode("latin-1") in config.cors_origins:
+            allowed = origin
+        else:
+            return []
+        return [
+            (b"access-control-allow-origin", allowed),
+            (b"access-control-expose-headers", b"x-request-id, retry-after"),
+            (b"vary", b"origin"),
+        ]
+
+
+def _asked(headers: Headers) -> _Asked:
+    asked = _Asked()
+    for name, value in headers:
+        match name:
+            case b"host":
+                asked.host = value
+                asked.hosts += 1
+            case b"origin":
+                asked.origin = value
+            case b"content-encoding":
+                asked.encoding = value.strip().lower()
+            case b"accept-encoding":
+                asked.accepted = value
+    return asked
+
+
+def _is_address(name: bytes) -> bool:
+    try:
+        ip_address(name.decode("ascii"))
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(data: bytes) -> str:
+    return repr(data[:100].decode("latin-1"))
+
+
+async def _refuse(send: Send, status: HTTPStatus, kind: str, message: str) -> None:
+    body = json.dumps({"success": False, "error": kind, "message": message}).encode()
+    await _answer(send, status, body, [(b"content-type", b"application/json"), (b"connection", b"close")])
+
+
+async def _answer(send: Send, status: HTTPStatus, body: bytes, headers: Headers) -> None:
+    length = [(b"content-length", b"%d" % len(body))] if body else []
+    await send({"type": "http.response.start", "status": int(status), "headers": [*headers, *length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _with_headers(send: Send, further: Headers) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *(further or [(b"vary", b"origin")])]
+        await send(message)
+
+    return sending
+
+
+class _Inflated:
+    """Gives a body decompressed."""
+
+    def __init__(self, receive: Receive, encoding: bytes, most_bytes: int) -> None:
+        self._receive = receive
+        self._encoding = encoding
+        self._inflater: Inflater | None = None
+        self._most_bytes = most_bytes
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            return message
+        piece, is_last = message.get("body", b""), not message.get("more_body", False)
+        inflating = self._inflater = self._inflater or inflater(self._encoding.decode("latin-1"))
+        if len(piece) > IN_A_THREAD_BYTES:
+            body = await asyncio.to_thread(inflating.feed, piece, self._most_bytes)
+        else:
+            body = inflating.feed(piece, self._most_bytes)
+        if is_last:
+            inflating.end()
+        return {"type": "http.request", "body": body, "more_body": not is_last}
+
+
+class _Compressed:
+    """Sends an answer compressed, if it is long enough, or goes on."""
+
+    def __init__(self, send: Send, name: bytes) -> None:
+        self._send = send
+        self._name = name
+        self._start: Message | None = None
+        self._deflating: Any = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if _is_packed(message):
+                message["headers"] = [*message["headers"], (b"vary", b"accept-encoding")]
+                await self._send(message)
+            else:
+                self._start = message
+            return
+        if self._start is not None:
+            await self._begin(self._start, message)
+            self._start = None
+        if self._deflating is not None:
+            message = {**message, "body": await self._deflated(message)}
+        await self._send(message)
+
+    async def _begin(self, start: Message, first: Message) -> None:
+        """The head, now that it is known how long the answer is."""
+        headers = [*start["headers"], (b"vary", b"accept-encoding")]
+        if first.get("more_body", False) or len(first.get("body", b"")) >= LEAST_COMPRESSED_BYTES:
+            self._deflating = deflater(self._name)
+            headers = [(name, value) for name, value in headers if name != b"content-length"]
+            headers.append((b"content-encoding", self._name))
+        await self._send({**start, "headers": headers})
+
+    async def _deflated(self, message: Message) -> bytes:
+        body, is_last = message.get("body", b""), not message.get("more_body", False)
+        if len(body) > IN_A_THREAD_BYTES:
+            return await asyncio.to_thread(self._packed, body, is_last)
+        return self._packed(body, is_last)
+
+    def _packed(self, body: bytes, is_last: bool) -> bytes:
+        """What has come is sent at once, and not kept until more has."""
+        found: bytes = self._deflating.compress(body)
+        if is_last:
+            return found + bytes(self._deflating.flush())
+        return found + bytes(self._deflating.flush(1 if self._name == b"zstd" else 2))
+
+
+def _is_packed(start: Message) -> bool:
+    """Whether an answer is to go as it is."""
+    status: int = start["status"]
+    if status < 200 or status in (204, 304):
+        return True
+    for name, value in start["headers"]:
+        if name in (b"content-encoding", b"content-range", b"etag") or (name == b"content-type" and value in _PACKED):
+            return True
+    return False

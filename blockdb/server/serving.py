@@ -1,0 +1,254 @@
+"""A database that is served: everything that stands around it, put together, reloaded and taken apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from blockdb.config import Config, DatabaseConfig, Sources, reloaded
+from blockdb.database.database import Database
+from blockdb.errors import BlockDBError, DatabaseNotFound
+from blockdb.security.exposure import Exposure, check_exposure
+from blockdb.server.authentication import Authenticator
+from blockdb.server.http.application import Application, Options
+from blockdb.server.http.gate import Gate
+from blockdb.server.limits import CallLimits
+from blockdb.server.logs import configure
+from blockdb.server.service import Call, Service
+from blockdb.server.tls import LiveTls, TlsFiles, grpc_credentials
+from blockdb.server.tokens import TokenFile
+from blockdb.server.trail import AuditTrail
+from blockdb.serving.limits import Limits
+from blockdb.serving.listening import handed_over, listen, resolve, url_of
+from blockdb.serving.process import Server, run
+from blockdb.wire.failures import failure_of
+
+if TYPE_CHECKING:
+    from blockdb.server.grpc.door import GrpcDoor
+
+__all__ = ["Served", "serve"]
+
+log: Final = logging.getLogger("blockdb.server")
+access: Final = logging.getLogger("blockdb.server.access")
+
+
+def serve(
+    sources: Sources, open_database: Callable[[DatabaseConfig], Database], announce: Callable[[str], None]
+) -> None:
+    """Serve the database of a configuration until the process is told to end.
+
+    `announce` is given one line when it can be asked. Raises ConfigError, and before it listens StorageError, and what
+    `open_database` raises.
+    """
+    config = sources.config()
+    configure(config.logging)
+    tls = _tls(config)
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(each) for each in handed_over() or [_listening(config)]]
+        exposure = _exposure(config, sockets, tls)
+        database = stack.enter_context(open_database(config.database))
+        served = stack.enter_context(Served.around(database, sources, config, exposure, tls))
+        served.run(sockets, announce)
+        log.info("ending: closing the database")
+    log.info("ended in order")
+
+
+def _tls(config: Config) -> LiveTls | None:
+    security = config.security
+    files = TlsFiles.of(security.tls_certificate, security.tls_key, security.tls_client_ca)
+    return None if files is None else LiveTls(files)
+
+
+def _listening(config: Config) -> socket.socket:
+    """A socket at the address of the settings, once it is known that it may be listened at."""
+    host, port = config.server.host, config.server.port
+    _check_address(config, resolve(host, port)[1][0], has_tls=bool(config.security.tls_certificate))
+    return listen(host, port)
+
+
+def _exposure(config: Config, sockets: list[socket.socket], tls: LiveTls | None) -> Exposure:
+    """What holds for the address that the most can reach. Raises ConfigError."""
+    found = [_check_address(config, each.getsockname()[0], has_tls=tls is not None) for each in sockets]
+    return next((each for each in found if each.authentication_required), found[0])
+
+
+def _check_address(config: Config, address: str, *, has_tls: bool) -> Exposure:
+    return check_exposure(
+        address,
+        has_tokens=_has_tokens(config),
+        has_tls=has_tls,
+        authentication=config.security.authentication,
+        insecure_public=config.server.insecure_public,
+    )
+
+
+def _has_tokens(config: Config) -> bool:
+    try:
+        return bool(TokenFile(Path(config.database.data_dir)).list())
+    except DatabaseNotFound:  # it is about to be made
+        return False
+
+
+class Served:
+    """What stands around a database while it is served."""
+
+    def __init__(
+        self, database: Database, sources: Sources, config: Config, exposure: Exposure, tls: LiveTls | None
+    ) -> None:
+        self.config = config
+        self.service = Service(database, Authenticator(Path(config.database.data_dir), exposure))
+        self.service.node_id = config.cluster.node_id or self.service.node_id
+        self._sources = sources
+        self._exposure = exposure
+        self._tls = tls
+        self._authenticator = self.service.authenticator
+        self._limits = CallLimits(config.server)
+        self._options = Options(max_streams=config.server.max_streams)
+        self._door = Application(self.service, self._options)
+        self._gate = Gate(self._door, config.server, self.is_authenticated)
+        self._server: Server | None = None
+        self._grpc: GrpcDoor | None = None
+        self.service.admit = self._limits
+        self.service.hooks.append(log_call)
+        if tls is not None:
+            self.service.monitor.certificate_expires_ms = lambda: tls.expires_ms
+
+    @classmethod
+    @contextmanager
+    def around(
+        cls, database: Database, sources: Sources, config: Config, exposure: Exposure, tls: LiveTls | None = None
+    ) -> Iterator[Served]:
+        """For a database that is open, as long as the block lasts; it stays open. Raises BlockDBError."""
+        trail = AuditTrail(database, config.security.audit)
+        served = cls(database, sources, config, exposure, tls)
+        trail.attach(served.service)
+        try:
+            served.service.monitor.watch(config.alerts)
+            served._take_over(config)
+            yield served
+        finally:
+            served.service.close()
+            served._door.close()
+            trail.close()
+
+    def is_authenticated(self) -> bool:
+        """Whether each request has to show who asks."""
+        return bool(getattr(self._authenticator, "is_required", False))
+
+    def run(self, sockets: list[socket.socket], announce: Callable[[str], None]) -> None:
+        """Serve on these sockets until the process is told to end. Raises StorageError where gRPC cannot listen."""
+        context = None if self._tls is None else self._tls.context
+        url = url_of(sockets[0], "http" if context is None else "https")
+        self.service.address = url
+        if self.config.server.grpc_port:
+            self._grpc = self._grpc_door(sockets[0])
+            self._grpc.start()
+        try:
+            run(lambda: self._make(sockets, context), lambda: self._ready(url, announce), self.reload)
+        finally:
+            if self._grpc is not None:
+                self._grpc.stop()
+
+    def _grpc_door(self, beside: socket.socket) -> GrpcDoor:
+        from blockdb.server.grpc.calling import Options
+        from blockdb.server.grpc.door import GrpcDoor
+
+        server, host = self.config.server, beside.getsockname()[0]
+        options = Options(
+            max_message_bytes=server.max_body_bytes,
+            max_metadata_bytes=server.max_header_bytes,
+            max_connections=server.max_connections,
+            max_streams=server.max_streams,
+            request_timeout_s=server.request_timeout,
+        )
+        address = f"[{host}]:{server.grpc_port}" if ":" in host else f"{host}:{server.grpc_port}"
+        credentials = None if self._tls is None else grpc_credentials(self._tls)
+        return GrpcDoor(self.service, address, credentials, options)
+
+    def _make(self, sockets: list[socket.socket], context: ssl.SSLContext | None) -> Server:
+        server = self.config.server
+        limits = Limits(
+            max_connections=server.max_connections,
+            max_header_bytes=server.max_header_bytes,
+            body_timeout_s=server.request_timeout,
+            stop_timeout_s=server.shutdown_timeout,
+        )
+        self._server = Server(
+            self._gate,
+            sockets,
+            limits,
+            tls=context,
+            on_stop=self._stop,
+            on_tick=self.service.transactions.end_overdue,
+            connections=self.service.monitor.meters.connections,
+        )
+        return self._server
+
+    def _ready(self, url: str, announce: Callable[[str], None]) -> None:
+        for words in self._exposure.words:
+            log.warning("%s", words)
+        asked = "authentication is on" if self.is_authenticated() else "authentication is off"
+        secured = "TLS is off" if self._tls is None else "TLS is on, with client certificates"
+        if self._tls is not None and not self._tls.is_mutual:
+            secured = "TLS is on"
+        log.info("ready", extra={"url": url, "data_dir": self.config.database.data_dir})
+        further = "" if self._grpc is None else f", and for gRPC on port {self._grpc.port}"
+        announce(f"BlockDB listens on {url}{further} ({asked}, {secured})")
+
+    async def _stop(self) -> None:
+        """The end begins: streams, which would go on for ever, are told."""
+        self.service.is_stopping = True
+        if self._grpc is not None:
+            await asyncio.to_thread(self._grpc.stop, self.config.server.shutdown_timeout)
+
+    def reload(self) -> None:
+        """Take over what has changed in the configuration and can be; a broken one changes nothing."""
+        try:
+            new = self._sources.config()
+            now, waiting = reloaded(self.config, new)
+            configure(now.logging)
+        except (BlockDBError, OSError) as error:
+            log.error("the configuration stays as it was: %s", error)
+            return
+        self._take_over(now)
+        for key in waiting:
+            log.warning("%s has changed; it is taken over when the server is started again", key)
+        log.info("the configuration was taken over")
+
+    def _take_over(self, config: Config) -> None:
+        before, self.config = self.config, config
+        self._options.max_body_bytes = config.server.max_body_bytes
+        self._options.request_timeout_s = config.server.request_timeout
+        self._limits.take_over(config.server)
+        self._gate.take_over(config.server)
+        if self._server is not None:
+            self._server.limits = replace(self._server.limits, stop_timeout_s=config.server.shutdown_timeout)
+        if config.alerts != before.alerts:
+            self.service.monitor.watch(config.alerts)
+
+
+def log_call(call: Call, error: BaseException | None, seconds: float) -> None:
+    """Tell of a call: one that went wrong by the server's own fault as a warning, others where somebody debugs."""
+    is_ours = error is not None and not (isinstance(error, BlockDBError) and failure_of(error).status < 500)
+    level = logging.WARNING if is_ours else logging.DEBUG
+    if not access.isEnabledFor(level):
+        return
+    status = call.operation.status if error is None else int(failure_of(error).status)
+    told = {
+        "request_id": call.request_id,
+        "who": call.principal.name,
+        "peer": call.peer,
+        "door": call.door,
+        "status": status,
+        "ms": round(seconds * 1000, 3),
+    }
+    if error is not None:
+        told["error"] = f"{type(error).__name__}: {error}"
+    access.log(level, "%s", call.operation.name, extra=told)
