@@ -90,7 +90,7 @@ class Gatherer:
                 answers[number] = self._told(call, error, begun[number])
         for collection, numbers in by_collection.items():
             items = [(group[number][1].key, group[number][1].value) for number in numbers]
-            for number, stored in zip(numbers, collection.put_each(items), strict=True):
+            for number, stored in zip(numbers, _stored(collection, items), strict=True):
                 answers[number] = self._answer(group[number], collection.name, stored, begun[number])
         return answers
 
@@ -116,3 +116,11 @@ class Gatherer:
     def close(self) -> None:
         """Wait for the group that is under way."""
         self._thread.shutdown()
+
+
+def _stored(collection: Collection, items: list[tuple[bytes, bytes]]) -> Sequence[int | Exception | None]:
+    """What became of each; a bug is everybody's answer."""
+    try:
+        return collection.put_each(items)
+    except Exception as error:
+        return [error] * len(items)
