@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.planted import (
+    backup_room,
     document_room,
     explorer_room,
     guard_room,
@@ -52,5 +53,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "anchors": outside.ANCHORS,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
+    "backup": backup_room.BACKUP,
+    "serving": backup_room.SERVING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}
