@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from blockdb.alerts import Alert, Thresholds
 from blockdb.database.database import Database
 from blockdb.database.observing import Observer
-from blockdb.errors import BlockDBError
+from blockdb.errors import (
+    BlockDBError,
+    RateLimited,
+    RequestTimeout,
+    RequestTooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from blockdb.server.alerts import AlertWatch
 from blockdb.server.health import Health, health_of
 from blockdb.server.meters import OK, Meters
@@ -26,6 +33,16 @@ MAX_AGE_S: Final = 1.0
 """What is asked for again within this time is not looked at anew, so that nobody can keep the server busy with it."""
 
 log: Final = logging.getLogger("blockdb.server.monitor")
+
+
+_REJECTIONS: Final[Mapping[type[BaseException], str]] = {
+    RateLimited: "rate",
+    RequestTimeout: "timeout",
+    RequestTooLarge: "size",
+    Unauthenticated: "auth",
+    Unavailable: "capacity",
+}
+"""What is counted as turned away, and under which word."""
 
 
 class AlertSettings(Thresholds, Protocol):
@@ -56,6 +73,11 @@ class Monitor:
         """A request was answered, with this error or as it was meant to be."""
         self.meters.in_flight.down()
         self.meters.count(operation, door, outcome_of(error), seconds)
+
+    def refused(self, error: BaseException) -> None:
+        """A door has turned a request away with this error."""
+        if (reason := _REJECTIONS.get(type(error))) is not None:
+            self.meters.reject(reason)
 
     def snapshot(self, max_age_s: float = MAX_AGE_S) -> Snapshot:
         """Everything at one moment, or a snapshot that is no older than that. Raises DatabaseClosed, OSError."""

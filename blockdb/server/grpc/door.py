@@ -48,7 +48,7 @@ class GrpcDoor:
         self._address = address
         self._credentials = credentials
         self._options = options or Options()
-        self._is_ready = is_ready or (lambda: not service.is_stopping)
+        self._is_ready = is_ready or (lambda: service.monitor.health().is_ready)
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Future[float | None] | None = None
@@ -81,15 +81,10 @@ class GrpcDoor:
         """From the start to the end of the server, on its loop."""
         try:
             calls = Calls(self._service, catalogue(), self._options)
-        except BaseException as error:
-            listening.set_exception(error)
-            return
-        try:
             server = self._server(calls)
             port = self._bind(server)
             await server.start()
         except BaseException as error:
-            calls.close()
             listening.set_exception(error)
             return
         self._loop = asyncio.get_running_loop()

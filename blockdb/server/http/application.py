@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,10 +12,8 @@ from typing import Any, Final
 from blockdb.errors import (
     AppendOnly,
     BlockDBError,
-    RateLimited,
     RequestTimeout,
     RequestTooLarge,
-    Unauthenticated,
     Unavailable,
 )
 from blockdb.server.asking import request_id_of
@@ -40,15 +38,6 @@ log: Final = logging.getLogger("blockdb.server.http")
 
 CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
-
-_REJECTIONS: Final[Mapping[type[BaseException], str]] = {
-    RateLimited: "rate",
-    RequestTimeout: "timeout",
-    RequestTooLarge: "size",
-    Unauthenticated: "auth",
-    Unavailable: "capacity",
-}
-"""What the door itself refuses, and how that is counted; what the service refuses is counted there."""
 
 
 @dataclass(slots=True)
@@ -87,8 +76,7 @@ class Application:
         except Disconnected:
             pass
         except Exception as error:
-            if (reason := _REJECTIONS.get(type(error))) is not None:
-                meters.reject(reason)
+            self.service.monitor.refused(error)
             if not isinstance(error, BlockDBError):
                 log.exception("request %s has met a bug", exchange.request_id)
             if exchange.is_begun:
@@ -193,6 +181,7 @@ class Application:
             await exchange.begin(HTTPStatus(operation.status), content_type)
             async for piece in outlet.pieces():
                 await exchange.send_piece(piece)
+            await asyncio.wait((work,))  # its last piece is there a moment before its end
             if not is_bytes or work.exception() is None:
                 await exchange.end()
         finally:
@@ -218,6 +207,7 @@ class Application:
         requests = self.service.permitted(call, inlet.pieces())
         work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests, first)
         work.add_done_callback(lambda _: inlet.end())
+        work.add_done_callback(_forget)
         try:
             await feed_items(exchange, inlet, first, self.options.max_body_bytes)
         except InletEnded:

@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from blockdb.server.grpc import health
 from blockdb.server.grpc.catalogue import SERVICE, catalogue
 from blockdb.server.grpc.failing import FAILURE_KEY, KIND_KEY, MOST_WORDS
 from blockdb.wire.failures import Failure, error_of
@@ -43,7 +44,9 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("ClusterStatus", {}),
     ("ClusterHealth", {}),
     ("Health", {}),
+    ("Alerts", {}),
     ("Metrics", {}),
+    ("ServerStatistics", {}),
     ("Stats", {}),
     ("Get", {"key": b"01"}),
     ("Exists", {"key": b"01"}),
@@ -88,17 +91,15 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("Whoami", {}),
     ("About", {}),
     ("DatabaseStatistics", {}),
-    ("ServerStatistics", {}),
-    ("Alerts", {}),
     ("Statistics", {"collection": "people"}),
     ("Audit", {}),
     ("Backup", {}),
     ("AuditCollection", {}),
-    ("Backup", {}),
     ("Flush", {}),
     ("FlushCollection", {}),
     ("Compact", {}),
     ("CompactCollection", {}),
+    ("Backup", {}),
     ("Drop", {"collection": "people"}),
 ]
 REFUSED = {"AddNode": "INVALID_ARGUMENT", "RemoveNode": "INVALID_ARGUMENT"}
@@ -278,6 +279,7 @@ def test_an_import_that_breaks_off_keeps_what_came(running: Running) -> None:
 
 
 def test_health_follows_readiness(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LOOK_EVERY_S", 0.01)
     stub = health_pb2_grpc.HealthStub(running.channel)
     serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
     watching = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
