@@ -17,6 +17,8 @@ __all__ = ["Disconnected", "Exchange", "Receive", "Send"]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
+_MSGPACK: Final = MSGPACK.encode()
+_FOR_BROWSERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _BODY_TYPES: Final = ("application/json", "application/x-ndjson", MSGPACK, "text/plain", "")
 
 
@@ -48,7 +50,7 @@ class Exchange:
         length = self._headers.get(b"content-length", b"0")
         self.is_read = length == b"0" and b"transfer-encoding" not in self._headers
         """Whether all of it was read."""
-        self.wants_msgpack = MSGPACK.encode() in self._headers.get(b"accept", b"")
+        self.wants_msgpack = _MSGPACK in self._headers.get(b"accept", b"")
 
     @property
     def path(self) -> str:
@@ -76,6 +78,8 @@ class Exchange:
     @property
     def has_msgpack(self) -> bool:
         """Whether its body is MessagePack and not JSON. Raises InvalidData where it is neither."""
+        if self._headers.get(b"content-type") == _MSGPACK:
+            return True
         content_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
         if content_type not in _BODY_TYPES and not content_type.endswith(("+json", "x-www-form-urlencoded")):
             raise InvalidData(f"A body of type {content_type!r} is not understood: send application/json.")
@@ -135,14 +139,11 @@ class Exchange:
     async def begin(self, status: HTTPStatus, content_type: bytes, further: Headers | None = None) -> None:
         """Send the head."""
         self.is_begun = True
-        headers = [
-            (b"content-type", content_type),
-            (b"x-request-id", self.request_id.encode()),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            *self.further,
-            *(further or []),
-        ]
+        headers = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode())]
+        if content_type != _MSGPACK:  # which no browser shows or keeps
+            headers += _FOR_BROWSERS
+        headers += self.further
+        headers += further or ()
         await self._send({"type": "http.response.start", "status": int(status), "headers": headers})
 
     async def send_piece(self, piece: bytes) -> None:
