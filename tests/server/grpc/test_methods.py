@@ -94,6 +94,7 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("Statistics", {"collection": "people"}),
     ("Audit", {}),
     ("AuditCollection", {}),
+    ("AuditLog", {"reverse": True}),
     ("Flush", {}),
     ("FlushCollection", {}),
     ("Compact", {}),
