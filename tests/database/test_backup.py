@@ -320,3 +320,26 @@ def test_a_bomb_fills_neither_memory_nor_disk(tmp_path: Path) -> None:
 
     with pytest.raises(blockdb.InvalidData, match="more bytes than it announces"):
         blockdb.restore(chunks(), tmp_path / "copy")
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_log_of_who_did_what_goes_with_it(encrypted: bool, closed: bool, tmp_path: Path) -> None:
+    secrets = {"master_key": MASTER_KEY} if encrypted else {}
+    with blockdb.open(tmp_path / "db", encryption_enabled=encrypted, **secrets) as db:
+        db.audit_log()
+        for number in range(5):
+            db.record_act("put", keys=[b"%d" % number])
+            if number == 2:
+                db.journal_audit_log()
+        stream = b"" if closed else b"".join(db.backup())
+    if closed:
+        stream = b"".join(blockdb.backup(tmp_path / "db"))
+    with restored([stream], tmp_path / "restored", **secrets) as copy:
+        assert [act.key for act in copy.acts()] == [b"%d" % number for number in range(5)]
+    key = tmp_path / "db" / "keys" / "signing.toml"
+    (tmp_path / "restored" / "keys" / "signing.toml").write_bytes(key.read_bytes())
+    with blockdb.open(tmp_path / "restored", **secrets) as copy:
+        copy.record_act("put")
+    report = blockdb.verify(tmp_path / "restored", **secrets)
+    assert (report.valid, report.notes) == (True, ())

@@ -24,7 +24,7 @@ from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import split_place
-from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.layout import ACTS_SUFFIX, CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import PREFIX, load_registry
 
@@ -199,6 +199,7 @@ class _Attempt:
         for one in found:
             snapshot.pieces += [*one.pieces, *self._chain(one, ends)]
         snapshot.pieces += self._transactions(ids, ends)
+        snapshot.pieces += self._audit_log(ids)
         is_same = all(self._door.identity(path) == identity for path, identity in self._watched.items())
         if not is_same or self._door.inode(files.transactions) != log:
             raise Moved
@@ -330,6 +331,28 @@ class _Attempt:
             mark = mark._replace(boot_id=_NO_BOOT, forced=mark.written)
             log.size = self._transactions_size(log, mark, size)
         return [log, Piece((files.transactions_mark,), data=mark_format.encode(mark))]
+
+    def _audit_log(self, ids: dict[str, str]) -> list[Piece]:
+        """The audit log as it is after the moment: nothing is taken from it, so it has what the journal tells of."""
+        files = self._files.audit_log
+        head = self._small(files.head)  # before the mark, since it is signed of what was written
+        data = files.mark.read_bytes() if files.mark.exists() else b""
+        mark = _decoded(data, UUID(ids[DEFAULT_COLLECTION].removeprefix(PREFIX)).bytes)
+        if isinstance(mark, str) or not (mark.clean or mark.is_of(self._boot_id)):
+            names = sorted(files.root.glob(f"*{ACTS_SUFFIX}"))  # nobody writes it
+            return [*(Piece((path,)) for path in names), *self._small(files.mark), *head]
+        newest, offset = split_place(mark.written)
+        last = Piece((files.file(newest),), offset).hold(self._held)
+        assert last.held is not None
+        if self._is_sealing:
+            last.size = os.fstat(last.held).st_size
+        if not mark.clean:
+            Door.force(last.held)
+            mark = mark._replace(boot_id=_NO_BOOT, forced=mark.written)
+        elif files.mark.read_bytes() != data:
+            raise Moved  # somebody has begun to write to it
+        older = [Piece((files.file(number),)) for number in range(newest)]
+        return [*older, last, Piece((files.mark,), data=mark_format.encode(mark)), *head]
 
     def _transactions_size(self, log: Piece, mark: Mark, size: int) -> int:
         """Where the log ended: by its mark, unless that is of the log before, or the log is sealed."""
