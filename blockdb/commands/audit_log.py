@@ -6,7 +6,7 @@ import time
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .command import Command, flag, option
 from .context import Context
@@ -33,7 +33,7 @@ def audit_log(context: Context, arguments: Namespace) -> Result:
     """Print entries of the audit log."""
     if arguments.tail is not None and arguments.after is not None:
         raise UsageError("--tail counts from the end and --after from the beginning: give one of them")
-    reading = _Reading(context.database, arguments)
+    reading = _Reading(cast("Database", context.database), arguments)
     return Live(iter(reading), reading.interrupted)
 
 
@@ -144,5 +144,6 @@ COMMANDS = (
             ("audit-log --after -1 --principal ann --format jsonl", "All that ann did, for a program"),
         ),
         formats=("table", "jsonl"),
+        directory_only=True,
     ),
 )

@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted import (
     document_room,
     explorer_room,
+    grpc_room,
     guard_room,
     index_room,
     many_rooms,
@@ -19,6 +20,7 @@ from tests.planted import (
     reading_room,
     redaction_room,
     sealing_room,
+    serving_room,
     storage_room,
     trail_room,
     transaction_room,
@@ -50,8 +52,11 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "commands": other_rooms.COMMANDS,
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
+    "serving": serving_room.SERVING,
+    "server": serving_room.SERVER,
     "anchors": outside.ANCHORS,
     "trail": trail_room.TRAIL,
+    "grpc": grpc_room.GRPC,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
 }
