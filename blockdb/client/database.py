@@ -8,6 +8,7 @@ from random import random
 from types import TracebackType
 from typing import Any, TypeVar
 
+from blockdb.alerts import Alert
 from blockdb.client.auditing import run_audit
 from blockdb.client.backup import RemoteBackup
 from blockdb.client.collection import RemoteCollection
@@ -19,9 +20,9 @@ from blockdb.client.plans.plan import Ask
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.client.plans.transactions import TransactionPlans, begin, pause_s
 from blockdb.client.transaction import RemoteTransaction
-from blockdb.errors import Deadlock, InvalidData
+from blockdb.errors import Deadlock, Forbidden, InvalidData
 from blockdb.settings import CollectionSettings
-from blockdb.statistics import Statistics, TransactionInfo
+from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
 from blockdb.types import Anchor, CollectionInfo, Problem, Progress, Publication, Report
 from blockdb.wire.messages.server import About
 from blockdb.wire.operation import Nothing
@@ -51,6 +52,8 @@ class RemoteDatabase(RemoteCollection):
         self._plans_of = plans_of
         self._whole = whole or DatabasePlans()
         self._collections: dict[str, RemoteCollection] = {}
+        self._may_audit = True
+        """Whether the token may be told of the database as a whole, as far as is known."""
 
     @property
     def path(self) -> Path:
@@ -230,9 +233,25 @@ class RemoteDatabase(RemoteCollection):
         """See `blockdb.Database.compact`."""
         return self._run(self._whole.compact())
 
+    def server_statistics(self) -> ServerStatistics:
+        """What the server counts and times of its own work. Raises Forbidden for a token that may not audit."""
+        return self._run(self._whole.server_statistics())
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """What somebody should look at now, critical ones first. Raises Forbidden for a token that may not audit."""
+        return self._run(self._whole.alerts())
+
     def stats(self) -> Statistics:
-        """See `blockdb.Database.stats`: of the handle that the server has."""
-        return self._run(self._whole.stats())
+        """See `blockdb.Database.stats`: of the handle that the server has.
+
+        A token that may not audit the database is told of the default collection alone.
+        """
+        if self._may_audit:
+            try:
+                return self._run(self._whole.stats())
+            except Forbidden:
+                self._may_audit = False
+        return super().stats()
 
     def verify(
         self,

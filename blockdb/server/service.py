@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -125,6 +125,12 @@ class Service:
             self.told(call, error, self._begin())
             raise
 
+    def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
+        with closing(answers) if isinstance(answers, Generator) else nullcontext():
+            for answer in answers:
+                self.authenticator.check(call.principal)
+                yield answer
+
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
         begun = self._begin()
@@ -164,7 +170,7 @@ class Service:
             self.told(call, error, begun)
             raise
         self.told(call, None, begun)
-        return answers
+        return self._while_known(call, answers)
 
     def permitted(self, call: Call, requests: Iterator[Any]) -> Iterator[Any]:
         """Requests of a stream, each of which has to be allowed. Raises Forbidden."""

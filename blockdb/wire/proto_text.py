@@ -9,6 +9,7 @@ from blockdb.wire.protobuf import (
     Choice,
     EnumType,
     Field,
+    Fixed,
     Json,
     Listed,
     Mapped,
@@ -85,7 +86,7 @@ def _field(field: Field) -> str:
 
 def _type(shape: Shape) -> str:
     match shape:
-        case Scalar(name) | Choice(name) | Reference(name) | Boxed(name) | OneOf(name):
+        case Scalar(name) | Choice(name) | Reference(name) | Boxed(name) | OneOf(name) | Fixed(name):
             return name
         case Listed(item):
             return f"repeated {_type(item)}"

@@ -12,6 +12,7 @@ A field's number is its place among the fields of its Struct, so fields may be a
 | a list or map that is optional, or inside another | a message whose field `items` is it |
 | `Any`, a union of what JSON has; a dictionary of them | `google.protobuf.Value`; `google.protobuf.Struct` |
 | a union of tagged Structs | a message with a `oneof` |
+| `tuple[X, Y]` | a message with the fields `first` and `second` (and `third`, `fourth`) |
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "Choice",
     "EnumType",
     "Field",
+    "Fixed",
     "Json",
     "Listed",
     "Mapped",
@@ -107,7 +109,15 @@ class OneOf:
     """The name of each field, the tag and the message that it stands for."""
 
 
-Shape = Scalar | Json | Choice | Reference | Listed | Mapped | Boxed | OneOf
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Several of which each has its place: a message of this name."""
+
+    name: str
+    parts: tuple[Field, ...]
+
+
+Shape = Scalar | Json | Choice | Reference | Listed | Mapped | Boxed | OneOf | Fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +213,7 @@ _SCALARS: Final[Mapping[type[inspect.Type], str]] = {
 }
 _ZEROS: Final = (False, 0, 0.0, "", b"")
 _JSON: Final = (inspect.BoolType, inspect.IntType, inspect.FloatType, inspect.StrType, inspect.NoneType)
+_ORDINALS: Final = ("first", "second", "third", "fourth")
 _LISTS: Final = (inspect.ListType, inspect.VarTupleType, inspect.SetType, inspect.FrozenSetType, inspect.CollectionType)
 
 
@@ -275,7 +286,19 @@ class _Builder:
                 raise TypeError(f"{place}: the keys of a map are strings.")
             item = self._item(kind.value_type, place)
             return Json(is_object=True) if item == Json() else Mapped(item)
+        if isinstance(kind, inspect.TupleType) and len(kind.item_types) <= len(_ORDINALS):
+            return self._fixed(kind, self._inner(place))
         raise TypeError(f"{place}: {kind} has no counterpart in proto3.")
+
+    def _fixed(self, kind: inspect.TupleType, name: str) -> Fixed:
+        self._enter(MessageType(name, ()), name)
+        told = zip(_ORDINALS, kind.item_types, strict=False)
+        parts = tuple(
+            self._field(name, number, inspect.Field(ordinal, ordinal, item))
+            for number, (ordinal, item) in enumerate(told, 1)
+        )
+        self.messages[name] = MessageType(name, parts)
+        return Fixed(name, parts)
 
     def _item(self, kind: inspect.Type, place: str) -> Shape:
         shape = self._shape(_plain(kind), place)

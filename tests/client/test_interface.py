@@ -39,8 +39,8 @@ EMBEDDED_ONLY = {
     "values_of",
 }
 """What is about the process that has the database open."""
-REMOTE_ONLY = {"path", "url"}
-"""`path` is an attribute of the embedded one."""
+REMOTE_ONLY = {"alerts", "path", "server_statistics", "url"}
+"""What is about the server; `path` is an attribute of the embedded one."""
 OPERATORS = {"__contains__", "__getitem__"}
 
 

@@ -92,6 +92,8 @@ class Everything(Struct, kw_only=True, forbid_unknown_fields=True):
     shapes: list[Circle | Line] = []
     circle: Circle | None = None
     plain: Plain | None = None
+    pairs: tuple[tuple[str, int], ...] = ()
+    triple: tuple[Point, Any, int | None] | None = None
 
 
 ROOTS = (Everything, Plain)
@@ -160,5 +162,7 @@ everything = st.fixed_dictionaries(
         "shapes": st.lists(shapes, max_size=2),
         "circle": circles,
         "plain": plains,
+        "pairs": st.lists(st.tuples(texts, int64), max_size=2).map(tuple),
+        "triple": st.tuples(points, json.filter(lambda value: value is not None), st.none() | int64),
     },
 ).map(lambda values: Everything(**values))

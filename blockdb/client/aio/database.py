@@ -8,6 +8,7 @@ from random import random
 from types import TracebackType
 from typing import Any, TypeVar
 
+from blockdb.alerts import Alert
 from blockdb.client.aio.auditing import run_audit
 from blockdb.client.aio.backup import backup_of
 from blockdb.client.aio.collection import AsyncCollection
@@ -19,9 +20,9 @@ from blockdb.client.plans.documents import Source
 from blockdb.client.plans.plan import Ask
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.client.plans.transactions import TransactionPlans, begin, pause_s
-from blockdb.errors import Deadlock, InvalidData
+from blockdb.errors import Deadlock, Forbidden, InvalidData
 from blockdb.settings import CollectionSettings
-from blockdb.statistics import Statistics, TransactionInfo
+from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
 from blockdb.types import Anchor, CollectionInfo, Problem, Progress, Publication, Report
 from blockdb.wire.messages.server import About
 from blockdb.wire.operation import Nothing
@@ -51,6 +52,8 @@ class AsyncDatabase(AsyncCollection):
         self._plans_of = plans_of
         self._whole = whole or DatabasePlans()
         self._collections: dict[str, AsyncCollection] = {}
+        self._may_audit = True
+        """Whether the token may be told of the database as a whole, as far as is known."""
 
     @property
     def path(self) -> Path:
@@ -233,8 +236,24 @@ class AsyncDatabase(AsyncCollection):
         return await self._run(self._whole.compact())
 
     async def stats(self) -> Statistics:
-        """See `blockdb.Database.stats`: of the handle that the server has."""
-        return await self._run(self._whole.stats())
+        """See `blockdb.Database.stats`: of the handle that the server has.
+
+        A token that may not audit the database is told of the default collection alone.
+        """
+        if self._may_audit:
+            try:
+                return await self._run(self._whole.stats())
+            except Forbidden:
+                self._may_audit = False
+        return await super().stats()
+
+    async def server_statistics(self) -> ServerStatistics:
+        """What the server counts and times of its own work. Raises Forbidden for a token that may not audit."""
+        return await self._run(self._whole.server_statistics())
+
+    async def alerts(self) -> tuple[Alert, ...]:
+        """What somebody should look at now, critical ones first. Raises Forbidden for a token that may not audit."""
+        return await self._run(self._whole.alerts())
 
     async def verify(
         self,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from blockdb.alerts import Alert
 from blockdb.client.plans.documents import Source, schema_json
 from blockdb.client.plans.plan import Ask, Plan, refuse_author
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.errors import CollectionNotFound, ConfigError, InvalidData
 from blockdb.settings import CollectionSettings
-from blockdb.statistics import Statistics, TransactionInfo
+from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
 from blockdb.types import Anchor, CollectionInfo, Problem, Publication, Report
 from blockdb.wire.messages import collections, proofs, records, server
 from blockdb.wire.operation import Nothing
@@ -171,6 +172,19 @@ class DatabasePlans:
     def compact(self) -> Plan[None]:
         """Merge all tables."""
         yield Ask("compact", Nothing())
+
+    # The server.
+
+    def server_statistics(self) -> Plan[ServerStatistics]:
+        """What the server counts and times of its own work."""
+        found = yield Ask("server_statistics", Nothing())
+        statistics: ServerStatistics = found.statistics
+        return statistics
+
+    def alerts(self) -> Plan[tuple[Alert, ...]]:
+        """What somebody should look at."""
+        found = yield Ask("alerts", Nothing())
+        return tuple(found.alerts)
 
 
 def refuse_anchors(further: Iterable[Anchor]) -> None:

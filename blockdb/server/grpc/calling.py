@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 import msgspec
@@ -23,6 +23,8 @@ from blockdb.server.http.threads import Threads
 from blockdb.server.service import Call, Service
 
 __all__ = ["Calls", "Options"]
+
+T = TypeVar("T")
 
 log: Final = logging.getLogger("blockdb.server.grpc")
 
@@ -43,6 +45,8 @@ class Options:
     max_connections: int = 1000
     max_streams: int = 256
     request_timeout_s: float = 30.0
+    stall_timeout_s: float = 30.0
+    """For the next request of a stream to come, and for a client to take what waits for it."""
     streams: int = field(default=0, init=False)
     """How many there are."""
 
@@ -98,6 +102,7 @@ class Calls:
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            self._service.monitor.refused(error)
             await _refuse(asking, error)
         finally:
             asking.is_abandoned = True
@@ -166,7 +171,7 @@ class Calls:
                 async for batch in outlet.batches():
                     for piece in batch:
                         if piece is not _LAST:
-                            await asking.context.write(piece)
+                            await self._unless_stalled(asking.context.write(piece))
                 await work
             finally:
                 asking.is_abandoned = True
@@ -179,6 +184,7 @@ class Calls:
             return
         cursor: str | None = ""
         while cursor is not None and not call.is_cancelled() and not self._service.is_stopping:
+            self._service.authenticator.check(call.principal)
             page: Any = self._service.call(call, request)
             yield page
             cursor = page.cursor
@@ -198,10 +204,8 @@ class Calls:
             work = self._in_stream_thread(self._service.take_in, call, permitted)
             work.add_done_callback(lambda _: inlet.end())
             try:
-                async for data in requests:
+                while (data := await self._unless_stalled(anext(requests, None))) is not None:
                     await inlet.put(data, len(data))
-                    if work.done():
-                        break
             except InletEnded:
                 pass  # what `work` ended with is the answer
             except BaseException:
@@ -211,6 +215,15 @@ class Calls:
             finally:
                 inlet.end()
             return self._encoded(await work)
+
+    async def _unless_stalled(self, step: Awaitable[T]) -> T:
+        """Raises RequestTimeout where the other end does nothing for too long."""
+        limit_s = self._options.stall_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await step
+        except TimeoutError:
+            raise RequestTimeout(f"Nothing went on in this stream for {limit_s:g} s. Go on in another one.") from None
 
     def _in_stream_thread(self, do: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._threads.streams, do, *arguments)
@@ -223,7 +236,8 @@ class Calls:
             raise Unavailable(f"There are {options.max_streams} streams (`max_streams`). Try again later.")
         options.streams += 1
         try:
-            yield
+            with self._service.monitor.meters.streams.one():
+                yield
         finally:
             options.streams -= 1
 

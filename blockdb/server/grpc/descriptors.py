@@ -19,6 +19,7 @@ from blockdb.wire.protobuf import (
     Choice,
     EnumType,
     Field,
+    Fixed,
     Json,
     Listed,
     Mapped,
@@ -137,7 +138,7 @@ def _type(told: FieldDescriptorProto, shape: Shape, package: str) -> None:
         case Choice(name):
             told.type = FieldDescriptorProto.TYPE_ENUM
             told.type_name = f".{package}.{name}"
-        case Reference(name) | Boxed(name) | OneOf(name):
+        case Reference(name) | Boxed(name) | OneOf(name) | Fixed(name):
             told.type = FieldDescriptorProto.TYPE_MESSAGE
             told.type_name = f".{package}.{name}"
         case Listed(item):

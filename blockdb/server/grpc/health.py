@@ -30,7 +30,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         """How a service is."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "There is no such service.")
-        return self._state(request.service)
+        return await self._state(request.service)
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 # as gRPC calls it
         """How a service is, and again whenever that changes."""
@@ -40,7 +40,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         try:
             told = None
             while True:
-                state = self._state(request.service)
+                state = await self._state(request.service)
                 if state != told:
                     await context.write(state)
                     told = state
@@ -48,7 +48,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         finally:
             self._watchers -= 1
 
-    def _state(self, service: str) -> Any:
+    async def _state(self, service: str) -> Any:
         if service not in self._services:
             return _STATES(status=_STATES.SERVICE_UNKNOWN)
-        return _STATES(status=_STATES.SERVING if self._is_ready() else _STATES.NOT_SERVING)
+        return _STATES(status=_STATES.SERVING if await asyncio.to_thread(self._is_ready) else _STATES.NOT_SERVING)

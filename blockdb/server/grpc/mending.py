@@ -11,6 +11,7 @@ from blockdb.errors import InvalidData
 from blockdb.wire.protobuf import (
     Boxed,
     Choice,
+    Fixed,
     Json,
     Listed,
     Mapped,
@@ -104,6 +105,11 @@ class _Workshop:
                 return lambda values: {"items": mend(values)}
             case OneOf(_, tag_field, members):
                 return self._oneof(tag_field, {tag: (part, self.of(inside)) for part, tag, inside in members})
+            case Fixed(_, parts):
+                mends = [(part.name, self.of(part.shape)) for part in parts]
+                return lambda values: {
+                    name: mend(value) for (name, mend), value in zip(mends, values, strict=True) if value is not None
+                }
         return lambda value: value
 
     @staticmethod

@@ -13,6 +13,7 @@ from blockdb.wire.protobuf import (
     Boxed,
     Choice,
     Field,
+    Fixed,
     Json,
     Listed,
     Mapped,
@@ -94,6 +95,8 @@ class _Desk:
                 return lambda source: read(source.items)
             case OneOf(name, tag_field, members):
                 return self._oneof(name, tag_field, {part: (tag, self.of(inside)) for part, tag, inside in members})
+            case Fixed(name, parts):
+                return lambda source: [self.readers[name](source).get(part.name) for part in parts]
         return lambda value: value
 
     @staticmethod

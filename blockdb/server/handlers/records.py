@@ -208,7 +208,6 @@ def watch(session: Session, request: Watch) -> Iterator[Watched]:
     left = request.timeout_s
     yield Watched(position=feed.position)
     while not session.call.is_cancelled() and not session.service.is_stopping:
-        session.service.authenticator.check(session.principal)
         wait = IDLE_S if left is None else min(IDLE_S, left)
         change: Change | None = feed.take(wait)
         if change is None and feed.is_over():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,10 +12,8 @@ from typing import Any, Final
 from blockdb.errors import (
     AppendOnly,
     BlockDBError,
-    RateLimited,
     RequestTimeout,
     RequestTooLarge,
-    Unauthenticated,
     Unavailable,
 )
 from blockdb.server.asking import request_id_of
@@ -37,18 +35,9 @@ __all__ = ["Application", "Options"]
 
 log: Final = logging.getLogger("blockdb.server.http")
 
-CALL: Final = b"/api/v1/call/"
 CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
+CALL: Final = b"/api/v1/call/"
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
-
-_REJECTIONS: Final[Mapping[type[BaseException], str]] = {
-    RateLimited: "rate",
-    RequestTimeout: "timeout",
-    RequestTooLarge: "size",
-    Unauthenticated: "auth",
-    Unavailable: "capacity",
-}
-"""What the door itself refuses, and how that is counted; what the service refuses is counted there."""
 
 
 @dataclass(slots=True)
@@ -86,8 +75,7 @@ class Application:
         except Disconnected:
             pass
         except Exception as error:
-            if (reason := _REJECTIONS.get(type(error))) is not None:
-                meters.reject(reason)
+            self.service.monitor.refused(error)
             if not isinstance(error, BlockDBError):
                 log.exception("request %s has met a bug", exchange.request_id)
             if exchange.is_begun:
@@ -136,14 +124,6 @@ class Application:
         content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
         await exchange.send(HTTPStatus(getattr(answer, "http_status", operation.status)), content_type, payload)
 
-    @staticmethod
-    def _called_by_name(exchange: Exchange) -> Operation | None:
-        """The operation that is asked for by its name, with all of its request in the body: keys may be long."""
-        if exchange.method != "POST" or not exchange.raw_path.startswith(CALL):
-            return None
-        found = BY_NAME.get(exchange.raw_path[len(CALL) :].decode("ascii", "replace"))
-        return None if found is None or found.kind is Kind.REQUESTS else found
-
     async def _metrics_as_text(self, exchange: Exchange, operation: Operation) -> tuple[bytes, bytes] | None:
         """Content type and text for Prometheus; None where JSON is wanted."""
         kind = chosen(exchange.header(b"accept") or "")
@@ -152,6 +132,14 @@ class Application:
         render = self.service.monitor.exposition.render
         text, content_type = await asyncio.get_running_loop().run_in_executor(self._threads.of(operation), render, kind)
         return content_type.encode(), text
+
+    @staticmethod
+    def _called_by_name(exchange: Exchange) -> Operation | None:
+        """The operation that is asked for by its name, with all of its request in the body: keys may be long."""
+        if exchange.method != "POST" or not exchange.raw_path.startswith(CALL):
+            return None
+        found = BY_NAME.get(exchange.raw_path[len(CALL) :].decode("ascii", "replace"))
+        return None if found is None or found.kind is Kind.REQUESTS else found
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:
@@ -194,7 +182,7 @@ class Application:
             await exchange.begin(HTTPStatus(operation.status), content_type)
             async for piece in outlet.pieces():
                 await exchange.send_piece(piece)
-            await asyncio.wait({work})  # it told its last piece before it was done
+            await asyncio.wait((work,))  # its last piece is there a moment before its end
             if not is_bytes or work.exception() is None:
                 await exchange.end()
         finally:
@@ -220,6 +208,7 @@ class Application:
         requests = self.service.permitted(call, inlet.pieces())
         work = loop.run_in_executor(self._threads.of(call.operation), self.service.take_in, call, requests, first)
         work.add_done_callback(lambda _: inlet.end())
+        work.add_done_callback(_forget)
         try:
             await feed_items(exchange, inlet, first, self.options.max_body_bytes)
         except InletEnded:

@@ -29,7 +29,7 @@ class Threads:
         self._long = ThreadPoolExecutor(LONG_WORKERS, "blockdb-long")
         self._ending = ThreadPoolExecutor(ENDING_WORKERS, "blockdb-ending")
         self._monitoring = ThreadPoolExecutor(MONITORING_WORKERS, "blockdb-monitoring")
-        self.streams = ThreadPoolExecutor(most_streams, "blockdb-stream")
+        self.streams = ThreadPoolExecutor(max(most_streams, 1), "blockdb-stream")
 
     def of(self, operation: Operation) -> ThreadPoolExecutor:
         """Where an operation is done."""
