@@ -29,6 +29,7 @@ TRIPLES = [
 EMBEDDED_ONLY = {
     "acts",
     "audit_log",
+    "begin_audit_log_anew",
     "config",
     "follow_acts",
     "journal_audit_log",
