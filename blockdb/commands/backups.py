@@ -142,7 +142,8 @@ COMMANDS = (
         (_FILE, flag("--signing-key", help="Have the secret key in it: who gets the file can sign as the database.")),
         details="All collections as of one moment, as a tar archive in a Zstandard frame. It opens nothing and holds "
         "nobody up, also beside a server. What is encrypted stays so, and needs no master key. Tokens and certificates "
-        "of a server are not in it. With --url the server makes it. JSON has the fields id, file_bytes, database_bytes, signing_key and encrypted.",
+        "of a server are not in it. With --url the server makes it. JSON has the fields id, file_bytes, "
+        "database_bytes, signing_key and encrypted; of a server's only file_bytes and signing_key.",
         examples=(
             ("backup monday.tar.zst", "To a file, whole or not at all"),
             ("backup - --signing-key", "To a pipe: to another machine, say"),

@@ -44,6 +44,7 @@ def test_a_server_that_is_not_there_is_exit_code_3(run: Run, here: Path) -> None
 def test_a_backup_comes_over_the_network(run: Run, here: Path) -> None:
     run("put", "a", "1")
     assert "Backed up the database of http://" in run("backup", "copy.tar.zst").text
-    blockdb.restore((here / "copy.tar.zst").open("rb"), here / "restored")
+    with (here / "copy.tar.zst").open("rb") as file:
+        blockdb.restore(file, here / "restored")
     with blockdb.open(here / "restored", read_only=True) as database:
         assert database.get(b"a") == b"1"
