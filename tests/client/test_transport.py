@@ -226,7 +226,10 @@ HOSTILE: dict[str, tuple[Callable[[Visit], None], type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+QUICK_ONES = ("garbage", "silent", "bomb", "a page")
+
+
+@pytest.mark.parametrize("name", tiers(QUICK_ONES, sorted(HOSTILE.keys() - set(QUICK_ONES))))
 def test_hostile_servers_end_in_an_error_in_time(ask: Ask, name: str) -> None:
     behaviour, error, told = HOSTILE[name]
     begun = time.monotonic()
@@ -260,6 +263,7 @@ def test_redirects_are_not_followed_and_the_token_goes_nowhere_else(ask: Ask, st
 # ── its own end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.torture
 def test_closing_ends_what_is_under_way() -> None:
     asked = threading.Event()
 
@@ -288,6 +292,7 @@ def test_closing_ends_what_is_under_way() -> None:
             transport.send(READ)
 
 
+@pytest.mark.torture
 def test_a_closed_loop_transport_ends_what_is_under_way() -> None:
     asked = threading.Event()
 
@@ -313,6 +318,7 @@ def test_a_closed_loop_transport_ends_what_is_under_way() -> None:
         anyio.run(run, server.url)
 
 
+@pytest.mark.torture
 def test_a_forked_child_has_no_connection() -> None:
     with serving(lambda visit: visit.answer()) as server:
         transport = Transport(nodes_of(server.url), Policy(), Identity(None), tls_context())
