@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from blockdb.client.connecting import connect, connect_async
 from blockdb.errors import (
     AnchorFailed,
     AppendOnly,
@@ -89,6 +90,9 @@ from blockdb.types import (
 )
 
 if TYPE_CHECKING:
+    from blockdb.client.aio.database import AsyncDatabase
+    from blockdb.client.collection import RemoteCollection
+    from blockdb.client.database import RemoteDatabase
     from blockdb.database.backup.restore import Restored
     from blockdb.database.backup.stream import Backup
     from blockdb.database.collection import Collection
@@ -98,6 +102,7 @@ if TYPE_CHECKING:
     from blockdb.database.transactions.transaction import Transaction
     from blockdb.documents.document import Document
     from blockdb.documents.schema import Schema, SchemaVersion
+    from blockdb.interface import AnyCollection, AnyDatabase, AnyFeed, AnyResults, AnyTransaction
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
@@ -116,8 +121,14 @@ __all__ = [
     "Act",
     "Anchor",
     "AnchorFailed",
+    "AnyCollection",
+    "AnyDatabase",
+    "AnyFeed",
+    "AnyResults",
+    "AnyTransaction",
     "AppendOnly",
     "AsOf",
+    "AsyncDatabase",
     "Backup",
     "Block",
     "BlockDBError",
@@ -163,6 +174,8 @@ __all__ = [
     "Record",
     "Redacted",
     "Redaction",
+    "RemoteCollection",
+    "RemoteDatabase",
     "Report",
     "RequestStatistics",
     "RequestTimeout",
@@ -192,6 +205,8 @@ __all__ = [
     "Violation",
     "WritesStopped",
     "backup",
+    "connect",
+    "connect_async",
     "merkle_levels",
     "open",
     "repair",
@@ -346,6 +361,12 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "AnyCollection": "blockdb.interface",
+    "AnyDatabase": "blockdb.interface",
+    "AnyFeed": "blockdb.interface",
+    "AnyResults": "blockdb.interface",
+    "AnyTransaction": "blockdb.interface",
+    "AsyncDatabase": "blockdb.client.aio.database",
     "Backup": "blockdb.database.backup.stream",
     "Collection": "blockdb.database.collection",
     "Transaction": "blockdb.database.transactions.transaction",
@@ -357,6 +378,8 @@ _LAZY = {
     "Receipt": "blockdb.ledger.receipt",
     "Restored": "blockdb.database.backup.restore",
     "Results": "blockdb.database.queries.results",
+    "RemoteCollection": "blockdb.client.collection",
+    "RemoteDatabase": "blockdb.client.database",
     "RunReceipt": "blockdb.ledger.receipt",
     "Schema": "blockdb.documents.schema",
     "SchemaVersion": "blockdb.documents.schema",

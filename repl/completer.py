@@ -21,7 +21,7 @@ from blockdb.commands.table import members, names, take
 from blockdb.errors import BlockDBError
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
 
 __all__ = ["LineCompleter", "LiveKeys"]
 
@@ -36,7 +36,7 @@ class LiveKeys:
     One question at a time, and it does not wait for ever.
     """
 
-    def __init__(self, open_database: Callable[[], Database]) -> None:
+    def __init__(self, open_database: Callable[[], AnyDatabase]) -> None:
         self._open_database = open_database
         self._worker = ThreadPoolExecutor(1, "completion")
         self._asked: Future[list[bytes]] | None = None

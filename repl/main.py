@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING
 from blockdb.commands.colour import theme_roles
 from blockdb.commands.command import Need
 from blockdb.commands.failures import CannotOpen
+from blockdb.commands.locating import title_of
 from blockdb.commands.opening import open_database
 from blockdb.commands.output import Output, is_terminal
+from blockdb.commands.servers import Server
 from blockdb.errors import DatabaseLocked
 
+from .connection import Connection
 from .session import Session
 
 if TYPE_CHECKING:
-    from blockdb import Database
-    from blockdb.config import DatabaseConfig
+    from blockdb import AnyDatabase
+    from blockdb.commands.locating import Location
 
 __all__ = ["run"]
 
 
 def run(
     *,
-    config: DatabaseConfig,
+    location: Location,
     sources: Sequence[tuple[str, str]] = (),
     on_error: str = "stop",
     format: str | None = None,
@@ -42,25 +45,25 @@ def run(
         from .shell import run_shell
 
         output = Output(words_are_data=True, theme=theme)
-        return run_shell(lambda: _open(config, read_only), output, config, format=format, theme=theme)
+        return run_shell(lambda where: _open(where, read_only), output, location, format=format, theme=theme)
 
     from .script import run_script
 
     output = Output(words_are_data=False, theme=theme)
-    with closing(_open(config, read_only)) as database:
-        if database.read_only and not read_only:
-            output.note(f"Another process writes {config.data_dir}: opened to read only.", "warning")
-        session = Session(lambda: database, output, config, format=format, in_script=True)
+    with closing(Connection(location, lambda where: _open(where, read_only))) as connection:
+        if connection().read_only and not (read_only or connection.is_server):
+            output.note(f"Another process writes {title_of(location)}: opened to read only.", "warning")
+        session = Session(connection, output, format=format, in_script=True)
         return run_script(session, sources or [("file", "-")], stop_on_error=on_error == "stop")
 
 
-def _open(config: DatabaseConfig, read_only: bool) -> Database:
+def _open(location: Location, read_only: bool) -> AnyDatabase:
     """The database to write; where another process has it, to read."""
-    if read_only:
-        return open_database(config, Need.READ)
+    if read_only or isinstance(location, Server):
+        return open_database(location, Need.READ)
     try:
-        return open_database(config, Need.WRITE_OR_MAKE)
+        return open_database(location, Need.WRITE_OR_MAKE)
     except CannotOpen as error:
         if not isinstance(error.__cause__, DatabaseLocked):
             raise
-        return open_database(config, Need.READ)
+        return open_database(location, Need.READ)

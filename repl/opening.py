@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
 
 __all__ = ["Opening"]
 
@@ -16,10 +16,10 @@ __all__ = ["Opening"]
 class Opening:
     """A database that is opened in a thread of its own, once, when `start` is called or the database is asked for."""
 
-    def __init__(self, open_it: Callable[[], Database], failed: Callable[[BaseException], None]) -> None:
+    def __init__(self, open_it: Callable[[], AnyDatabase], failed: Callable[[BaseException], None]) -> None:
         self._open_it = open_it
         self._failed = failed
-        self._future: Future[Database] = Future()
+        self._future: Future[AnyDatabase] = Future()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -30,7 +30,7 @@ class Opening:
                 self._thread = threading.Thread(target=self._run, name="opening", daemon=True)
                 self._thread.start()
 
-    def __call__(self) -> Database:
+    def __call__(self) -> AnyDatabase:
         """The open database, as soon as it is open. Raises what opening it raised."""
         self.start()
         return self._future.result()

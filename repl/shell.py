@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
@@ -17,32 +19,36 @@ from blockdb.commands.display import printable, shortened
 from blockdb.commands.failures import DONE, describe
 from blockdb.commands.invocation import parse_line
 from blockdb.commands.line import is_blank
+from blockdb.commands.locating import title_of
 from blockdb.commands.output import Output
+from blockdb.commands.servers import Server
 from blockdb.errors import BlockDBError
 
 from .completer import LineCompleter, LiveKeys
+from .connection import Connection, seconds
 from .highlight import LineLexer
 from .history import ShellHistory, history_path
-from .opening import Opening
 from .session import Session
 from .style import colour_depth, shell_style
 from .toolbar import Toolbar
 
 if TYPE_CHECKING:
-    from blockdb import Database
-    from blockdb.config import DatabaseConfig
+    from blockdb import AnyDatabase
+    from blockdb.commands.locating import Location
 
 __all__ = ["BANNER", "run_input", "run_shell"]
 
 BANNER = "BlockDB Interactive Mode\nType 'help' for available commands, 'exit' to quit.\n"
 FAREWELL = "Goodbye!"
 MENU_LINES = 6
+REFRESH_S = 1.0
+"""How often the toolbar is drawn where it may have to tell for how long no answer came."""
 
 
 def run_shell(
-    open_it: Callable[[], Database],
+    open_it: Callable[[Location], AnyDatabase],
     output: Output,
-    config: DatabaseConfig,
+    location: Location,
     *,
     format: str | None = None,
     theme: str | None = None,
@@ -55,11 +61,15 @@ def run_shell(
     """
     output.words(BANNER)
     output.flush()
-    opening = Opening(open_it, lambda error: _leave(prompt, error))
-    session = Session(opening, output, config, format=format, in_script=False)
-    with closing(opening), closing(LiveKeys(opening)) as keys, closing(Toolbar(session.target)) as toolbar:
+    connection = Connection(location, open_it, lambda error: _leave(prompt, error))
+    session = Session(connection, output, format=format, in_script=False)
+    with (
+        closing(connection),
+        closing(LiveKeys(connection)) as keys,
+        closing(Toolbar(connection, session.target)) as toolbar,
+    ):
         prompt: PromptSession[str] = PromptSession(
-            message=lambda: _prompt(config.data_dir, session),
+            message=lambda: _prompt(connection, session),
             lexer=LineLexer(),
             completer=LineCompleter(keys, keys.collections, lambda: session.collection),
             complete_in_thread=True,
@@ -73,8 +83,9 @@ def run_shell(
             input=keyboard,
             output=screen,
         )
+        _give_notice(connection, session, prompt)
         prompt.app.after_render += lambda _: toolbar.start(prompt.app.invalidate)
-        _converse(session, prompt, toolbar)
+        _converse(session, prompt, toolbar, connection)
         left_open = session.leave()
     if left_open is not None:
         output.note(f"{left_open[0].upper()}{left_open[1:]}.", "warning")
@@ -82,10 +93,10 @@ def run_shell(
     return DONE
 
 
-def _converse(session: Session, prompt: PromptSession[str], toolbar: Toolbar) -> None:
+def _converse(session: Session, prompt: PromptSession[str], toolbar: Toolbar, connection: Connection) -> None:
     while not session.left:
         try:
-            run_input(session, prompt.prompt())
+            run_input(session, prompt.prompt(refresh_interval=REFRESH_S if connection.is_server else 0))
             toolbar.look()
         except KeyboardInterrupt:  # at the prompt the line is dropped, in a command the command
             session.output.place = ""
@@ -105,8 +116,32 @@ def _leave(prompt: PromptSession[str], error: BaseException) -> None:
         app.loop.call_soon_threadsafe(leave)
 
 
-def _prompt(data_dir: str, session: Session) -> StyleAndTextTuples:
-    place = shortened(printable(Path(data_dir).resolve().name), 24)
+def _give_notice(connection: Connection, session: Session, prompt: PromptSession[str]) -> None:
+    """Have it said above the prompt, from whatever thread, when the server is lost, and when it is found again."""
+
+    def say(words: str, role: str) -> None:
+        app = prompt.app
+        show = partial(session.output.note, words, role)
+        if app.loop is not None and app.is_running:
+            app.loop.call_soon_threadsafe(lambda: run_in_terminal(show))
+        else:
+            show()
+
+    def lost(_: BlockDBError) -> None:
+        say(f"The connection to {title_of(connection.location)} is lost; trying again …", "warning")
+
+    def found(away_s: float) -> None:
+        say(f"Connected again after {seconds(away_s)}.", "success")
+        if (words := session.transaction_lost()) is not None:
+            say(words, "warning")
+
+    connection.when_lost, connection.when_found = lost, found
+
+
+def _prompt(connection: Connection, session: Session) -> StyleAndTextTuples:
+    location = connection.location
+    name = location.title if isinstance(location, Server) else Path(location.data_dir).resolve().name
+    place = shortened(printable(name), 24)
     if session.collection is not None:
         place += f"/{shortened(printable(session.collection), 24)}"
     pieces: StyleAndTextTuples = [("class:prompt", place)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -12,23 +12,39 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from blockdb.errors import BlockDBError
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database, Statistics
+    from blockdb import AnyCollection, AnyDatabase, Statistics
 
 from blockdb.commands.display import human_count, human_duration, plural, printable, shortened
+from blockdb.commands.locating import title_of
+
+from .connection import Connection, seconds
 
 __all__ = ["Toolbar"]
 
 PERIOD_S = 1.0
+SILENCE_S = 3.0
+"""When an answer takes longer, it is said so."""
+PARTING_S = 1.0
+"""How long is waited at the end for a look at a server, which may never answer."""
 
 
 class Toolbar:
     """Looks at the database once a second, in a thread of its own, so that the prompt never waits for it."""
 
-    def __init__(self, target: Callable[[], Database | Collection]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        target: Callable[[], AnyDatabase | AnyCollection],
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`target` gives the collection that is used at the moment; it may have to be opened first."""
+        self._connection = connection
         self._target = target
+        self._steady = steady
+        self._asked_at_s: float | None = None
         self._statistics: Statistics | None = None
-        self._closed = threading.Event()
+        self._closed = False
+        self._due = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, changed: Callable[[], None]) -> None:
@@ -38,29 +54,43 @@ class Toolbar:
             self._thread.start()
 
     def _watch(self, changed: Callable[[], None]) -> None:
-        while not self._closed.is_set():
+        while not self._closed:
             before = self._shown()
-            self.look()
-            if self._shown() != before:
+            self._due.clear()
+            self._look()
+            if self._shown() != before or self._connection.lost_s is not None:
                 changed()
-            self._closed.wait(PERIOD_S)
+            self._due.wait(PERIOD_S)
 
-    def _shown(self) -> tuple[int, int] | None:
+    def _shown(self) -> tuple[bool, int, int] | None:
         now = self._statistics
-        return None if now is None else (now.records, now.blocks)
+        return None if now is None else (self._connection.lost_s is None, now.records, now.blocks)
 
     def look(self) -> None:
-        """Look now."""
-        with suppress(BlockDBError):
+        """Look now; at a server, which may be slow, in the thread."""
+        self._due.set() if self._connection.is_server else self._look()
+
+    def _look(self) -> None:
+        self._asked_at_s = self._steady()
+        try:
             self._statistics = self._target().stats()
+        except BlockDBError as error:
+            self._connection.missed(error)
+        else:
+            self._connection.found()
+        finally:
+            self._asked_at_s = None
 
     def fragments(self, latency_s: float | None) -> StyleAndTextTuples:
         """The pieces of the line."""
-        now = self._statistics
-        if now is None:
+        now, trouble = self._statistics, self._trouble()
+        if now is None and not trouble:
             return [("class:bottom-toolbar.label", " …")]
+        place = title_of(self._connection.location) if self._connection.is_server or now is None else now.data_dir
+        if now is None or trouble:
+            return [("", f" {shortened(printable(place), 40)}  "), ("class:bottom-toolbar.warning", trouble)]
         pieces: StyleAndTextTuples = [
-            ("", f" {shortened(printable(now.data_dir), 30)} "),
+            ("", f" {shortened(printable(place), 40 if self._connection.is_server else 30)} "),
             *_labelled("records", human_count(now.records)),
             *_labelled("height", plural(now.blocks, "block")),
         ]
@@ -70,11 +100,20 @@ class Toolbar:
             pieces += [("class:bottom-toolbar.warning", "  read-only")]
         return pieces
 
+    def _trouble(self) -> str:
+        """What keeps the figures from being true, in a few words."""
+        lost_s, asked_at_s = self._connection.lost_s, self._asked_at_s
+        if lost_s is not None:
+            return f"connection lost, trying again … ({seconds(lost_s)})"
+        silent_s = 0.0 if asked_at_s is None else self._steady() - asked_at_s
+        return f"no answer for {seconds(silent_s)} …" if silent_s >= SILENCE_S else ""
+
     def close(self) -> None:
         """Stop looking, so that the database can be closed."""
-        self._closed.set()
+        self._closed = True
+        self._due.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(PARTING_S if self._connection.is_server else None)
 
 
 def _labelled(label: str, text: str) -> StyleAndTextTuples:

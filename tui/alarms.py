@@ -9,7 +9,7 @@ import blockdb
 from .offloop import in_background, off_loop
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
     from blockdb.alerts import Alert
     from blockdb.commands.alerts import Lookout
 
@@ -36,11 +36,13 @@ class Alarms:
             self._due_s = now_s + self._lookout.interval_s
             in_background(self._explorer, self._look, self._lookout, database, group="alerts", latest=True)
 
-    async def _look(self, lookout: Lookout, database: Database) -> None:
+    async def _look(self, lookout: Lookout, database: AnyDatabase) -> None:
         try:
             found = await off_loop(lookout.look, database)
         except (blockdb.BlockDBError, OSError):
             return  # the next snapshot says what is wrong
+        if database is not self._explorer.database:
+            return
         known = {alert.key for alert in self.alerts}
         self.alerts = found
         for alert in found:

@@ -17,25 +17,23 @@ import blockdb_themes
 from blockdb.commands.display import human_bytes, printable
 
 from .alarms import Alarms
-from .history import History
+from .connected import Connected
 from .keytext import visible
-from .navigation import Navigation
 from .offloop import in_background, off_loop
-from .origin import Origin, advice_for
+from .origin import Origin
 from .tampering import Laboratory
 from .theme import palettes, textual_theme
-from .verification import Verification, collection_of
+from .verification import collection_of
 
 if TYPE_CHECKING:
     from textual.command import Provider
 
-    from blockdb import Collection, Database, Problem, Report, Statistics
+    from blockdb import AnyCollection, Problem, Report, Statistics
     from blockdb.commands.alerts import Lookout
 
 __all__ = ["Explorer"]
 
 POLL_S = 0.25
-RETRY_S = 1.0
 PROGRESS_S = 0.1
 SMALLEST_WIDTH, SMALLEST_HEIGHT = 60, 15
 CLIPBOARD_BYTES = 64 * 1024
@@ -48,7 +46,7 @@ def _finder() -> type[Provider]:
     return Finder
 
 
-class Explorer(Navigation):
+class Explorer(Connected):
     """The explorer on one database. The exit code is what `run` returns."""
 
     TITLE = "BlockDB"
@@ -92,13 +90,8 @@ class Explorer(Navigation):
 
         `lookout` knows what there is to be alarmed about; None: nobody asks.
         """
-        super().__init__(origin)
-        self._clock, self._steady, self._poll_s = clock, steady, poll_s
-        self.verification = Verification(steady)
-        self.laboratory = laboratory or Laboratory()
-        self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
-        self._was_inside: str | None = None
-        self.refused: Exception | None = None
+        super().__init__(origin, laboratory or Laboratory(), steady, poll_s)
+        self._clock = clock
         self.alarms = Alarms(self, lookout)
         self._event_loop: asyncio.AbstractEventLoop | None = None
         for name in list(self.available_themes):
@@ -124,66 +117,6 @@ class Explorer(Navigation):
         if self._event_loop is not None:
             self._event_loop.call_soon_threadsafe(self.exit, None, HANGUP_CODE)
 
-    async def _keep_connected(self) -> None:
-        """Opens the database, polls it until it fails, says what is wrong, and tries again."""
-        never_opened = True
-        while True:
-            try:
-                database = await off_loop(self.origin.open)
-                self._opened(database, await off_loop(self._entered_before, database))
-                never_opened = False
-                await self._poll(database)
-            except (blockdb.BlockDBError, OSError) as error:
-                if never_opened and isinstance(error, blockdb.DatabaseNotFound):
-                    self.refused = error
-                    self.exit()
-                self._lost(error)
-            self.verification.cancel()
-            await off_loop(self.origin.close)
-            await asyncio.sleep(RETRY_S)
-
-    def _entered_before(self, database: Database) -> Collection:
-        """The collection in which one was when the database went away, if it is there again."""
-        try:
-            return database.collection(self._was_inside or database.name)
-        except blockdb.BlockDBError:
-            return database
-
-    def _opened(self, database: Database, collection: Collection) -> None:
-        self.database, self.collection = database, collection
-        self.history = History()
-        self.verification.forget()
-        for view in self.views():
-            view.connected(collection)
-
-    def _lost(self, error: Exception) -> None:
-        self._was_inside = self.inside
-        self.database = self.collection = None
-        in_background(self, off_loop, self.laboratory.close, group="lab")
-        words = f"{type(error).__name__}: {error}" if isinstance(error, blockdb.BlockDBError) else str(error)
-        self.trouble = ("The database cannot be read", words, advice_for(error), "error")
-        for view in self.views():
-            view.disconnected()
-
-    async def _poll(self, database: Database) -> None:
-        while True:
-            collection = self.collection or database
-            try:
-                statistics = await off_loop(collection.stats)
-            except blockdb.BlockDBError as error:
-                if collection is database:
-                    raise
-                self._give_up(collection, error)
-            else:
-                if collection is self.collection:
-                    self.take(statistics)
-            await asyncio.sleep(self._poll_s)
-
-    def _give_up(self, collection: Collection, error: blockdb.BlockDBError) -> None:
-        """Leaves a collection that cannot be read any more; the database is looked at again after that."""
-        if collection is self.collection:
-            self.leave(f"{collection.name} cannot be read any more. {type(error).__name__}: {error}")
-
     def take(self, statistics: Statistics) -> None:
         """Adds a snapshot to the history, and shows it."""
         moment = self.history.add(self._steady(), statistics)
@@ -197,11 +130,15 @@ class Explorer(Navigation):
     @property
     def state(self) -> tuple[str, str]:
         """The state of the database in a few words, and the role that colours them."""
+        if self.contact.lost:
+            return "◌ no answer", "error"
         if self.database is None:
             return ("○ not open", "error") if self.trouble[3] == "error" else ("○ opening", "muted")
         moment = self.history.latest
         if moment is not None and moment.writes_per_s > 0:
             return f"● +{moment.writes_per_s:,.0f}/s", "success"
+        if self.origin.is_server:
+            return "● connected", "success"
         return ("● live", "success") if self.origin.writes_here else ("○ attached", "muted")
 
     # ── actions ──
@@ -229,7 +166,7 @@ class Explorer(Navigation):
             self.action_problems()
 
     @property
-    def _verified_alone(self) -> Collection | None:
+    def _verified_alone(self) -> AnyCollection | None:
         """The collection that was entered; None where the whole database is to be verified, opened or not."""
         return self.collection if self.inside is not None and self.current_mode != "collections" else None
 

@@ -19,7 +19,7 @@ from blockdb.commands.display import printable
 from .offloop import in_background, off_loop
 
 if TYPE_CHECKING:
-    from blockdb import CollectionInfo, Database
+    from blockdb import AnyDatabase, CollectionInfo
 
 __all__ = ["Known", "KnownCollections", "Names"]
 
@@ -27,7 +27,7 @@ __all__ = ["Known", "KnownCollections", "Names"]
 class Names:
     """The names of the collections that have `part` in them, in order."""
 
-    def __init__(self, database: Database, part: str = "") -> None:
+    def __init__(self, database: AnyDatabase, part: str = "") -> None:
         self.part = part
         self._database = database
         self._names: Sequence[str] = ()
@@ -64,12 +64,12 @@ class KnownCollections:
 
     def __init__(self, widget: Widget, wanted: Callable[[], Sequence[str]], came: Callable[[], None]) -> None:
         self._widget, self._wanted, self._came = widget, wanted, came
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
         self._known: dict[str, Known] = {}
         self._stale: set[str] = set()
         self._looking = False
 
-    def use(self, database: Database | None) -> None:
+    def use(self, database: AnyDatabase | None) -> None:
         """Starts anew, with another database or none."""
         self._database = database
         self._known, self._stale = {}, set()
@@ -114,7 +114,7 @@ class KnownCollections:
             self._looking = False
 
 
-def _look_at(database: Database, name: str) -> Known:
+def _look_at(database: AnyDatabase, name: str) -> Known:
     try:
         collection = database.collection(name)
         return Known(collection.describe(), collection.stats().blocks, len(collection.indexes()))

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import blockdb
 
+from .contact import OUT_OF_TOUCH
 from .listing import PREVIEW_BYTES, REDACTED
 
 if TYPE_CHECKING:
-    from blockdb import Change, Collection, Feed
+    from blockdb import AnyCollection, AnyFeed, Change
 
 __all__ = ["KEPT_CHANGES", "Changed", "Newest", "Stream"]
 
@@ -26,6 +27,7 @@ BACKLOG = 200
 BURST = 500
 IDLE_S = 0.1
 BREATH_S = 0.005
+AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Changed:
 class Stream:
     """The newest changes of some collections. `stop` may be called from any thread, and waits for nothing."""
 
-    def __init__(self, collections: Mapping[str, Collection]) -> None:
+    def __init__(self, collections: Mapping[str, AnyCollection]) -> None:
         self.passed_over = 0
         """How many changes were not shown, because too many had come while nobody looked."""
         self.came = 0
@@ -90,25 +92,37 @@ class Stream:
             positions = dict.fromkeys(self._collections, -1)
             while not self._stopped.is_set():
                 self._looked_at.wait()
-                self._follow(positions)
+                try:
+                    self._follow(positions)
+                except OUT_OF_TOUCH:  # the server is not there; what comes meanwhile is in its chain
+                    self._stopped.wait(AGAIN_S)
         except (blockdb.BlockDBError, OSError) as error:
             self.trouble = error
 
     def _follow(self, positions: dict[str, int]) -> None:
         """Reads for as long as somebody looks; `positions` are the last records that were read, by collection."""
-        feeds: dict[str, Feed] = {}
-        while self._looked_at.is_set() and not self._stopped.is_set():
-            taken = 0
-            for name in list(positions):
-                try:
-                    taken += self._read(name, feeds, positions)
-                except blockdb.BlockDBError:
-                    if len(positions) == 1:
-                        raise
-                    del positions[name]  # it was dropped, or it broke: the others are followed all the same
-            self._stopped.wait(BREATH_S if taken else IDLE_S)
+        feeds: dict[str, AnyFeed] = {}
+        try:
+            while self._looked_at.is_set() and not self._stopped.is_set():
+                taken = sum(self._taken(name, feeds, positions) for name in list(positions))
+                self._stopped.wait(BREATH_S if taken else IDLE_S)
+        finally:
+            for feed in feeds.values():
+                feed.stop()  # a server keeps a connection for each
 
-    def _read(self, name: str, feeds: dict[str, Feed], positions: dict[str, int]) -> int:
+    def _taken(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int]) -> int:
+        """Reads what has come of one collection; one of several that breaks is left out from then on."""
+        try:
+            return self._read(name, feeds, positions)
+        except OUT_OF_TOUCH:
+            raise
+        except blockdb.BlockDBError:
+            if len(positions) == 1:
+                raise
+            del positions[name]  # it was dropped, or it broke: the others are followed all the same
+            return 0
+
+    def _read(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int]) -> int:
         """Takes what has come of one collection, up to so many. Returns how many."""
         if name not in feeds:
             feeds[name] = self._feed(name, positions[name])
@@ -119,7 +133,7 @@ class Stream:
         positions[name] = feed.position
         return taken
 
-    def _feed(self, name: str, position: int) -> Feed:
+    def _feed(self, name: str, position: int) -> AnyFeed:
         """The stream of one collection from a record on; from near its end, where too much has come since."""
         collection = self._collections[name]
         near_end = collection.stats().records - BACKLOG - 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import blockdb
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
 __all__ = ["Completion", "complete", "fields_of"]
 
@@ -88,7 +88,7 @@ def _is_value(words: Sequence[str]) -> bool:
 # ── which fields there are ──
 
 
-def fields_of(collection: Collection) -> tuple[str, ...]:
+def fields_of(collection: AnyCollection) -> tuple[str, ...]:
     """The paths of the fields that are known: of the schema, the indexes and some documents. Raises BlockDBError."""
     schema = collection.schema
     declared = list(schema.to_json()["fields"]) if schema is not None else []
@@ -103,7 +103,7 @@ def _typable(path: str) -> str:
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in path)
 
 
-def _sample(collection: Collection) -> Iterator[dict[str, Any]]:
+def _sample(collection: AnyCollection) -> Iterator[dict[str, Any]]:
     """The oldest and the newest documents, the large ones left out."""
     records = collection.stats().records
     old = collection.records(0, SAMPLED_OLD)

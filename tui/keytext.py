@@ -25,10 +25,14 @@ RECEIPT = "receipt.txt"
 
 @dataclass(frozen=True)
 class Target:
-    """What a command is about: a database, and perhaps another collection of it than the default one."""
+    """What a command is about: a database, and perhaps another collection of it than the default one.
+
+    `option` is the one that names the database: `-d` where `path` is a directory, `--url`, or `--profile`.
+    """
 
     path: str
     collection: str | None = None
+    option: str = "-d"
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -74,7 +78,7 @@ def shell_word(data: bytes) -> str | None:
 
 def command_line(target: Target, command: str, *words: str) -> str:
     """A `blockdb` command ready to be pasted into a shell; `words` are fit for the shell already."""
-    return " ".join(["blockdb", "-d", shlex.quote(target.path), command, *target.named, *words])
+    return " ".join(["blockdb", target.option, shlex.quote(target.path), command, *target.named, *words])
 
 
 def get_command(target: Target, key: bytes) -> str:

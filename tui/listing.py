@@ -13,7 +13,7 @@ import blockdb
 from blockdb.commands.display import printable
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Record
+    from blockdb import AnyCollection, Record
 
 __all__ = ["BlockRecords", "ByKey", "Fixed", "Listing", "NewestFirst", "Row", "row_of"]
 
@@ -69,7 +69,7 @@ def _row(key: bytes, value: bytes) -> Row:
     return Row(key, preview=value[:PREVIEW_BYTES], size=len(value), trouble=trouble)
 
 
-def row_of(collection: Collection, key: bytes) -> Row:
+def row_of(collection: AnyCollection, key: bytes) -> Row:
     """The row of a key, which says so where its value cannot be shown."""
     try:
         value = collection.get(key) or b""
@@ -85,7 +85,7 @@ def _rows(records: Iterable[Record]) -> list[Row]:
 class ByKey:
     """The records whose keys begin with `prefix`, in the order of their keys."""
 
-    def __init__(self, collection: Collection, prefix: bytes = b"") -> None:
+    def __init__(self, collection: AnyCollection, prefix: bytes = b"") -> None:
         self.collection = collection
         self.prefix = prefix
 
@@ -112,7 +112,7 @@ class ByKey:
 class NewestFirst:
     """Every record in the order of commits, the newest first."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: AnyCollection) -> None:
         self.collection = collection
 
     def count(self) -> int:
@@ -135,7 +135,7 @@ class NewestFirst:
 class BlockRecords:
     """The records of block `number` in the order of commits; the open block's list grows."""
 
-    def __init__(self, collection: Collection, number: int, first_sequence: int) -> None:
+    def __init__(self, collection: AnyCollection, number: int, first_sequence: int) -> None:
         self.collection = collection
         self.number = number
         self.first_sequence = first_sequence

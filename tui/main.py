@@ -1,4 +1,4 @@
-"""`blockdb-tui [PATH]`: reads the arguments, sees that there is a terminal and a database, and runs the explorer."""
+"""`blockdb-tui [PATH|URL]`: reads the arguments, sees that there is a terminal, and runs the explorer."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import blockdb
 import blockdb_themes
-from blockdb import config
 from blockdb.commands.alerts import lookout
 from blockdb.commands.colour import default_theme
 from blockdb.commands.display import printable
+from blockdb.commands.locating import locate
 from blockdb.commands.opening import secrets_beforehand
+from blockdb.commands.servers import Server, is_url
 
 if TYPE_CHECKING:
+    from blockdb.commands.locating import Location
+
     from .origin import Origin
 
 __all__ = ["main"]
 
 PATH_HELP = (
-    "directory of the database; else BLOCKDB_DATA_DIR, else what blockdb.toml says, else ./blockdb_data. "
+    "directory of the database, or the URL of a server that has it; else BLOCKDB_DATA_DIR, else what blockdb.toml "
+    "says, else ./blockdb_data. "
     "With --demo: where to keep the demonstration; else it is gone afterwards"
 )
 DONE, WRONG_USAGE, CANNOT_OPEN = 0, 2, 3
@@ -30,26 +34,35 @@ SWITCH_S = 0.0005
 """How long a thread that searches keeps others from running: a key passes through the loop several times."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the explorer until it is left. Returns the exit code: 0 done, 2 wrong usage, 3 cannot open."""
+def main(arguments: Sequence[str] | None = None, server: Server | None = None) -> int:
+    """Runs the explorer until it is left. Returns the exit code: 0 done, 2 wrong usage, 3 cannot open.
+
+    `server` is where the database is, if somebody has found that out already.
+    """
     asked = _parser().parse_args(arguments)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _refuse("UsageError", "the explorer needs a terminal; off one, use the blockdb commands", WRONG_USAGE)
     try:
         theme = blockdb_themes.load(asked.theme or default_theme()).name
-    except blockdb_themes.ThemeError as error:
-        return _refuse("ThemeError", str(error), WRONG_USAGE)
-    if asked.demo:
-        return _run(_demo(asked.path), theme)
-    try:
-        flags = {"data_dir": asked.path, "master_key_file": asked.master_key_file}
-        settings = config.load(flags={name: value for name, value in flags.items() if value})
-        path = Path(settings.data_dir)
-    except blockdb.ConfigError as error:
-        return _refuse("ConfigError", str(error), WRONG_USAGE)
+        if asked.demo:
+            return _run(_demo(asked.path), theme)
+        location = server or _location(asked)
+    except (blockdb_themes.ThemeError, blockdb.BlockDBError) as error:
+        return _refuse(type(error).__name__, str(error), WRONG_USAGE)
+    if isinstance(location, Server):
+        return _run(_served(location), theme)
+    path = Path(location.data_dir)
     if (reason := _not_a_database(path)) is not None:
         return _refuse("DatabaseNotFound", reason, CANNOT_OPEN)
-    return _run(_attached(path, secrets_beforehand(settings)), theme)
+    return _run(_attached(path, secrets_beforehand(location)), theme)
+
+
+def _location(asked: argparse.Namespace) -> Location:
+    """Where the database is. Raises `UsageError` and `ConfigError`."""
+    given = {name: getattr(asked, name) for name in ("master_key_file", "url", "profile", "token_file", "ca")}
+    if asked.path is None:
+        return locate(given)
+    return locate({**given, "url" if is_url(asked.path) and asked.url is None else "data_dir": asked.path})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,10 +74,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="blockdb-tui",
         description="Explore a BlockDB database: its records, its chain of blocks, and what its engine is doing. "
-        "The directory is opened read-only, beside any process that writes it.",
+        "A directory is opened read-only, beside any process that writes it. A server is waited for when it is away.",
     )
     themes = ", ".join(blockdb_themes.names())
-    parser.add_argument("path", nargs="?", metavar="PATH", help=PATH_HELP)
+    parser.add_argument("path", nargs="?", metavar="PATH|URL", help=PATH_HELP)
+    parser.add_argument("--url", metavar="URL", help="address of a server that has the database; else BLOCKDB_URL")
+    parser.add_argument("--profile", metavar="NAME", help="server of a profile (`blockdb profile list` shows them)")
+    parser.add_argument("--token-file", metavar="FILE", help="the token that the server is shown; else BLOCKDB_TOKEN")
+    parser.add_argument("--ca", metavar="FILE", help="the authority that the server's certificate is checked with")
     parser.add_argument("--demo", action="store_true", help="explore a demonstration database with a live writer")
     parser.add_argument("--theme", metavar="NAME", help=f"one of {themes}; else BLOCKDB_THEME names it")
     parser.add_argument("--master-key-file", metavar="FILE", help="the master key of an encrypted database")
@@ -91,6 +108,12 @@ def _attached(path: Path, secrets: Mapping[str, Any]) -> Origin:
     from .origin import Attached
 
     return Attached(path, **secrets)
+
+
+def _served(server: Server) -> Origin:
+    from .origin import Served
+
+    return Served(server)
 
 
 def _demo(path: str | None) -> Origin:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from blockdb.commands.display import human_count
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Record
+    from blockdb import AnyCollection, Record
 
     from .verification import Verification
 
@@ -17,14 +17,14 @@ Marks = list[tuple[str, str]]
 """Words and the roles that colour them."""
 
 
-def read_with_version(collection: Collection, key: bytes) -> tuple[Record | None, int | None]:
+def read_with_version(collection: AnyCollection, key: bytes) -> tuple[Record | None, int | None]:
     """A record, and the version of the schema that it was held to. Waits for the disk; raises BlockDBError."""
     record = collection.record(key)
     return record, None if record is None else collection.schema_version(record.sequence)
 
 
 def marks_of(
-    record: Record | None, version: int | None, collection: Collection | None, verification: Verification
+    record: Record | None, version: int | None, collection: AnyCollection | None, verification: Verification
 ) -> Marks:
     """The marks of a record of a collection."""
     if record is None or collection is None:
@@ -34,6 +34,8 @@ def marks_of(
         return marks
     if record.block in verification.bad_blocks(collection):
         return [*marks, ("✗ failed", "error")]
-    if record.block < verification.proven_to(collection):
+    if verification.reads_are_proven:
         return [*marks, ("✓ proven", "success")]
+    if record.block < verification.proven_to(collection):
+        return [*marks, (f"✓ {verification.good}", "success")]
     return [*marks, ("· read", "muted")]

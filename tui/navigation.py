@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
@@ -16,7 +17,7 @@ from .offloop import in_background, off_loop
 from .screens.view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database, Statistics
+    from blockdb import AnyCollection, AnyDatabase, Statistics
 
     from .origin import Origin
 
@@ -90,8 +91,8 @@ class Navigation(App[int]):
         super().__init__()
         self.origin = origin
         self.history = History()
-        self.database: Database | None = None
-        self.collection: Collection | None = None
+        self.database: AnyDatabase | None = None
+        self.collection: AnyCollection | None = None
         """The collection that the views show: the default one, until another is entered."""
         self._came_from: list[str] = []
 
@@ -114,12 +115,17 @@ class Navigation(App[int]):
     @property
     def target(self) -> Target:
         """What the commands that can be copied are about."""
-        return Target(self.origin.name, self.inside)
+        return self.target_of(self.inside)
 
-    def target_of(self, name: str) -> Target:
+    @property
+    def whole(self) -> Target:
+        """The same, of the database as a whole."""
+        return self.origin.target
+
+    def target_of(self, name: str | None) -> Target:
         """The same, of a collection by its name."""
         default = self.database is not None and name == self.database.name
-        return Target(self.origin.name, None if default else name)
+        return replace(self.whole, collection=None if default else name)
 
     def views(self) -> list[View]:
         """The views that have been looked at so far."""
@@ -175,7 +181,7 @@ class Navigation(App[int]):
             self.take(statistics)
             await self.visit(then)
 
-    def use(self, collection: Collection) -> None:
+    def use(self, collection: AnyCollection) -> None:
         """Makes all views those of a collection."""
         if collection is not self.collection:
             self.collection = collection

@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import blockdb
+from blockdb.commands.command import Need
+from blockdb.commands.failures import CannotOpen
+from blockdb.commands.opening import open_database
+
+from .keytext import Target
 
 if TYPE_CHECKING:
-    from blockdb import Database, Progress, Report
+    from blockdb import AnyDatabase, Progress, Report
+    from blockdb.commands.servers import Server
 
-__all__ = ["Attached", "DemoDirectory", "Origin", "advice_for"]
+__all__ = ["Attached", "DemoDirectory", "Origin", "Served", "advice_for"]
+
+
+ATTEMPTS = 2
+"""How often a server is asked before it is told that no answer came; it is asked again anyway."""
 
 
 class Origin(Protocol):
@@ -22,8 +32,18 @@ class Origin(Protocol):
     """What the header calls it."""
     writes_here: bool
     """Whether the records come from this process."""
+    is_server: bool
+    """Whether a server has the database, which may be slow to answer, go away, and come back."""
+    is_verified: bool
+    """Whether what the server tells has to be proven."""
+    collection: str | None
+    """The collection to begin in, if it is not the default one."""
 
-    def open(self) -> Database:
+    @property
+    def target(self) -> Target:
+        """What the commands that can be copied are about."""
+
+    def open(self) -> AnyDatabase:
         """The database, ready to read. Raises `BlockDBError` or `OSError`; may be called again after that."""
 
     def close(self) -> None:
@@ -33,7 +53,19 @@ class Origin(Protocol):
         """Looks through the files without opening the database, so also where that is not possible."""
 
 
-class Attached:
+class _Directory:
+    """What a directory is, whoever writes it."""
+
+    name: str
+    is_server = is_verified = False
+    collection: str | None = None
+
+    @property
+    def target(self) -> Target:
+        return Target(self.name)
+
+
+class Attached(_Directory):
     """A directory, opened read-only beside whoever writes it."""
 
     writes_here = False
@@ -43,9 +75,9 @@ class Attached:
         self.name = str(path)
         self._path = path
         self._secrets = secrets
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         self._database = blockdb.open(self._path, read_only=True, create=False, **self._secrets)
         return self._database
 
@@ -58,7 +90,41 @@ class Attached:
             database.close()
 
 
-class DemoDirectory:
+class Served:
+    """A database that a server has."""
+
+    writes_here = False
+    is_server = True
+
+    def __init__(self, server: Server) -> None:
+        self.name = server.url
+        self.collection = server.collection
+        self.is_verified = server.verified
+        self._server = server
+        self._database: AnyDatabase | None = None
+
+    @property
+    def target(self) -> Target:
+        profile = self._server.profile
+        return Target(self.name, option="--url") if profile is None else Target(profile, option="--profile")
+
+    def open(self) -> AnyDatabase:
+        try:
+            self._database = open_database(self._server, Need.READ, attempts=ATTEMPTS)
+        except CannotOpen as error:
+            raise (error.__cause__ if isinstance(error.__cause__, Exception) else error) from None
+        return self._database
+
+    def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
+        raise blockdb.Unavailable("There is no connection to the server, and its files are not here to be looked at.")
+
+    def close(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+
+class DemoDirectory(_Directory):
     """The demo: its database is made if need be, and a gentle writer fills it while one looks."""
 
     writes_here = True
@@ -68,7 +134,7 @@ class DemoDirectory:
         self._directory = directory
         self._held = ExitStack()
 
-    def open(self) -> Database:
+    def open(self) -> AnyDatabase:
         from .demo import open_demo
 
         with ExitStack() as stack:
@@ -91,6 +157,17 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
         blockdb.DatabaseNotFound,
         "It is looked for again every second.\nTo see the explorer on real records: blockdb-tui --demo",
     ),
+    (
+        blockdb.Unavailable,
+        "It is tried again every second.\nSee whether the server runs, and whether this is its address.",
+    ),
+    (blockdb.Unauthenticated, "Give the token in a profile, with --token-file, or as BLOCKDB_TOKEN."),
+    (blockdb.Forbidden, "Ask for a token that may read (`blockdb token create` on the server)."),
+    (
+        blockdb.HistoryConflict,
+        "What the server tells is not what was seen of it before.\nBelieve nothing of it; ask whoever runs it.",
+    ),
+    (blockdb.InvalidProof, "What the server tells is not proven. Believe nothing of it."),
     (blockdb.DatabaseLocked, "Another writer has it. It is tried again every second."),
     (
         blockdb.Corruption,

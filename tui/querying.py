@@ -18,7 +18,7 @@ from blockdb.commands.display import human_count, human_duration, plural, printa
 from .listing import Row, row_of
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
 __all__ = ["MOST_FOUND", "Found", "Mistake", "Plan", "Query", "Search", "plan_of"]
 
@@ -67,7 +67,7 @@ class Plan:
     words: str
 
 
-def plan_of(collection: Collection, text: str) -> Plan | Mistake:
+def plan_of(collection: AnyCollection, text: str) -> Plan | Mistake:
     """How a query will be answered, without running it, or what is wrong with it. Raises BlockDBError."""
     query = Query.parse(text)
     try:
@@ -86,7 +86,7 @@ def plan_of(collection: Collection, text: str) -> Plan | Mistake:
 class Search:
     """One query, run by a thread of its own from `start` on until all is found, or as many as are kept, or `stop`."""
 
-    def __init__(self, collection: Collection, text: str, plan: Plan) -> None:
+    def __init__(self, collection: AnyCollection, text: str, plan: Plan) -> None:
         self.text = text
         self.plan = plan
         self.keys: list[bytes] = []
@@ -171,7 +171,7 @@ def _stretch(where: str, first: int, end: int) -> str:
 class Found:
     """The documents that a search has found so far, in its order, as a table lists them."""
 
-    def __init__(self, collection: Collection, search: Search) -> None:
+    def __init__(self, collection: AnyCollection, search: Search) -> None:
         self.search = search
         self._collection = collection
 

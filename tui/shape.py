@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from blockdb.commands.display import printable
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
     from blockdb.types import IndexInfo
 
 __all__ = ["FieldRow", "SchemaVersion", "Shape", "shape_of"]
@@ -67,7 +67,7 @@ def _rule(rule: Mapping[str, Any]) -> str:
     return ", ".join(printable(f"{name} {json.dumps(value, ensure_ascii=False)}") for name, value in rule.items())
 
 
-def shape_of(collection: Collection) -> Shape:
+def shape_of(collection: AnyCollection) -> Shape:
     """What is known of the documents of a collection. Waits for the disk; raises BlockDBError."""
     versions = [
         SchemaVersion(version.version, version.first_sequence, version.schema.to_json())

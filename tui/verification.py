@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Problem, Progress, Report
+    from blockdb import AnyCollection, Problem, Progress, Report
 
 __all__ = ["Verification", "collection_of"]
 
@@ -28,7 +28,11 @@ class Verification:
         self.progress: Progress | None = None
         self.report: Report | None = None
         self.running = False
-        self.of: Collection | None = None
+        self.elsewhere = False
+        """Whether a server verifies, whose word is taken: nothing is recomputed here."""
+        self.reads_are_proven = False
+        """Whether each record that is read from a server comes with a proof, which is checked here."""
+        self.of: AnyCollection | None = None
         """The collection that is, or was, looked at alone."""
         self._started_s = 0.0
         self._cancel = threading.Event()
@@ -37,7 +41,7 @@ class Verification:
         """Verifies; waits until it is done or cancelled, so call it off the event loop."""
         return verifiable.verify(self._note, self._cancel.is_set)
 
-    def begin(self, of: Collection | None = None) -> None:
+    def begin(self, of: AnyCollection | None = None) -> None:
         """Forgets the last one. `of` is the collection that is looked at, if it is not all of the database."""
         self.progress, self.report, self.of = None, None, of
         self.running = True
@@ -62,6 +66,11 @@ class Verification:
         self.progress = progress
 
     @property
+    def good(self) -> str:
+        """The word for what was found to be as it was written."""
+        return "verified" if self.elsewhere else "proven"
+
+    @property
     def elapsed_s(self) -> float:
         """How long it has been running."""
         return self._steady() - self._started_s
@@ -74,8 +83,8 @@ class Verification:
             return 0.0
         return progress.records_done / progress.records_total if progress.records_total else 1.0
 
-    def proven_to(self, collection: Collection) -> int:
-        """How many blocks of a collection were recomputed here and hold, from the first on.
+    def proven_to(self, collection: AnyCollection) -> int:
+        """How many blocks of a collection were recomputed and hold, from the first on.
 
         None while it runs, and none where it was cancelled: parts of the chain are looked at in any order.
         """
@@ -84,7 +93,7 @@ class Verification:
         good = (block.number for block in self.report.last_good if block.collection == collection.id)
         return max(good, default=-1) + 1
 
-    def bad_blocks(self, collection: Collection) -> dict[int, Problem]:
+    def bad_blocks(self, collection: AnyCollection) -> dict[int, Problem]:
         """The first problem of each block of a collection that has one."""
         found: dict[int, Problem] = {}
         for problem in self.report.problems if self.report is not None else ():

@@ -46,13 +46,17 @@ class Told:
 
 
 def heads_in(journal: Iterable[RecordFrame]) -> list[Told]:
-    """The heads that a journal keeps. What is no event is told by others."""
-    found = []
+    """The heads that a journal keeps of the log that there is: one of no entries says that a new one was begun.
+
+    What is no event is told by others.
+    """
+    found: list[Told] = []
     for number, frame in enumerate(journal):
         try:
             event = decode_event(frame.value)
             if event["event"] == EVENT:
-                found.append(Told(head_of(event), f"event {number} of the journal"))
+                told = Told(head_of(event), f"event {number} of the journal")
+                found = [*found, told] if told.head.size else [told]
         except BadState:
             continue
     return found
@@ -73,15 +77,21 @@ def check_acts(
     """
     if not files.root.exists():
         for one in told[-1:]:
-            what = f"the audit log is gone; {one.by} says that it had {one.head.size} entries"
-            findings.add(files.root, what)
-        return []
+            if one.head.size:
+                what = f"the audit log is gone; {one.by} says that it had {one.head.size} entries"
+                findings.add(files.root, what)
+        return begun_anew(told)
     problems, before = len(findings.problems), _state(files)
     notes = _Run(files, database, findings, keys, watch).check(told, public_keys)
     if len(findings.problems) > problems and _state(files) != before:  # somebody opened or closed it meanwhile
         del findings.problems[problems:]
         notes = _Run(files, database, findings, keys, watch).check(told, public_keys)
-    return notes
+    return begun_anew(told) + notes
+
+
+def begun_anew(told: Sequence[Told]) -> list[str]:
+    """A note where the log is not the first one: that may be known, or be worth a question."""
+    return [f"The audit log was begun anew ({one.by} tells it): do you know why?" for one in told if not one.head.size]
 
 
 def _state(files: AuditLogFiles) -> list[bytes]:

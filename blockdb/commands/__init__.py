@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
 
     from .results import Result
 
 __all__ = ["run_line"]
 
 
-def run_line(database: Database, line: str) -> Result:
+def run_line(database: AnyDatabase, line: str) -> Result:
     """Run a line as the shell would and give its result; rows are read from the database as they are taken.
 
     Raises `blockdb.BlockDBError`: `failures.UsageError` if the line is no command, else what the command raises.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from blockdb.errors import ConfigError
 
@@ -13,7 +13,7 @@ from .context import Context
 from .results import Column, Result, Table
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase, Database
     from blockdb.alerts import Alert, Evaluation, Thresholds
     from blockdb.config import Sources
     from blockdb.database.observing import Observer
@@ -30,9 +30,9 @@ class Lookout:
         self.interval_s = interval_s
         self._observer: Observer | None = None
         self._last: Evaluation | None = None
-        self._of: Database | None = None
+        self._of: AnyDatabase | None = None
 
-    def look(self, database: Database) -> tuple[Alert, ...]:
+    def look(self, database: AnyDatabase) -> tuple[Alert, ...]:
         """The alerts that are on, critical ones first. Raises BlockDBError, OSError."""
         from blockdb.alerts import evaluate
         from blockdb.database.observing import Observer
@@ -41,7 +41,7 @@ class Lookout:
         if ask is not None or not hasattr(database, "open_collections"):
             return tuple(ask()) if ask is not None else ()
         if self._observer is None or self._of is not database:
-            self._observer, self._of, self._last = Observer(database), database, None
+            self._observer, self._of, self._last = Observer(cast("Database", database)), database, None
         self._last = evaluate(self._thresholds, self._last, self._observer.look())
         return self._last.alerts
 

@@ -100,6 +100,7 @@ COMMANDS = (
             ('anchor add https://witness.example.org --key "$VKEY"', "A witness"),
         ),
         need=Need.WRITE,
+        directory_only=True,
     ),
     Command(
         "anchor list",
@@ -115,5 +116,6 @@ COMMANDS = (
         (positional("where", "The file or the URL.", Completes.FILE),),
         examples=(("anchor remove /mnt/safe/checkpoints", "Remove a file"),),
         need=Need.WRITE,
+        directory_only=True,
     ),
 )

@@ -26,6 +26,8 @@ def audit(context: Context, arguments: Namespace) -> Result:
     """Audit a directory or an export, and tell all that was found."""
     from blockdb import verify
 
+    if arguments.path is None:
+        context.insist_on_directory("audit without a path")
     location = arguments.path or (context.config.data_dir if context.config is not None else ".")
     context.announce(f"Auditing {location}...")
     try:

@@ -6,7 +6,7 @@ import time
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .command import Command, flag, option
 from .context import Context
@@ -33,7 +33,7 @@ def audit_log(context: Context, arguments: Namespace) -> Result:
     """Print entries of the audit log."""
     if arguments.tail is not None and arguments.after is not None:
         raise UsageError("--tail counts from the end and --after from the beginning: give one of them")
-    reading = _Reading(context.database, arguments)
+    reading = _Reading(cast("Database", context.database), arguments)
     return Live(iter(reading), reading.interrupted)
 
 
@@ -132,8 +132,8 @@ COMMANDS = (
             flag("--failed", help="Those alone that were refused, or failed."),
             flag("--follow", help="Go on with what is entered from now on, until ^C."),
         ),
-        details="A server enters each change before it answers, and whoever it refused; on the directory of a database "
-        "that has such a log, redact, drop, repair and the like are entered too. It works beside the server. That "
+        details="A server enters each change before it answers, and whoever it refused. Where a database has a log, "
+        "commands that write to its directory are entered too. It works beside the server. That "
         "nothing of it was changed or taken away is part of verify and audit: see docs/AUDIT_LOG.md. In a pipe each "
         "entry is a line of JSON: sequence, time_ms, principal, token_id, peer, door, operation, collection, "
         "key_bytes, keys (how many), outcome (ok, or the kind of the error), request_id, key (the first; encoding is "
@@ -144,5 +144,6 @@ COMMANDS = (
             ("audit-log --after -1 --principal ann --format jsonl", "All that ann did, for a program"),
         ),
         formats=("table", "jsonl"),
+        directory_only=True,
     ),
 )

@@ -130,6 +130,7 @@ COMMANDS = (
         ),
         need=Need.NOTHING,
         where=Where.COMMAND_LINE,
+        directory_only=True,
     ),
     Command(
         "restore",

@@ -23,7 +23,7 @@ from .results import Column, Facts, Records, Result, Table, Words
 from .shapes import record_object
 
 if TYPE_CHECKING:
-    from blockdb import Anchor, Block, Collection, Problem, Report
+    from blockdb import Anchor, AnyCollection, Block, Problem, Report
     from blockdb.config import DatabaseConfig
 
 __all__ = ["COMMANDS", "problem_object", "verify_collection"]
@@ -37,6 +37,8 @@ def verify(context: Context, arguments: Namespace) -> Result:
     anchors = named_anchors(arguments.anchors)
     if is_named(arguments) and (arguments.repair or anchors):
         raise UsageError("--repair and --anchor are about the whole database; leave --collection out")
+    if arguments.repair:
+        context.insist_on_directory("verify --repair")
     if arguments.repair and context.config is not None:
         return _repair(context, context.config)
     context.announce("Verifying blockchain integrity...")
@@ -45,7 +47,7 @@ def verify(context: Context, arguments: Namespace) -> Result:
     return _result(_report(context, anchors))
 
 
-def verify_collection(context: Context, collection: Collection) -> Result:
+def verify_collection(context: Context, collection: AnyCollection) -> Result:
     """Check every record, block and signature of one collection."""
     with context.progress("Verifying", collection.stats().records, "records") as advance_to:
         return _result(collection.verify(lambda progress: advance_to(progress.records_done)))

@@ -9,7 +9,7 @@ from .command import Argument, Completes, option, positional
 from .context import Context
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
 __all__ = ["COLLECTION", "ONLY", "THE_COLLECTION", "collection_of", "is_named", "named"]
 
@@ -28,7 +28,7 @@ ONLY: Argument = option(
 THE_COLLECTION: Argument = positional("collection", "The name or the id of the collection.", Completes.COLLECTION)
 
 
-def collection_of(context: Context, arguments: Namespace) -> Collection:
+def collection_of(context: Context, arguments: Namespace) -> AnyCollection:
     """The collection that a command is about; the default one is the database. Raises `CollectionNotFound`."""
     name = named(context, arguments)
     return context.database if name is None else context.database.collection(name)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from typing import Any
 
 from blockdb.config import DatabaseConfig
 
 from .asking import asking
-from .command import Need, Where
+from .command import Command, Need, Where
 from .context import Context
 from .entering import run_and_enter
 from .failures import DONE, INTERRUPTED, USAGE, exit_code
-from .opening import Door, configuration
+from .locating import Location, configuration, locate
+from .opening import Door
 from .output import Output
 from .parsing import HelpWanted, VersionWanted, parse_arguments, parse_globals
 from .render import render
+from .servers import Server
 from .table import members, take
 
 __all__ = ["run", "version_text"]
@@ -74,6 +77,12 @@ def _help(topic: str) -> str:
     return topic_help(topic, Where.COMMAND_LINE)
 
 
+def _location(command: Command, given: Mapping[str, Any]) -> Location:
+    if command.need is Need.CONFIGURATION:
+        return DatabaseConfig()
+    return locate(given, directory_only=command.name if command.directory_only else None)
+
+
 def _run(words: Sequence[str], output: Output) -> int:
     topic = ""
     try:
@@ -97,16 +106,19 @@ def _run(words: Sequence[str], output: Output) -> int:
         return DONE
     given = vars(arguments)
     sources = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
-    config = DatabaseConfig() if command.need is Need.CONFIGURATION else sources.database()
+    location = _location(command, given)
+    server = location if isinstance(location, Server) else None
     asked = given.get("format")
-    with closing(Door(config, command.need_of(arguments))) as door:
+    with closing(Door(location, command.need_of(arguments))) as door:
         context = Context(
             door,
             announce=output.announce if asked in (None, "table") else lambda _: None,
             progress=output.progress,
             stdin=None if sys.stdin is None else sys.stdin.buffer,
             on_screen=output.on_terminal and asked in (None, "table"),
-            config=config,
+            config=None if isinstance(location, Server) else location,
+            server=server,
+            collection=None if server is None else server.collection,
             sources=sources,
             format=asked,
             ask=asking(),

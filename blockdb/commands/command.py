@@ -124,6 +124,8 @@ class Command:
     where: Where = Where.EVERYWHERE
     formats: tuple[str, ...] = ("table", "json", "jsonl")
     default_format: str | None = None
+    directory_only: bool = False
+    """Whether it is about a directory on this machine: then it does not go over a network."""
     in_transaction: bool = False
     """Whether a command that writes can be given while the shell has a transaction open."""
 

@@ -7,11 +7,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from .failures import UsageError
+
 if TYPE_CHECKING:
-    from blockdb import Database, Transaction
+    from blockdb import AnyDatabase, AnyTransaction
     from blockdb.config import DatabaseConfig, Sources
 
-__all__ = ["Context", "ProgressBar"]
+    from .servers import Server
+
+__all__ = ["NEEDS_DIRECTORY", "Context", "ProgressBar"]
+
+NEEDS_DIRECTORY = (
+    "{what} works on the directory of a database, and {url} is a server; give --data-dir, where the data is"
+)
 
 ProgressBar: TypeAlias = Callable[[str, "int | None", str], AbstractContextManager[Callable[[int], None]]]
 """`with bar(title, total, unit) as advance_to: advance_to(done)`; unit is "bytes" or "records"."""
@@ -40,25 +48,35 @@ class Context:
     - `collection` is the one that the shell uses (None: the default one), and `use` makes it use another one
     - `transaction` is the one that the shell has open, and `keep` has it keep one from line to line (None: none)
     - `ask` puts a question to the person at the terminal and gives the answer; None where nobody is there
-    - `config` and `format` are what a front end that a command starts is to use, `sources` where `config` comes from
+    - `config` says where the directory of the database is, and `server` the server that has it: one of them is None;
+      `sources` is where `config` comes from
+    - `format` is what a front end that a command starts is to use
+    - `connect` has the shell go on with another database, by one word, and says which; None elsewhere
     """
 
-    open_database: Callable[[], Database]
+    open_database: Callable[[], AnyDatabase]
     announce: Callable[[str], None] = _silent
     progress: ProgressBar = _no_bar
     stdin: BinaryIO | None = None
     on_screen: bool = False
     in_shell: bool = False
     config: DatabaseConfig | None = None
+    server: Server | None = None
     sources: Sources | None = None
     format: str | None = None
     collection: str | None = None
     use: Callable[[str | None], None] = _stay
     ask: Callable[[str], str] | None = None
-    transaction: Transaction | None = None
-    keep: Callable[[Transaction | None], None] | None = None
+    transaction: AnyTransaction | None = None
+    keep: Callable[[AnyTransaction | None], None] | None = None
+    connect: Callable[[str], str] | None = None
 
     @property
-    def database(self) -> Database:
+    def database(self) -> AnyDatabase:
         """The open database. Raises `CannotOpen`."""
         return self.open_database()
+
+    def insist_on_directory(self, what: str) -> None:
+        """Refuse `what` can be done to the directory of a database alone. Raises `UsageError` where a server has it."""
+        if self.server is not None:
+            raise UsageError(NEEDS_DIRECTORY.format(what=what, url=self.server.url))

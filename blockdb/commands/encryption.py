@@ -93,6 +93,7 @@ def _source(context: Context) -> MasterKeySource:
 
 
 _NEEDS: dict[str, Any] = {"need": Need.NOTHING, "where": Where.COMMAND_LINE}
+_OF_DIRECTORY: dict[str, Any] = {**_NEEDS, "directory_only": True}
 
 COMMANDS = (
     Command(
@@ -101,7 +102,7 @@ COMMANDS = (
         show,
         details="It takes no key: only their ids are told, and what they are wrapped with.",
         examples=(("encryption show", "Which keys there are"),),
-        **_NEEDS,
+        **_OF_DIRECTORY,
     ),
     Command(
         "encryption new-key",
@@ -128,7 +129,7 @@ COMMANDS = (
         details="No file changes but keys/encryption.toml; who has an old copy of that can still open it with the old "
         "master key. Nobody may be writing the database meanwhile.",
         examples=(("encryption rewrap --new-master-key-file new.key", "Change the master key"),),
-        **_NEEDS,
+        **_OF_DIRECTORY,
     ),
     Command(
         "encryption new-data-key",
@@ -136,7 +137,7 @@ COMMANDS = (
         add_data_key,
         details="Files that exist keep theirs. Nobody may be writing the database meanwhile.",
         examples=(("encryption new-data-key", "A new key for new files"),),
-        **_NEEDS,
+        **_OF_DIRECTORY,
     ),
     Command(
         "encryption open",
@@ -144,6 +145,6 @@ COMMANDS = (
         write_out,
         (positional("file", "A file of the database.", Completes.FILE),),
         examples=(("encryption open db/quarantine/SALVAGE/salvaged.jsonl", "What a repair salvaged"),),
-        **_NEEDS,
+        **_OF_DIRECTORY,
     ),
 )

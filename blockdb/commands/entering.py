@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from blockdb.errors import BlockDBError, DatabaseLocked, ReadOnly
 
@@ -18,6 +18,7 @@ from .opening import open_database
 from .results import Result
 
 if TYPE_CHECKING:
+    from blockdb import Database
     from blockdb.config import DatabaseConfig
 
 __all__ = ["enter_apart", "run_and_enter"]
@@ -69,4 +70,4 @@ def enter_apart(config: DatabaseConfig, operation: str, token_id: str = "") -> N
             return
         raise
     with closing(database):
-        database.record_act(operation, token_id=token_id)
+        cast("Database", database).record_act(operation, token_id=token_id)

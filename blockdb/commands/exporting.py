@@ -22,7 +22,7 @@ from .results import Records, Result, Words
 from .shapes import record_lines
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
 __all__ = ["COMMANDS", "replaced"]
 
@@ -42,7 +42,7 @@ def export(context: Context, arguments: Namespace) -> Result:
 
 
 def _items(
-    collection: Collection, prefix: bytes | None, left_out: Counter[str]
+    collection: AnyCollection, prefix: bytes | None, left_out: Counter[str]
 ) -> Iterator[tuple[bytes, bytes | None]]:
     """Records in commit order: an import of them makes the same chain. Those that come meanwhile are left out.
 

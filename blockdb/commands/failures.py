@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from blockdb.errors import BlockDBError, ConfigError, MasterKeyError, QueryError
+from blockdb.errors import BlockDBError, ConfigError, MasterKeyError, QueryError, Unauthenticated, Unavailable
 
 __all__ = [
     "CANNOT_OPEN",
@@ -37,6 +37,9 @@ class CannotOpen(BlockDBError):
     """The database cannot be opened; `__cause__` is the error that says why."""
 
 
+_NOT_OPENED = (CannotOpen, MasterKeyError, Unauthenticated, Unavailable)
+
+
 def kind(error: BaseException) -> str:
     """The one word that names the kind of an error: `DuplicateKey`, `Usage`, `IoError`, `Internal`."""
     if isinstance(error, CannotOpen) and error.__cause__ is not None:
@@ -52,7 +55,7 @@ def exit_code(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, (UsageError, ConfigError)):
         return USAGE
-    return CANNOT_OPEN if isinstance(error, (CannotOpen, MasterKeyError)) else FAILED
+    return CANNOT_OPEN if isinstance(error, _NOT_OPENED) else FAILED
 
 
 def describe(error: BaseException) -> str:

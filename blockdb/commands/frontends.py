@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .command import Command, Completes, Need, Where, flag, option, positional
 from .context import Context
 from .failures import IoError
 from .results import Nothing, Result, Words
+
+if TYPE_CHECKING:
+    from .locating import Location
 
 __all__ = ["COMMANDS", "frontend"]
 
@@ -29,7 +32,7 @@ def frontend(name: str) -> Callable[..., int]:
 def repl(context: Context, arguments: Namespace) -> Result:
     """Run the shell, or scripts."""
     code = frontend("repl")(
-        config=context.config,
+        location=_location(context),
         sources=arguments.sources or (),
         on_error=arguments.on_error,
         format=context.format,
@@ -39,16 +42,26 @@ def repl(context: Context, arguments: Namespace) -> Result:
     return Nothing(code)
 
 
+def _location(context: Context) -> Location:
+    found = context.server or context.config
+    assert found is not None, "the command line has located it"
+    return found
+
+
 def tui(context: Context, arguments: Namespace) -> Result:
     """Run the explorer."""
     words = ["--demo"] if arguments.demo else []
+    if context.server is not None and not arguments.demo:
+        return Nothing(frontend("tui")(_theme(arguments), server=context.server))
     if context.config is not None and not arguments.demo:
         words.append(context.config.data_dir)
         if context.config.master_key_file:
             words += ["--master-key-file", context.config.master_key_file]
-    if arguments.theme is not None:
-        words += ["--theme", arguments.theme]
-    return Nothing(frontend("tui")(words))
+    return Nothing(frontend("tui")([*words, *_theme(arguments)]))
+
+
+def _theme(arguments: Namespace) -> list[str]:
+    return [] if arguments.theme is None else ["--theme", arguments.theme]
 
 
 def explain(context: Context, arguments: Namespace) -> Result:
@@ -126,7 +139,7 @@ COMMANDS = (
             flag("--demo", help="Explore a demonstration database with a live writer."),
             option("--theme", metavar="NAME", help="Colours of the explorer."),
         ),
-        details="The same as blockdb-tui, on the database that -d names. It opens it to read only.",
+        details="The same as blockdb-tui, on the database that -d or --url names. A directory is opened to read only.",
         examples=(("tui", "Explore the database"), ("tui --demo", "Look around")),
         need=Need.NOTHING,
         where=Where.COMMAND_LINE,

@@ -24,7 +24,7 @@ from .results import Result, Words
 from .shapes import json_text
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
 __all__ = ["COMMANDS"]
 
@@ -57,7 +57,7 @@ class Tally:
 class Importer:
     """Stores records batch by batch and keeps the tally."""
 
-    collection: Collection
+    collection: AnyCollection
     errors: BinaryIO | None = None
     tally: Tally = field(default_factory=Tally)
     named: list[str] = field(default_factory=list)

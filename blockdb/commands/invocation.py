@@ -33,6 +33,8 @@ class Invocation:
         if transaction is not None and command.need in _WRITING and not command.in_transaction:
             open_ = f"{transaction.id} is open; commit or abort it first"
             raise UsageError(f"{command.name} cannot be part of a transaction, and {open_}")
+        if command.directory_only:
+            context.insist_on_directory(command.name)
         return run_and_enter(command, context, self.arguments)
 
 

@@ -22,25 +22,17 @@ from blockdb.errors import (
 
 from .command import Need
 from .failures import CannotOpen
+from .servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from blockdb import Database
-    from blockdb.config import DatabaseConfig, Sources
+    from blockdb import AnyDatabase
+    from blockdb.config import DatabaseConfig
 
-__all__ = ["Door", "asker", "configuration", "open_database", "secrets", "secrets_beforehand"]
+    from .locating import Location
 
-
-def configuration(
-    file: str | None, data_dir: str | None, key_file: str | None = None, master_key_file: str | None = None
-) -> Sources:
-    """Where the settings come from: flags over environment over file over defaults."""
-    from blockdb.config import Sources
-
-    given = {"data_dir": data_dir, "key_file": key_file, "master_key_file": master_key_file}
-    flags: Mapping[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return Sources(None if file is None else Path(file), flags=flags)
+__all__ = ["Door", "asker", "open_database", "secrets", "secrets_beforehand"]
 
 
 def secrets(config: DatabaseConfig) -> dict[str, Any]:
@@ -78,11 +70,32 @@ def asker() -> Callable[[str], str] | None:
     return ask
 
 
-def open_database(config: DatabaseConfig, need: Need) -> Database:
-    """The database of a configuration. Raises `CannotOpen`, whose cause says why.
+def open_database(location: Location, need: Need, **limits: Any) -> AnyDatabase:
+    """The database in a directory, or with a server. Raises `CannotOpen`, whose cause says why.
 
-    A command that only reads opens it read-only, so that it works beside a process that writes.
+    A command that only reads opens a directory read-only, so that it works beside a process that writes. `limits` are
+    those of a client (see `blockdb.connect`).
     """
+    return _connect(location, limits) if isinstance(location, Server) else _open_directory(location, need)
+
+
+def _connect(server: Server, limits: Mapping[str, Any]) -> AnyDatabase:
+    import blockdb
+
+    secret = server.secret()
+    files = None if server.certificate is None or server.key is None else (server.certificate, server.key)
+    try:
+        found: AnyDatabase = blockdb.connect(
+            server.urls, token=secret, ca_file=server.ca, certificate=files, verified=server.verified, **limits
+        )
+    except ConfigError:
+        raise
+    except (BlockDBError, OSError) as error:
+        raise CannotOpen(str(error)) from error
+    return found
+
+
+def _open_directory(config: DatabaseConfig, need: Need) -> AnyDatabase:
     if need is Need.PROVE:
         return _open_to_prove(config)
     read_only = need in (Need.READ, Need.READ_OR_MAKE)
@@ -99,17 +112,17 @@ def open_database(config: DatabaseConfig, need: Need) -> Database:
         raise CannotOpen(str(error)) from error
 
 
-def _open_to_prove(config: DatabaseConfig) -> Database:
+def _open_to_prove(config: DatabaseConfig) -> AnyDatabase:
     """What is proven may have to be signed and kept; beside a writer, or where nothing may be written, it is not."""
     try:
-        return open_database(config, Need.WRITE)
+        return _open_directory(config, Need.WRITE)
     except CannotOpen as error:
         if not isinstance(error.__cause__, (DatabaseLocked, StorageError)):
             raise
-    return open_database(config, Need.READ)
+    return _open_directory(config, Need.READ)
 
 
-def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> Database:
+def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> AnyDatabase:
     import blockdb
 
     settings = asdict(config) | secrets(config)
@@ -119,15 +132,15 @@ def _open(config: DatabaseConfig, read_only: bool, *, create: bool) -> Database:
 class Door:
     """Opens the database when it is first asked for, and once."""
 
-    def __init__(self, config: DatabaseConfig, need: Need) -> None:
-        self._config = config
+    def __init__(self, location: Location, need: Need) -> None:
+        self._location = location
         self._need = need
-        self._database: Database | None = None
+        self._database: AnyDatabase | None = None
 
-    def __call__(self) -> Database:
+    def __call__(self) -> AnyDatabase:
         """The open database. Raises `CannotOpen`."""
         if self._database is None:
-            self._database = open_database(self._config, self._need)
+            self._database = open_database(self._location, self._need)
         return self._database
 
     def close(self) -> None:

@@ -236,5 +236,6 @@ COMMANDS = (
         details="An export into the same directory adds what is new.",
         examples=(("export-tiles ./public", "Write them"),),
         formats=("table", "json", "jsonl"),
+        directory_only=True,
     ),
 )

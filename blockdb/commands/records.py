@@ -18,7 +18,7 @@ from .results import Nothing, Records, Result, Value, Words
 from .shapes import decode_base64
 
 if TYPE_CHECKING:
-    from blockdb import Transaction
+    from blockdb import AnyTransaction
 
 __all__ = ["COMMANDS", "GET", "PUT", "SCAN", "SCREENFUL", "argument_bytes", "screenful", "stored"]
 
@@ -94,7 +94,7 @@ def _check_present(arguments: Namespace) -> None:
         raise UsageError("a transaction reads what is there now; leave --as-of out, or commit it first")
 
 
-def _scan_in(transaction: Transaction, context: Context, arguments: Namespace, page: dict[str, Any]) -> Result:
+def _scan_in(transaction: AnyTransaction, context: Context, arguments: Namespace, page: dict[str, Any]) -> Result:
     """What a transaction sees: all of it is read, so that nothing is left to say how to go on."""
     _check_present(arguments)
     page = {name: value for name, value in page.items() if name != "as_of"}

@@ -15,7 +15,7 @@ from .results import Nothing, Result
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from blockdb import Database
+    from blockdb import AnyDatabase
     from blockdb.config import DatabaseConfig
 
 __all__ = ["COMMANDS", "INSTALL", "port"]
@@ -59,7 +59,7 @@ def serve(context: Context, arguments: Namespace) -> Result:
 
 
 def _open(config: DatabaseConfig) -> Any:
-    database: Database = open_database(config, Need.WRITE_OR_MAKE)
+    database: AnyDatabase = open_database(config, Need.WRITE_OR_MAKE)
     return closing(database)
 
 

@@ -167,5 +167,6 @@ COMMANDS = (
             ("tamper-lab roll-back --keep /tmp/forged", "Keep the copy, to check it by hand"),
         ),
         formats=("table", "json", "jsonl"),
+        directory_only=True,
     ),
 )

@@ -110,7 +110,7 @@ def _moment(text: str) -> Callable[[float], float]:
     return lambda _: time_s
 
 
-_NEEDS: dict[str, Any] = {"need": Need.NOTHING, "where": Where.COMMAND_LINE}
+_NEEDS: dict[str, Any] = {"need": Need.NOTHING, "directory_only": True, "where": Where.COMMAND_LINE}
 
 COMMANDS = (
     Command(

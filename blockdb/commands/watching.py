@@ -16,7 +16,7 @@ from .results import Live, Result
 from .shapes import record_object
 
 if TYPE_CHECKING:
-    from blockdb import Change, Feed
+    from blockdb import AnyFeed, Change
 
 __all__ = ["COMMANDS"]
 
@@ -44,7 +44,7 @@ def watch(context: Context, arguments: Namespace) -> Result:
 class Watching:
     """The changes of a feed: up to the record `last`, and so many, if that is given. It knows which was the last."""
 
-    def __init__(self, feed: Feed, last: int | None, most: int | None, start: int) -> None:
+    def __init__(self, feed: AnyFeed, last: int | None, most: int | None, start: int) -> None:
         self._feed = feed
         self._last = last
         self._most = most

@@ -9,6 +9,7 @@ from blockdb.database.catalog import Catalog
 from blockdb.database.proofs import keys
 from blockdb.database.proofs.notary import Notary
 from blockdb.errors import Corruption, ReadOnly
+from blockdb.format.audit_log import FIRST
 from blockdb.ledger.act_log import AUDIT_LOG, EVENT, LogHead, head_of
 from blockdb.ledger.checkpoint import open_checkpoint
 from blockdb.ledger.note import BadNote
@@ -53,6 +54,14 @@ class AuditLogKeeper:
         head, journal = self.open().sign(), self._notary.journal()
         if journal is not None and head != self._journaled():
             journal.append(head.event)
+
+    def begin_anew(self) -> None:
+        """Have the journal say that the next log is another one. Raises ReadOnly, StorageError."""
+        if self._catalog.signer is None:
+            raise ReadOnly("The database is open for reading only; open it for writing to begin a new audit log.")
+        journal = self._notary.journal()
+        if journal is not None:
+            journal.append(LogHead(0, FIRST).event)
 
     def close(self) -> None:
         """Record and close it, if it was opened. Idempotent. Raises StorageError."""

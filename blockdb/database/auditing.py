@@ -57,6 +57,11 @@ class AuditedDatabase(AnchoringDatabase):
         self._refreshed()
         return self._core.audit_log.open()
 
+    def begin_audit_log_anew(self) -> None:
+        """Have the journal say that the audit log which there was is no more. Raises ReadOnly, StorageError."""
+        self._refreshed()
+        self._core.audit_log.begin_anew()
+
     def journal_audit_log(self) -> None:
         """Have the journal say how far the audit log is, so that it cannot be put back. Raises StorageError."""
         self._refreshed()

@@ -17,9 +17,9 @@ from blockdb.database.redaction import explained, login_name
 from blockdb.database.schemas import SchemaCollection
 from blockdb.database.transactions.part import Part
 from blockdb.errors import AppendOnly, BlockDBError, InvalidData, ReadOnly, Redacted
+from blockdb.format.checks import check_counts, check_key
 from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment
-from blockdb.storage.checks import check_key
 from blockdb.storage.commit import Held, Unprepared
 from blockdb.storage.door import guarded
 from blockdb.storage.feed import Feed
@@ -215,7 +215,7 @@ class Collection(FindingCollection, SchemaCollection):
         `value is blockdb.REDACTED` tells it from an empty value. O(log n) to begin, whatever the offset, but O(log n +
         offset) with `as_of`. Raises InvalidData, BlockNotFound.
         """
-        _check_counts(limit, offset)
+        check_counts(limit, offset)
         return self._refreshed().scan(range_of(prefix, start, end), offset, limit, reverse, as_of)
 
     def keys(
@@ -260,7 +260,7 @@ class Collection(FindingCollection, SchemaCollection):
 
     def records(self, first: int = 0, limit: int | None = None) -> Iterator[Record]:
         """Records in commit order from a sequence number on, `limit` at most. O(log blocks) to begin."""
-        _check_counts(limit, first)
+        check_counts(limit, first)
         return self._refreshed().history().records(first, limit)
 
     def block(self, number: int) -> Block:
@@ -269,7 +269,7 @@ class Collection(FindingCollection, SchemaCollection):
 
     def blocks(self, first: int = 0, limit: int | None = None, *, reverse: bool = False) -> Iterator[Block]:
         """Sealed blocks from number `first` up; or, with `reverse`, down, from the newest unless `first` is given."""
-        _check_counts(limit, first)
+        check_counts(limit, first)
         history = self._refreshed().history()
         last = min(first, history.blocks - 1) if first else history.blocks - 1
         numbers = range(last, -1, -1) if reverse else range(first, history.blocks)
@@ -347,8 +347,3 @@ class Collection(FindingCollection, SchemaCollection):
     def _explained(self, error: Redacted) -> Redacted:
         """The error with what the journal says of it."""
         return explained(self._core.notary.journal, self._reader.metadata.id, error)
-
-
-def _check_counts(limit: int | None, first: int) -> None:
-    if first < 0 or (limit is not None and limit < 0):
-        raise InvalidData("How many, and from which one, should not be negative.")

@@ -9,7 +9,7 @@ from blockdb.documents.schema import Schema
 from blockdb.documents.validator import Validator
 from blockdb.documents.values import Document, encode, parse, plain
 from blockdb.errors import InvalidData, ValidationError
-from blockdb.storage.checks import check_key, check_value
+from blockdb.format.checks import check_key, check_value
 from blockdb.storage.metadata import SchemaEntry
 from blockdb.storage.reader import Reader
 

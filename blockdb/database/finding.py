@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockdb.database.indexing import IndexedCollection
 from blockdb.errors import InvalidData
-from blockdb.storage.checks import check_key
+from blockdb.format.checks import check_key
 from blockdb.types import AsOf
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from blockdb.database.documents import Documents, Given
 from blockdb.documents.values import encode, plain
-from blockdb.storage.checks import check_key, check_records, check_value, unzipped
+from blockdb.format.checks import check_key, check_records, check_value, unzipped
 from blockdb.storage.commit import Rider
 from blockdb.storage.index_rider import BatchRider, IndexRider
 from blockdb.storage.store import Store

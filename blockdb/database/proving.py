@@ -10,11 +10,11 @@ from blockdb.database.proofs.prover import Prover
 from blockdb.database.proofs.tiles import export_tiles, tile_at
 from blockdb.database.ranges import range_of
 from blockdb.errors import InvalidData
+from blockdb.format.checks import check_key
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.range_receipt import RangeReceipt
 from blockdb.ledger.receipt import Receipt, RunReceipt
 from blockdb.storage.attachment import Attachment
-from blockdb.storage.checks import check_key
 from blockdb.storage.door import guarded
 from blockdb.storage.store import Store
 

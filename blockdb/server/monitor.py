@@ -21,16 +21,16 @@ from blockdb.errors import (
 from blockdb.server.alerts import AlertWatch
 from blockdb.server.health import Health, health_of
 from blockdb.server.meters import OK, Meters
-from blockdb.server.webhook import Webhook
 from blockdb.statistics import Snapshot
 
 if TYPE_CHECKING:
     from blockdb.server.prometheus import Exposition
+    from blockdb.server.webhook import Webhook
 
 __all__ = ["AlertSettings", "Monitor"]
 
 MAX_AGE_S: Final = 1.0
-"""What is asked for again within this time is not looked at anew, so that nobody can keep the server busy with it."""
+"""Health, for which anybody may ask, is not looked at anew within this time."""
 
 log: Final = logging.getLogger("blockdb.server.monitor")
 
@@ -79,7 +79,7 @@ class Monitor:
         if (reason := _REJECTIONS.get(type(error))) is not None:
             self.meters.reject(reason)
 
-    def snapshot(self, max_age_s: float = MAX_AGE_S) -> Snapshot:
+    def snapshot(self, max_age_s: float = 0.0) -> Snapshot:
         """Everything at one moment, or a snapshot that is no older than that. Raises DatabaseClosed, OSError."""
         return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s)
 
@@ -89,7 +89,7 @@ class Monitor:
         if self._is_stopping():
             return health_of(None, stopping=True, uptime_s=uptime_s)
         try:
-            return health_of(self.snapshot(), uptime_s=uptime_s)
+            return health_of(self.snapshot(MAX_AGE_S), uptime_s=uptime_s)
         except (BlockDBError, OSError) as error:
             log.warning("the database could not be looked at: %s", error, extra={"event": "look_failed"})
             return health_of(None, uptime_s=uptime_s)
@@ -114,9 +114,11 @@ class Monitor:
         self.close()
         listeners = []
         if settings.webhook:
+            from blockdb.server.webhook import Webhook  # here: the client of HTTP takes longer to load than the server
+
             self._webhook = Webhook(settings.webhook)
             listeners.append(self._webhook)
-        self._watch = AlertWatch(lambda: self.snapshot(0.0), settings, settings.interval, *listeners, before=before)
+        self._watch = AlertWatch(self.snapshot, settings, settings.interval, *listeners, before=before)
         self._watch.start()
 
     def close(self) -> None:

@@ -22,16 +22,16 @@ from blockdb.server.http.gate import Gate
 from blockdb.server.limits import CallLimits
 from blockdb.server.logs import configure
 from blockdb.server.service import Call, Service
-from blockdb.server.tls import LiveTls, TlsFiles, grpc_credentials
 from blockdb.server.tokens import TokenFile
 from blockdb.server.trail import AuditTrail
 from blockdb.serving.limits import Limits
-from blockdb.serving.listening import handed_over, listen, resolve, url_of
+from blockdb.serving.listening import handed_over, listen, resolve, room_for, url_of
 from blockdb.serving.process import Server, run
 from blockdb.wire.failures import failure_of
 
 if TYPE_CHECKING:
     from blockdb.server.grpc.door import GrpcDoor
+    from blockdb.server.tls import LiveTls
 
 __all__ = ["Served", "serve"]
 
@@ -61,8 +61,11 @@ def serve(
 
 
 def _tls(config: Config) -> LiveTls | None:
-    security = config.security
-    files = TlsFiles.of(security.tls_certificate, security.tls_key, security.tls_client_ca)
+    if not config.security.tls_certificate:
+        return None
+    from blockdb.server.tls import LiveTls, TlsFiles  # here: it takes longer to load than all the rest
+
+    files = TlsFiles.of(config.security)
     return None if files is None else LiveTls(files)
 
 
@@ -154,11 +157,12 @@ class Served:
             run(lambda: self._make(sockets, context), lambda: self._ready(url, announce), self.reload)
         finally:
             if self._grpc is not None:
-                self._grpc.stop()
+                self._grpc.stop(self.config.server.shutdown_timeout)
 
     def _grpc_door(self, beside: socket.socket) -> GrpcDoor:
         from blockdb.server.grpc.calling import Options
         from blockdb.server.grpc.door import GrpcDoor
+        from blockdb.server.tls import grpc_credentials
 
         server, host = self.config.server, beside.getsockname()[0]
         options = Options(
@@ -174,8 +178,11 @@ class Served:
 
     def _make(self, sockets: list[socket.socket], context: ssl.SSLContext | None) -> Server:
         server = self.config.server
+        connections = room_for(server.max_connections)
+        if connections < server.max_connections:
+            log.warning("the system allows descriptors for %d connections only; raise its limit (NOFILE)", connections)
         limits = Limits(
-            max_connections=server.max_connections,
+            max_connections=connections,
             max_header_bytes=server.max_header_bytes,
             body_timeout_s=server.request_timeout,
             stop_timeout_s=server.shutdown_timeout,
@@ -202,6 +209,11 @@ class Served:
         further = "" if self._grpc is None else f", and for gRPC on port {self._grpc.port}"
         announce(f"BlockDB listens on {url}{further} ({asked}, {secured})")
 
+    def stop(self) -> None:
+        """Begin to end, as if the process were told to. From any thread."""
+        if self._server is not None:
+            self._server.stop()
+
     async def _stop(self) -> None:
         """The end begins: streams, which would go on for ever, are told."""
         self.service.is_stopping = True
@@ -226,6 +238,9 @@ class Served:
         before, self.config = self.config, config
         self._options.max_body_bytes = config.server.max_body_bytes
         self._options.request_timeout_s = config.server.request_timeout
+        if self._grpc is not None:
+            self._grpc.options.request_timeout_s = config.server.request_timeout
+            self._grpc.options.max_streams = config.server.max_streams
         self._limits.take_over(config.server)
         self._gate.take_over(config.server)
         if self._server is not None:

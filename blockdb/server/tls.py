@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from blockdb.config import SecurityConfig
 from blockdb.errors import ConfigError
 from blockdb.server.files import Identity, identity_of
 from blockdb.storage.door import Door
@@ -45,14 +46,12 @@ class TlsFiles:
     """The authorities of clients; if given, a client without a certificate by one of them cannot connect."""
 
     @classmethod
-    def of(cls, certificate: str, key: str, client_ca: str) -> TlsFiles | None:
-        """What settings name, where empty is nothing; None: no TLS. Raises ConfigError where one is missing."""
-        if bool(certificate) != bool(key):
-            missing, given = ("tls_key", "tls_certificate") if certificate else ("tls_certificate", "tls_key")
-            raise ConfigError(f"[security] {missing}: it belongs to {given}, which is given. Name its file too.")
-        if client_ca and not certificate:
-            raise ConfigError("[security] tls_certificate: tls_client_ca asks for TLS. Name a certificate and its key.")
-        return TlsFiles(Path(certificate), Path(key), Path(client_ca) if client_ca else None) if certificate else None
+    def of(cls, security: SecurityConfig) -> TlsFiles | None:
+        """What settings name; None: no TLS."""
+        if not security.tls_certificate:
+            return None
+        client_ca = Path(security.tls_client_ca) if security.tls_client_ca else None
+        return cls(Path(security.tls_certificate), Path(security.tls_key), client_ca)
 
     def identity(self) -> tuple[Identity | None, ...]:
         """What changes when one of them is replaced or changed."""

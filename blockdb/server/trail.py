@@ -15,7 +15,9 @@ from typing import Final
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, StorageError, WritesStopped
 from blockdb.security.roles import Reach, Right
+from blockdb.server.files import identity_of
 from blockdb.server.service import Call, Service
+from blockdb.server.tokens import TokenFile, TokenInfo
 from blockdb.types import Act
 
 __all__ = ["ALL", "CHANGES", "OFF", "AuditTrail"]
@@ -64,6 +66,9 @@ class AuditTrail:
         self._failure: WritesStopped | None = None
         self._second = self._at_the_door = 0
         self._uncounted = 0
+        self._token_file = TokenFile(database.path)
+        self._tokens_seen = identity_of(self._token_file.path)
+        self._tokens = self._known_tokens()
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="blockdb-trail", daemon=True)
         if self._log is not None:
@@ -115,6 +120,7 @@ class AuditTrail:
         self._stopping.set()
         self._thread.join()
         self._count_the_crowd()
+        self._look_at_tokens()
         with self._entering:
             self._settle()
         self._log.sign()
@@ -164,6 +170,24 @@ class AuditTrail:
 
     # In a thread of its own.
 
+    def _known_tokens(self) -> dict[str, TokenInfo]:
+        with suppress(BlockDBError):  # who asks is told that it cannot be read
+            return {info.id: info for info in self._token_file.list()}
+        return {}
+
+    def _look_at_tokens(self) -> None:
+        """Enter which tokens somebody made or revoked beside the server. Raises WritesStopped."""
+        seen = identity_of(self._token_file.path)
+        if seen == self._tokens_seen:
+            return
+        self._tokens_seen = seen
+        before, self._tokens = self._tokens, self._known_tokens()
+        made, gone = self._tokens.keys() - before.keys(), before.keys() - self._tokens.keys()
+        for operation, ids in (("token create", made), ("token revoke", gone)):
+            for token_id in sorted(ids):
+                who = ("local", token_id, "", "local")
+                self._append(Act(time_ns() // 1_000_000, *who, operation, None, b"", 0, 0, OK, ""))
+
     def _run(self) -> None:
         signed = journaled = monotonic()
         while not self._stopping.wait(FORCE_EVERY_S):
@@ -181,6 +205,7 @@ class AuditTrail:
         assert self._log is not None, "the thread runs where there is one"
         with suppress(WritesStopped):  # whoever asks next is told
             self._count_the_crowd()
+            self._look_at_tokens()
         try:
             self._log.force()
         except WritesStopped as error:

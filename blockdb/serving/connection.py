@@ -24,7 +24,7 @@ from blockdb.serving.limits import Limits
 __all__ = ["Connection", "Waiting"]
 
 LEAST_WAIT_S: Final = 1.0
-"""What takes longer, of a head or for the next piece of a body, may have to make room for another connection."""
+"""What takes longer, of a head or for the next piece of a body, has to make room for another connection first."""
 LONG_BODY_BYTES: Final = 64 * 1024
 """A body that is longer may still be on its way when its request is answered."""
 
@@ -71,7 +71,13 @@ class Waiting:
 
     def make_room(self) -> bool:
         """Hang up on the connection that did nothing for the longest time; False where all are at work."""
-        for queue, least_s in ((self.heads, LEAST_WAIT_S), (self.idle, 0.0), (self.bodies, LEAST_WAIT_S)):
+        slow, idle, stuck, young = (
+            (self.heads, LEAST_WAIT_S),
+            (self.idle, 0.0),
+            (self.bodies, LEAST_WAIT_S),
+            (self.heads, 0.0),
+        )
+        for queue, least_s in (slow, idle, stuck, young):
             if queue and self._age(queue) >= least_s:
                 queue.popitem(last=False)[0].hang_up()
                 return True
@@ -236,9 +242,10 @@ class Connection(HttpToolsProtocol):
         self._refuse(*(self._refusal or (400, "InvalidData", "This is not a request of HTTP/1.1.")))
 
     def _refuse(self, status: int, kind: str, message: str) -> None:
-        """Say why, unless that would fall into the answer to a request that was begun, and close."""
+        """Say why, unless it would be taken for the answer to a request that was made before, and close."""
         self._refusal = status, kind, message
-        if self._running is None or self._running.response_complete or not self._running.response_started:
+        running = self._running
+        if running is None or (running is self.cycle and running.more_body and not running.response_started):
             body = json.dumps({"success": False, "error": kind, "message": message}).encode()
             head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
             more = f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -12,9 +13,11 @@ from typing import Final
 from blockdb.errors import InvalidData, StorageError
 from blockdb.storage.door import storage_error
 
-__all__ = ["handed_over", "is_loopback", "listen", "resolve", "url_of"]
+__all__ = ["handed_over", "is_loopback", "listen", "resolve", "room_for", "url_of"]
 
 BACKLOG: Final = 1024
+FILES: Final = 8192
+"""Descriptors for all that is no connection; the files of collections are most of them."""
 FIRST_DESCRIPTOR: Final = 3
 """Where the sockets begin that systemd hands over (sd_listen_fds(3))."""
 
@@ -71,6 +74,19 @@ def _taken(descriptor: int) -> socket.socket:
     listening = socket.socket(fileno=descriptor)
     listening.setblocking(False)
     return listening
+
+
+def room_for(connections: int) -> int:
+    """Have the process allowed descriptors for so many connections beside its files; gives how many it can have.
+
+    Half of what the system allows a process is left to files, so that no client can keep the database from its own.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(connections, soft // 2)
 
 
 def url_of(listening: socket.socket, scheme: str = "http") -> str:

@@ -80,10 +80,12 @@ class Server:
         self._on_stop = on_stop
         self._on_tick = on_tick
         self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """Begin to end; to be called on the loop."""
-        self._stopping.set()
+        """Begin to end. From any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     @property
     def connections(self) -> int:
@@ -93,7 +95,7 @@ class Server:
     async def serve(self, on_ready: Callable[[], None]) -> None:
         """Serve until `stop` is called, then finish what was begun, for `stop_timeout_s` at most."""
         self._set_date()
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         servers = [
             await loop.create_server(
                 partial(Connection, self._config, self.state, self.waiting, loop),

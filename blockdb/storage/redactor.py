@@ -10,8 +10,8 @@ from typing import Final
 from uuid import uuid4
 
 from blockdb.errors import InvalidData, KeyNotFound, Redacted
+from blockdb.format.checks import check_key
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
-from blockdb.storage.checks import check_key
 from blockdb.storage.door import guarded
 from blockdb.storage.erasure import erase
 from blockdb.storage.metadata import Metadata

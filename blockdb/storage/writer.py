@@ -10,12 +10,12 @@ from time import perf_counter_ns, time_ns
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
+from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
-from blockdb.storage.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door

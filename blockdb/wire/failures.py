@@ -65,7 +65,18 @@ GRPC_CODES: Final[Mapping[HTTPStatus, str]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE",
     HTTPStatus.GATEWAY_TIMEOUT: "DEADLINE_EXCEEDED",
 }
-"""What each status is in gRPC; duplicates are told apart from other conflicts below."""
+"""What each status is in gRPC."""
+
+_OWN_GRPC_CODES: Final[Mapping[str, str]] = {
+    "Corruption": "DATA_LOSS",
+    "Deadlock": "ABORTED",
+    "DuplicateCollection": "ALREADY_EXISTS",
+    "DuplicateIndex": "ALREADY_EXISTS",
+    "DuplicateKey": "ALREADY_EXISTS",
+    "TransactionTimeout": "ABORTED",
+    "UniqueViolation": "ALREADY_EXISTS",
+}
+"""Kinds of errors that gRPC tells apart where HTTP does not."""
 
 
 class Failure(msgspec.Struct, kw_only=True):
@@ -83,7 +94,7 @@ class Failure(msgspec.Struct, kw_only=True):
     @property
     def grpc_code(self) -> str:
         """The name of its code in gRPC."""
-        return "ALREADY_EXISTS" if self.kind.startswith("Duplicate") else GRPC_CODES[self.status]
+        return _OWN_GRPC_CODES.get(self.kind) or GRPC_CODES[self.status]
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -383,6 +383,10 @@ DATABASE: Final = (
         "compact_collection", "POST", f"{ONE}/compact", OPERATE, _of_collection, records.InCollection, Nothing,
         "Merge the tables of a collection.", is_long=True,
     ),
+    Operation(
+        "audit_log", "GET", f"{API}/audit-log", AUDIT, _of_database, server.Acts, server.AuditLog,
+        "Who did what: entries of the audit log.",
+    ),
 )  # fmt: skip
 
 OPERATIONS: Final = (

@@ -93,7 +93,7 @@ def test_an_encrypted_log_is_audited_and_says_nothing_to_others(tmp_path: Path) 
     assert blockdb.verify(path).valid
     file = audit_files(path).file(1)
     data = file.read_bytes()
-    for at in range(0, len(data), 31):
+    for at in range(0, len(data), 97):
         file.write_bytes(changed(data, at))
         assert {name for name, _ in problems(path)} == {"audit/00000001.acts"}, at
         with pytest.raises(blockdb.Corruption, match=r"00000001\.acts"), blockdb.open(path, read_only=True) as db:
@@ -104,7 +104,7 @@ def changed(data: bytes, at: int) -> bytes:
     return data[:at] + bytes((data[at] ^ 0x10,)) + data[at + 1 :]
 
 
-@pytest.mark.parametrize("step", tiers([97], [1]))
+@pytest.mark.parametrize("step", tiers([211], [1]))
 @pytest.mark.parametrize("how", ["closed", "killed"])
 def test_every_changed_byte_is_found_and_named(how: str, step: int, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(how)
@@ -127,6 +127,7 @@ def whole_entries(file: Path) -> list[int]:
     return [audit_format.HEADER_BYTES, *(place.offset for _, place in walk(data, start_of(header)))]
 
 
+@pytest.mark.torture
 def test_a_log_that_was_cut_is_found_wherever(closed: Path, killed: Path) -> None:
     for path in (closed, killed):
         newest = max((path / "audit").glob("*.acts"))
@@ -255,6 +256,7 @@ def test_another_database_s_log_is_not_this_one_s(closed: Path, tmp_path: Path) 
         db.audit_log()
 
 
+@pytest.mark.torture
 def test_a_log_stays_good_when_keys_change(closed: Path) -> None:
     with blockdb.open(closed) as db:
         db.rotate_key()
@@ -264,3 +266,37 @@ def test_a_log_stays_good_when_keys_change(closed: Path) -> None:
         db.audit_log().append(act(21))
         assert [each.sequence for each in db.acts(after=19)] == [20, 21]
     assert blockdb.verify(closed).valid
+
+
+# ── repair ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("gone", tiers(["head"], ["00000000.acts", None]))
+def test_a_repair_sets_a_damaged_log_aside_and_the_journal_tells_of_it(gone: str | None, closed: Path) -> None:
+    if gone is None:
+        shutil.rmtree(closed / "audit")
+    else:
+        (closed / "audit" / gone).unlink()
+    done = blockdb.repair(closed)
+    assert done.after.valid, done.after.problems
+    assert any("began a new one" in action for action in done.actions)
+    if gone is not None:
+        assert done.quarantine is not None
+        assert (done.quarantine / "audit" / "00000001.acts").exists()
+    for size in (1, 2):
+        with blockdb.open(closed) as db:
+            db.audit_log().append(act(size))
+            assert db.audit_log().head.size == size
+        report = blockdb.verify(closed)
+        assert report.valid
+        assert "begun anew" in report.notes[0]
+    shutil.rmtree(closed / "audit")
+    assert problems(closed) == [("audit", None)]
+
+
+def test_a_repair_makes_a_damaged_mark_anew_and_keeps_the_entries(closed: Path) -> None:
+    (closed / "audit" / "acts.mark").write_bytes(b"?")
+    done = blockdb.repair(closed)
+    assert (done.after.valid, done.after.notes) == (True, ())
+    with blockdb.open(closed) as db:
+        assert len(list(db.acts())) == 20

@@ -146,6 +146,7 @@ def test_where_there_is_no_log_none_is_made(run: Run, here: Path) -> None:
     assert not (here / "blockdb_data" / "audit").exists()
 
 
+@pytest.mark.torture
 @pytest.mark.timeout(60)
 @pytest.mark.usefixtures("entered")
 def test_it_follows_a_writer_and_says_where_to_go_on(start: Start, here: Path) -> None:

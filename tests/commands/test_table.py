@@ -69,7 +69,7 @@ def test_the_reference_is_current() -> None:
 def test_what_can_be_given_where() -> None:
     shell = {command.name for command in available(Where.SHELL)}
     line = {command.name for command in available(Where.COMMAND_LINE)}
-    assert shell - line == {"abort", "begin", "commit", "exit", "transactions", "use"}
+    assert shell - line == {"abort", "begin", "commit", "connect", "exit", "transactions", "use"}
     encryption = {f"encryption {name}" for name in ("show", "new-key", "rewrap", "new-data-key", "open")}
     tokens = {f"token {name}" for name in ("create", "list", "revoke")}
     configuring = {"config show", "config check"}
@@ -78,6 +78,7 @@ def test_what_can_be_given_where() -> None:
         "tui",
         "witness serve",
         "cert",
+        "server",
         "backup",
         "restore",
         *configuring,

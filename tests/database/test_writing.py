@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.format import checks
 from blockdb.lsm.memtable import Memtable
-from blockdb.storage import checks
 from tests.storage.doors import pairs
 
 

@@ -21,9 +21,10 @@ from blockdb.format import mark as mark_format
 from blockdb.format import packed as packed_format
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.masterkey import MasterKeySource
-from blockdb.storage import log
+from blockdb.storage import audit_log, log
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
+from blockdb.types import Act
 
 SETTINGS: dict[str, Any] = {"blockchain_batch_size": 3, "compaction_threshold": 100}
 OTHER_MACHINE = b"another boot id!"
@@ -179,6 +180,27 @@ def indexed(path: Path) -> None:
                 db.compact()
 
 
+def audited(path: Path) -> None:
+    """An audit log of two files, whose entries say all sorts of things; the journal has its head, of two lives.
+
+    Not described in JSON: `test_golden` says what must be there.
+    """
+    vars(audit_log)["FILE_BYTES"] = 500
+    for half in (AUDITED[:7], AUDITED[7:]):
+        with blockdb.open(path, **SETTINGS) as db:
+            for act in half:
+                db.audit_log().append(act)
+
+
+AUDITED: list[Act] = [
+    Act(1_700_000_000_000, "ann", "1f2e3d4c", "192.0.2.7:50123", "http", "put", "default", b"user:1", 6, 1, "ok", "r1"),
+    Act(1_700_000_000_001, "nobody", "", "192.0.2.9:1", "grpc", "put", None, b"", 0, 0, "Unauthenticated", "r2"),
+    Act(1_700_000_000_002, "grüße", "", "", "local", "drop", "users", b"\xff\x00", 2, 250, "Forbidden", ""),
+    Act(1_700_000_000_003, "x" * 201, "", "", "local", "put", "users", bytes(65), 65, 1, "ok", "\ud800"),
+    *(Act(number, "ann", "", "", "local", "flush", None, b"", 0, 0, "ok", "") for number in range(6)),
+]
+"""Entries, as they were appended."""
+
 INDEXED: list[Any] = [
     *(None, False, True, 0, -1, 2**53 + 1, -(2**64) - 1, 10**400, 1.5, -1e300),
     *("", "a", "a\x00b\x01", "grüße", "\U0001f980", [], [1, "x", None], [[2.5]], {}, {"b": [True], "a": "c"}),
@@ -201,6 +223,7 @@ DATABASES: dict[str, Callable[[Path], None]] = {
     "encrypted": encrypted,
     "decided": decided,
     "indexed": indexed,
+    "audited": audited,
 }
 
 
@@ -233,7 +256,7 @@ def main(version: str, *names: str) -> None:
         if (directory / name).exists():
             raise FileExistsError(f"{directory / name} is kept for ever")
         DATABASES[name](directory / name)
-        if name in ("decided", "indexed"):
+        if name in ("decided", "indexed", "audited"):
             continue
         with blockdb.open(directory / name, read_only=True) as db:
             (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.format.audit_log import shortened
 from tests.database.independent import check_ledger
 from tests.database.indexed import check_index
-from tests.golden.make import INDEXED, MASTER_KEY, SETTINGS, describe
+from tests.golden.make import AUDITED, INDEXED, MASTER_KEY, SETTINGS, describe
 from tests.storage.doors import copy_of
 from tests.storage.redacting import answer, redactions_in
 
@@ -91,6 +92,19 @@ def test_what_was_indexed_is_found(tmp_path: Path) -> None:
             found = [(index.name, index.fields, index.unique, index.sparse, index.entries) for index in db.indexes()]
             assert found == [("n", ("n",), True, False, 20), ("v", ("v", "v[]"), False, True, 4)]
             assert db.verify().valid
+
+
+def test_what_was_audited_is_told(tmp_path: Path) -> None:
+    path = copy_of(HERE / "v1" / "audited", tmp_path / "db")
+    expected = [shortened(act)._replace(sequence=number) for number, act in enumerate(AUDITED)]
+    report = blockdb.verify(path)
+    assert (report.valid, report.notes) == (True, ())
+    assert len(list((path / "audit").glob("*.acts"))) == 2
+    with blockdb.open(path) as db:
+        assert list(db.acts()) == expected
+        db.audit_log().append(AUDITED[0])
+        assert next(db.acts(reverse=True)) == AUDITED[0]._replace(sequence=len(expected))
+        assert db.verify().valid
 
 
 def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:

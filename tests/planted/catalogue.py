@@ -8,6 +8,7 @@ from tests.planted import (
     backup_room,
     document_room,
     explorer_room,
+    grpc_room,
     guard_room,
     index_room,
     many_rooms,
@@ -20,7 +21,9 @@ from tests.planted import (
     reading_room,
     redaction_room,
     sealing_room,
+    serving_room,
     storage_room,
+    trail_room,
     transaction_room,
 )
 from tests.planted.planting import Bug
@@ -50,10 +53,14 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "commands": other_rooms.COMMANDS,
     "proving": proof_room.PROVING,
     "witness": outside.WITNESS,
+    "serving": serving_room.SERVING,
+    "server": serving_room.SERVER,
     "anchors": outside.ANCHORS,
+    "trail": trail_room.TRAIL,
+    "grpc": grpc_room.GRPC,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
     "backup": backup_room.BACKUP,
-    "serving": backup_room.SERVING,
+    "retrying": backup_room.RETRYING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

@@ -253,7 +253,7 @@ DATABASE: Final[dict[str, Bug]] = {
         "Verification leaves out what is in memory.",
     ),
     "batch-half-checked": Bug(
-        "blockdb/storage/checks.py",
+        "blockdb/format/checks.py",
         "or max(map(len, keys), default=0) > MAX_KEY_BYTES:",
         "or max(map(len, keys[:1]), default=0) > MAX_KEY_BYTES:",
         ("tests/database/test_writing.py::test_a_key_has_1_to_65535_bytes",),

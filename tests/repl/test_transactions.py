@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import blockdb
+from blockdb.config import DatabaseConfig
 from blockdb_repl.shell import _prompt as shell_prompt
 
 from .conftest import Run
@@ -142,10 +143,11 @@ def test_stats_count_them_once_there_were_some(run: Run) -> None:
 
 def test_the_prompt_shows_the_state(tmp_path: Path) -> None:
     with blockdb.open(tmp_path / "db") as db:
+        connection = SimpleNamespace(location=DatabaseConfig(data_dir=str(db.path)))
         session = SimpleNamespace(collection="users", transaction=None)
 
         def prompt() -> str:
-            return "".join(text for _, text, *_ in shell_prompt(str(db.path), session))
+            return "".join(text for _, text, *_ in shell_prompt(connection, session))
 
         assert prompt() == "db/users> "
         session.transaction = db.transaction()

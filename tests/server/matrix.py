@@ -44,7 +44,7 @@ RULES: Final = {
     "keys": "R nothing", "rotate_key": "O database", "anchors": "A database", "publish": "O database",
     "check_anchors": "A database",
     "whoami": "R nothing", "about": "R nothing", "database_statistics": "A database", "statistics": "R shape",
-    "audit": "A database", "audit_collection": "A collection", "backup": "O database",
+    "audit": "A database", "audit_collection": "A collection", "audit_log": "A database", "backup": "O database",
     "flush": "O database", "compact": "O database",
     "flush_collection": "O collection", "compact_collection": "O collection",
 }  # fmt: skip

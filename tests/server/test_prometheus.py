@@ -157,9 +157,10 @@ def test_the_documented_table_is_current() -> None:
     assert "| `blockdb_requests_total` | counter | `operation`, `door`, `outcome` |" in table()
 
 
-def test_the_rules_for_prometheus_name_metrics_that_there_are() -> None:
-    rules = (Path(__file__).parents[2] / "deploy" / "prometheus-alerts.yml").read_text()
+@pytest.mark.parametrize("file", ["prometheus-alerts.yml", "grafana-dashboard.json"])
+def test_what_is_deployed_names_metrics_that_there_are(file: str) -> None:
+    text = (Path(__file__).parents[2] / "deploy" / file).read_text()
     known = {line.split("`")[1] for line in table().splitlines()[2:]}
-    named = set(re.findall(r"blockdb_[a-z_]+", rules))
+    named = set(re.findall(r"blockdb_[a-z_]+", text))
     assert named
     assert {name.removesuffix("_bucket") for name in named} <= known

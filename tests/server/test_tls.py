@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from blockdb.config import SecurityConfig
 from blockdb.errors import ConfigError
 from blockdb.server.certificates import make
 from blockdb.server.peer import client_name
@@ -205,11 +206,9 @@ def test_what_is_broken_is_not_taken_up(files: TlsFiles, made: Path, caplog: pyt
 
 
 def test_settings_that_cannot_be(files: TlsFiles, made: Path, tmp_path: Path) -> None:
-    assert TlsFiles.of("", "", "") is None
-    assert TlsFiles.of("a", "b", "") == TlsFiles(Path("a"), Path("b"))
-    for settings, key in ((("a", "", ""), "tls_key"), (("", "b", ""), "tls_certificate"), (("", "", "c"), "tls_cert")):
-        with pytest.raises(ConfigError, match=rf"^\[security\] {key}"):
-            TlsFiles.of(*settings)
+    assert TlsFiles.of(SecurityConfig()) is None
+    named = SecurityConfig(tls_certificate="a", tls_key="b", tls_client_ca="c")
+    assert TlsFiles.of(named) == TlsFiles(Path("a"), Path("b"), Path("c"))
     secret = tmp_path / "secret.key"
     key_bytes = (made / "one" / "server.key").read_bytes()
     secret.write_bytes(

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
@@ -234,6 +234,12 @@ def test_what_is_not_a_token_lets_nobody_in(file: TokenFile, server: Callable[..
     assert len({refused(running, text) for text in wrong}) == 1, "and nobody learns what was wrong with it"
     with pytest.raises(Unauthenticated):
         running.principal(None, "c")
+
+
+@given(st.text() | st.text("bd_0123456789abcdef").map("bdb_".__add__) | st.characters(codec=None))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_sent_for_a_token(server: Callable[..., Authenticator], text: str) -> None:
+    refused(server(), text)
 
 
 def test_an_expired_token(file: TokenFile, server: Callable[..., Authenticator], times: Times) -> None:

@@ -15,9 +15,10 @@ from blockdb.security.roles import Principal, Role
 from blockdb.server import trail
 from blockdb.server.http.application import Application
 from blockdb.server.service import Call, Service
+from blockdb.server.tokens import TokenFile
 from blockdb.server.trail import AuditTrail
 from blockdb.types import Act
-from blockdb.wire.messages import records, transactions
+from blockdb.wire.messages import records, server, transactions
 from blockdb.wire.table import BY_NAME
 from tests.storage.doors import TroubledDoor, open_through, until
 
@@ -35,6 +36,9 @@ class Doorkeeper:
         if secret == "bob":
             return BOB
         raise Unauthenticated("Who are you?")
+
+    def check(self, principal: Principal) -> None:
+        """Everybody stays who they are."""
 
 
 class Served:
@@ -115,6 +119,23 @@ def test_what_has_met_a_bug_is_entered_as_such(served: Served, monkeypatch: pyte
     assert served.outcomes() == [("ann", "put", "Internal")]
 
 
+def test_it_is_read_through_the_server_by_those_who_may(served: Served) -> None:
+    for number in range(4):
+        served.put(b"%d" % number)
+    with pytest.raises(Forbidden):
+        served.call("audit_log", server.Acts(), BOB)
+    entries = served.call("audit_log", server.Acts(after=1, limit=9)).entries
+    assert [(each.sequence, each.key, each.key_count, each.outcome) for each in entries] == [
+        (2, b"2", 1, "ok"),
+        (3, b"3", 1, "ok"),
+        (4, b"", 0, "Forbidden"),
+    ]
+    newest = served.call("audit_log", server.Acts(reverse=True, failed=True, principal="bob")).entries
+    assert [each.operation for each in newest] == ["audit_log"]
+    with pytest.raises(blockdb.InvalidData, match="At most 1,000"):
+        served.call("audit_log", server.Acts(limit=1_001))
+
+
 # ── over HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -173,6 +194,23 @@ def test_of_a_crowd_at_the_door_only_some_are_entered_and_all_are_counted(
     found = served.acts()
     assert len(found) == trail.AT_THE_DOOR_A_SECOND + 1
     assert (found[-1].operation, found[-1].keys) == ("turned_away", 30)
+
+
+def test_tokens_that_are_made_and_revoked_beside_the_server_are_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "FORCE_EVERY_S", 0.001)
+    database = blockdb.open(tmp_path / "db")
+    tokens = TokenFile(tmp_path / "db")
+    old, _ = tokens.create("old", Role.READER)
+    served = Served(database)
+    new, _ = tokens.create("new", Role.WRITER)
+    until(lambda: len(served.acts()) == 1)
+    tokens.revoke(old.id)
+    served.trail.close()
+    found = [(act.principal, act.operation, act.token_id) for act in served.acts()]
+    assert found == [("local", "token create", new.id), ("local", "token revoke", old.id)]
+    served.stop()
 
 
 # ── where nothing can be entered, nothing is done ────────────────────────────────────────────────────────────────

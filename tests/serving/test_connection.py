@@ -105,6 +105,17 @@ def test_what_is_refused_is_told_why(address: tuple[str, int], words: bytes, sta
     still_serves(address)
 
 
+def test_a_head_that_comes_in_pieces_has_its_limit(address: tuple[str, int]) -> None:
+    with connected(address) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(ConnectionError):
+            connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+            for _ in range(40):
+                connection.sendall(b"x" * 100)
+                answers(address, CLOSE)  # so that the piece is read alone
+        assert statuses(said(connection)) == [431]
+
+
 def test_a_slow_head_has_its_time(address: tuple[str, int]) -> None:
     """Also a second head on the same connection, and whoever says nothing at all."""
     for words in (b"", b"GET / HT", GET + b"GET /"):
@@ -144,6 +155,13 @@ def test_where_all_is_taken_the_idle_make_room_and_else_one_is_refused(address: 
         busy.sendall(b"hello")
         assert b"hello" in busy.recv(1000)
     still_serves(address)
+
+
+def test_a_body_has_its_time_for_each_piece() -> None:
+    half = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhal"
+    with served(application, Limits(body_timeout_s=0.1)) as (_, address):
+        assert statuses(answers(address, half)) == [408]
+        assert statuses(answers(address, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")) == [200]
 
 
 def test_who_does_not_read_is_hung_up_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from blockdb.errors import InvalidData, StorageError
-from blockdb.serving.listening import is_loopback, listen, url_of
+from blockdb.serving.listening import is_loopback, listen, room_for, url_of
 from tests.serving.family import answers, connected, said
 
 POST = b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
@@ -110,6 +111,22 @@ def test_a_socket_that_systemd_hands_over() -> None:
             assert line(process) == f"http://127.0.0.1:{place[1]}"
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
+
+
+def test_files_keep_their_half_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = dict[str, tuple[int, int]]()
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.update(limits=limits))
+    for soft, hard, room, raised in (
+        (1024, 4096, 1000, (4096, 4096)),
+        (1024, 1024, 512, (1024, 1024)),
+        (1024, resource.RLIM_INFINITY, 1000, (9192, resource.RLIM_INFINITY)),
+    ):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, found=(soft, hard): found)
+        assert (room_for(1000), given["limits"]) == (room, raised)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100_000, 100_000))
+    given.clear()
+    assert room_for(1000) == 1000
+    assert not given
 
 
 def test_addresses() -> None:

@@ -12,6 +12,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from blockdb_tui.app import Explorer
+from blockdb_tui.origin import Origin
 from blockdb_tui.tampering import Laboratory
 from tests.tui.fake import NOW_MS, FakeDatabase, Given, sample
 from tests.tui.fake_lab import FakeLab
@@ -21,9 +22,10 @@ NEVER_S = 3600.0
 QUIET_ROUNDS = 5
 
 
-def make_explorer(database: FakeDatabase | Given | None = None, **options: Any) -> Explorer:
+def make_explorer(database: FakeDatabase | Origin | None = None, **options: Any) -> Explorer:
     """An explorer whose clocks stand still and that polls once: `take` gives it further snapshots."""
-    origin = database if isinstance(database, Given) else Given(database or FakeDatabase(sample()))
+    is_fake = database is None or isinstance(database, FakeDatabase)
+    origin: Any = Given(database or FakeDatabase(sample())) if is_fake else database  # type: ignore[arg-type]
     ticks = iter(range(1_000_000))
     defaults: dict[str, Any] = {
         "clock": lambda: NOW_MS / 1000,

@@ -46,6 +46,7 @@ from blockdb.query.parameters import bind
 from blockdb.query.parser import parse_filter, parse_order
 from blockdb.query.text import filter_text, order_text
 from blockdb.types import IndexInfo
+from blockdb_tui.keytext import Target
 
 NOW_MS = 1_750_000_000_000
 STEP_MS = 250
@@ -456,6 +457,9 @@ class FakeFeed:
         self._collection = collection
         self.position = after
 
+    def stop(self) -> None:
+        pass
+
     def take(self, timeout_s: float | None = None) -> Change | None:
         if self._collection.failing is not None:
             raise self._collection.failing
@@ -516,11 +520,26 @@ def _sample(number: int) -> tuple[bytes, bytes]:
 class Given:
     """An origin that hands out a database there is already, or raises what it is told to."""
 
-    def __init__(self, database: FakeDatabase | None, *, writes_here: bool = False, name: str = "/srv/records") -> None:
+    collection: str | None = None
+    is_verified = False
+
+    def __init__(
+        self,
+        database: FakeDatabase | None,
+        *,
+        writes_here: bool = False,
+        name: str = "/srv/records",
+        is_server: bool = False,
+    ) -> None:
+        self.is_server = is_server
         self.database = database
         self.writes_here = writes_here
         self.name = name
         self.error: Exception | None = None
+
+    @property
+    def target(self) -> Target:
+        return Target(self.name, option="--url" if self.is_server else "-d")
 
     def open(self) -> Any:
         if self.error is not None:

@@ -52,6 +52,7 @@ async def test_what_is_entered_is_followed_and_failures_stand_alone() -> None:
         assert pilot.app.clipboard == "blockdb -d /srv/records audit-log --failed"
 
 
+@pytest.mark.torture
 @covers("acts.open", "acts.copy_key")
 async def test_an_entry_leads_to_its_record() -> None:
     async with exploring(attended(), size=(150, 30)) as pilot:
@@ -67,6 +68,7 @@ async def test_an_entry_leads_to_its_record() -> None:
         shown(pilot, RecordsView)
 
 
+@pytest.mark.torture
 async def test_a_log_that_is_damaged_says_so() -> None:
     database = attended()
     async with exploring(database) as pilot:
@@ -75,6 +77,7 @@ async def test_a_log_that_is_damaged_says_so() -> None:
         await until(pilot, lambda: any("cannot be read" in words for words in said(pilot)))
 
 
+@pytest.mark.torture
 async def test_a_database_without_a_log_has_no_entries() -> None:
     async with exploring() as pilot:
         await press(pilot, "7")

@@ -219,7 +219,7 @@ async def test_verification_is_of_the_collection_that_was_entered() -> None:
 
 @pytest.mark.torture
 async def test_a_database_that_comes_back_is_shown_where_one_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.app.RETRY_S", 0.01)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.01)
     database = shop()
     async with exploring(database, poll_s=0.01) as pilot:
         await press(pilot, "0", "j", "enter")

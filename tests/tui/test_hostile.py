@@ -209,6 +209,7 @@ async def test_hostile_bytes_in_collections_schemas_changes_and_transactions() -
             assert_safe(pilot)
 
 
+@pytest.mark.torture
 async def test_hostile_bytes_in_the_audit_log() -> None:
     database = FakeDatabase()
     for number, nasty in enumerate(NASTY):

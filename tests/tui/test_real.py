@@ -126,7 +126,7 @@ async def test_a_database_that_does_not_open_says_why_and_can_be_looked_through(
 
 
 async def test_a_database_that_comes_back_is_shown_again(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.app.RETRY_S", 0.02)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.02)
     manifest, kept = damage(directory, "manifest.toml")
     async with attached(directory) as pilot:
         assert "The database cannot be read" in screen_text(pilot)

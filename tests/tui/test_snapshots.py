@@ -172,7 +172,7 @@ WIDE = {"records", "metrics"}
 """Whose wide pictures are compared with every change; those of the other scenes are in the long tier."""
 
 
-LONG = {"collection-inside", "query-found", "schema", "changes", "transactions"}
+LONG = {"collection-inside", "query-found", "schema", "changes", "transactions", "acts"}
 """Which are in the long tier altogether."""
 
 

@@ -147,7 +147,7 @@ async def test_a_record_that_cannot_be_read_is_named_and_the_others_are_shown() 
 
 
 async def test_a_database_that_fails_is_said_to_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.app.RETRY_S", 0.01)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.01)
     database = FakeDatabase(sample())
     async with exploring(database, poll_s=0.01) as pilot:
         database.failing = OSError(5, "Input/output error")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -15,18 +15,24 @@ from blockdb.commands.audit_log import act_keys
 from blockdb.commands.display import human_bytes, human_count, human_time, printable
 
 from ..acts import Acts, NewestActs, is_failure
-from ..keytext import Target, command_line
+from ..keytext import command_line
 from ..offloop import in_background, off_loop
 from ..widgets.facts import Fact, Facts
 from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Act, Collection
+    from blockdb import Act, AnyCollection, Database
 
 __all__ = ["ActsView"]
 
 READ_EVERY_S = 0.5
+ELSEWHERE = (
+    "The audit log is with the server",
+    "It is read where the data is, beside the server.",
+    "Explore the directory there: blockdb-tui PATH; or print it: blockdb -d PATH audit-log",
+    "muted",
+)
 WHOLE_KEY_BYTES = 64
 
 
@@ -119,13 +125,16 @@ class ActsView(View):
 
     # ── the entries come ──
 
+    def instead(self) -> tuple[str, str, str, str] | None:
+        return ELSEWHERE if self.database is not None and self.explorer.origin.is_server else super().instead()
+
     def on_mount(self) -> None:
         super().on_mount()
         self.set_interval(READ_EVERY_S, self.read_on)
 
-    def opened(self, collection: Collection) -> None:
-        if self.database is not None:
-            self.acts = Acts(self.database)
+    def opened(self, collection: AnyCollection) -> None:
+        if self.database is not None and not self.explorer.origin.is_server:
+            self.acts = Acts(cast("Database", self.database))
             self._list()
             self.read_on()
 
@@ -221,4 +230,4 @@ class ActsView(View):
 
     def shown_as_command(self) -> str:
         words = ["--failed"] if self.failed_only else []
-        return command_line(Target(self.explorer.origin.name, None), "audit-log", *words)
+        return command_line(self.explorer.whole, "audit-log", *words)

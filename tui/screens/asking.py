@@ -15,7 +15,7 @@ from ..offloop import in_background, off_loop
 from ..querying import Mistake, Plan, Search, plan_of
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
     from .view import View
 
@@ -28,13 +28,13 @@ QUESTION = "Where"
 class Asking:
     """Queries of one view. `found` is called when a search begins, `more` when it has come further."""
 
-    def __init__(self, view: View, found: Callable[[Collection, Search], None], more: Callable[[], None]) -> None:
+    def __init__(self, view: View, found: Callable[[AnyCollection, Search], None], more: Callable[[], None]) -> None:
         self.text = ""
         """The last query that was run."""
         self.search: Search | None = None
         self._view, self._found, self._more = view, found, more
         self._fields: tuple[str, ...] = ()
-        self._known_of: Collection | None = None
+        self._known_of: AnyCollection | None = None
         self._watching: Timer | None = None
         self._shown = ""
 

@@ -25,7 +25,7 @@ from .records import IN_BLOCK
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Block, Collection
+    from blockdb import AnyCollection, Block
 
     from ..history import Moment
 
@@ -71,7 +71,7 @@ class BlocksView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self._listed, self._seen = None, -1
         self.belt.open(collection)
         self.facts.entitle(Content("Block"))
@@ -86,6 +86,11 @@ class BlocksView(View):
     def forget(self) -> None:
         self._leaf_wanted = 0
         self.remove_class("-tree")
+
+    def resumed(self) -> None:
+        super().resumed()
+        self.belt.again()
+        self.show_verification()
 
     def polled(self, moment: Moment) -> None:
         statistics = moment.statistics
@@ -110,7 +115,7 @@ class BlocksView(View):
     @on(Belt.Failed)
     @on(VirtualTable.Failed, "#block-records")
     def _failed(self, event: Belt.Failed | VirtualTable.Failed) -> None:
-        self.explorer.say(f"The chain cannot be read. {type(event.error).__name__}: {event.error}", "error")
+        self.explorer.fail("The chain cannot be read.", event.error)
 
     def _show_open(self, number: int) -> None:
         moment = self.explorer.history.latest
@@ -130,7 +135,7 @@ class BlocksView(View):
             return
         damage = verification.bad_blocks(self.collection).get(number)
         trust = damage or number < verification.proven_to(self.collection)
-        self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), trust)
+        self.facts.show_sealed(block, belt.block(number - 1), belt.block(number + 1), trust, verification.good)
         if self._list(number, block.first_sequence) or not self.merkle.levels:
             in_background(self, self._draw_tree, number, group="tree", latest=True)
 
@@ -150,6 +155,7 @@ class BlocksView(View):
         try:
             levels = await off_loop(lambda: blockdb.merkle_levels(collection.block_leaves(number)))
         except (blockdb.BlockDBError, OSError) as error:
+            self.explorer.missed(error)
             self.merkle.show((), printable(f"{type(error).__name__}: {error}"))
             return
         if self._listed == number:
@@ -192,7 +198,11 @@ class BlocksView(View):
                 statistics = collection.stats()
                 return statistics.records - statistics.open_block_records
 
-        self._leaf_wanted = sequence - await off_loop(first_sequence)
+        try:
+            self._leaf_wanted = sequence - await off_loop(first_sequence)
+        except (blockdb.BlockDBError, OSError) as error:
+            self.explorer.fail(f"The record {human_count(sequence)} cannot be gone to.", error)
+            return
         if self._listed == number:
             self.table.move_to(self._leaf_wanted)
             self._leaf_wanted = 0
@@ -203,7 +213,9 @@ class BlocksView(View):
         super().show_verification()
         verification = self.explorer.verification
         if self.collection is not None:
-            self.belt.mark(verification.bad_blocks(self.collection), verification.proven_to(self.collection))
+            self.belt.mark(
+                verification.bad_blocks(self.collection), verification.proven_to(self.collection), verification.good
+            )
         block = self.belt.block(self.belt.selected)
         if block is not None:
             self._show_sealed(block)

@@ -25,7 +25,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database
+    from blockdb import AnyCollection, AnyDatabase
 
     from ..history import Moment
 
@@ -114,7 +114,7 @@ class ChangesView(View):
     def on_mount(self) -> None:
         self._ticking = self.set_interval(SHOWN_EVERY_S, self.show_new)
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         in_background(self, self._follow, group="stream", latest=True)
 
     def closed(self) -> None:
@@ -149,7 +149,11 @@ class ChangesView(View):
             return
         self._let_go()
         if self.of_all:
-            followed, self._left_out = await off_loop(_all_of, database)
+            try:
+                followed, self._left_out = await off_loop(_all_of, database)
+            except (blockdb.BlockDBError, OSError) as error:
+                self.explorer.fail("The changes cannot be followed.", error)
+                return
         else:
             followed, self._left_out = {collection.name: collection}, 0
         if database is not self.database or collection is not self.collection:
@@ -169,11 +173,15 @@ class ChangesView(View):
             return
         if stream.trouble is not None:
             error, stream.trouble = stream.trouble, None
-            self.explorer.say(f"The changes cannot be followed. {type(error).__name__}: {error}", "error")
+            self.explorer.fail("The changes cannot be followed.", error)
         if self._shown != (now := (stream.came, stream.passed_over)):
             self._shown = now
             self.table.grown()
             self._titles()
+
+    def resumed(self) -> None:
+        super().resumed()
+        self._highlighted()
 
     def polled(self, moment: Moment) -> None:
         pass
@@ -214,6 +222,8 @@ class ChangesView(View):
             collection = await off_loop(database.collection, row.collection)
             record, version = await off_loop(read_with_version, collection, row.key)
         except (blockdb.BlockDBError, OSError) as error:
+            if self.explorer.missed(error):
+                return
             self.value.show(None, printable(f"{type(error).__name__}: {error}"))
             return
         if row is self._wanted:
@@ -278,7 +288,7 @@ class ChangesView(View):
         return command_line(self.explorer.target, "watch")
 
 
-def _all_of(database: Database) -> tuple[dict[str, Collection], int]:
+def _all_of(database: AnyDatabase) -> tuple[dict[str, AnyCollection], int]:
     """The collections that are followed together, and how many are not."""
     names = database.collection_names()
     return {name: database.collection(name) for name in names[:MOST_COLLECTIONS]}, max(0, len(names) - MOST_COLLECTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -15,14 +16,14 @@ from blockdb.commands.display import human_bytes, human_count, plural, printable
 
 from ..catalog import Known, KnownCollections, Names
 from ..drawing import ago
-from ..keytext import Target, command_line
+from ..keytext import command_line
 from ..offloop import in_background, off_loop
 from ..widgets.collection_facts import CollectionFacts
 from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection, CollectionInfo
+    from blockdb import AnyCollection, CollectionInfo
 
     from ..history import Moment
 
@@ -117,7 +118,7 @@ class CollectionsView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         assert self.database is not None
         self.known.use(self.database)
         self._names = ()
@@ -172,7 +173,7 @@ class CollectionsView(View):
 
     @on(VirtualTable.Failed, "#collections")
     def _failed(self, event: VirtualTable.Failed) -> None:
-        self.explorer.say(f"The collections cannot be listed. {type(event.error).__name__}: {event.error}", "error")
+        self.explorer.fail("The collections cannot be listed.", event.error)
 
     def _known(self) -> Known | None:
         return None if self.table.row is None else self.known.get(self.table.row)
@@ -283,7 +284,7 @@ class CollectionsView(View):
         return True
 
     def shown_as_command(self) -> str:
-        path, name = self.explorer.origin.name, self.table.row
+        whole, name = self.explorer.whole, self.table.row
         if self.focused is self.facts and name is not None:
-            return command_line(Target(path, name), "stats")
-        return command_line(Target(path), "collection", "list")
+            return command_line(replace(whole, collection=name), "stats")
+        return command_line(whole, "collection", "list")

@@ -16,7 +16,7 @@ import blockdb
 from blockdb.commands.display import printable
 from blockdb.commands.tamper_lab import checks, tamperings
 
-from ..keytext import Target, command_line
+from ..keytext import command_line
 from ..listing import Fixed
 from ..offloop import in_background, off_loop
 from ..widgets.lab_report import LabReport
@@ -24,12 +24,18 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
     from blockdb.commands.tamper_lab import Finding, Outcome, Tampering
 
 __all__ = ["LabView"]
 
 WATCH_S = 0.1
+ELSEWHERE = (
+    "The files are not here",
+    "The lab tampers with a copy of the files of a database, and this one is with a server.",
+    "Explore the directory, on the machine where the data is: blockdb-tui PATH",
+    "muted",
+)
 MATRIX_WIDTH = 70
 """From so many cells on each check has a column of its own."""
 
@@ -106,7 +112,10 @@ class LabView(View):
 
     # ── the database comes and goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def instead(self) -> tuple[str, str, str, str] | None:
+        return ELSEWHERE if self.database is not None and self.explorer.origin.is_server else super().instead()
+
+    def opened(self, collection: AnyCollection) -> None:
         self.table.title = Content("Tamper lab")
         self.table.show(Fixed(tamperings()), self.table.cursor)
 
@@ -140,6 +149,8 @@ class LabView(View):
     def _begin(self, chosen: Iterable[Tampering]) -> None:
         if self.explorer.laboratory.doing is not None:
             self.explorer.say("The lab is at work.", "warning")
+        elif self.explorer.origin.is_server:
+            self.explorer.say(" ".join(ELSEWHERE[1:3]), "warning")
         elif self.database is not None:
             in_background(self, self._run, list(chosen), self.database.path, group="lab")
 
@@ -215,7 +226,7 @@ class LabView(View):
         if self.focused is self.report and outcome is not None and self.explorer.laboratory.is_there(outcome):
             return _first(outcome).command
         words = [] if tampering is None else [tampering.name]
-        return command_line(Target(self.explorer.origin.name), "tamper-lab", *words)
+        return command_line(self.explorer.whole, "tamper-lab", *words)
 
 
 def _first(outcome: Outcome) -> Finding:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.content import Content
 from textual.widget import Widget
 
 import blockdb
@@ -22,7 +23,7 @@ from ..widgets.transaction_panel import TransactionPanel
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
 __all__ = ["MetricsView"]
 
@@ -31,6 +32,7 @@ SAMPLE_S = 0.25
 
 WRITES = """Records stored in a second, by whichever process writes, averaged over the last second. The scale stands \
 at the right end of the first line; it moves by steps of 1, 2 and 5."""
+READS_THERE = """Gets and scans in a second, whoever asked the server for them; this explorer's own are among them."""
 READS = """Gets and scans in a second, as far as they went through this process; this explorer's own are among them. \
 What other processes read is not known here."""
 
@@ -73,9 +75,10 @@ class MetricsView(View):
 
     def body(self) -> Iterable[Widget]:
         self.first_pane = self.writes = RatePanel("Writes", WRITES, _writes, _written, role="graph1", id="writes")
+        self.reads = RatePanel("Reads by this process", READS, _reads, _misses, role="graph4", id="reads")
         self.panels: list[Panel] = [
             self.writes,
-            RatePanel("Reads by this process", READS, _reads, _misses, role="graph4", id="reads"),
+            self.reads,
             LatencyPanel("Latency", id="latency"),
             MemoryPanel("Memory and log", id="memory"),
             TablesPanel("Tables", id="tables"),
@@ -85,8 +88,10 @@ class MetricsView(View):
         self.alerts = AlertBar()
         return (self.alerts, Container(*self.panels, self.transactions, id="panels"))
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self.frozen = False
+        if self.explorer.origin.is_server:
+            self.reads.border_title, self.reads.help_words = Content("Reads by the server"), READS_THERE
         self.set_class(not collection.read_only, "-writes")
         self._show_whole(False)
 

@@ -24,7 +24,7 @@ from ..theme import palette
 from ..widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from blockdb import Database
+    from blockdb import AnyDatabase
 
     from ..app import Explorer
 
@@ -107,7 +107,7 @@ class Proof(ModalScreen[None]):
         Binding("Y", "copy_command", "Copy command", id="proof.copy_command"),
     ]
 
-    def __init__(self, database: Database, collection: str, key: bytes) -> None:
+    def __init__(self, database: AnyDatabase, collection: str, key: bytes) -> None:
         super().__init__()
         self._database, self._collection, self._key = database, collection, key
         self.walk: Walk | None = None

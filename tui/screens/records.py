@@ -24,7 +24,7 @@ from .asking import Asking
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
 
     from ..history import Moment
 
@@ -122,7 +122,7 @@ class RecordsView(View):
 
     # ── the database comes, grows, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self._list(ByKey(collection, self.prefix))
         self._titles()
 
@@ -136,6 +136,10 @@ class RecordsView(View):
         self.table.follow_first = False
         self.asking.forget()
         self.remove_class("-zoomed")
+
+    def resumed(self) -> None:
+        super().resumed()
+        self._highlighted()
 
     def polled(self, moment: Moment) -> None:
         now = (moment.statistics.records, moment.statistics.blocks)
@@ -173,7 +177,7 @@ class RecordsView(View):
         """Asks for a query."""
         self.asking.ask()
 
-    def _show_found(self, collection: Collection, search: Search) -> None:
+    def _show_found(self, collection: AnyCollection, search: Search) -> None:
         self.prefix = b""
         self.table.follow_first = False
         self.table.show(Found(collection, search), columns=IN_KEY_ORDER)
@@ -203,14 +207,15 @@ class RecordsView(View):
         try:
             record, version = await off_loop(read_with_version, collection, key)
         except (blockdb.BlockDBError, OSError) as error:
-            self.value.show(None, printable(f"{type(error).__name__}: {error}"))
+            if not self.explorer.missed(error):
+                self.value.show(None, printable(f"{type(error).__name__}: {error}"))
             return
         if key == self._wanted:
             self.value.show(record, marks=marks_of(record, version, collection, self.explorer.verification))
 
     @on(VirtualTable.Failed, "#records")
     def _failed(self, event: VirtualTable.Failed) -> None:
-        self.explorer.say(f"The records cannot be listed. {type(event.error).__name__}: {event.error}", "error")
+        self.explorer.fail("The records cannot be listed.", event.error)
 
     # ── keys ──
 

@@ -15,7 +15,7 @@ from textual.widget import Widget
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, printable
 
-from ..keytext import Target, command_line
+from ..keytext import command_line
 from ..listing import Fixed
 from ..offloop import in_background, off_loop
 from ..shape import FieldRow, SchemaVersion, Shape, shape_of
@@ -23,7 +23,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import Collection
+    from blockdb import AnyCollection
     from blockdb.types import IndexInfo
 
     from ..history import Moment
@@ -103,7 +103,7 @@ class SchemaView(View):
 
     # ── the collection comes, changes, goes ──
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         self._show(Shape((), ()), anew=True)
         in_background(self, self._look, group="shape", latest=True)
 
@@ -178,4 +178,4 @@ class SchemaView(View):
     def shown_as_command(self) -> str:
         name = self.collection.name if self.collection is not None else ""
         what = "indexes" if self.focused is self.indexes else "schema"
-        return command_line(Target(self.explorer.origin.name), "collection", what, shlex.quote(name))
+        return command_line(self.explorer.whole, "collection", what, shlex.quote(name))

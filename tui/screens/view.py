@@ -11,14 +11,16 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from ..keytext import command_line
+from ..widgets.banner import Banner
 from ..widgets.header import Header
 from ..widgets.keybar import KeyBar
 from ..widgets.notice import Notice
 from ..widgets.prompt import Prompt
 from ..widgets.verify_bar import VerifyBar
+from ..widgets.virtual_table import VirtualTable
 
 if TYPE_CHECKING:
-    from blockdb import Collection, Database
+    from blockdb import AnyCollection, AnyDatabase
 
     from ..app import Explorer
     from ..history import Moment
@@ -43,7 +45,7 @@ class View(Screen[None]):
         """The panes of the view."""
         raise NotImplementedError
 
-    def opened(self, collection: Collection) -> None:
+    def opened(self, collection: AnyCollection) -> None:
         """A collection is there to be looked at, perhaps for the second time."""
 
     def forget(self) -> None:
@@ -51,6 +53,11 @@ class View(Screen[None]):
 
     def closed(self) -> None:
         """The database is gone; nothing may be asked of it."""
+
+    def resumed(self) -> None:
+        """The server answers again: what could not be read meanwhile is read now."""
+        for table in self.query(VirtualTable):
+            table.again()
 
     def polled(self, moment: Moment) -> None:
         """A new snapshot of the statistics has come."""
@@ -67,6 +74,10 @@ class View(Screen[None]):
         """The key of the record under the cursor, if there is one."""
         return None
 
+    def instead(self) -> tuple[str, str, str, str] | None:
+        """What stands in place of the body: title, words, advice, and the role that colours the title."""
+        return self.explorer.trouble if self.database is None else None
+
     # ── what they share ──
 
     @property
@@ -75,26 +86,28 @@ class View(Screen[None]):
         return cast("Explorer", self.app)
 
     @property
-    def database(self) -> Database | None:
+    def database(self) -> AnyDatabase | None:
         """The database, while one is open."""
         return self.explorer.database
 
     @property
-    def collection(self) -> Collection | None:
+    def collection(self) -> AnyCollection | None:
         """The collection that is looked at, while the database is open."""
         return self.explorer.collection
 
     def compose(self) -> ComposeResult:
         # Kept by name, not looked up: while the explorer closes there is nothing any more to be found.
         self.header = Header(self.NAME, self.explorer)
+        self.banner = Banner()
         self.notice = Notice()
         self.frame = Widget(*self.body(), id="body")
         self.verify_bar = VerifyBar(self.explorer.verification)
         self.prompt = Prompt()
-        yield from (self.header, self.notice, self.frame, self.verify_bar, self.prompt, KeyBar())
+        yield from (self.header, self.banner, self.notice, self.frame, self.verify_bar, self.prompt, KeyBar())
 
     def on_mount(self) -> None:
         self.show_connection()
+        self.show_contact()
         if self.collection is not None:
             self._start(self.collection)
 
@@ -103,7 +116,7 @@ class View(Screen[None]):
         if self.collection is not None and self.explorer.history.latest is not None:
             self.hear(self.explorer.history.latest)
 
-    def _start(self, collection: Collection) -> None:
+    def _start(self, collection: AnyCollection) -> None:
         self.opened(collection)
         self.show_verification()
         if self.focused is None or isinstance(self.focused, Notice):
@@ -111,12 +124,12 @@ class View(Screen[None]):
         if self.explorer.history.latest is not None:
             self.hear(self.explorer.history.latest)
 
-    def connected(self, collection: Collection) -> None:
+    def connected(self, collection: AnyCollection) -> None:
         """Called by the application when the database has been opened."""
         self.show_connection()
         self._start(collection)
 
-    def entered(self, collection: Collection) -> None:
+    def entered(self, collection: AnyCollection) -> None:
         """Called by the application when another collection is looked at."""
         self.header.forget()
         if self.OF_COLLECTION:
@@ -136,12 +149,20 @@ class View(Screen[None]):
 
     def show_connection(self) -> None:
         """Shows the body, or the words that stand in for it."""
-        there = self.database is not None
-        self.frame.display = there
-        self.notice.display = not there
-        if not there:
-            self.notice.say(*self.explorer.trouble[:3], role=self.explorer.trouble[3])
+        words = self.instead()
+        self.frame.display = words is None
+        self.notice.display = words is not None
+        if words is not None:
+            self.notice.say(*words[:3], role=words[3])
+        if self.database is None:
             self.header.show(None, self.explorer.state)
+
+    def show_contact(self) -> None:
+        """Tells whether the server answers; while it does not, what is shown is marked as what was there before."""
+        contact = self.explorer.contact
+        self.set_class(contact.lost, "-stale")
+        self.banner.show(contact.words(self.explorer.origin.name))
+        self.header.show(self.explorer.history.latest, self.explorer.state)
 
     def show_verification(self) -> None:
         """Shows how far the verification is, or what it found."""

@@ -24,7 +24,7 @@ from ..pages import Pages, page_of
 from ..theme import Palette, grounded, palette
 
 if TYPE_CHECKING:
-    from blockdb import Block, Collection, Statistics
+    from blockdb import AnyCollection, Block, Statistics
 
 __all__ = ["Belt"]
 
@@ -56,7 +56,8 @@ of the earlier one: ══ it does, ≠≠ it does not. The last one is the open
 and is sealed when it is full.
 
 On its lower edge each block wears its trust: ✓ proven, recomputed here by a verification (v) from its records; \
-· read, but not proven; ✗ failed, when a verification found something wrong in it.
+✓ verified, recomputed so by the server that has it; · read, but not proven; ✗ failed, when a verification found \
+something wrong in it.
 
 While the open block is selected, the belt stays with it as blocks are sealed."""
 
@@ -79,7 +80,7 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         super().__init__(id=id)
         self.selected = 0
         self._bad: frozenset[int] = frozenset()
-        self._proven_to = 0
+        self._proven_to, self._good = 0, "proven"
         self._first = 0
         self._statistics: Statistics | None = None
         self._now_ms = 0
@@ -94,7 +95,7 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         """How many blocks are sealed; the open block bears this number."""
         return self._statistics.blocks if self._statistics is not None else 0
 
-    def open(self, collection: Collection | None) -> None:
+    def open(self, collection: AnyCollection | None) -> None:
         """Shows the chain of another collection, from its open block."""
 
         def fetch(first: int, limit: int, total: int) -> list[Block]:
@@ -120,6 +121,10 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
             self.selected = statistics.blocks
         self._show_selected()
 
+    def again(self) -> None:
+        """Asks anew for blocks that could not be had."""
+        self._pages.fill()
+
     def _settle(self) -> None:
         self._fresh = None
         self.refresh()
@@ -128,9 +133,9 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         """A sealed block, if it has come."""
         return self._pages.get(number) if 0 <= number < self.sealed else None
 
-    def mark(self, bad: Iterable[int], proven_to: int) -> None:
-        """Marks the blocks in which something is wrong, and those before `proven_to` in which nothing is."""
-        self._bad, self._proven_to = frozenset(bad), proven_to
+    def mark(self, bad: Iterable[int], proven_to: int, good: str) -> None:
+        """Marks the blocks in which something is wrong, and as `good` those before `proven_to` in which nothing is."""
+        self._bad, self._proven_to, self._good = frozenset(bad), proven_to, good
         self.refresh()
 
     def _wanted_pages(self) -> Iterable[int]:
@@ -260,7 +265,7 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         """What is known of a block here: a glyph, a word and the role that colours them."""
         if number in self._bad:
             return "✗", "failed", "error"
-        return ("✓", "proven", "success") if number < self._proven_to else ("·", "read", "muted")
+        return ("✓", self._good, "success") if number < self._proven_to else ("·", "read", "muted")
 
     def _lower_edge(self, colours: Palette, number: int, shape: str, edge: Style) -> list[Segment]:
         if number == self.sealed or self.block(number) is None:

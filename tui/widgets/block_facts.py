@@ -22,14 +22,17 @@ class BlockFacts(Facts):
 tree over every record of the collection up to this block's last. The signature is made with the key of the database \
 and stands beside the hash, not in it. The links are compared here, with the neighbours as they are stored."""
 
-    def show_sealed(self, block: Block, before: Block | None, after: Block | None, trust: Problem | bool) -> None:
+    def show_sealed(
+        self, block: Block, before: Block | None, after: Block | None, trust: Problem | bool, good: str
+    ) -> None:
         """Shows a sealed block between its neighbours, as far as they are known.
 
-        `trust` is what verification found wrong with it, or whether it was proven to be what was written.
+        `trust` is what verification found wrong with it, or whether it was proven to be what was written; `good` is
+        the word for that.
         """
         damage: list[Fact] = [] if isinstance(trust, bool) else [("✗ damage", [(printable(str(trust)), "error")])]
         facts: list[Fact] = [
-            ("trust", _trust(block, trust)),
+            ("trust", _trust(block, trust, good)),
             ("hash", [(block.hash.hex(), "secondary")]),
             ("previous", [(block.previous_hash.hex(), "secondary")]),
             ("", _link_back(block, before)),
@@ -66,10 +69,12 @@ and stands beside the hash, not in it. The links are compared here, with the nei
         self.show_facts([])
 
 
-def _trust(block: Block, trust: Problem | bool) -> Pieces:
+def _trust(block: Block, trust: Problem | bool, good: str) -> Pieces:
     if not isinstance(trust, bool):
         return [(f"✗ failed at block {human_count(block.number)}", "error")]
-    return [("✓ proven: recomputed here", "success")] if trust else [("· read, not proven; v verifies", "muted")]
+    if not trust:
+        return [("· read, not proven; v verifies", "muted")]
+    return [(f"✓ {good}: recomputed {'here' if good == 'proven' else 'by the server'}", "success")]
 
 
 def _link_back(block: Block, before: Block | None) -> Pieces:

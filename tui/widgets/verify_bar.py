@@ -67,4 +67,5 @@ class VerifyBar(Widget):
             return [(words, "error"), (f" in {seen}", "text"), ("  p ", "accent"), ("lists them", "muted")]
         if report.cancelled:
             return [(" cancelled", "warning"), (f" after {seen}: nothing wrong so far", "text")]
-        return [(" ✓ verified", "success"), (f" {seen}: every hash, link and signature holds", "text")]
+        by = " by the server" if self._verification.elsewhere else ""
+        return [(f" ✓ verified{by}", "success"), (f" {seen}: every hash, link and signature holds", "text")]

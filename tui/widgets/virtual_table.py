@@ -106,6 +106,7 @@ class VirtualTable(Lines, Generic[T]):
         self.cursor = 0
         self.follow_first = False
         self._listing: Listing[T] | None = None
+        self._begin_at: int | Callable[[], int] = 0
         self._pages: Pages[T] = Pages(self, self._wanted_pages, self._arrived, self._fail)
         self._loaded = False
         self._surveying = False
@@ -136,7 +137,7 @@ class VirtualTable(Lines, Generic[T]):
         columns: Sequence[Column[T]] | None = None,
     ) -> None:
         """Lists something else. `cursor` is the row to start on; a function is asked for it off the event loop."""
-        self._listing = listing
+        self._listing, self._begin_at = listing, cursor
         self._next_columns = columns or self.columns
         self._loaded = False  # until the first look is back, what was shown before stays on screen
         if listing is None:
@@ -167,6 +168,13 @@ class VirtualTable(Lines, Generic[T]):
             return
         self._surveying = True
         in_background(self, self._survey, self._listing, group="survey")
+
+    def again(self) -> None:
+        """Asks anew for what could not be had."""
+        if self._listing is not None and not self._loaded:
+            in_background(self, self._start, self._listing, self._begin_at, group="start", latest=True)
+        self.grown()
+        self._pages.fill()
 
     async def _survey(self, listing: Listing[T]) -> None:
         self._survey_again = False

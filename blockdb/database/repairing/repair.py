@@ -21,6 +21,7 @@ from blockdb.audit.collection import Options
 from blockdb.database import creation
 from blockdb.database.encryption import opened_for_repair
 from blockdb.database.proofs import keys
+from blockdb.database.repairing import audit_log
 from blockdb.database.repairing.derived import Told, derive_metadata, schemas_told, with_schemas
 from blockdb.database.repairing.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
 from blockdb.database.repairing.transactions import rebuild_transactions
@@ -80,11 +81,14 @@ def repair(
             result = Repair(before, before)
             if not before.valid:
                 _Workshop(door, plain, files, result).rebuild()
-                result.after = audit(path, progress, options=options)
-            return result
         finally:
             for descriptor in locks:
                 door.unlock(descriptor)
+        if audit_log.is_named(files, before.problems):
+            audit_log.go_on(path, source)
+        if not before.valid:
+            result.after = audit(path, progress, options=options)
+        return result
 
 
 class _Workshop:
@@ -111,6 +115,9 @@ class _Workshop:
             if self._is_named(files) and not self._is_lost(files, name):
                 self._rebuild_collection(files, name, collection_id)
         rebuild_transactions(self._door, self._files, names, self._set_aside, self._note)
+        problems = self._result.before.problems
+        if audit_log.is_named(self._files, problems):
+            audit_log.set_aside(self._files, problems, self._set_aside, self._note)
 
     def _is_named(self, files: CollectionFiles) -> bool:
         """Whether something of a collection was found wrong: the others are left as they are."""

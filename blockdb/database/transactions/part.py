@@ -10,8 +10,8 @@ from blockdb.database.preparation import Preparation, Prepared
 from blockdb.database.transactions.gate import CollectionGate
 from blockdb.documents.document import Document
 from blockdb.errors import DuplicateKey, InvalidData
+from blockdb.format.checks import check_key, check_value
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES
-from blockdb.storage.checks import check_key, check_value
 
 
 class Readable(Protocol):

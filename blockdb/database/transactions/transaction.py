@@ -14,7 +14,7 @@ from blockdb.database.documents import Given
 from blockdb.database.ranges import range_of
 from blockdb.database.transactions.locks import Holder, Locks
 from blockdb.database.transactions.part import Opening, Part
-from blockdb.storage.checks import check_key
+from blockdb.format.checks import check_key
 
 if TYPE_CHECKING:
     from blockdb.database.transactions.manager import TransactionManager

@@ -44,10 +44,10 @@ class GrpcDoor:
         """Without credentials nothing is encrypted. `is_ready` says whether requests should come here."""
         self.port = 0
         """Where it listens, once it does."""
+        self.options = options or Options()
         self._service = service
         self._address = address
         self._credentials = credentials
-        self._options = options or Options()
         self._is_ready = is_ready or (lambda: service.monitor.health().is_ready)
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,7 +80,7 @@ class GrpcDoor:
     async def _live(self, listening: Future[int]) -> None:
         """From the start to the end of the server, on its loop."""
         try:
-            calls = Calls(self._service, catalogue(), self._options)
+            calls = Calls(self._service, catalogue(), self.options)
             server = self._server(calls)
             port = self._bind(server)
             await server.start()
@@ -95,7 +95,7 @@ class GrpcDoor:
 
     def _server(self, calls: Calls) -> aio.Server:
         offered = catalogue()
-        server = aio.server(options=_channel_options(self._options))
+        server = aio.server(options=_channel_options(self.options))
         handlers = {offer.method.name: calls.handler(offer) for offer in offered.offers}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(Health(self._is_ready, (SERVICE,)), server)

@@ -14,12 +14,13 @@ from blockdb.errors import InvalidData, Unavailable
 from blockdb.security.roles import RIGHTS, Right
 from blockdb.server.service import Session
 from blockdb.statistics import ScrubStatistics
-from blockdb.types import Progress, Report
+from blockdb.types import Act, Progress, Report
 from blockdb.wire.messages import plain, server
 from blockdb.wire.messages.proofs import Chunk
 from blockdb.wire.messages.records import InCollection
 from blockdb.wire.operation import DEFAULT_COLLECTION, Nothing
 
+MOST_ACTS = 1_000
 PROGRESS_S = 0.25
 """So often it is told how far an audit is."""
 
@@ -46,6 +47,26 @@ def about(session: Session, request: Nothing) -> server.About:
         collection_id=database.id,
         read_only=database.read_only,
     )
+
+
+def audit_log(session: Session, request: server.Acts) -> server.AuditLog:
+    """Entries of the audit log."""
+    if not 0 <= request.limit <= MOST_ACTS:
+        raise InvalidData(f"At most {MOST_ACTS:,} entries are given at once: limit is from 0 to that.")
+    found = session.database.acts(
+        after=request.after,
+        limit=request.limit,
+        reverse=request.reverse,
+        principal=request.principal,
+        operation=request.operation,
+        failed=request.failed,
+    )
+    return server.AuditLog(entries=[_entered(act) for act in found])
+
+
+def _entered(act: Act) -> server.Entered:
+    fields = act._asdict()
+    return server.Entered(key_count=fields.pop("keys"), **fields)
 
 
 def database_statistics(session: Session, request: Nothing) -> server.Snapshot:

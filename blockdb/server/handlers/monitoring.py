@@ -30,7 +30,7 @@ def metrics(session: Session, request: Nothing) -> plain.Metrics:
 
 def stats(session: Session, request: Nothing) -> plain.Stats:
     """Settings, and what is stored."""
-    return plain.Stats(**stats_json(session.service.monitor.snapshot(0.0)))
+    return plain.Stats(**stats_json(session.service.monitor.snapshot()))
 
 
 def server_statistics(session: Session, request: Nothing) -> server.ServerSnapshot:

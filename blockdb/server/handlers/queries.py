@@ -24,7 +24,8 @@ def find(session: Session, request: queries.Find) -> queries.Documents:
     else:
         horizon = collection.next_sequence - 1
     if horizon < 0:
-        return queries.Documents(documents=[])
+        collection.find(request.where, request.parameters, order=request.order, limit=0, fields=request.fields)
+        return queries.Documents(documents=[])  # the call above tells of what is wrong in the query
     found = collection.find(
         request.where,
         request.parameters,
@@ -35,7 +36,7 @@ def find(session: Session, request: queries.Find) -> queries.Documents:
         fields=request.fields,
         as_of=AsOf(sequence=horizon),
     )
-    documents = [written(document) for document in found]
+    documents = [written(document, with_details=request.with_details) for document in found]
     cursor = found.cursor if len(documents) == limit else None
     return queries.Documents(
         documents=documents, cursor=None if cursor is None else cursor_of(horizon, cursor.encode())

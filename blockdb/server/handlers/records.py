@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from blockdb.database.collection import Collection
 from blockdb.errors import DuplicateKey, InvalidData
@@ -14,8 +14,12 @@ from blockdb.types import REDACTED, AsOf, Change
 from blockdb.wire.messages import records
 from blockdb.wire.messages.server import Watch, Watched
 
+T = TypeVar("T")
+
 MOST_ITEMS: Final = 10_000
 """On one page."""
+MOST_BYTES: Final = 8 * 1024**2
+"""With so many, a page is full."""
 IDLE_S: Final = 1.0
 """So often a stream says that nothing came, and looks whether somebody still listens."""
 
@@ -25,6 +29,16 @@ def checked_limit(limit: int) -> int:
     if not 1 <= limit <= MOST_ITEMS:
         raise InvalidData(f"limit: it should be from 1 to {MOST_ITEMS:,}, not {limit}. Go on with the cursor.")
     return limit
+
+
+def bounded(items: Iterable[T], size: Callable[[T], int]) -> Iterator[T]:
+    """As many of them as fill a page; one at least."""
+    room = MOST_BYTES
+    for item in items:
+        yield item
+        room -= size(item)
+        if room <= 0:
+            return
 
 
 def put(session: Session, request: records.Put) -> records.Stored:
@@ -92,7 +106,10 @@ def _page(
         reverse=request.reverse,
         as_of=as_of,
     )
-    items = [_item(key, value, request.keys_only) for key, value in islice(found, request.limit)]
+    items = [
+        _item(key, value, request.keys_only)
+        for key, value in bounded(islice(found, request.limit), lambda item: len(item[0]) + len(item[1]))
+    ]
     if next(found, None) is None:
         return records.Page(items=items)
     at = horizon if horizon is not None else known_horizon
@@ -123,7 +140,8 @@ def count(session: Session, request: records.Count) -> records.Counted:
 def in_commit_order(session: Session, request: records.InCommitOrder) -> records.Records:
     """Records in commit order."""
     limit = checked_limit(request.limit)
-    return records.Records(records=list(session.collection(request.collection).records(request.first, limit)))
+    found = session.collection(request.collection).records(request.first, limit)
+    return records.Records(records=list(bounded(found, lambda record: len(record.key) + len(record.value))))
 
 
 def redact(session: Session, request: records.Redact) -> records.Redacted:

@@ -97,6 +97,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "statistics": database.statistics,
     "audit": database.audit,
     "audit_collection": database.audit_collection,
+    "audit_log": database.audit_log,
     "backup": database.backup,
     "flush": database.flush,
     "compact": database.compact,

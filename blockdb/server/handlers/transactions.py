@@ -79,7 +79,7 @@ def find(session: Session, request: transactions.TransactionFind) -> transaction
             fields=request.fields,
             collection=_named(request.collection),
         )
-        documents = [written(document) for document in islice(found, MOST_ITEMS + 1)]
+        documents = [written(document, with_details=True) for document in islice(found, MOST_ITEMS + 1)]
     _check_count(len(documents))
     return transactions.TransactionDocuments(documents=documents)
 

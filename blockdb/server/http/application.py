@@ -25,18 +25,19 @@ from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
 from blockdb.server.http.pages import PAGES
 from blockdb.server.http.pump import Inlet, InletEnded, Outlet
-from blockdb.server.http.reading import MSGPACK, asked_encoding, query_of, request_of
+from blockdb.server.http.reading import MSGPACK, asked_encoding, called_of, query_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
 from blockdb.server.service import Call, Service
 from blockdb.wire.operation import Kind, Operation
-from blockdb.wire.table import OPERATIONS
+from blockdb.wire.table import BY_NAME, OPERATIONS
 
 __all__ = ["Application", "Options"]
 
 log: Final = logging.getLogger("blockdb.server.http")
 
 CONTENT_POLICY: Final = [(b"content-security-policy", b"default-src 'self'; style-src 'self' 'unsafe-inline'")]
+CALL: Final = b"/api/v1/call/"
 CHANGES: Final = ("DELETE", "PATCH", "PUT")
 
 
@@ -88,7 +89,8 @@ class Application:
     async def _dispatch(self, exchange: Exchange) -> None:
         match = self._router.find(exchange.raw_path)
         method = "GET" if exchange.method == "HEAD" else exchange.method
-        operation = match.operations.get(method)
+        called = self._called_by_name(exchange)
+        operation = called or match.operations.get(method)
         if operation is None:
             await self._miss(exchange, match.operations)
             return
@@ -107,8 +109,12 @@ class Application:
         if operation.kind is Kind.REQUESTS:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
-        body = await exchange.body(self.options.max_body_bytes) if operation.has_body else b""
-        request = request_of(operation, match.parameters, query, body, exchange.has_msgpack)
+        body = await exchange.body(self.options.max_body_bytes) if operation.has_body or called else b""
+        request = (
+            called_of(operation, body)
+            if called
+            else request_of(operation, match.parameters, query, body, exchange.has_msgpack)
+        )
         if operation.kind is not Kind.PLAIN:
             await self._stream(exchange, call, request, encoding)
             return
@@ -128,6 +134,14 @@ class Application:
         render = self.service.monitor.exposition.render
         text, content_type = await asyncio.get_running_loop().run_in_executor(self._threads.of(operation), render, kind)
         return content_type.encode(), text
+
+    @staticmethod
+    def _called_by_name(exchange: Exchange) -> Operation | None:
+        """The operation that is asked for by its name, with all of its request in the body: keys may be long."""
+        if exchange.method != "POST" or not exchange.raw_path.startswith(CALL):
+            return None
+        found = BY_NAME.get(exchange.raw_path[len(CALL) :].decode("ascii", "replace"))
+        return None if found is None or found.kind is Kind.REQUESTS else found
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
         if call.operation.is_quick:

@@ -14,7 +14,7 @@ from blockdb.wire.messages.records import Item
 from blockdb.wire.operation import Message, Operation
 from blockdb.wire.text import ENCODINGS, message_of, twin
 
-__all__ = ["MSGPACK", "asked_encoding", "item_of", "query_of", "request_of"]
+__all__ = ["MSGPACK", "asked_encoding", "called_of", "item_of", "query_of", "request_of"]
 
 MSGPACK: Final = "application/msgpack"
 
@@ -57,6 +57,14 @@ def request_of(
     if is_msgpack:
         return operation.request(**msgspec.structs.asdict(decoded), **given)
     return message_of(operation.request, decoded, given)
+
+
+def called_of(operation: Operation, body: bytes) -> Any:
+    """The request that stands as a whole in a body of MessagePack. Raises InvalidData."""
+    try:
+        return msgspec.msgpack.decode(body, type=operation.request)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidData(f"The body is not as it should be: {error}.") from None
 
 
 @cache

@@ -19,6 +19,7 @@ class Find(Past, kw_only=True):
     offset: int = 0
     after: str | None = None
     fields: list[str] | None = None
+    with_details: bool = False
 
 
 class FoundDocument(Message, kw_only=True):

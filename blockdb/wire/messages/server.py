@@ -69,6 +69,44 @@ class Watched(Message, kw_only=True):
     change: Change | None = None
 
 
+class Acts(Message, kw_only=True):
+    """Entries of the audit log after number `after`, or, with `reverse`, the newest first; `limit` at most (1,000).
+
+    Those alone of a principal (name or token id) or an operation, or that `failed`.
+    """
+
+    after: int = -1
+    limit: int = 100
+    reverse: bool = False
+    principal: str | None = None
+    operation: str | None = None
+    failed: bool = False
+
+
+class Entered(Message, kw_only=True):
+    """An entry of the audit log; `key` is the first of `key_count`, and has `key_bytes` bytes."""
+
+    sequence: int
+    time_ms: int
+    principal: str
+    token_id: str
+    peer: str
+    door: str
+    operation: str
+    collection: str | None
+    key: bytes
+    key_bytes: int
+    key_count: int
+    outcome: str
+    request_id: str
+
+
+class AuditLog(Message, kw_only=True):
+    """Entries of the audit log."""
+
+    entries: list[Entered]
+
+
 class Backup(Message, kw_only=True):
     """A backup of all collections; with `signing_key`, the secret key is in it."""
 

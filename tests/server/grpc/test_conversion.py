@@ -29,7 +29,7 @@ def there_and_back(value: Any) -> Any:
     return CONVERTER.from_message(CONVERTER.message_class(type(value)).FromString(sent), type(value))
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(samples.everything)
 def test_nothing_is_lost(value: Everything) -> None:
     assert there_and_back(value) == value

@@ -26,7 +26,7 @@ END_HEADERS, END_STREAM = 4, 1
 def goes_on(running: Running) -> bool:
     """Whether another client is answered as ever, and nothing of the others is left."""
     [found] = asked(running, "Exists", {"key": b"never stored"})
-    until(lambda: running.door._options.streams == 0)
+    until(lambda: running.door.options.streams == 0)
     return not found.exists
 
 

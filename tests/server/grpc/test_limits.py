@@ -115,7 +115,7 @@ def test_who_is_known_no_more_hears_no_more(
     monkeypatch.setattr(authentication, "LOOK_EVERY_S", 0.0)
     token, secret = file.create("passing", Role.WRITER)
     until(lambda: asked_well(lambda: stub.Whoami(pb2.Nothing(), metadata=bearer(secret))))
-    watching = stub.Watch(pb2.Watch(), metadata=bearer(secret))
+    watching = stub.Watch(pb2.Watch(), metadata=bearer(secret), timeout=10)
     next(watching)
     go_on = threading.Event()
 
@@ -188,13 +188,13 @@ def asked_well(ask: Any) -> bool:
 def test_a_stream_that_stalls_is_ended(
     stub: Any, stubs: Stubs, tokens: dict[str, str], door: GrpcDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door._options, "stall_timeout_s", 0.05)
+    monkeypatch.setattr(door.options, "stall_timeout_s", 0.05)
     never = threading.Event()
     pieces = iter(lambda: never.wait(30), True)
     code, _, _ = refused(lambda: stub.ImportRecords(pieces, metadata=bearer(tokens["writer"])))
     never.set()
     assert code == "DEADLINE_EXCEEDED"
-    until(lambda: door._options.streams == 0)
+    until(lambda: door.options.streams == 0)
 
 
 @pytest.mark.torture
@@ -204,10 +204,10 @@ def test_a_client_that_does_not_read_is_let_go(
     pb2 = stubs.pb2
     for each in range(100):
         stub.Put(pb2.Put(key=b"large%d" % each, value=bytes(90_000)), metadata=bearer(tokens["writer"]))
-    monkeypatch.setattr(door._options, "stall_timeout_s", 0.2)
+    monkeypatch.setattr(door.options, "stall_timeout_s", 0.2)
     stalled = stub.ScanPages(pb2.Scan(limit=1), metadata=bearer(tokens["reader"]))
-    until(lambda: door._options.streams == 1)
-    until(lambda: door._options.streams == 0)
+    until(lambda: door.options.streams == 1)
+    until(lambda: door.options.streams == 0)
     with pytest.raises(grpc.RpcError):
         list(stalled)
 
@@ -229,7 +229,7 @@ def test_many_watchers_are_not_as_many_threads(
     assert threading.active_count() - before < 20
     for each in watching:
         each.cancel()
-    until(lambda: door._options.streams == 0)
+    until(lambda: door.options.streams == 0)
 
 
 # ── where ────────────────────────────────────────────────────────────────────────────────────────────────────────

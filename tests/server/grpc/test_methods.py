@@ -95,6 +95,7 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("Audit", {}),
     ("Backup", {}),
     ("AuditCollection", {}),
+    ("AuditLog", {"reverse": True}),
     ("Flush", {}),
     ("FlushCollection", {}),
     ("Compact", {}),
@@ -231,7 +232,7 @@ def test_what_takes_longer_than_it_may_is_told(running: Running, monkeypatch: py
         until(session.call.is_cancelled)
 
     monkeypatch.setattr(running.service, "_handlers", {**running.service._handlers, "count": slow})  # type: ignore[attr-defined]
-    monkeypatch.setattr(running.door._options, "request_timeout_s", 0.05)
+    monkeypatch.setattr(running.door.options, "request_timeout_s", 0.05)
     code, _, metadata = refused(lambda: running.stub.Count(running.pb2.Count()))
     assert (code, metadata[KIND_KEY]) == ("DEADLINE_EXCEEDED", "RequestTimeout")
 
@@ -239,22 +240,22 @@ def test_what_takes_longer_than_it_may_is_told(running: Running, monkeypatch: py
 def test_a_watcher_that_goes_away_leaves_nothing(running: Running) -> None:
     watching = running.stub.Watch(running.pb2.Watch())
     next(watching)
-    assert running.door._options.streams == 1
+    assert running.door.options.streams == 1
     running.stub.Put(running.pb2.Put(key=b"seen", value=b"1"))
     assert next(each for each in watching if each.HasField("change")).change.record.key == b"seen"
     watching.cancel()
-    until(lambda: running.door._options.streams == 0)
+    until(lambda: running.door.options.streams == 0)
 
 
 def test_there_are_only_so_many_streams(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.door._options, "max_streams", 1)
+    monkeypatch.setattr(running.door.options, "max_streams", 1)
     watching = running.stub.Watch(running.pb2.Watch())
     next(watching)
-    code, words, metadata = refused(lambda: list(running.stub.Watch(running.pb2.Watch())))
+    code, words, metadata = refused(lambda: list(running.stub.Watch(running.pb2.Watch(), timeout=10)))
     assert (code, metadata[KIND_KEY]) == ("UNAVAILABLE", "Unavailable")
     assert "max_streams" in words
     watching.cancel()
-    until(lambda: running.door._options.streams == 0)
+    until(lambda: running.door.options.streams == 0)
 
 
 def test_an_import_that_breaks_off_keeps_what_came(running: Running) -> None:
@@ -272,7 +273,7 @@ def test_an_import_that_breaks_off_keeps_what_came(running: Running) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         call.result(timeout=20)
     assert caught.value.code().name == "INVALID_ARGUMENT"
-    until(lambda: running.door._options.streams == 0)
+    until(lambda: running.door.options.streams == 0)
 
 
 # ── health and reflection ────────────────────────────────────────────────────────────────────────────────────────

@@ -80,3 +80,16 @@ def first_repeated(keys: Sequence[bytes]) -> bytes:
             return key
         seen.add(key)
     raise AssertionError("no key is repeated")
+
+
+def check_bounds(*bounds: object) -> None:
+    """Raises InvalidData where a bound of a range of keys is neither bytes nor None."""
+    for bound in bounds:
+        if bound is not None and not isinstance(bound, bytes):
+            raise InvalidData(f"prefix, start and end are bytes, not {type(bound).__name__}.")
+
+
+def check_counts(limit: int | None, first: int) -> None:
+    """Raises InvalidData for a negative number."""
+    if first < 0 or (limit is not None and limit < 0):
+        raise InvalidData("How many, and from which one, should not be negative.")

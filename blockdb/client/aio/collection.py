@@ -1,0 +1,329 @@
+"""A collection of a database on a server, for event loops: the twin of `blockdb.client.collection`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from blockdb.client.aio.auditing import run_audit
+from blockdb.client.aio.feed import AsyncFeed
+from blockdb.client.aio.link import AsyncLink
+from blockdb.client.aio.results import AsyncResults
+from blockdb.client.plans.database import refuse
+from blockdb.client.plans.documents import Source
+from blockdb.client.plans.plan import Ask, Given, Pages
+from blockdb.client.plans.proofs import CollectionPlans
+from blockdb.documents.document import Document
+from blockdb.documents.schema import Schema, SchemaVersion
+from blockdb.errors import AppendOnly
+from blockdb.ledger.checkpoint import Checkpoint
+from blockdb.ledger.range_receipt import RangeReceipt
+from blockdb.ledger.receipt import Receipt, RunReceipt
+from blockdb.query.explanation import Explanation
+from blockdb.statistics import Statistics
+from blockdb.types import (
+    AsOf,
+    Block,
+    CollectionInfo,
+    CollectionStats,
+    IndexInfo,
+    Progress,
+    Record,
+    Redaction,
+    Report,
+)
+from blockdb.wire.messages.records import InCollection
+from blockdb.wire.messages.server import Watch
+
+__all__ = ["AsyncCollection"]
+
+
+class AsyncCollection:
+    """One collection, over the network. For the tasks of one event loop.
+
+    Everything is as `blockdb.Collection` says. Besides what is named there, every method raises Unavailable where no
+    server answers, RequestTimeout, Unauthenticated, Forbidden and RateLimited.
+    """
+
+    def __init__(self, link: AsyncLink, plans: CollectionPlans, name: str, *, read_only: bool = False) -> None:
+        """Use `AsyncDatabase.collection`."""
+        self._link = link
+        self._run = link.run
+        self._plans = plans
+        self._name = name
+        self.read_only = read_only
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def id(self) -> str:
+        """Its id: `col_` and a UUID."""
+        return self._plans.collection
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {self._link!r}>"
+
+    # Writing.
+
+    async def put(self, key: bytes, value: Given, *, sync: bool = False) -> int:
+        """See `blockdb.Collection.put`. It is sent again under the same idempotency key where that is needed."""
+        return await self._run(self._plans.put(key, value, sync))
+
+    async def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
+        """See `blockdb.Collection.put_many`. What does not fit into one request goes in pieces, in a transaction."""
+        return await self._run(self._plans.put_many(items, sync))
+
+    def delete(self, key: bytes) -> None:
+        """See `blockdb.Collection.delete`."""
+        raise AppendOnly("BlockDB is append-only: nothing that was stored is deleted or changed.")
+
+    async def flush(self) -> None:
+        """See `blockdb.Collection.flush`."""
+        await self._run(self._plans.flush())
+
+    async def compact(self) -> None:
+        """See `blockdb.Collection.compact`."""
+        await self._run(self._plans.compact())
+
+    async def redact(self, key: bytes, *, reason: str, by: str | None = None) -> Redaction:
+        """See `blockdb.Collection.redact`. `by` is whom the token names, and cannot be given."""
+        return await self.redact_many([key], reason=reason, by=by)
+
+    async def redact_many(self, keys: Iterable[bytes], *, reason: str, by: str | None = None) -> Redaction:
+        """See `blockdb.Collection.redact_many`. `by` is whom the token names, and cannot be given."""
+        return await self._run(self._plans.redact(keys, reason, by))
+
+    # Reading in key order.
+
+    async def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
+        """See `blockdb.Collection.get`."""
+        return await self._run(self._plans.get(key, as_of))
+
+    async def exists(self, key: bytes) -> bool:
+        """See `blockdb.Collection.exists`."""
+        return await self._run(self._plans.exists(key))
+
+    async def record(self, key: bytes) -> Record | None:
+        """See `blockdb.Collection.record`."""
+        return await self._run(self._plans.record(key))
+
+    def scan(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+        as_of: AsOf | None = None,
+    ) -> AsyncIterator[tuple[bytes, bytes]]:
+        """See `blockdb.Collection.scan`: a page at a time, all of them of the moment of the call."""
+        return self._link.all_of(self._plans.scan(prefix, start, end, limit, offset, reverse, as_of))
+
+    def keys(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        reverse: bool = False,
+        as_of: AsOf | None = None,
+    ) -> AsyncIterator[bytes]:
+        """See `blockdb.Collection.keys`. Values are not sent."""
+        pages = self._plans.scan(prefix, start, end, limit, offset, reverse, as_of, keys_only=True)
+        return (key async for key, _ in self._link.all_of(pages))
+
+    async def count(
+        self,
+        *,
+        prefix: bytes | None = None,
+        start: bytes | None = None,
+        end: bytes | None = None,
+        where: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        as_of: AsOf | None = None,
+    ) -> int:
+        """See `blockdb.Collection.count`."""
+        return await self._run(self._plans.count(prefix, start, end, where, parameters, as_of))
+
+    # Queries.
+
+    async def document(self, key: bytes) -> Document | None:
+        """See `blockdb.Collection.document`."""
+        return await self._run(self._plans.document(key))
+
+    def find(
+        self,
+        where: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        order: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+        after: str | None = None,
+        fields: str | Iterable[str] | None = None,
+        as_of: AsOf | None = None,
+    ) -> AsyncResults:
+        """See `blockdb.Collection.find`: a page at a time, all of them of the moment of the call."""
+
+        def again(cursor: str | None, most: int | None) -> Pages[Document]:
+            first = 0 if cursor is not None and cursor != after else offset
+            return self._plans.find(where, parameters, order, most, first, cursor, fields, as_of, None)
+
+        return AsyncResults(self._link, again(after, limit), again)
+
+    async def explain(
+        self,
+        where: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        order: str = "",
+        limit: int | None = None,
+        offset: int = 0,
+        as_of: AsOf | None = None,
+    ) -> Explanation:
+        """See `blockdb.Collection.explain`."""
+        return await self._run(self._plans.explain(where, parameters, order, limit, offset, as_of))
+
+    # Reading in commit order.
+
+    def records(self, first: int = 0, limit: int | None = None) -> AsyncIterator[Record]:
+        """See `blockdb.Collection.records`: a page at a time, with what is stored meanwhile."""
+        return self._link.all_of(self._plans.records(first, limit))
+
+    async def block(self, number: int) -> Block:
+        """See `blockdb.Collection.block`."""
+        return await self._run(self._plans.block(number))
+
+    def blocks(self, first: int = 0, limit: int | None = None, *, reverse: bool = False) -> AsyncIterator[Block]:
+        """See `blockdb.Collection.blocks`: a page at a time."""
+        return self._link.all_of(self._plans.blocks(first, limit, reverse))
+
+    async def block_records(self, number: int) -> list[Record]:
+        """See `blockdb.Collection.block_records`."""
+        return await self._run(self._plans.block_records(number))
+
+    async def block_leaves(self, number: int) -> list[bytes]:
+        """See `blockdb.Collection.block_leaves`: as the server recomputed them."""
+        return await self._run(self._plans.block_leaves(number))
+
+    async def watch(
+        self, *, prefix: bytes | None = None, after: int | None = None, timeout_s: float | None = None
+    ) -> AsyncFeed:
+        """See `blockdb.Collection.watch`. Where the connection breaks, it goes on behind the last change."""
+        return await AsyncFeed(self._link, Watch(collection=self.id, prefix=prefix, after=after), timeout_s).begin()
+
+    # Indexes and schemas.
+
+    async def create_index(
+        self, name: str, fields: Iterable[str], unique: bool = False, sparse: bool = False, *, by: str | None = None
+    ) -> IndexInfo:
+        """See `blockdb.Collection.create_index`. `by` is whom the token names, and cannot be given."""
+        return await self._run(self._plans.create_index(name, fields, unique, sparse, by))
+
+    async def drop_index(self, name: str, *, by: str | None = None) -> None:
+        """See `blockdb.Collection.drop_index`. `by` is whom the token names, and cannot be given."""
+        return await self._run(self._plans.drop_index(name, by))
+
+    async def indexes(self) -> tuple[IndexInfo, ...]:
+        """See `blockdb.Collection.indexes`."""
+        return await self._run(self._plans.indexes())
+
+    @property
+    async def schema(self) -> Schema | None:
+        """See `blockdb.Collection.schema`."""
+        return await self._run(self._plans.schema())
+
+    async def schemas(self) -> tuple[SchemaVersion, ...]:
+        """See `blockdb.Collection.schemas`."""
+        return await self._run(self._plans.schemas())
+
+    async def schema_version(self, sequence: int) -> int | None:
+        """See `blockdb.Collection.schema_version`."""
+        return await self._run(self._plans.schema_version(sequence))
+
+    async def set_schema(self, schema: Source, *, by: str | None = None) -> SchemaVersion:
+        """See `blockdb.Collection.set_schema`. `by` is whom the token names, and cannot be given."""
+        return await self._run(self._plans.set_schema(schema, by))
+
+    # Proofs.
+
+    async def prove(self, key: bytes) -> Receipt:
+        """See `blockdb.Collection.prove`. Check what it proves with `blockdb.verify_receipt`."""
+        return await self._run(self._plans.prove(key))
+
+    async def prove_run(self, first: int, count: int) -> RunReceipt:
+        """See `blockdb.Collection.prove_run`."""
+        return await self._run(self._plans.prove_run(first, count))
+
+    async def prove_range(
+        self, *, prefix: bytes | None = None, start: bytes | None = None, end: bytes | None = None
+    ) -> RangeReceipt:
+        """See `blockdb.Collection.prove_range`."""
+        return await self._run(self._plans.prove_range(prefix, start, end))
+
+    async def prove_absent(self, key: bytes) -> RangeReceipt:
+        """See `blockdb.Collection.prove_absent`."""
+        return await self._run(self._plans.prove_absent(key))
+
+    async def checkpoint(self) -> str:
+        """See `blockdb.Collection.checkpoint`."""
+        return await self._run(self._plans.checkpoint())
+
+    async def consistency_proof(self, old_size: int, size: int) -> tuple[bytes, ...]:
+        """See `blockdb.Collection.consistency_proof`."""
+        return await self._run(self._plans.consistency_proof(old_size, size))
+
+    async def root_at(self, size: int) -> bytes:
+        """See `blockdb.Collection.root_at`."""
+        return await self._run(self._plans.root_at(size))
+
+    async def tile(self, path: str) -> bytes:
+        """See `blockdb.Collection.tile`."""
+        return await self._run(self._plans.tile(path))
+
+    def export_tiles(
+        self, directory: str | Path, *, entries: bool = True, progress: Callable[[int], None] | None = None
+    ) -> Checkpoint:
+        """Refuse: raises InvalidData. The server gives tiles as they are asked for: see `tile`."""
+        raise refuse("Exporting tiles into a directory")
+
+    def part(self) -> NoReturn:
+        """Refuse: raises InvalidData. What a transaction has to do with a collection is the server's affair."""
+        raise refuse("Taking part in a transaction by hand")
+
+    # About the collection.
+
+    @property
+    async def next_sequence(self) -> int:
+        """See `blockdb.Collection.next_sequence`."""
+        return (await self._run(self._plans.collection_stats())).operations_count
+
+    def sequence_at(self, as_of: AsOf) -> int:
+        """Refuse: raises InvalidData. Reads take the moment itself, as `as_of`."""
+        raise refuse("Looking up the record of a moment")
+
+    async def describe(self) -> CollectionInfo:
+        """See `blockdb.Collection.describe`."""
+        return await self._run(self._plans.describe())
+
+    async def collection_stats(self) -> CollectionStats:
+        """See `blockdb.Collection.collection_stats`."""
+        return await self._run(self._plans.collection_stats())
+
+    async def stats(self) -> Statistics:
+        """See `blockdb.Collection.stats`: of the handle that the server has."""
+        return await self._run(self._plans.stats())
+
+    async def verify(
+        self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
+    ) -> Report:
+        """See `blockdb.Collection.verify`: it is the server that verifies; to trust nobody, see `verified=True`."""
+        return await run_audit(self._link, Ask("audit_collection", InCollection(collection=self.id)), progress, cancel)

@@ -1,0 +1,229 @@
+"""Asking servers, in threads: a pool of connections that are kept alive, and every wait has its limit."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from random import random
+from threading import Event, local
+from time import monotonic
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+import httpcore
+
+from blockdb.client.addresses import Node
+from blockdb.client.body import Collector
+from blockdb.client.carrying import FAILURES, KEEPALIVE_S, Identity, failure_of, headers_of, request_of
+from blockdb.client.exchange import Asked, Attempt, Failure, Nodes, Pause, Reply, Steps, exchange
+from blockdb.client.policy import Policy
+from blockdb.errors import DatabaseClosed
+
+__all__ = ["OpenReply", "Transport"]
+
+CLOSED: Final = "The connection to the server was closed; connect anew."
+FORKED: Final = "The connection to the server belongs to the parent process; connect anew in this one."
+
+
+class _Line(httpcore.NetworkStream):
+    """A connection of which no read waits beyond the deadline of the request, however lively the other side drips."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadlines: local) -> None:
+        self._stream = stream
+        self._deadlines = deadlines
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """The next bytes."""
+        return self._stream.read(max_bytes, self._left_s(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send bytes."""
+        self._stream.write(buffer, self._left_s(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _Line:
+        """The same connection, encrypted."""
+        self._stream = self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of it."""
+        return self._stream.get_extra_info(info)
+
+    def interrupt(self) -> None:
+        """Wake whoever reads it, with its end."""
+        with suppress(OSError, AttributeError):
+            socket.socket.shutdown(self.get_extra_info("socket"), socket.SHUT_RDWR)
+
+    def _left_s(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
+        left_s = getattr(self._deadlines, "at", float("inf")) - monotonic()
+        if left_s <= 0:
+            raise late("the time for the request is over")
+        return timeout if left_s == float("inf") else left_s if timeout is None else min(left_s, timeout)
+
+
+class _Lines(httpcore.NetworkBackend):
+    """Opens connections, and knows those that are open."""
+
+    def __init__(self) -> None:
+        self._backend = httpcore.SyncBackend()
+        self.deadlines = local()
+        self.open: WeakSet[_Line] = WeakSet()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> _Line:
+        """Connect."""
+        stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        line = _Line(stream, self.deadlines)
+        self.open.add(line)
+        return line
+
+
+R = TypeVar("R", bound=Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReply(Reply):
+    """An answer whose body is still coming in, unless it tells of an error. `stop` may be called by any thread."""
+
+    response: httpcore.Response | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it comes. Raises one of FAILURES where the connection breaks."""
+        assert self.response is not None, "an answer with a body is not open"
+        return self.response.iter_stream()
+
+    def stop(self) -> None:
+        """Wake whoever waits for it, with its end."""
+        line = None if self.response is None else self.response.extensions.get("network_stream")
+        if isinstance(line, _Line):
+            line.interrupt()
+
+    def close(self) -> None:
+        """Let go of the connection. For the thread that reads it."""
+        if self.response is not None:
+            with suppress(*FAILURES):
+                self.response.close()
+
+
+class Transport:
+    """Asks servers. Safe for threads; not to be taken along through a fork."""
+
+    def __init__(self, nodes: Iterable[Node], policy: Policy, identity: Identity, context: ssl.SSLContext) -> None:
+        self.nodes = Nodes(tuple(nodes))
+        self.policy = policy
+        self._identity = identity
+        self._lines = _Lines()
+        self._closed = Event()
+        self._pid = os.getpid()
+        self._pool = httpcore.ConnectionPool(
+            context,
+            max_connections=policy.max_connections,
+            max_keepalive_connections=policy.max_connections,
+            keepalive_expiry=KEEPALIVE_S,
+            network_backend=self._lines,
+        )
+
+    def send(self, asked: Asked) -> Reply:
+        """The whole answer to a request. Raises Unavailable, RequestTimeout, DatabaseClosed."""
+        return self._exchange(asked, self._answer)
+
+    def open(self, asked: Asked) -> OpenReply:
+        """An answer that is still coming in; one that tells of an error is complete. Raises as `send`."""
+        return self._exchange(asked, self._begin)
+
+    def check_open(self) -> None:
+        """Raises DatabaseClosed."""
+        if self._pid != os.getpid():
+            raise DatabaseClosed(FORKED)
+        if self._closed.is_set():
+            raise DatabaseClosed(CLOSED)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._closed.is_set() or self._pid != os.getpid()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass. Raises DatabaseClosed as soon as it is closed."""
+        self._closed.wait(seconds)
+        self.check_open()
+
+    def close(self) -> None:
+        """Hang up, also on what is under way in other threads. Closing twice is no error."""
+        if self.is_closed:
+            return
+        self._closed.set()
+        for line in list(self._lines.open):
+            line.interrupt()
+        self._pool.close()
+
+    def _exchange(self, asked: Asked, attempt: Callable[[Attempt], R | Failure]) -> R:
+        """Do what `exchange` wants done."""
+        self.check_open()
+        steps: Steps[R] = exchange(asked, self.nodes, self.policy, monotonic, random)
+        outcome: R | Failure | None = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as done:
+                found: R = done.value
+                return found
+            if isinstance(step, Pause):
+                self.pause(step.seconds)
+                outcome = None
+            else:
+                outcome = self._tried(step, attempt)
+
+    def _tried(self, step: Attempt, attempt: Callable[[Attempt], R | Failure]) -> R | Failure:
+        self._lines.deadlines.at = step.deadline
+        try:
+            return attempt(step)
+        except FAILURES as error:
+            self.check_open()
+            return failure_of(error)
+        except Exception:
+            self.check_open()  # whatever the library makes of it that it was closed in the middle
+            raise
+
+    def _answer(self, attempt: Attempt) -> Reply:
+        response = self._response(attempt)
+        try:
+            return self._read(response)
+        finally:
+            response.close()
+
+    def _begin(self, attempt: Attempt) -> OpenReply:
+        response = self._response(attempt)
+        if response.status == 200:
+            return OpenReply(200, headers_of(response.headers), b"", response)
+        try:
+            reply = self._read(response)
+            return OpenReply(reply.status, reply.headers, reply.body)
+        finally:
+            response.close()
+
+    def _response(self, attempt: Attempt) -> httpcore.Response:
+        return self._pool.handle_request(request_of(attempt, self._identity, self.policy))
+
+    def _read(self, response: httpcore.Response) -> Reply:
+        headers = headers_of(response.headers)
+        body = Collector(headers, self.policy.max_answer_bytes)
+        for data in response.iter_stream():
+            body.add(data)
+        return Reply(response.status, headers, body.done())

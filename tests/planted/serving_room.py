@@ -1,0 +1,108 @@
+"""Bugs of what a server stands on, and of what lets requests in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.planting import Bug
+
+CONNECTION = "tests/serving/test_connection.py"
+PROCESS = "tests/serving/test_process.py"
+RUNNING = "tests/server/test_serving.py"
+
+SERVING: Final[dict[str, Bug]] = {
+    "slow-heads": Bug(
+        "blockdb/serving/connection.py",
+        "queue = self._waiting.heads if self._in_head else self._waiting.idle",
+        "queue = self._waiting.idle",
+        (f"{CONNECTION}::test_a_slow_head_has_its_time",),
+        "The second head on a connection has all the time in the world.",
+    ),
+    "head-without-end": Bug(
+        "blockdb/serving/connection.py",
+        "self._head_bytes += len(data)",
+        "self._head_bytes = len(data)",
+        (f"{CONNECTION}::test_a_head_that_comes_in_pieces_has_its_limit",),
+        "A head that comes in pieces may be as long as it likes.",
+    ),
+    "pipeline-without-end": Bug(
+        "blockdb/serving/connection.py",
+        "if len(self.pipeline) >= self._limits.max_pipelined:",
+        "if len(self.pipeline) < 0:",
+        (f"{CONNECTION}::test_a_pipeline_has_an_end",),
+        "Requests that wait for an answer fill the memory.",
+    ),
+    "forgotten-request": Bug(
+        "blockdb/serving/connection.py",
+        "for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):",
+        "for cycle in ():",
+        (f"{CONNECTION}::test_a_client_that_goes_ends_every_request_of_its",),
+        "A stream with a request behind it goes on after its client has gone.",
+    ),
+    "answer-thrown-away": Bug(
+        "blockdb/serving/connection.py",
+        "self._connection.linger()",
+        "self._connection.transport.abort()",
+        (f"{RUNNING}::test_what_is_too_much",),
+        "Who is refused in the middle of a body does not get to read why.",
+    ),
+    "no-room": Bug(
+        "blockdb/serving/connection.py",
+        "> self._limits.max_connections and not self._waiting.make_room():",
+        "> self._limits.max_connections:",
+        (f"{CONNECTION}::test_where_all_is_taken_the_idle_make_room_and_else_one_is_refused",),
+        "Idle connections keep others out.",
+    ),
+    "cut-off": Bug(
+        "blockdb/serving/process.py",
+        "await self._finish()\n",
+        "pass\n",
+        (f"{PROCESS}::test_what_was_begun_is_finished_and_systemd_is_told",),
+        "What was begun is cut off when the server is told to end.",
+    ),
+}
+
+SERVER: Final[dict[str, Bug]] = {
+    "bomb": Bug(
+        "blockdb/server/http/encodings.py",
+        "self._member.decompress(piece, most_bytes - len(found) + 1)",
+        "self._member.decompress(piece)",
+        ("tests/server/test_encodings.py::test_a_bomb_is_not_inflated",),
+        "A small body is inflated to fill the memory before it is refused.",
+    ),
+    "rebinding": Bug(
+        "blockdb/server/http/gate.py",
+        'if b"*" not in self._names and name.lower()',
+        'if b"*" in self._names and name.lower()',
+        (f"{RUNNING}::test_names_under_which_it_is_asked_for",),
+        "A web page reaches the server under a name of its own.",
+    ),
+    "other-pages": Bug(
+        "blockdb/server/http/gate.py",
+        "(not config.cors_origins and self._is_authenticated())",
+        "not config.cors_origins",
+        (f"{RUNNING}::test_pages_of_other_origins",),
+        "Every web page may write to a server that asks nobody who they are.",
+    ),
+    "secret-in-the-log": Bug(
+        "blockdb/server/logs.py",
+        "yield key, _without_secrets(value) if isinstance(value, str) else value",
+        "yield key, value",
+        ("tests/server/test_logs.py::test_secrets_are_not_told",),
+        "A token that stands in a field is written to the log.",
+    ),
+    "broken-settings": Bug(
+        "blockdb/server/serving.py",
+        'log.error("the configuration stays as it was: %s", error)\n            return',
+        'log.error("the configuration stays as it was: %s", error)\n            raise',
+        (f"{RUNNING}::test_settings_that_change",),
+        "A mistake in the settings breaks a server that runs.",
+    ),
+    "rate": Bug(
+        "blockdb/server/limits.py",
+        "due = max(self._due.get(caller, 0.0), now) + 1 / self.per_second",
+        "due = now + 1 / self.per_second",
+        ("tests/server/test_limits.py::test_a_second_is_allowed_at_once_and_then_one_after_the_other",),
+        "Who asks all the time is never told to wait.",
+    ),
+}
