@@ -24,6 +24,8 @@ class Right(Enum):
     OPERATE = "operate"
     """Look after the server and its database: flush, compact, back up, tokens, nodes."""
 
+    __hash__ = object.__hash__  # each is one object; that of enumerations takes five times as long
+
 
 class Role(Enum):
     """What somebody is allowed altogether."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.planted import (
+    backup_room,
     client_room,
     document_room,
     explorer_room,
@@ -61,5 +62,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "grpc": grpc_room.GRPC,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
+    "backup": backup_room.BACKUP,
+    "gathering": backup_room.SERVING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}
