@@ -240,7 +240,6 @@ class Served:
         self._options.request_timeout_s = config.server.request_timeout
         if self._grpc is not None:
             self._grpc.options.request_timeout_s = config.server.request_timeout
-            self._grpc.options.max_streams = config.server.max_streams
         self._limits.take_over(config.server)
         self._gate.take_over(config.server)
         if self._server is not None:
