@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import documents, integrity, proofs, reads, space, writes
+from . import documents, integrity, proofs, reads, server, space, writes
 from .data import Data, make_data
 from .lines import OURS, Line, Session, rest
 from .report import save, table
@@ -27,6 +27,7 @@ SESSIONS: Final = (
     *integrity.SESSIONS,
     *proofs.SESSIONS,
     *documents.SESSIONS,
+    *server.SESSIONS,
     *space.SESSIONS,
 )
 RESULTS: Final = Path(__file__).parent / "results"
@@ -59,8 +60,8 @@ class Comparison:
                 who = self.results.setdefault(finding.line.name, {taker: [] for taker in session.takers})
                 who[name].append(finding.value)
         except Skipped as reason:
-            if name == OURS:
-                self.skipped.update({line.name: str(reason) for line in session.lines})
+            missing = [line.name for line in session.lines] if name == OURS else [name]
+            self.skipped.update(dict.fromkeys(missing, str(reason)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,6 +30,7 @@ def table(results: Results, lines: Sequence[Line], skipped: Mapping[str, str], r
     rows = [row for line in lines for row in _rows(line, results.get(line.name, {}), skipped.get(line.name))]
     present = {name for who in results.values() for name, rounds in who.items() if rounds}
     peers = [peer for peer in PEERS.values() if peer.name in present]
+    told = {line.name for line in lines}
     absent = sorted({peer.name for peer in PEERS.values() if not peer.installed})
     return "\n".join([
         f"{records:,} records, keys of {KEY_BYTES} bytes, values of {VALUE_BYTES}; medians",
@@ -42,6 +43,8 @@ def table(results: Results, lines: Sequence[Line], skipped: Mapping[str, str], r
         "Forced each: on the disk before the answer:",
         *(f"  {peer.name:<21}{peer.forced}" for peer in peers),
         *([f"Not installed: {', '.join(absent)}"] if absent else []),
+        *(f"Not measured: {name}, since {reason}" for name, reason in skipped.items() if name not in told),
+        f"Load average: {' '.join(f'{load:.1f}' for load in os.getloadavg())}, on {os.cpu_count()} cores",
     ])  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from blockdb.database.ranges import range_of
 from blockdb.database.redaction import explained, login_name
 from blockdb.database.schemas import SchemaCollection
 from blockdb.database.transactions.part import Part
-from blockdb.errors import AppendOnly, InvalidData, ReadOnly, Redacted
+from blockdb.errors import AppendOnly, BlockDBError, InvalidData, ReadOnly, Redacted
 from blockdb.format.checks import check_counts, check_key
 from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment
@@ -84,6 +84,16 @@ class Collection(FindingCollection, SchemaCollection):
         if self._store is None:
             self._refuse()
         return self._commit(items, sync)
+
+    def put_each(self, items: Iterable[tuple[bytes, bytes]]) -> list[int | BlockDBError | None]:
+        """Store records, each for itself, and have all of them on the disk: with one write and one force.
+
+        Gives of each its sequence number, the error that `put` would raise, or None where it was not tried, since a
+        transaction has the key, or something is derived from records here: then it is for `put`. O(n). Raises ReadOnly.
+        """
+        if self._store is None:
+            self._refuse()
+        return self._store.put_each(items)
 
     def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store

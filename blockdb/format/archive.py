@@ -32,6 +32,7 @@ _UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PATH: Final = re.compile(
     rf"{re.escape(HEADER_PATH)}|{SUMS_PATH}|keys/(?:public|signing|encryption)\.toml"
     r"|global_metadata/(?:collections|anchors)\.toml|transactions\.(?:log|mark)"
+    r"|audit/(?:[0-9]{8}\.acts|acts\.mark|head)"
     rf"|collections/col_{_UUID}/(?:(?:metadata|pending|manifest|redactions|indexes)\.toml|log\.mark|checkpoint"
     r"|chain/[0-9]{8}\.chain(?:\.zst)?|tables/[0-9]{8}\.sst|indexes/[0-9]{8}\.idx)"
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
@@ -84,6 +84,10 @@ class Session:
         return allowed is None or name in allowed
 
 
+_YES: Final = nullcontext(True)
+_NO: Final = nullcontext(False)
+
+
 class Service:
     """Safe for threads."""
 
@@ -109,7 +113,8 @@ class Service:
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
         self._handlers = HANDLERS
-        self._is_forced = database.config.wal_sync_interval == 0
+        self.is_forced = database.config.wal_sync_interval == 0
+        """Whether each record is on the disk before it is acknowledged."""
 
     def collection(self, name_or_id: str) -> Collection:
         """A collection by its name or id. Raises CollectionNotFound."""
@@ -122,7 +127,7 @@ class Service:
         try:
             call.principal = principal_of(self.authenticator, authorization, certificate_name)
         except BlockDBError as error:
-            self.told(call, error, self._begin())
+            self.told(call, error, self.begin())
             raise
 
     def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
@@ -133,7 +138,7 @@ class Service:
 
     def call(self, call: Call, request: Message) -> Message:
         """The answer to a request. Raises BlockDBError."""
-        begun = self._begin()
+        begun = self.begin()
         try:
             self.permit(call, request)
             answer = self._answer(call, request)
@@ -162,7 +167,7 @@ class Service:
 
     def stream(self, call: Call, request: Any) -> Iterator[Any]:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
-        begun = self._begin()
+        begun = self.begin()
         try:
             self.permit(call, request)
             answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
@@ -186,7 +191,7 @@ class Service:
 
         `first` is what is known of them before one has come: where that is not allowed, none is waited for.
         """
-        begun = self._begin()
+        begun = self.begin()
         try:
             if call.operation.right is not None:
                 require_right(call.principal, call.operation.right)
@@ -199,18 +204,14 @@ class Service:
         self.told(call, None, begun)
         return answer
 
-    @contextmanager
-    def at_once(self, call: Call, request: Any) -> Iterator[bool]:
+    def at_once(self, call: Call, request: Any) -> AbstractContextManager[bool]:
         """Whether a quick request waits neither for the disk nor for others, as long as this is open."""
         if not hasattr(request, "value"):
-            yield True
-            return
-        waits = call.idempotency_key is not None or self._is_forced
+            return _YES
+        waits = call.idempotency_key is not None or self.is_forced
         if waits or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
-            yield False
-        else:
-            with self.transactions.held_off() as is_quiet:
-                yield is_quiet
+            return _NO
+        return self.transactions.held_off()
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
@@ -237,11 +238,16 @@ class Service:
             if allowed is None or asked in allowed:
                 raise
             return reach
-        return replace(reach, collection=name) if allowed is None or name in allowed else reach
+        return reach._replace(collection=name) if allowed is None or name in allowed else reach
 
-    def _begin(self) -> float:
+    def begin(self) -> float:
+        """A request has begun, of which `told` is to be called: gives the moment."""
         self.monitor.meters.in_flight.up()
         return time.perf_counter()
+
+    def begun_in_vain(self) -> None:
+        """It is begun anew elsewhere."""
+        self.monitor.meters.in_flight.down()
 
     def told(self, call: Call, error: BaseException | None, begun: float) -> None:
         """Tell those who want to know what became of a call."""

@@ -67,7 +67,7 @@ class WriteGroup:
 
     def _lead(self) -> None:
         with self._queueing:
-            count = _count_of_group(self._waiting)
+            count = count_of_group(self._waiting)
             group, self._waiting = self._waiting[:count], self._waiting[count:]
         try:
             self._commit(group)
@@ -87,7 +87,7 @@ class WriteGroup:
                 write.is_done = True
 
 
-def _count_of_group(waiting: Sequence[Write]) -> int:
+def count_of_group(waiting: Sequence[Write]) -> int:
     """How many of those that wait go together: one at least, and no more than the limit allows."""
     sizes = accumulate(len(write.key) + len(write.value) for write in waiting)
     return max(1, sum(size <= GROUP_BYTES for size in sizes))

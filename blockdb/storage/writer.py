@@ -8,7 +8,7 @@ from os import urandom
 from time import perf_counter_ns, time_ns
 
 from blockdb.config import DatabaseConfig
-from blockdb.errors import BlockDBError, DuplicateKey
+from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.format.frame import with_check
@@ -23,7 +23,7 @@ from blockdb.storage.metadata import Metadata
 from blockdb.storage.open_files import OpenFiles
 from blockdb.storage.reader import SAMPLE_MASK
 from blockdb.storage.statistics import Histogram
-from blockdb.storage.write_group import Write, WriteGroup
+from blockdb.storage.write_group import Write, WriteGroup, count_of_group
 
 
 class Writer(OpenFiles):
@@ -101,6 +101,25 @@ class Writer(OpenFiles):
         if active.size_bytes >= active.allowed_bytes:
             self._make_room()
         return sequence
+
+    def put_each(self, items: Iterable[tuple[bytes, bytes]]) -> list[int | BlockDBError | None]:
+        """Store records, each for itself, and force them together: the sequence number of each, or its error.
+
+        None is for what was not tried: a transaction has the key, or records come with a rider. O(n).
+        """
+        writes = [Write(key, value) for key, value in items]
+        for write in writes:
+            try:
+                check_value(write.value, self._max_value_bytes)
+                check_key(write.key)
+            except InvalidData as error:
+                write.error = error
+        waiting = [write for write in writes if write.error is None]
+        while waiting:
+            count = count_of_group(waiting)
+            self._put_group(waiting[:count])
+            waiting = waiting[count:]
+        return [_became(write) for write in writes]
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
@@ -274,3 +293,9 @@ class Writer(OpenFiles):
             self._attention = True
         elif self._active is active:  # else it was frozen for the others' sake meanwhile
             self._freeze()
+
+
+def _became(write: Write) -> int | BlockDBError | None:
+    if isinstance(write.error, (Held, Unprepared)):
+        return None
+    return write.sequence if write.error is None else write.error

@@ -15,6 +15,7 @@ import blockdb
 from blockdb.database.backup import snapshot
 from blockdb.format import archive
 from blockdb.format.archive import Entry
+from blockdb.types import Act
 
 MASTER_KEY = bytes(range(32))
 
@@ -111,6 +112,29 @@ def test_an_encrypted_one_stays_sealed(tmp_path: Path) -> None:
             assert contents(copy) == before
     with blockdb.open(tmp_path / "copy", master_key=MASTER_KEY) as copy:
         copy.put(b"new", b"1")
+        assert copy.verify().valid
+
+
+@pytest.mark.parametrize("key", [None, MASTER_KEY], ids=["plain", "encrypted"])
+def test_the_audit_log_is_in_it(tmp_path: Path, key: bytes | None) -> None:
+    def act(number: int) -> Act:
+        return Act(number, "ann", "", "", "http", "put", "default", b"k", 1, 1, "ok", f"{number}")
+
+    secrets = {} if key is None else {"master_key": key}
+    with blockdb.open(tmp_path / "db", encryption_enabled=key is not None, **secrets) as db:
+        log = db.audit_log()
+        for number in range(5):
+            log.append(act(number))
+        log.sign()
+        db.journal_audit_log()
+        log.append(act(5))
+        stream = db.backup(signing_key=True)
+        log.append(act(6))
+        chunks = list(stream)
+    with restored(chunks, tmp_path / "copy", **secrets) as copy:
+        assert [each.request_id for each in copy.acts()] == [f"{number}" for number in range(6)]
+    with blockdb.open(tmp_path / "copy", **secrets) as copy:
+        copy.audit_log().append(act(6))
         assert copy.verify().valid
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from tests.planted import (
+    backup_room,
+    client_room,
     document_room,
     explorer_room,
     grpc_room,
@@ -36,6 +38,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
     "many": many_rooms.MANY,
+    "client": client_room.CLIENT,
     "documents": document_room.DOCUMENTS,
     "indexing": index_room.INDEXING,
     "reading": reading_room.READING,
@@ -59,5 +62,8 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "grpc": grpc_room.GRPC,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
+    "backup": backup_room.BACKUP,
+    "gathering": backup_room.SERVING,
+    "retrying": backup_room.RETRYING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

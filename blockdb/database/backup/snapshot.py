@@ -24,7 +24,7 @@ from blockdb.format import mark as mark_format
 from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import split_place
-from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.layout import ACTS_SUFFIX, AuditLogFiles, CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import PREFIX, load_registry
 
@@ -98,12 +98,25 @@ class Piece:
                 os.close(descriptor)
 
 
+@dataclass(frozen=True)
+class Log:
+    """What grows file by file, with a mark: a chain, or the audit log."""
+
+    mark: Path
+    owner: bytes
+    paths_of: Callable[[int], tuple[Path, ...]]
+    """Where the file with a number may stand."""
+    numbers: Callable[[], list[int]]
+    """Those of all files."""
+    collection: str | None = None
+    """The id of the collection whose chain it is."""
+
+
 @dataclass
 class Found:
-    """A collection, and what was read of it before the moment."""
+    """A log, and what was read before the moment of it and what belongs to it."""
 
-    files: CollectionFiles
-    uuid: bytes
+    log: Log
     pieces: list[Piece]
     end: tuple[bytes, int]
     """Its mark, and the size of its newest file where that is to be known."""
@@ -190,7 +203,10 @@ class _Attempt:
         for path in (files.keyring, files.registry, files.public_keys, files.anchors):
             self._watch(path)
         ids = load_registry(self._door, files.registry)
+        owner = UUID(ids[DEFAULT_COLLECTION].removeprefix(PREFIX)).bytes
         found = [self._found(files.collection(collection_id), collection_id) for collection_id in ids.values()]
+        if files.audit_log.mark.exists():
+            found.append(self._found_audit_log(files.audit_log, owner))
         busy = [one for one in found if one.is_busy]
         with pausing():
             ends = self._collect(busy)
@@ -198,7 +214,7 @@ class _Attempt:
         snapshot = Snapshot(files, ids, self._small(files.keyring, files.public_keys, files.registry, files.anchors))
         for one in found:
             snapshot.pieces += [*one.pieces, *self._chain(one, ends)]
-        snapshot.pieces += self._transactions(ids, ends)
+        snapshot.pieces += self._transactions(owner, ends)
         is_same = all(self._door.identity(path) == identity for path, identity in self._watched.items())
         if not is_same or self._door.inode(files.transactions) != log:
             raise Moved
@@ -221,19 +237,42 @@ class _Attempt:
     def _found(self, files: CollectionFiles, collection_id: str) -> Found:
         for path in (files.metadata, files.pending, files.redactions):
             self._watch(path)
-        uuid = UUID(collection_id.removeprefix(PREFIX)).bytes
-        end = self._end(files.mark)
-        mark = _decoded(end[0], uuid)
-        is_busy = isinstance(mark, str) or not mark.clean
+        owner = UUID(collection_id.removeprefix(PREFIX)).bytes
+        log = Log(
+            files.mark,
+            owner,
+            lambda number: (files.segment(number), files.packed(number)),
+            lambda: segment_numbers(path.name for path in files.chain.iterdir()),
+            collection_id,
+        )
+        found = self._begun(log)
         small = self._small(files.metadata, files.pending, files.redactions, files.checkpoint)
         for attempt in range(ATTEMPTS):
             try:
                 lists = self._small(files.manifest, files.index_list)
-                return Found(files, uuid, [*small, *self._listed(files, lists, is_busy), *lists], end, is_busy)
+                found.pieces = [*small, *self._listed(files, lists, found.is_busy), *lists]
+                return found
             except FileNotFoundError:  # merged since: the list is another one now
                 if attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def _found_audit_log(self, files: AuditLogFiles, owner: bytes) -> Found:
+        log = Log(
+            files.mark,
+            owner,
+            lambda number: (files.file(number),),
+            lambda: sorted(int(path.stem) for path in files.root.glob(f"*{ACTS_SUFFIX}")),
+        )
+        found = self._begun(log)
+        found.pieces = self._small(files.head)
+        return found
+
+    def _begun(self, log: Log) -> Found:
+        """A log as it is before the moment."""
+        end = self._end(log)
+        mark = _decoded(end[0], log.owner)
+        return Found(log, [], end, isinstance(mark, str) or not mark.clean)
 
     def _listed(self, files: CollectionFiles, lists: list[Piece], is_busy: bool) -> list[Piece]:
         """The tables and the files of indexes that count."""
@@ -262,67 +301,65 @@ class _Attempt:
 
     def _collect(self, busy: list[Found]) -> dict[Path, tuple[bytes, int]]:
         """The marks of those that may be written to, and the sizes of their newest files, all at one moment."""
-        paths = [(one.files.mark, one.uuid) for one in busy]
-        if self._files.transactions.exists():
-            paths.append((self._files.transactions_mark, _NO_BOOT))
+        has_transactions = self._files.transactions.exists()
         for _ in range(COLLECTS):
-            ends = {path: self._end(path) for path, _ in paths}
-            if all(self._end(path) == ends[path] for path, _ in paths):
+            ends = self._ends_of(busy, has_transactions)
+            if self._ends_of(busy, has_transactions) == ends:
                 return ends
         raise Moved
 
-    def _end(self, path: Path) -> tuple[bytes, int]:
-        """A mark, and how large the file is that it tells of, where that is to be known."""
-        data = path.read_bytes() if path.exists() else b""
-        if path == self._files.transactions_mark:
-            return data, self._files.transactions.stat().st_size
+    def _ends_of(self, busy: list[Found], has_transactions: bool) -> dict[Path, tuple[bytes, int]]:
+        ends = {one.log.mark: self._end(one.log) for one in busy}
+        if has_transactions:
+            size = self._files.transactions.stat().st_size
+            ends[self._files.transactions_mark] = _bytes_of(self._files.transactions_mark), size
+        return ends
+
+    def _end(self, log: Log) -> tuple[bytes, int]:
+        """The mark of a log, and how large its newest file is, where that is to be known."""
+        data = _bytes_of(log.mark)
         if not self._is_sealing:
             return data, 0
         try:
             newest = split_place(mark_format.read_written(data))[0]
         except BadFrame:
             return data, 0
-        return data, CollectionFiles(path.parent).segment(newest).stat().st_size
+        return data, log.paths_of(newest)[0].stat().st_size
 
     def _check_still(self, found: list[Found]) -> None:
         """See that those to which nobody wrote stayed as they were."""
         for one in found:
-            if not one.is_busy and self._end(one.files.mark) != one.end:
+            if not one.is_busy and self._end(one.log) != one.end:
                 raise Moved
 
     # What follows from it.
 
     def _chain(self, one: Found, ends: dict[Path, tuple[bytes, int]]) -> list[Piece]:
-        """The chain files of a collection, and its mark."""
-        files = one.files
-        data, size = ends.get(files.mark, one.end)
-        mark = _decoded(data, one.uuid)
-        if isinstance(mark, str) or not (mark.clean or mark.is_of(self._boot_id)):
-            numbers = segment_numbers(path.name for path in files.chain.iterdir())  # nobody writes it
-            return [*self._segments(files, numbers), *self._small(files.mark)]
+        """The files of a log up to the moment, and its mark."""
+        log = one.log
+        data, size = ends.get(log.mark, one.end)
+        mark = _decoded(data, log.owner)
+        if isinstance(mark, str) or not (mark.clean or mark.is_of(self._boot_id)):  # nobody writes it
+            return [*(Piece(log.paths_of(number)) for number in log.numbers()), *self._small(log.mark)]
         newest, offset = split_place(mark.written)
-        self._ends[one.files.root.name] = mark.written
-        last = Piece((files.segment(newest),), size if self._is_sealing else offset)
+        if log.collection is not None:
+            self._ends[log.collection] = mark.written
+        last = Piece(log.paths_of(newest)[:1], size if self._is_sealing else offset)
         if one.is_busy:
             last.hold(self._held)
             assert last.held is not None
             Door.force(last.held)
             mark = mark._replace(boot_id=_NO_BOOT, forced=mark.written)
-        pieces = self._segments(files, list(range(newest)))
-        return [*pieces, last, Piece((files.mark,), data=mark_format.encode(mark))]
+        before = (Piece(log.paths_of(number)) for number in range(newest))
+        return [*before, last, Piece((log.mark,), data=mark_format.encode(mark))]
 
-    @staticmethod
-    def _segments(files: CollectionFiles, numbers: list[int]) -> list[Piece]:
-        return [Piece((files.segment(number), files.packed(number))) for number in numbers]
-
-    def _transactions(self, ids: dict[str, str], ends: dict[Path, tuple[bytes, int]]) -> list[Piece]:
+    def _transactions(self, owner: bytes, ends: dict[Path, tuple[bytes, int]]) -> list[Piece]:
         """The log of transactions over several collections, and its mark."""
         files = self._files
         if files.transactions_mark not in ends:
             return []
         data, size = ends[files.transactions_mark]
         log = Piece((files.transactions,), size).hold(self._held)
-        owner = UUID(ids[DEFAULT_COLLECTION].removeprefix(PREFIX)).bytes
         mark = _decoded(data, owner)
         if isinstance(mark, str) or not (mark.clean or mark.is_of(self._boot_id)):
             return [log, *self._small(files.transactions_mark)]
@@ -342,6 +379,14 @@ class _Attempt:
             return size
         end = mark.written - base
         return end if transaction.HEADER_BYTES <= end <= size else size
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What a small file has; nothing where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _decoded(data: bytes, owner: bytes) -> Mark | str:

@@ -17,6 +17,7 @@ from blockdb.errors import (
     Unavailable,
 )
 from blockdb.server.asking import request_id_of
+from blockdb.server.gathering import ALONE, Gatherer
 from blockdb.server.http import answering
 from blockdb.server.http.accepting import JSON, chosen
 from blockdb.server.http.answering import Headers, body_of, error_body, error_headers, event_encoder
@@ -59,6 +60,7 @@ class Application:
         self.options = options or Options()
         self._router = Router(OPERATIONS)
         self._threads = Threads(self.options.max_streams)
+        self._gatherer = Gatherer(service)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -146,6 +148,10 @@ class Application:
             with self.service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:
                     return self.service.call(call, request)
+            if self._gatherer.takes(call, request):
+                answer = await self._gathered(call, request)
+                if answer is not ALONE:
+                    return answer
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads.of(call.operation), self.service.call, call, request)
         limit_s = None if call.operation.is_long else self.options.request_timeout_s
@@ -156,12 +162,19 @@ class Application:
         except TimeoutError:
             exchange.is_abandoned = True
             work.add_done_callback(_forget)
-            raise RequestTimeout(
-                f"It took longer than {limit_s:g} s (`request_timeout`). Whether it was done is not known here."
-            ) from None
+            raise _too_late(limit_s) from None
         finally:
             if listening is not None:
                 listening.cancel()
+
+    async def _gathered(self, call: Call, request: Any) -> Any:
+        """The answer to a write that waits for the disk together with others."""
+        limit_s = self.options.request_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._gatherer.call(call, request)
+        except TimeoutError:
+            raise _too_late(limit_s) from None
 
     async def _stream(self, exchange: Exchange, call: Call, request: Any, encoding: str | None) -> None:
         loop, operation = asyncio.get_running_loop(), call.operation
@@ -241,6 +254,7 @@ class Application:
     def close(self) -> None:
         """Wait for what is under way. Call it once nothing comes any more."""
         self._threads.close()
+        self._gatherer.close()
 
 
 class _Miss(BlockDBError):
@@ -261,6 +275,12 @@ async def _refuse(exchange: Exchange, error: BaseException, further: Headers | N
         headers.append((b"connection", b"close"))  # the rest of the request is not read
     content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
     await exchange.send(failure.status, content_type, payload, headers)
+
+
+def _too_late(limit_s: float | None) -> RequestTimeout:
+    return RequestTimeout(
+        f"It took longer than {limit_s:g} s (`request_timeout`). Whether it was done is not known here."
+    )
 
 
 def _data(answer: Any) -> bytes:

@@ -17,6 +17,8 @@ __all__ = ["Disconnected", "Exchange", "Receive", "Send"]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
+_MSGPACK: Final = MSGPACK.encode()
+_FOR_BROWSERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _BODY_TYPES: Final = ("application/json", "application/x-ndjson", MSGPACK, "text/plain", "")
 
 
@@ -48,7 +50,7 @@ class Exchange:
         length = self._headers.get(b"content-length", b"0")
         self.is_read = length == b"0" and b"transfer-encoding" not in self._headers
         """Whether all of it was read."""
-        self.wants_msgpack = MSGPACK.encode() in self._headers.get(b"accept", b"")
+        self.wants_msgpack = _MSGPACK in self._headers.get(b"accept", b"")
 
     @property
     def path(self) -> str:
@@ -76,6 +78,8 @@ class Exchange:
     @property
     def has_msgpack(self) -> bool:
         """Whether its body is MessagePack and not JSON. Raises InvalidData where it is neither."""
+        if self._headers.get(b"content-type") == _MSGPACK:
+            return True
         content_type = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
         if content_type not in _BODY_TYPES and not content_type.endswith(("+json", "x-www-form-urlencoded")):
             raise InvalidData(f"A body of type {content_type!r} is not understood: send application/json.")
@@ -93,29 +97,33 @@ class Exchange:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Disconnected."""
         while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.is_abandoned = True
-                raise Disconnected
-            if piece := message.get("body", b""):
-                self.received_bytes += len(piece)
+            if piece := await self._piece():
                 yield piece
-            if not message.get("more_body", False):
-                self.is_read = True
+            if self.is_read:
                 return
+
+    async def _piece(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.is_abandoned = True
+            raise Disconnected
+        piece: bytes = message.get("body", b"")
+        self.received_bytes += len(piece)
+        self.is_read = not message.get("more_body", False)
+        return piece
 
     async def body(self, most_bytes: int) -> bytes:
         """The whole body. Raises RequestTooLarge as soon as it is, Disconnected."""
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > most_bytes:
             raise RequestTooLarge(_too_large(most_bytes))
-        parts: list[bytes] = []
-        size = 0
-        async for piece in self.pieces():
-            size += len(piece)
-            if size > most_bytes:
-                raise RequestTooLarge(_too_large(most_bytes))
-            parts.append(piece)
+        parts = [await self._piece()]
+        size = len(parts[0])
+        while size <= most_bytes and not self.is_read:
+            parts.append(await self._piece())
+            size += len(parts[-1])
+        if size > most_bytes:
+            raise RequestTooLarge(_too_large(most_bytes))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def until_gone(self, then: Callable[[], None] | None = None) -> None:
@@ -131,14 +139,11 @@ class Exchange:
     async def begin(self, status: HTTPStatus, content_type: bytes, further: Headers | None = None) -> None:
         """Send the head."""
         self.is_begun = True
-        headers = [
-            (b"content-type", content_type),
-            (b"x-request-id", self.request_id.encode()),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            *self.further,
-            *(further or []),
-        ]
+        headers = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode())]
+        if content_type != _MSGPACK:  # which no browser shows or keeps
+            headers += _FOR_BROWSERS
+        headers += self.further
+        headers += further or ()
         await self._send({"type": "http.response.start", "status": int(status), "headers": headers})
 
     async def send_piece(self, piece: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, get_type_hints
 from urllib.parse import unquote_to_bytes
@@ -54,8 +55,7 @@ def request_of(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidData(f"The body is not as it should be: {error}.") from None
     if is_msgpack:
-        fields = {name: getattr(decoded, name) for name in decoded.__struct_fields__}
-        return operation.request(**fields, **given)
+        return operation.request(**msgspec.structs.asdict(decoded), **given)
     return message_of(operation.request, decoded, given)
 
 
@@ -94,19 +94,27 @@ def _hints(message: type[Message]) -> dict[str, Any]:
 
 def _value(operation: Operation, name: str, value: bytes) -> Any:
     """A parameter of the path or the query as its type says: bytes as they are, all else from text."""
-    hint = _hints(operation.request).get(name)
-    if hint is None:
-        known = ", ".join(_hints(operation.request)) or "none"
+    hints = _hints(operation.request)
+    if name not in hints:
+        known = ", ".join(hints) or "none"
         raise InvalidData(f"There is no parameter {name!r}; {operation.name} has {known}, and encoding.")
-    if hint in (bytes, bytes | None):
-        return value
     try:
-        text = value.decode()
-        if hint == list[str] | None:
-            return text.split(",")
-        return text if hint in (str, str | None) else msgspec.convert(text, hint, strict=False)
+        return _reader(operation.request, name)(value)
     except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InvalidData(f"{name}: it is not what it should be: {error}.") from None
+
+
+@cache
+def _reader(message: type[Message], name: str) -> Callable[[bytes], Any]:
+    """What makes of bytes what a field of a message has."""
+    hint = _hints(message)[name]
+    if hint in (bytes, bytes | None):
+        return bytes
+    if hint in (str, str | None):
+        return bytes.decode
+    if hint == list[str] | None:
+        return lambda value: value.decode().split(",")
+    return lambda value: msgspec.convert(value.decode(), hint, strict=False)
 
 
 def _converted(message: type[Message], given: dict[str, Any]) -> Any:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from blockdb.wire.operation import Operation
 
 __all__ = ["Match", "Router"]
+
+MAX_KNOWN: Final = 1_000
+MAX_KNOWN_BYTES: Final = 256
 
 
 @dataclass(slots=True)
@@ -32,6 +36,8 @@ class Router:
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self._root = _Node()
+        self._known: dict[bytes, Match] = {}
+        """Paths that were asked for, without those of keys."""
         for operation in operations:
             self._enter(operation)
 
@@ -58,7 +64,17 @@ class Router:
         node.operations[operation.method] = operation
 
     def find(self, raw_path: bytes) -> Match:
-        """What a path, percent-encoded as it came, leads to."""
+        """What a path, percent-encoded as it came, leads to. What it gives is not to be changed."""
+        found = self._known.get(raw_path)
+        if found is None:
+            found = self._found(raw_path)
+            if len(raw_path) <= MAX_KNOWN_BYTES and found.operations and "key" not in found.parameters:
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                self._known[raw_path] = found
+        return found
+
+    def _found(self, raw_path: bytes) -> Match:
         node = self._root
         parameters: dict[str, bytes] = {}
         parts = raw_path[1:].split(b"/")

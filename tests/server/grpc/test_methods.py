@@ -93,6 +93,7 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("DatabaseStatistics", {}),
     ("Statistics", {"collection": "people"}),
     ("Audit", {}),
+    ("Backup", {}),
     ("AuditCollection", {}),
     ("AuditLog", {"reverse": True}),
     ("Flush", {}),

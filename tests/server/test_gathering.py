@@ -1,0 +1,156 @@
+"""Writes that wait for the disk together: each has its own answer, and nobody waits for another one's transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import blockdb
+from blockdb.errors import BlockDBError, DuplicateKey, Forbidden, InvalidData, StorageError
+from blockdb.security.roles import ANONYMOUS, Principal, Role
+from blockdb.server.gathering import ALONE, Gatherer
+from blockdb.server.service import Call, Service
+from blockdb.wire.messages.plain import Told
+from blockdb.wire.messages.records import Put, Stored
+from blockdb.wire.table import BY_NAME
+from tests.server.harness import running
+
+READER = Principal("ann", Role.READER)
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[blockdb.Database]:
+    with blockdb.open(tmp_path_factory.mktemp("gathering") / "db", wal_sync_interval=0) as db:
+        db.create_collection("other")
+        db.create_collection("documents").create_index("by_n", ["n"])
+        yield db
+
+
+@pytest.fixture
+def service(db: blockdb.Database) -> Service:
+    return Service(db)
+
+
+def call(name: str = "put", principal: Principal = ANONYMOUS, key: str | None = None) -> Call:
+    return Call(BY_NAME[name], principal, "id", idempotency_key=key)
+
+
+def gathered(service: Service, *asked: tuple[Call, Any]) -> Sequence[Any]:
+    gatherer = Gatherer(service)
+
+    async def all_of_them() -> list[Any]:
+        return await asyncio.gather(*(gatherer.call(*each) for each in asked), return_exceptions=True)
+
+    try:
+        return asyncio.run(all_of_them())
+    finally:
+        gatherer.close()
+
+
+def test_each_gets_its_own_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = service.database
+    before = db.next_sequence
+    writes: list[int] = []
+    put_each = blockdb.Database.put_each
+    monkeypatch.setattr(
+        blockdb.Database, "put_each", lambda self, items: (writes.append(len(items)), put_each(self, items))[1]
+    )
+    told: list[tuple[str, str]] = []
+    service.hooks.append(lambda call, error, _: told.append((call.operation.name, type(error).__name__)))
+    answers = gathered(
+        service,
+        (call(), Put(key=b"a", value=b"1")),
+        (call("store"), Put(key=b"b", value=b"1")),
+        (call(), Put(key=b"a", value=b"2")),
+        (call(), Put(key=b"", value=b"2")),
+        (call(principal=READER), Put(key=b"c", value=b"1")),
+        (call(), Put(collection="nowhere", key=b"c", value=b"1")),
+        (call("store_document"), Put(collection="other", key=b"a", value=b"1")),
+    )
+    assert answers[0] == Stored(first_sequence=before, count=1)
+    assert answers[1] == Told(message="Data stored successfully")
+    assert [type(each) for each in answers[2:6]] == [DuplicateKey, InvalidData, Forbidden, blockdb.CollectionNotFound]
+    assert answers[6] == Told(message="Document stored successfully in collection")
+    assert (db.get(b"a"), db.get(b"b"), db["other"].get(b"a")) == (b"1", b"1", b"1")
+    assert writes == [4]
+    assert sorted(told) == sorted(
+        [("put", "NoneType"), ("store", "NoneType"), ("store_document", "NoneType")]
+        + [("put", name) for name in ("CollectionNotFound", "DuplicateKey", "Forbidden", "InvalidData")]
+    )
+    assert service.monitor.meters.in_flight.now == 0
+
+
+def test_what_has_to_wait_for_others_goes_alone(service: Service) -> None:
+    db = service.database
+    with db.transaction() as transaction:
+        transaction.put(b"locked", b"1")
+        answers = gathered(
+            service,
+            (call(), Put(key=b"locked", value=b"2")),
+            (call(), Put(key=b"free", value=b"2")),
+            (call(), Put(collection="documents", key=b"d", value=b'{"n": 1}')),
+        )
+        transaction.abort()
+    assert answers[0] is ALONE
+    assert isinstance(answers[1], Stored)
+    assert answers[2] is ALONE
+    assert service.monitor.meters.in_flight.now == 0
+
+
+def test_where_it_cannot_be_recorded_that_is_the_answer(service: Service) -> None:
+    def fails(call: Call, error: BaseException | None, _: float) -> None:
+        raise StorageError("the trail is full")
+
+    service.hooks.append(fails)
+    answers = gathered(service, (call(), Put(key=b"unrecorded", value=b"1")))
+    assert [type(each) for each in answers] == [StorageError]
+
+
+def test_a_bug_is_everybodys_answer_and_the_next_group_is_served(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(blockdb.Database, "put_each", lambda *_: 1 / 0)
+        answers = gathered(service, *((call(), Put(key=key, value=b"")) for key in (b"y", b"z")))
+    assert [type(each) for each in answers] == [ZeroDivisionError] * 2
+    assert service.monitor.meters.in_flight.now == 0
+    assert isinstance(gathered(service, (call(), Put(key=b"y", value=b"")))[0], Stored)
+
+
+def test_which_requests_it_takes(service: Service, tmp_path: Path) -> None:
+    gatherer = Gatherer(service)
+    assert gatherer.takes(call(), Put(key=b"a", value=b"1"))
+    assert not gatherer.takes(call(key="k"), Put(key=b"a", value=b"1"))
+    with blockdb.open(tmp_path / "db") as db:
+        unforced = Gatherer(Service(db))
+        assert not unforced.takes(call(), Put(key=b"a", value=b"1"))
+        assert unforced.takes(call(), Put(key=b"a", value=b"1", sync=True))
+        unforced.close()
+    gatherer.close()
+
+
+def test_over_http(db: blockdb.Database) -> None:
+    with running(db) as served:
+        for name, key in (("default", "h"), ("documents", "h")):
+            path = f"/api/v1/collections/{name}/records"
+            body = {"key": key, "value": '{"n": 7}'}
+            assert served.ask("POST", path, body).status == 201
+            refused = served.ask("POST", path, body)
+            assert (refused.status, refused.json["error"]) == (409, "DuplicateKey")
+    assert db.get(b"h") == b'{"n": 7}'
+    assert db["documents"].count(where="n = 7") == 1
+
+
+def test_each_for_itself_in_the_library(db: blockdb.Database) -> None:
+    first = db.next_sequence
+    large = bytes(700_000)  # two of them are more than a group may have
+    found: list[int | BlockDBError | None] = db.put_each([(b"1", large), (b"2", large), (b"1", b""), (b"3", b"")])
+    assert (found[0], found[1], found[3]) == (first, first + 1, first + 2)
+    assert isinstance(found[2], DuplicateKey)
+    assert db.put_each([]) == []
+    with blockdb.open(db.path, read_only=True) as reader, pytest.raises(blockdb.ReadOnly):
+        reader.put_each([(b"4", b"")])
