@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from blockdb.errors import BlockDBError, InvalidData, RequestTimeout, Unavailable
 from blockdb.server.asking import request_id_of
+from blockdb.server.gathering import ALONE, Gatherer
 from blockdb.server.grpc.catalogue import Catalogue, Offer
 from blockdb.server.grpc.failing import refusal_of
 from blockdb.server.http.pump import Inlet, InletEnded, Outlet
@@ -80,6 +81,7 @@ class Calls:
         self._converter = catalogue.converter
         self._options = options
         self._threads = Threads(options.max_streams)
+        self._gatherer = Gatherer(service)
 
     def handler(self, offer: Offer) -> Any:
         """What gRPC calls for a method. Messages come and go as bytes, so that what is no message is refused here."""
@@ -93,6 +95,7 @@ class Calls:
     def close(self) -> None:
         """Wait for what is under way. Call it once nothing comes any more."""
         self._threads.close()
+        self._gatherer.close()
 
     async def _refusing(self, answer: Callable[..., Any], offer: Offer, data: Any, context: Any) -> Any:
         asking = _Asking(context)
@@ -146,6 +149,10 @@ class Calls:
         limit_s = None if operation.is_long else self._options.request_timeout_s
         try:
             async with asyncio.timeout(limit_s) as limit:
+                if operation.is_quick and self._gatherer.takes(call, request):
+                    answer = await self._gatherer.call(call, request)
+                    if answer is not ALONE:
+                        return self._encoded(answer)
                 # What still waits for a thread when the time is over, or whoever asked has gone, is not begun.
                 return await loop.run_in_executor(self._threads.of(operation), self._answered, call, request)
         except TimeoutError:
