@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from blockdb.errors import Forbidden
 
@@ -63,8 +63,7 @@ ANONYMOUS: Final = Principal("anonymous", Role.ADMIN)
 """Who is asking where nobody has to say who they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """What a request touches: keys, or all keys with a prefix, or (both None) all that there is to a collection."""
 
     collection: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secrets import token_hex
+from random import getrandbits
 from typing import Final, Protocol
 
 from blockdb.errors import Unauthenticated
@@ -55,4 +55,4 @@ def principal_of(
 def request_id_of(given: str | None) -> str:
     """The one that came, if it is fit to be shown, or a new one."""
     is_fit = given is not None and len(given) <= MAX_ID_BYTES and given.isascii() and given.isprintable()
-    return given if given and is_fit else token_hex(8)
+    return given if given and is_fit else f"{getrandbits(64):016x}"

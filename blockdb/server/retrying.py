@@ -140,7 +140,8 @@ class Retries:
 
     @staticmethod
     def _before(collection: Collection, keys: list[bytes]) -> Written:
-        return UUID(collection.id.removeprefix(PREFIX)).bytes, collection.next_sequence, keys
+        uuid = bytes.fromhex(collection.id.removeprefix(PREFIX).replace("-", ""))  # UUID takes five times as long
+        return uuid, collection.next_sequence, keys
 
     # What an earlier process has stored.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -238,7 +238,7 @@ class Service:
             if allowed is None or asked in allowed:
                 raise
             return reach
-        return replace(reach, collection=name) if allowed is None or name in allowed else reach
+        return reach._replace(collection=name) if allowed is None or name in allowed else reach
 
     def begin(self) -> float:
         """A request has begun, of which `told` is to be called: gives the moment."""

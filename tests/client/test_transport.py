@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from zstandard import ZstdDecompressor
 
 import blockdb
 from blockdb.client.addresses import nodes_of
@@ -93,6 +94,21 @@ def test_compressed_answers_are_decompressed(ask: Ask) -> None:
     headers = f"{TYPE}content-encoding: gzip\r\n"
     with serving(lambda visit: visit.answer(gzip.compress(body), headers=headers)) as server:
         assert ask(READ, server.url).body == body
+
+
+def test_what_is_worth_it_is_compressed(ask: Ask) -> None:
+    long = Asked("POST", "/write", (), bytes(5000), is_packable=True)
+    headers = f"{TYPE}content-encoding: gzip\r\n"
+    with serving(lambda visit: visit.answer(gzip.compress(b"answer"), headers=headers)) as server:
+        assert ask(long, server.url, compression=True).body == b"answer"
+    (visit,) = server.visits
+    assert "accept-encoding: gzip" in visit.head
+    assert ZstdDecompressor().decompress(visit.body) == bytes(5000)
+    with serving(lambda visit: visit.answer()) as server:
+        ask(long, server.url)
+        ask(Asked("POST", "/write", (), bytes(5000)), server.url, compression=True)
+        ask(Asked("POST", "/write", (), b"short", is_packable=True), server.url, compression=True)
+    assert [len(visit.body) for visit in server.visits] == [5000, 5000, 5]
 
 
 # ── what is tried again ──────────────────────────────────────────────────────────────────────────────────────────

@@ -265,6 +265,19 @@ def test_an_old_absence_is_not_taken_for_one_of_today(world: World) -> None:
         world.remote.get(b"later")
 
 
+def test_an_old_absence_is_caught_by_who_saw_the_collection_alone(world: World) -> None:
+    assert world.remote.get(b"later") == b"it was stored"
+    world.remote.checkpoint("default")
+    trust: Any = world.remote._plans._trust  # type: ignore[attr-defined] # the plans are those that verify
+    del trust._seen[f"{trust.database}/journal"]
+    with (
+        lying(world, prove=no_such_key, prove_absent=lambda *_: proofs.Receipt(receipt=world.old_absence)),
+        pytest.raises(blockdb.HistoryConflict, match=r"shows the keys of .* something old is played again"),
+    ):
+        world.remote.get(b"later")
+    world.remote.checkpoint()
+
+
 def test_a_step_that_is_not_proven_is_not_taken(world: World) -> None:
     world.remote.checkpoint("default")
     world.remote.put(b"step%d" % world.server.database.next_sequence, b"")

@@ -49,7 +49,7 @@ BACKUP: Final[dict[str, Bug]] = {
     ),
 }
 
-SERVING: Final[dict[str, Bug]] = {
+RETRYING: Final[dict[str, Bug]] = {
     "answer-to-another": Bug(
         "blockdb/server/idempotency.py",
         "name = self._digests.of(owner.encode(), key.encode())",

@@ -64,5 +64,6 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "guard": guard_room.GUARD,
     "backup": backup_room.BACKUP,
     "gathering": backup_room.SERVING,
+    "retrying": backup_room.RETRYING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

@@ -43,7 +43,7 @@ CLIENT: Final[dict[str, Bug]] = {
         "blockdb/client/plans/verifying.py",
         "if before[1] is not None and state.records < before[1].size:",
         "if before[1] is not None and state.records < 0:",
-        (f"{LIES}::test_an_old_absence_is_not_taken_for_one_of_today",),
+        (f"{LIES}::test_an_old_absence_is_caught_by_who_saw_the_collection_alone",),
         "That there was no such key once is taken for that there is none.",
     ),
     "any-origin-believed": Bug(
