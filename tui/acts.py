@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from blockdb.commands.audit_log import Follower
+
 if TYPE_CHECKING:
     from blockdb import Act, Database
 
@@ -40,7 +42,7 @@ class Acts:
         """Takes what there is, the newest where there is much, and returns how many that was. Raises BlockDBError."""
         if self._last is None:
             found = list(self._database.acts(reverse=True, limit=KEPT_ACTS))[::-1]
-            self._reader = self._database.follow_acts(found[-1].sequence if found else -1)
+            self._reader = Follower(self._database, found[-1].sequence if found else -1)
         else:
             found = list(islice(self._reader.take(), BURST))
         with self._lock:

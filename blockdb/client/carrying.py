@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import httpcore
+from zstandard import ZstdCompressor
 
 from blockdb.client.addresses import Node
 from blockdb.client.body import BadBody
@@ -20,6 +21,8 @@ __all__ = ["FAILURES", "Identity", "failure_of", "headers_of", "request_of", "tl
 
 TOKEN_VARIABLE: Final = "BLOCKDB_TOKEN"
 KEEPALIVE_S: Final = 30.0
+SMALL_BYTES: Final = 1024
+"""What is no larger is not compressed."""
 
 FAILURES: Final = (
     httpcore.NetworkError,
@@ -70,17 +73,22 @@ def tls_context(
 
 def request_of(attempt: Attempt, identity: Identity, policy: Policy) -> httpcore.Request:
     """The request as the library takes it."""
-    node, asked = attempt.node, attempt.asked
+    node, asked, body = attempt.node, attempt.asked, attempt.asked.body
+    is_packed = asked.is_packable and (not node.is_near if policy.compression is None else policy.compression)
+    packing = [("accept-encoding", "gzip" if is_packed else "identity")]
+    if is_packed and body is not None and len(body) > SMALL_BYTES:
+        body = ZstdCompressor(write_content_size=True).compress(body)
+        packing.append(("content-encoding", "zstd"))
     url = httpcore.URL(
         scheme=node.scheme.encode(), host=node.host.encode(), port=node.port, target=(node.root + asked.target).encode()
     )
-    length = () if asked.body is None else (("content-length", str(len(asked.body))),)
-    headers = [("host", _authority(node)), *identity.headers, *asked.headers, *length]
+    length = () if body is None else (("content-length", str(len(body))),)
+    headers = [("host", _authority(node)), *identity.headers, *asked.headers, *packing, *length]
     return httpcore.Request(
         asked.method,
         url,
         headers=[(name.encode(), value.encode()) for name, value in headers],
-        content=asked.body,
+        content=body,
         extensions={"timeout": _timeouts(asked, policy)},
     )
 

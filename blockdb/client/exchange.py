@@ -41,6 +41,8 @@ class Asked:
     """Whether it takes as long as it takes."""
     may_be_silent: bool = False
     """Whether nothing may come for as long as that."""
+    is_packable: bool = False
+    """Whether its body and its answer may be compressed."""
     accept: Collection[str] = ("application/msgpack",)
     """What an answer may be; anything else does not come from a BlockDB server."""
 

@@ -26,10 +26,16 @@ class Policy:
     max_connections: int = 100
     max_answer_bytes: int = 512 * 1024**2
     """More than this is not read of one answer."""
+    compression: bool | None = None
+    """Whether requests and answers are compressed; None: to servers that are not on this machine."""
 
     def __post_init__(self) -> None:
+        if self.compression not in (True, False, None):
+            raise ConfigError(f"compression: it should be true or false, not {self.compression!r}.")
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.name == "compression":
+                continue
             is_number = isinstance(value, int if field.type == "int" else int | float) and not isinstance(value, bool)
             if not is_number or not 0 < value < float("inf"):
                 what = "whole number" if field.type == "int" else "number"

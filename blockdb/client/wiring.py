@@ -28,7 +28,7 @@ MAX_TARGET_BYTES: Final = 4_000
 """Longer paths and queries do not fit into the headers that a server takes."""
 LENGTH_BYTES: Final = 4
 
-HEADERS: Final = (("accept", MSGPACK), ("accept-encoding", "identity"), ("user-agent", "blockdb-client"))
+HEADERS: Final = (("accept", MSGPACK), ("user-agent", "blockdb-client"))
 BODY_TYPE: Final = (("content-type", MSGPACK),)
 READS: Final = frozenset(
     (
@@ -54,6 +54,7 @@ def asked_of(ask: Ask) -> Asked:
         body,
         is_write=changes and operation.name not in READS,
         is_long=operation.is_long,
+        is_packable=operation.kind is Kind.PLAIN,
         may_be_silent=operation.is_long and operation.name not in CHATTY,
         accept=(MSGPACK, JSON, BYTES) if operation.kind is Kind.BYTES else (MSGPACK, JSON),
     )

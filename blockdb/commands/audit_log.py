@@ -20,7 +20,7 @@ from .watching import after
 if TYPE_CHECKING:
     from blockdb import Act, Database
 
-__all__ = ["COMMANDS", "act_keys"]
+__all__ = ["COMMANDS", "Follower", "act_keys"]
 
 TAIL = 20
 POLL_S = 0.2
@@ -68,7 +68,7 @@ class _Reading:
         return list(found)
 
     def _from_there_on(self) -> Iterator[tuple[str, Mapping[str, Any]] | None]:
-        reader = self._database.follow_acts(self._done)
+        reader = Follower(self._database, self._done)
         while True:
             for act in reader.take():
                 self._done = act.sequence
@@ -89,6 +89,25 @@ class _Reading:
 
     def _shown(self, act: Act) -> tuple[str, Mapping[str, Any]]:
         return _line(act), _data(act)
+
+
+class Follower:
+    """Gives the entries of an audit log after a number, and those that came since; beside it or over the network."""
+
+    def __init__(self, database: Database, after: int) -> None:
+        here = getattr(database, "follow_acts", None)
+        self._take = None if here is None else here(after).take
+        self._database = database
+        self._after = after
+
+    def take(self) -> Iterator[Act]:
+        """Those that are there. Raises BlockDBError."""
+        if self._take is not None:
+            yield from self._take()
+            return
+        for act in self._database.acts(after=self._after):
+            self._after = act.sequence
+            yield act
 
 
 def act_keys(act: Act) -> str:

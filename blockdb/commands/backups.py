@@ -23,6 +23,8 @@ from .results import Result, Stream, Words
 if TYPE_CHECKING:
     from blockdb import Backup, Restored
 
+    from .servers import Server
+
 __all__ = ["COMMANDS"]
 
 
@@ -30,6 +32,8 @@ def backup(context: Context, arguments: Namespace) -> Result:
     """Write a copy of everything to a file, or to standard output."""
     import blockdb
 
+    if context.server is not None:
+        return _from_server(context, context.server, arguments)
     assert context.config is not None, "front ends give it"
     try:
         stream = blockdb.backup(context.config.data_dir, signing_key=arguments.signing_key)
@@ -48,6 +52,21 @@ def backup(context: Context, arguments: Namespace) -> Result:
     )
     facts = {"id": header.id, "file_bytes": written, "database_bytes": header.most_bytes}
     return Words(text, {**facts, "signing_key": header.signing_key, "encrypted": header.encrypted}, role="success")
+
+
+def _from_server(context: Context, server: Server, arguments: Namespace) -> Result:
+    """The same of a database that a server has; the token has to allow it."""
+    stream = context.database.backup(signing_key=arguments.signing_key)
+    if arguments.file == "-":
+        return Stream(stream)
+    written = 0
+    bar = context.progress("Backing up", None, "bytes")
+    with replaced(Path(arguments.file).expanduser()) as file, bar as advance_to:
+        for chunk in stream:
+            written += file.write(chunk)
+            advance_to(written)
+    text = f"Backed up the database of {server.url} to {arguments.file}: {human_bytes(written)}"
+    return Words(text, {"file_bytes": written, "signing_key": arguments.signing_key}, role="success")
 
 
 def _shown(context: Context, stream: Backup) -> Iterator[bytes]:
@@ -123,14 +142,14 @@ COMMANDS = (
         (_FILE, flag("--signing-key", help="Have the secret key in it: who gets the file can sign as the database.")),
         details="All collections as of one moment, as a tar archive in a Zstandard frame. It opens nothing and holds "
         "nobody up, also beside a server. What is encrypted stays so, and needs no master key. Tokens and certificates "
-        "of a server are not in it. JSON has the fields id, file_bytes, database_bytes, signing_key and encrypted.",
+        "of a server are not in it. With --url the server makes it. JSON has the fields id, file_bytes, "
+        "database_bytes, signing_key and encrypted; of a server's only file_bytes and signing_key.",
         examples=(
             ("backup monday.tar.zst", "To a file, whole or not at all"),
             ("backup - --signing-key", "To a pipe: to another machine, say"),
         ),
         need=Need.NOTHING,
         where=Where.COMMAND_LINE,
-        directory_only=True,
     ),
     Command(
         "restore",

@@ -16,7 +16,7 @@ from .command import Command, Need, Where
 from .context import Context
 from .entering import run_and_enter
 from .failures import DONE, INTERRUPTED, USAGE, exit_code
-from .locating import Location, configuration, locate
+from .locating import Location, configuration, locate, refuse_server
 from .opening import Door
 from .output import Output
 from .parsing import HelpWanted, VersionWanted, parse_arguments, parse_globals
@@ -79,6 +79,7 @@ def _help(topic: str) -> str:
 
 def _location(command: Command, given: Mapping[str, Any]) -> Location:
     if command.need is Need.CONFIGURATION:
+        refuse_server(given, command.name)
         return DatabaseConfig()
     return locate(given, directory_only=command.name if command.directory_only else None)
 

@@ -18,7 +18,7 @@ from .servers import Server, checked_token, checked_urls, is_url
 if TYPE_CHECKING:
     from blockdb.config import DatabaseConfig, Sources
 
-__all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "Location", "configuration", "locate", "named_location", "title_of"]
+__all__ = ["Location", "configuration", "locate", "named_location", "refuse_server", "title_of"]
 
 Location: TypeAlias = "DatabaseConfig | Server"
 
@@ -61,6 +61,13 @@ def locate(
     if directory_only is not None:
         raise UsageError(NEEDS_DIRECTORY.format(what=directory_only, url=server.url))
     return server
+
+
+def refuse_server(given: Mapping[str, Any], what: str) -> None:
+    """Refuse a server for what is about settings of this machine. Raises `UsageError`."""
+    for name in (*_NAMING_A_SERVER, *_OF_SERVERS):
+        if given.get(name) is not None:
+            raise UsageError(f"{what} is about a directory and settings on this machine; leave {_flag(name)} out")
 
 
 def _check_together(flags: Mapping[str, Any]) -> None:

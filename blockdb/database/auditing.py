@@ -23,6 +23,7 @@ class AuditedDatabase(AnchoringDatabase):
         self,
         *,
         after: int = -1,
+        before: int | None = None,
         limit: int | None = None,
         reverse: bool = False,
         principal: str | None = None,
@@ -31,13 +32,14 @@ class AuditedDatabase(AnchoringDatabase):
     ) -> Iterator[Act]:
         """Who did what: the entries of the audit log after number `after`, the newest first with `reverse`.
 
-        Those alone of a principal (name or token id) or an operation, or that `failed`; `limit` of them at most. Works
-        beside a server. O(entries looked at). Raises Corruption, StorageError.
+        With `before`, those before that number. Those alone of a principal (name or token id) or an operation, or that
+        `failed`; `limit` of them at most. Works beside a server. O(entries looked at). Raises Corruption, StorageError.
         """
         found = (
             act
             for act in self._acts(after, reverse)
-            if (principal is None or principal in (act.principal, act.token_id))
+            if (before is None or act.sequence < before)
+            and (principal is None or principal in (act.principal, act.token_id))
             and (operation is None or operation == act.operation)
             and not (failed and act.outcome == "ok")
         )

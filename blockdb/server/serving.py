@@ -206,7 +206,7 @@ class Served:
         if self._tls is not None and not self._tls.is_mutual:
             secured = "TLS is on"
         log.info("ready", extra={"url": url, "data_dir": self.config.database.data_dir})
-        further = "" if self._grpc is None else f", and for gRPC on port {self._grpc.port}"
+        further = "" if self._grpc is None else f" and for gRPC on port {self._grpc.port}"
         announce(f"BlockDB listens on {url}{further} ({asked}, {secured})")
 
     def stop(self) -> None:
@@ -240,7 +240,6 @@ class Served:
         self._options.request_timeout_s = config.server.request_timeout
         if self._grpc is not None:
             self._grpc.options.request_timeout_s = config.server.request_timeout
-            self._grpc.options.max_streams = config.server.max_streams
         self._limits.take_over(config.server)
         self._gate.take_over(config.server)
         if self._server is not None:

@@ -117,6 +117,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """A client is there; where there is no room, it is told so at once."""
         super().connection_made(transport)
+        if (tls := transport.get_extra_info("ssl_object")) is not None:
+            self.app_state = {"tls": tls}  # the application looks up whose certificate it was shown
         connection = transport.get_extra_info("ssl_object")
         if connection is not None:
             self.app_state = {"tls": connection}

@@ -44,6 +44,7 @@ def test_reading_and_writing(server: Served) -> None:
     on_a_loop(server.url, run)
 
 
+@pytest.mark.torture
 def test_many_tasks_at_once(server: Served) -> None:
     async def run(db: blockdb.AsyncDatabase) -> None:
         many = await db.create_collection("many")
@@ -53,6 +54,7 @@ def test_many_tasks_at_once(server: Served) -> None:
     on_a_loop(server.url, run, max_connections=5)
 
 
+@pytest.mark.torture
 def test_transactions_and_changes(server: Served) -> None:
     async def run(db: blockdb.AsyncDatabase) -> None:
         both = await db.create_collection("both")
@@ -83,6 +85,7 @@ def test_transactions_and_changes(server: Served) -> None:
     on_a_loop(server.url, run)
 
 
+@pytest.mark.torture
 def test_a_waiting_feed_ends_with_its_connection(server: Served) -> None:
     async def run(db: blockdb.AsyncDatabase) -> None:
         feed = await db.watch()

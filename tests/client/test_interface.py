@@ -27,18 +27,19 @@ TRIPLES = [
     (blockdb.Results, RemoteResults, AsyncResults),
 ]
 EMBEDDED_ONLY = {
-    "acts",
     "audit_log",
+    "begin_audit_log_anew",
     "config",
     "follow_acts",
     "journal_audit_log",
     "keys_written",
     "open_collections",
+    "put_each",
     "record_act",
     "secret_for",
     "values_of",
 }
-"""What is about the process that has the database open."""
+"""What is about the process that has the database open, or for a server to work with."""
 REMOTE_ONLY = {"alerts", "path", "server_statistics", "url"}
 """What is about the server; `path` is an attribute of the embedded one."""
 OPERATORS = {"__contains__", "__getitem__"}
@@ -77,7 +78,7 @@ def test_the_twin_for_event_loops_has_the_same_names(_embedded: type, remote: ty
 HERE = {"close", "get_transaction", "id", "is_active", "is_over", "name", "path", "position", "url"}
 """What needs no server."""
 REFUSED = {"add_anchor", "delete", "export_tiles", "part", "remove_anchor", "sequence_at", "with_anchors"}
-ITERATORS = {"backup", "blocks", "earlier_keys", "find", "keys", "records", "scan"}
+ITERATORS = {"acts", "backup", "blocks", "earlier_keys", "find", "keys", "records", "scan"}
 
 
 @pytest.mark.parametrize("twin", [AsyncCollection, AsyncDatabase, AsyncTransaction])

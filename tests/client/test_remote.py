@@ -78,6 +78,7 @@ def test_after_its_end_everything_says_so(server: Served) -> None:
     remote.close()
 
 
+@pytest.mark.torture
 def test_connecting_loads_no_engine() -> None:
     program = "import sys, blockdb.client.opening; print(*sys.modules)"
     answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
@@ -251,6 +252,7 @@ def test_changes_come_as_they_are_stored(users: blockdb.RemoteCollection) -> Non
         users.watch(after=99)
 
 
+@pytest.mark.torture
 def test_a_feed_ends_with_its_connection(server: Served) -> None:
     with blockdb.connect(server.url) as remote:
         feed = remote.watch()
@@ -258,6 +260,19 @@ def test_a_feed_ends_with_its_connection(server: Served) -> None:
         waiting.start()
     waiting.join(10)
     assert not waiting.is_alive()
+
+
+def test_a_feed_that_nobody_has_any_more_is_stopped(users: blockdb.RemoteCollection) -> None:
+    def readers() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "blockdb-feed"}
+
+    before = readers()
+    users.put(b"key", b"")
+    for _ in users.watch(after=-1):
+        (reader,) = readers() - before
+        break
+    reader.join(10)
+    assert not reader.is_alive()
 
 
 @pytest.mark.torture
@@ -289,6 +304,7 @@ def test_an_audit_tells_how_far_it_is_and_can_be_given_up(remote: blockdb.Remote
     assert cancelled.cancelled or cancelled.valid
 
 
+@pytest.mark.torture
 def test_a_backup_is_taken_over_the_wire(remote: blockdb.RemoteDatabase, tmp_path: Path) -> None:
     remote.put(b"saved", b"value")
     with remote.backup() as backup:
@@ -320,6 +336,7 @@ def test_a_transaction_over_the_wire(remote: blockdb.RemoteDatabase, users: bloc
         remote.abort_transaction(id_)
 
 
+@pytest.mark.torture
 def test_a_forked_child_has_to_connect_anew(remote: blockdb.RemoteDatabase) -> None:
     child = os.fork()
     if not child:

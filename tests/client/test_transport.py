@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from zstandard import ZstdDecompressor
 
 import blockdb
 from blockdb.client.addresses import nodes_of
@@ -93,6 +94,21 @@ def test_compressed_answers_are_decompressed(ask: Ask) -> None:
     headers = f"{TYPE}content-encoding: gzip\r\n"
     with serving(lambda visit: visit.answer(gzip.compress(body), headers=headers)) as server:
         assert ask(READ, server.url).body == body
+
+
+def test_what_is_worth_it_is_compressed(ask: Ask) -> None:
+    long = Asked("POST", "/write", (), bytes(5000), is_packable=True)
+    headers = f"{TYPE}content-encoding: gzip\r\n"
+    with serving(lambda visit: visit.answer(gzip.compress(b"answer"), headers=headers)) as server:
+        assert ask(long, server.url, compression=True).body == b"answer"
+    (visit,) = server.visits
+    assert "accept-encoding: gzip" in visit.head
+    assert ZstdDecompressor().decompress(visit.body) == bytes(5000)
+    with serving(lambda visit: visit.answer()) as server:
+        ask(long, server.url)
+        ask(Asked("POST", "/write", (), bytes(5000)), server.url, compression=True)
+        ask(Asked("POST", "/write", (), b"short", is_packable=True), server.url, compression=True)
+    assert [len(visit.body) for visit in server.visits] == [5000, 5000, 5]
 
 
 # ── what is tried again ──────────────────────────────────────────────────────────────────────────────────────────
@@ -226,7 +242,10 @@ HOSTILE: dict[str, tuple[Callable[[Visit], None], type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+QUICK_ONES = ("garbage", "silent", "bomb", "a page")
+
+
+@pytest.mark.parametrize("name", tiers(QUICK_ONES, sorted(HOSTILE.keys() - set(QUICK_ONES))))
 def test_hostile_servers_end_in_an_error_in_time(ask: Ask, name: str) -> None:
     behaviour, error, told = HOSTILE[name]
     begun = time.monotonic()
@@ -260,6 +279,7 @@ def test_redirects_are_not_followed_and_the_token_goes_nowhere_else(ask: Ask, st
 # ── its own end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.torture
 def test_closing_ends_what_is_under_way() -> None:
     asked = threading.Event()
 
@@ -288,6 +308,7 @@ def test_closing_ends_what_is_under_way() -> None:
             transport.send(READ)
 
 
+@pytest.mark.torture
 def test_a_closed_loop_transport_ends_what_is_under_way() -> None:
     asked = threading.Event()
 
@@ -313,6 +334,7 @@ def test_a_closed_loop_transport_ends_what_is_under_way() -> None:
         anyio.run(run, server.url)
 
 
+@pytest.mark.torture
 def test_a_forked_child_has_no_connection() -> None:
     with serving(lambda visit: visit.answer()) as server:
         transport = Transport(nodes_of(server.url), Policy(), Identity(None), tls_context())

@@ -133,6 +133,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(run: Run) -> None:
         (("--url", "http://h", "tamper-lab"), "tamper-lab works on the directory of a database, and http://h:80 is"),
         (("--url", "http://h", "encryption", "show"), "encryption show works on the directory of a database"),
         (("--url", "http://h", "verify", "--repair"), "verify --repair works on the directory of a database"),
+        (("--url", "http://h", "server"), "server is about a directory and settings on this machine; leave --url out"),
         (("--url", "http://h", "audit"), "audit without a path works on the directory of a database"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.planted import (
     backup_room,
+    client_room,
     document_room,
     explorer_room,
     grpc_room,
@@ -37,6 +38,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "recovery": storage_room.RECOVERY,
     "writing": storage_room.WRITING,
     "many": many_rooms.MANY,
+    "client": client_room.CLIENT,
     "documents": document_room.DOCUMENTS,
     "indexing": index_room.INDEXING,
     "reading": reading_room.READING,
@@ -61,6 +63,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
     "backup": backup_room.BACKUP,
+    "gathering": backup_room.SERVING,
     "retrying": backup_room.RETRYING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

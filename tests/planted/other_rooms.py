@@ -345,8 +345,8 @@ TAMPERING: Final[dict[str, Bug]] = {
 COMMANDS: Final[dict[str, Bug]] = {
     "success-of-a-failure": Bug(
         "blockdb/commands/failures.py",
-        "return CANNOT_OPEN if isinstance(error, (CannotOpen, MasterKeyError)) else FAILED",
-        "return CANNOT_OPEN if isinstance(error, (CannotOpen, MasterKeyError)) else DONE",
+        "return CANNOT_OPEN if isinstance(error, _NOT_OPENED) else FAILED",
+        "return CANNOT_OPEN if isinstance(error, _NOT_OPENED) else DONE",
         ("tests/commands/test_process.py::test_a_full_disk_is_named",),
         "A command that failed exits with 0.",
     ),

@@ -70,7 +70,7 @@ TRAIL: Final[dict[str, Bug]] = {
     ),
     "strangers-not-told": Bug(
         "blockdb/server/service.py",
-        "        except BlockDBError as error:\n            self.told(call, error, self._begin())",
+        "        except BlockDBError as error:\n            self.told(call, error, self.begin())",
         "        except BlockDBError:",
         (f"{SERVER}::test_no_value_no_secret_and_no_query_gets_into_the_log",),
         "Who is turned away at the door leaves no trace.",

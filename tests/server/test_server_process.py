@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
@@ -19,6 +20,9 @@ import pytest
 
 import blockdb
 from blockdb.commands.main import server
+from blockdb.security.roles import Role
+from blockdb.server.certificates import make
+from blockdb.server.tokens import TokenFile
 from tests.commands.conftest import Run
 from tests.commands.conftest import here as here
 from tests.commands.conftest import run as run
@@ -164,6 +168,53 @@ def test_the_settings_of_a_node(tmp_path: Path) -> None:
         assert b"node7" in ask(address, "GET", "/cluster/status").body
         assert end(process)[0] == 0
     assert "message=cluster_status" in log.read_text()
+
+
+@pytest.mark.torture
+def test_tls_with_tokens_and_client_certificates_and_grpc_beside(tmp_path: Path) -> None:
+    """For all addresses of the machine; who asks is told by a token, or by the certificate that has its name."""
+    blockdb.open(tmp_path / "db").close()
+    make(tmp_path / "tls", clients=["shop"])
+    tokens = TokenFile(tmp_path / "db")
+    tokens.create("shop", Role.READER)
+    _, secret = tokens.create("other", Role.ADMIN)
+    files = {name: str(tmp_path / "tls" / name) for name in ("ca.crt", "server.crt", "server.key")}
+    words = [
+        "--tls-certificate",
+        files["server.crt"],
+        "--tls-key",
+        files["server.key"],
+        "--tls-client-ca",
+        files["ca.crt"],
+    ]
+    with serving(tmp_path / "db", "--host", "0.0.0.0", "--grpc-port", str(free_port()), *words) as (process, address):
+        context = ssl.create_default_context(cafile=files["ca.crt"])
+        context.load_cert_chain(tmp_path / "tls" / "client-shop.crt", tmp_path / "tls" / "client-shop.key")
+        found = [
+            status_of(HTTPSConnection("localhost", address[1], context=context, timeout=20), headers)
+            for headers in ({}, {"Authorization": f"Bearer {secret}"})
+        ]
+        assert found == [403, 200]  # a reader, and somebody who may do everything
+        nobody = ssl.create_default_context(cafile=files["ca.crt"])
+        with pytest.raises((OSError, HTTPException)):
+            status_of(HTTPSConnection("localhost", address[1], context=nobody, timeout=20), {})
+        process.send_signal(signal.SIGHUP)
+        assert end(process)[0] == 0
+
+
+def status_of(connection: HTTPSConnection, headers: dict[str, str]) -> int:
+    """What a put is answered with on a connection, which is closed then."""
+    try:
+        connection.request("POST", PUT, b'{"key":"a","value":"1"}', headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
 
 
 # ── clients who mean no good ─────────────────────────────────────────────────────────────────────────────────────────

@@ -59,6 +59,7 @@ def until(connection: socket.socket, words: bytes) -> None:
     while words not in received:
         piece = connection.recv(10_000)
         assert piece, received
+        assert len(received) < 10_000, received
         received += piece
 
 
@@ -187,9 +188,12 @@ def test_calls_are_told_where_somebody_debugs(address: Address, caplog: pytest.L
 
 def test_a_stream_ends_when_the_server_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "configure", lambda _: None)
-    with served_here(tmp_path / "db") as (served, address), socket.create_connection(address, timeout=20) as connection:
-        connection.sendall(b"GET /api/v1/collections/default/watch HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        until(connection, b'"position"')
+    watch = b"GET /api/v1/collections/default/watch?after=-1 HTTP/1.1\r\nHost: localhost\r\n"
+    with served_here(tmp_path / "db") as (served, address), connected(address) as connection:
+        with connected(address) as packed:
+            packed.sendall(watch + b"Accept-Encoding: gzip\r\n\r\n")
+            until(packed, b"content-encoding: gzip\r\n")  # before there is anything to watch
+        connection.sendall(watch + b"\r\n")
         ask(address, "POST", PUT, body("a key"))
         until(connection, b'"a key"')
         served.stop()

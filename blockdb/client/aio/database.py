@@ -23,7 +23,7 @@ from blockdb.client.plans.transactions import TransactionPlans, begin, pause_s
 from blockdb.errors import Deadlock, Forbidden, InvalidData
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
-from blockdb.types import Anchor, CollectionInfo, Problem, Progress, Publication, Report
+from blockdb.types import Act, Anchor, CollectionInfo, Problem, Progress, Publication, Report
 from blockdb.wire.messages.server import About
 from blockdb.wire.operation import Nothing
 
@@ -246,6 +246,21 @@ class AsyncDatabase(AsyncCollection):
             except Forbidden:
                 self._may_audit = False
         return await super().stats()
+
+    def acts(
+        self,
+        *,
+        after: int = -1,
+        before: int | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        principal: str | None = None,
+        operation: str | None = None,
+        failed: bool = False,
+    ) -> AsyncIterator[Act]:
+        """See `blockdb.Database.acts`. Raises Forbidden for a token that may not audit."""
+        wanted = {"reverse": reverse, "principal": principal, "operation": operation, "failed": failed}
+        return self._link.all_of(self._whole.acts(limit, after=after, before=before, **wanted))
 
     async def server_statistics(self) -> ServerStatistics:
         """What the server counts and times of its own work. Raises Forbidden for a token that may not audit."""

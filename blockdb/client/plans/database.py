@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import asdict
 
 from blockdb.alerts import Alert
 from blockdb.client.plans.documents import Source, schema_json
-from blockdb.client.plans.plan import Ask, Plan, refuse_author
+from blockdb.client.plans.plan import Ask, Pages, Plan, refuse_author
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.errors import CollectionNotFound, ConfigError, InvalidData
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
-from blockdb.types import Anchor, CollectionInfo, Problem, Publication, Report
+from blockdb.types import Act, Anchor, CollectionInfo, Problem, Publication, Report
 from blockdb.wire.messages import collections, proofs, records, server
 from blockdb.wire.operation import Nothing
 
 __all__ = ["DatabasePlans", "TotalStats"]
+
+MOST_ACTS: Final = 1_000
+"""So many entries of the audit log are given at once."""
 
 
 class TotalStats(NamedTuple):
@@ -173,6 +178,17 @@ class DatabasePlans:
         """Merge all tables."""
         yield Ask("compact", Nothing())
 
+    def acts(self, limit: int | None, *, after: int, before: int | None, **wanted: Any) -> Pages[Act]:
+        """Entries of the audit log."""
+
+        def fetch(cursor: str | None, most: int) -> Plan[tuple[list[Act], str | None]]:
+            behind = {} if cursor is None else {"before" if wanted["reverse"] else "after": int(cursor)}
+            request = server.Acts(**{"after": after, "before": before, **wanted, **behind}, limit=most)
+            found = [_act(entry) for entry in (yield Ask("audit_log", request)).entries]
+            return found, str(found[-1].sequence) if len(found) == most else None
+
+        return Pages(fetch, limit, largest=MOST_ACTS)
+
     # The server.
 
     def server_statistics(self) -> Plan[ServerStatistics]:
@@ -185,6 +201,11 @@ class DatabasePlans:
         """What somebody should look at."""
         found = yield Ask("alerts", Nothing())
         return tuple(found.alerts)
+
+
+def _act(entry: server.Entered) -> Act:
+    fields = asdict(entry)
+    return Act(keys=fields.pop("key_count"), **fields)
 
 
 def refuse_anchors(further: Iterable[Anchor]) -> None:

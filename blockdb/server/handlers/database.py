@@ -55,6 +55,7 @@ def audit_log(session: Session, request: server.Acts) -> server.AuditLog:
         raise InvalidData(f"At most {MOST_ACTS:,} entries are given at once: limit is from 0 to that.")
     found = session.database.acts(
         after=request.after,
+        before=request.before,
         limit=request.limit,
         reverse=request.reverse,
         principal=request.principal,

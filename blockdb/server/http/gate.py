@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias
@@ -40,17 +40,6 @@ _PREFLIGHT: Final[Headers] = [
 ]
 
 
-@dataclass(slots=True)
-class _Asked:
-    """What the headers of a request say that matters here."""
-
-    host: bytes | None = None
-    hosts: int = 0
-    origin: bytes | None = None
-    encoding: bytes = b""
-    accepted: bytes = b""
-
-
 class Gate:
     """An ASGI application around another one."""
 
@@ -71,40 +60,39 @@ class Gate:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        asked = _asked(scope["headers"])
-        if refusal := self._refusal(scope, asked):
-            await _refuse(send, *refusal)
-            return
-        if asked.origin is not None:
-            further = self._cors(asked.origin)
-            if scope["method"] == "OPTIONS" and further:
-                await _answer(send, HTTPStatus.NO_CONTENT, b"", [*further, *_PREFLIGHT])
+        headers = scope["headers"]
+        given = dict(headers)
+        host, origin = given.get(b"host"), given.get(b"origin")
+        if host not in self._known_hosts or origin is not None or len(given) != len(headers):
+            if refusal := self._refusal(scope, host, origin):
+                await _refuse(send, *refusal)
                 return
-            send = _with_headers(send, further)
-        if asked.accepted and self._config.enable_compression and (name := chosen(asked.accepted)):
+            if origin is not None:
+                further = self._cors(origin)
+                if scope["method"] == "OPTIONS" and further:
+                    await _answer(send, HTTPStatus.NO_CONTENT, b"", [*further, *_PREFLIGHT])
+                    return
+                send = _with_headers(send, further)
+        accepted = given.get(b"accept-encoding")
+        if accepted is not None and self._config.enable_compression and (name := _chosen(accepted)):
             send = _Compressed(send, name)
-        if asked.encoding not in (b"", b"identity"):
-            receive = _Inflated(receive, asked.encoding, self._config.max_body_bytes)
+        encoding = given.get(b"content-encoding")
+        if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
+            receive = _Inflated(receive, encoding, self._config.max_body_bytes)
         await self._application(scope, receive, send)
 
-    def _refusal(self, scope: Any, asked: _Asked) -> tuple[HTTPStatus, str, str] | None:
+    def _refusal(self, scope: Any, host: bytes | None, origin: bytes | None) -> tuple[HTTPStatus, str, str] | None:
         """Why a request goes no further."""
-        if asked.hosts != 1 and not (scope["http_version"] == "1.0" and not asked.hosts):
+        hosts = sum(name == b"host" for name, _ in scope["headers"])
+        if hosts != 1 and not (scope["http_version"] == "1.0" and not hosts):
             return HTTPStatus.BAD_REQUEST, "InvalidData", "A request has one Host header."
-        if asked.host is not None and asked.host not in self._known_hosts and not self._is_own(asked.host):
-            name = _shown(asked.host)
-            words = f"This is not the server {name}. If it is, add the name to `allowed_hosts` in [server]."
+        if host is not None and host not in self._known_hosts and not self._is_own(host):
+            words = f"This is not the server {_shown(host)}. If it is, add the name to `allowed_hosts` in [server]."
             return HTTPStatus.MISDIRECTED_REQUEST, "Forbidden", words
-        if (
-            asked.origin is None
-            or scope["method"] in READING
-            or self._is_same(scope, asked)
-            or self._cors(asked.origin)
-        ):
+        is_same = origin == scope["scheme"].encode() + b"://" + (host or b"")
+        if origin is None or scope["method"] in READING or is_same or self._cors(origin):
             return None
-        words = (
-            f"Pages of {_shown(asked.origin)} may not do this. `enable_cors` and `cors_origins` in [server] let them."
-        )
+        words = f"Pages of {_shown(origin)} may not do this. `enable_cors` and `cors_origins` in [server] let them."
         return HTTPStatus.FORBIDDEN, "Forbidden", words
 
     def _is_own(self, host: bytes) -> bool:
@@ -115,10 +103,6 @@ class Gate:
         if len(self._known_hosts) < MOST_NAMES:
             self._known_hosts.add(host)
         return True
-
-    def _is_same(self, scope: Any, asked: _Asked) -> bool:
-        own: bytes = scope["scheme"].encode() + b"://" + (asked.host or b"")
-        return asked.origin == own
 
     def _cors(self, origin: bytes) -> Headers:
         """What tells a browser that pages of this origin may see the answer; nothing where they may not.
@@ -141,20 +125,9 @@ class Gate:
         ]
 
 
-def _asked(headers: Headers) -> _Asked:
-    asked = _Asked()
-    for name, value in headers:
-        match name:
-            case b"host":
-                asked.host = value
-                asked.hosts += 1
-            case b"origin":
-                asked.origin = value
-            case b"content-encoding":
-                asked.encoding = value.strip().lower()
-            case b"accept-encoding":
-                asked.accepted = value
-    return asked
+@lru_cache(MOST_NAMES)
+def _chosen(accepted: bytes) -> bytes | None:
+    return chosen(accepted)
 
 
 def _is_address(name: bytes) -> bool:
@@ -216,6 +189,8 @@ class _Inflated:
 class _Compressed:
     """Sends an answer compressed, if it is long enough, or goes on."""
 
+    __slots__ = ("_deflating", "_name", "_send", "_start")
+
     def __init__(self, send: Send, name: bytes) -> None:
         self._send = send
         self._name = name
@@ -224,27 +199,27 @@ class _Compressed:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            if _is_packed(message):
-                message["headers"] = [*message["headers"], (b"vary", b"accept-encoding")]
-                await self._send(message)
-            else:
-                self._start = message
+            if any(name == b"content-length" for name, _ in message["headers"]):
+                self._start = message  # until it is known how long the answer is
+            else:  # a stream, of which perhaps nothing comes for a while
+                await self._send(self._begun(message))
             return
         if self._start is not None:
-            await self._begin(self._start, message)
-            self._start = None
+            start, self._start = self._start, None
+            if len(message.get("body", b"")) >= LEAST_COMPRESSED_BYTES:
+                start = self._begun(start)
+            await self._send(start)
         if self._deflating is not None:
             message = {**message, "body": await self._deflated(message)}
         await self._send(message)
 
-    async def _begin(self, start: Message, first: Message) -> None:
-        """The head, now that it is known how long the answer is."""
-        headers = [*start["headers"], (b"vary", b"accept-encoding")]
-        if first.get("more_body", False) or len(first.get("body", b"")) >= LEAST_COMPRESSED_BYTES:
-            self._deflating = deflater(self._name)
-            headers = [(name, value) for name, value in headers if name != b"content-length"]
-            headers.append((b"content-encoding", self._name))
-        await self._send({**start, "headers": headers})
+    def _begun(self, start: Message) -> Message:
+        """The head of an answer that goes compressed, unless it is packed already."""
+        if _is_packed(start):
+            return start
+        self._deflating = deflater(self._name)
+        headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+        return {**start, "headers": [*headers, (b"vary", b"accept-encoding"), (b"content-encoding", self._name)]}
 
     async def _deflated(self, message: Message) -> bytes:
         body, is_last = message.get("body", b""), not message.get("more_body", False)

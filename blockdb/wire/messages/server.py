@@ -70,9 +70,9 @@ class Watched(Message, kw_only=True):
 
 
 class Acts(Message, kw_only=True):
-    """Entries of the audit log after number `after`, or, with `reverse`, the newest first; `limit` at most (1,000).
+    """Entries of the audit log after number `after`, with `reverse` the newest first; `limit` at most (1,000).
 
-    Those alone of a principal (name or token id) or an operation, or that `failed`.
+    Those before number `before` alone, of a principal (name or token id) or an operation, or that `failed`.
     """
 
     after: int = -1
@@ -81,6 +81,7 @@ class Acts(Message, kw_only=True):
     principal: str | None = None
     operation: str | None = None
     failed: bool = False
+    before: int | None = None
 
 
 class Entered(Message, kw_only=True):

@@ -8,7 +8,6 @@ globals().update(
     borrow(
         original,
         conftest.db,
-        quick=["test_sequence_numbers_count_from_zero", "test_any_byte_may_stand_in_a_key_and_in_a_value"],
         without=["test_a_value_has_at_most_64_mib"],
     )
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import blockdb
 from tests.commands.conftest import Run
 from tests.commands.test_records import test_a_duplicate_is_refused_in_the_words_of_the_contract, test_base64
 from tests.commands.test_transfer import test_again_is_no_harm
@@ -38,3 +39,12 @@ def test_a_server_that_is_not_there_is_exit_code_3(run: Run, here: Path) -> None
     ran = run("repl", "-c", "put a 1", "-c", r"\connect http://127.0.0.1:1", "-c", "get a", "--on-error", "continue")
     assert (ran.code, ran.out) == (3, b"1\n")
     assert "-c 2: line 1: Error: Unavailable: " in ran.err
+
+
+def test_a_backup_comes_over_the_network(run: Run, here: Path) -> None:
+    run("put", "a", "1")
+    assert "Backed up the database of http://" in run("backup", "copy.tar.zst").text
+    with (here / "copy.tar.zst").open("rb") as file:
+        blockdb.restore(file, here / "restored")
+    with blockdb.open(here / "restored", read_only=True) as database:
+        assert database.get(b"a") == b"1"
