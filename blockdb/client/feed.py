@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from queue import Empty, Full, Queue
 from random import random
 from threading import Event, Thread
 from time import monotonic
-from typing import Any, Final
+from typing import Final
+from weakref import finalize
 
 import msgspec
 
-from blockdb.client.link import Link, Stream
+from blockdb.client.link import Link
 from blockdb.client.plans.plan import Ask, restored
 from blockdb.errors import BlockDBError, DatabaseClosed, RequestTimeout, Unavailable
 from blockdb.types import Change
@@ -29,21 +29,16 @@ LOOK_S: Final = 0.2
 class RemoteFeed:
     """See `blockdb.Feed`. A thread reads the stream; where it breaks off, it is opened again behind the last change.
 
-    Raises Unavailable where no server could be reached for as long as a request may take.
+    Raises Unavailable where no server could be reached for as long as a request may take. It is stopped when nobody has
+    it any more.
     """
 
     def __init__(self, link: Link, wanted: Watch, timeout_s: float | None) -> None:
-        self._link = link
         self._timeout_s = timeout_s
-        self._told: Queue[Watched | BlockDBError] = Queue(MOST_WAITING)
-        self._stopped, self._ended = Event(), Event()
-        self._stream, answers = self._opened(wanted)
-        first: Watched | None = next(answers, None)
-        if first is None:
-            raise Unavailable("The server ended the stream before it began: it is about to stop.")
-        self._wanted = behind(wanted, first.position)
-        self._position = first.position
-        Thread(target=self._read, args=(answers,), name="blockdb-feed", daemon=True).start()
+        self._reader = reader = _Reader(link, wanted)
+        self._position = reader.position
+        finalize(self, reader.stop)
+        Thread(target=reader.read, name="blockdb-feed", daemon=True).start()
 
     @property
     def position(self) -> int:
@@ -62,9 +57,9 @@ class RemoteFeed:
     def take(self, timeout_s: float | None = None) -> Change | None:
         """See `blockdb.Feed.take`."""
         deadline = float("inf") if timeout_s is None else monotonic() + timeout_s
-        while not self.is_over() and not (self._ended.is_set() and self._told.empty()):
+        while not self._reader.has_nothing_more():
             try:
-                told = self._told.get(timeout=max(0.0, min(LOOK_S, deadline - monotonic())))
+                told = self._reader.told.get(timeout=max(0.0, min(LOOK_S, deadline - monotonic())))
             except Empty:
                 if monotonic() >= deadline:
                     return None
@@ -78,21 +73,45 @@ class RemoteFeed:
 
     def stop(self) -> None:
         """See `blockdb.Feed.stop`."""
-        self._stopped.set()
-        self._stream.stop()
+        self._reader.stop()
 
     def is_over(self) -> bool:
         """See `blockdb.Feed.is_over`."""
+        return self._reader.is_over()
+
+
+class _Reader:
+    """What the thread has: it does not know the feed, which ends when nobody has it any more."""
+
+    def __init__(self, link: Link, wanted: Watch) -> None:
+        self.told: Queue[Watched | BlockDBError] = Queue(MOST_WAITING)
+        self._link = link
+        self._stopped, self._ended = Event(), Event()
+        self._stream = link.stream(Ask("watch", wanted))
+        self._answers = iter(self._stream)
+        first: Watched | None = next(self._answers, None)
+        if first is None:
+            raise Unavailable("The server ended the stream before it began: it is about to stop.")
+        self.position = first.position
+        """Where it began."""
+        self._wanted = behind(wanted, first.position)
+        """The stream from behind what was had last."""
+
+    def is_over(self) -> bool:
         return self._stopped.is_set() or self._link.is_closed
 
-    # In the thread that reads.
+    def has_nothing_more(self) -> bool:
+        return self.is_over() or (self._ended.is_set() and self.told.empty())
 
-    def _read(self, answers: Iterator[Any]) -> None:
+    def stop(self) -> None:
+        self._stopped.set()
+        self._stream.stop()
+
+    def read(self) -> None:
+        """In the thread: hand over what comes until it is over."""
         try:
-            while not self.is_over():
-                if not self._followed(answers):
-                    return
-                self._stream, answers = self._opened_again()
+            while self._followed():
+                self._open_again()
         except DatabaseClosed:
             pass
         except BlockDBError as error:
@@ -101,10 +120,10 @@ class RemoteFeed:
             self._stream.stop()
             self._ended.set()
 
-    def _followed(self, answers: Iterator[Any]) -> bool:
+    def _followed(self) -> bool:
         """Hand over what comes, up to the end of the stream; whether there is to be another one."""
         try:
-            for told in answers:
+            for told in self._answers:
                 if not self._put(told):
                     return False
                 self._wanted = behind(self._wanted, told.position)
@@ -112,27 +131,25 @@ class RemoteFeed:
             pass
         return not self.is_over()
 
-    def _opened_again(self) -> tuple[Stream, Iterator[Any]]:
+    def _open_again(self) -> None:
         policy = self._link.transport.policy
         deadline, pauses = monotonic() + policy.timeout_s, 0
         while True:
             self._link.transport.pause(policy.pause_s(pauses, random()))
             pauses += 1
             try:
-                return self._opened(self._wanted)
+                self._stream = self._link.stream(Ask("watch", self._wanted))
+                self._answers = iter(self._stream)
+                return
             except (Unavailable, RequestTimeout):
                 if monotonic() > deadline or self.is_over():
                     raise
-
-    def _opened(self, wanted: Watch) -> tuple[Stream, Iterator[Any]]:
-        stream = self._link.stream(Ask("watch", wanted))
-        return stream, iter(stream)
 
     def _put(self, told: Watched | BlockDBError) -> bool:
         """Whether somebody still takes it."""
         while not self.is_over():
             try:
-                self._told.put(told, timeout=LOOK_S)
+                self.told.put(told, timeout=LOOK_S)
             except Full:
                 continue
             return True

@@ -200,6 +200,8 @@ class Transport:
         except Exception:
             self.check_open()  # whatever the library makes of it that it was closed in the middle
             raise
+        finally:
+            self._lines.deadlines.at = float("inf")  # for answers that are still coming in
 
     def _answer(self, attempt: Attempt) -> Reply:
         response = self._response(attempt)

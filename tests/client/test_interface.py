@@ -34,11 +34,12 @@ EMBEDDED_ONLY = {
     "journal_audit_log",
     "keys_written",
     "open_collections",
+    "put_each",
     "record_act",
     "secret_for",
     "values_of",
 }
-"""What is about the process that has the database open."""
+"""What is about the process that has the database open, or for a server to work with."""
 REMOTE_ONLY = {"alerts", "path", "server_statistics", "url"}
 """What is about the server; `path` is an attribute of the embedded one."""
 OPERATORS = {"__contains__", "__getitem__"}

@@ -262,6 +262,19 @@ def test_a_feed_ends_with_its_connection(server: Served) -> None:
     assert not waiting.is_alive()
 
 
+def test_a_feed_that_nobody_has_any_more_is_stopped(users: blockdb.RemoteCollection) -> None:
+    def readers() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "blockdb-feed"}
+
+    before = readers()
+    users.put(b"key", b"")
+    for _ in users.watch(after=-1):
+        (reader,) = readers() - before
+        break
+    reader.join(10)
+    assert not reader.is_alive()
+
+
 @pytest.mark.torture
 def test_a_feed_goes_on_once_the_server_is_back(tmp_path: Path) -> None:
     with blockdb.open(tmp_path / "db") as db:

@@ -67,7 +67,7 @@ async def test_another_writer_is_seen_to_write(directory: Path) -> None:
             await settled(pilot)
             assert "═══" in screen_text(pilot)
             await press(pilot, "3")
-            await until(pilot, lambda: "62 records" in screen_text(pilot))
+            await until(pilot, lambda: "62 rec" in screen_text(pilot))
 
 
 async def test_a_block_is_shown_as_it_is_stored(directory: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
+from urllib.parse import unquote
 
 import grpc
 import msgspec
@@ -36,6 +37,8 @@ class _Last(bytes):
 
 _LAST: Final = _Last()
 
+_STALLED: Final = "Nothing went on in this call for {:g} s. Go on in another one."
+
 
 @dataclass(slots=True)
 class Options:
@@ -47,7 +50,7 @@ class Options:
     max_streams: int = 256
     request_timeout_s: float = 30.0
     stall_timeout_s: float = 30.0
-    """For the next request of a stream to come, and for a client to take what waits for it."""
+    """For the next request to come, also the only one, and for a client to take what waits for it."""
     streams: int = field(default=0, init=False)
     """How many there are."""
 
@@ -67,6 +70,11 @@ class _Asking:
         value = self.metadata.get(name)
         return value if isinstance(value, str) else None
 
+    def peer(self) -> str:
+        """Where it comes from, as the other doors write it: `127.0.0.1:50000`, `[::1]:50000`."""
+        kind, _, address = str(self.context.peer()).partition(":")
+        return unquote(address) if kind in ("ipv4", "ipv6") else kind
+
     def certificate_name(self) -> str | None:
         """The common name in the certificate that the client has shown, if it is one name."""
         names = self.context.auth_context().get("x509_common_name", ())
@@ -84,24 +92,29 @@ class Calls:
         self._gatherer = Gatherer(service)
 
     def handler(self, offer: Offer) -> Any:
-        """What gRPC calls for a method. Messages come and go as bytes, so that what is no message is refused here."""
+        """What gRPC calls for a method.
+
+        Also a single request is taken as a stream of them, which looks the same to a client: so it is known who asks
+        before a message is read, and a message that never comes is not waited for. Messages come and go as bytes, so
+        that what is no message is refused here.
+        """
         method = offer.method
         if method.has_requests:
             return grpc.stream_unary_rpc_method_handler(partial(self._refusing, self._take_in, offer))
         if method.has_answers:
-            return grpc.unary_stream_rpc_method_handler(partial(self._refusing, self._stream, offer))
-        return grpc.unary_unary_rpc_method_handler(partial(self._refusing, self._call, offer))
+            return grpc.stream_stream_rpc_method_handler(partial(self._refusing, self._stream, offer))
+        return grpc.stream_unary_rpc_method_handler(partial(self._refusing, self._call, offer))
 
     def close(self) -> None:
         """Wait for what is under way. Call it once nothing comes any more."""
         self._threads.close()
         self._gatherer.close()
 
-    async def _refusing(self, answer: Callable[..., Any], offer: Offer, data: Any, context: Any) -> Any:
+    async def _refusing(self, answer: Callable[..., Any], offer: Offer, requests: Any, context: Any) -> Any:
         asking = _Asking(context)
         try:
             context.set_trailing_metadata((("x-request-id", asking.request_id),))
-            return await answer(offer, asking, data)
+            return await answer(offer, asking, requests)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -112,13 +125,20 @@ class Calls:
 
     def _begun(self, offer: Offer, asking: _Asking) -> Call:
         """Who asks for what. Raises Unauthenticated."""
-        key, peer = asking.text("idempotency-key"), asking.context.peer()
+        key, peer = asking.text("idempotency-key"), asking.peer()
         nobody = self._service.nobody
         call = Call(offer.operation, nobody, asking.request_id, peer, "grpc", key, lambda: asking.is_abandoned)
         authorization = asking.text("authorization")
         name = asking.certificate_name() if authorization is None else None
         self._service.identify(call, authorization, name)
         return call
+
+    async def _only(self, offer: Offer, requests: Any) -> Any:
+        """The one request. Raises InvalidData, RequestTimeout."""
+        data = await self._unless_stalled(anext(requests, None))
+        if data is None:
+            raise InvalidData(f"{offer.method.name} takes a message {offer.method.request}, and there was none.")
+        return self._request(offer, data)
 
     def _request(self, offer: Offer, data: bytes) -> Any:
         """Raises InvalidData."""
@@ -137,10 +157,10 @@ class Calls:
 
     # ── one request, one answer ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _call(self, offer: Offer, asking: _Asking, data: bytes) -> bytes:
+    async def _call(self, offer: Offer, asking: _Asking, requests: Any) -> bytes:
         operation = offer.operation
         call = self._begun(offer, asking)
-        request = self._request(offer, data)
+        request = await self._only(offer, requests)
         if operation.is_quick:
             with self._service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:
@@ -167,9 +187,9 @@ class Calls:
 
     # ── a stream of answers ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _stream(self, offer: Offer, asking: _Asking, data: bytes) -> None:
+    async def _stream(self, offer: Offer, asking: _Asking, requests: Any) -> None:
         call = self._begun(offer, asking)
-        request = self._request(offer, data)
+        request = await self._only(offer, requests)
         outlet = Outlet(asyncio.get_running_loop())
         with self._one_more_stream():
             work = self._in_stream_thread(outlet.run, self._answers(offer, call, request), self._encoded_or_last)
@@ -211,7 +231,7 @@ class Calls:
             work = self._in_stream_thread(self._service.take_in, call, permitted)
             work.add_done_callback(lambda _: inlet.end())
             try:
-                while (data := await self._unless_stalled(anext(requests, None))) is not None:
+                while (data := await self._next(requests, work)) is not None:
                     await inlet.put(data, len(data))
             except InletEnded:
                 pass  # what `work` ended with is the answer
@@ -223,6 +243,20 @@ class Calls:
                 inlet.end()
             return self._encoded(await work)
 
+    async def _next(self, requests: Any, work: asyncio.Future[Any]) -> bytes | None:
+        """The next of a stream of requests; None at its end, or where `work` wants no more. Raises RequestTimeout."""
+        step: asyncio.Future[bytes | None] = asyncio.ensure_future(anext(requests, None))
+        try:
+            limit_s = self._options.stall_timeout_s
+            await asyncio.wait((step, work), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if step.done():
+                return step.result()
+            if work.done():
+                return None
+            raise RequestTimeout(_STALLED.format(limit_s))
+        finally:
+            step.cancel()
+
     async def _unless_stalled(self, step: Awaitable[T]) -> T:
         """Raises RequestTimeout where the other end does nothing for too long."""
         limit_s = self._options.stall_timeout_s
@@ -230,7 +264,7 @@ class Calls:
             async with asyncio.timeout(limit_s):
                 return await step
         except TimeoutError:
-            raise RequestTimeout(f"Nothing went on in this stream for {limit_s:g} s. Go on in another one.") from None
+            raise RequestTimeout(_STALLED.format(limit_s)) from None
 
     def _in_stream_thread(self, do: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._threads.streams, do, *arguments)

@@ -27,6 +27,9 @@ from blockdb.server.service import Service
 
 __all__ = ["GrpcDoor", "Options"]
 
+MOST_CALLS: Final = 4096
+"""At the same time, waiting or worked on; what comes beyond is refused at once."""
+
 _HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -95,7 +98,7 @@ class GrpcDoor:
 
     def _server(self, calls: Calls) -> aio.Server:
         offered = catalogue()
-        server = aio.server(options=_channel_options(self.options))
+        server = aio.server(options=_channel_options(self.options), maximum_concurrent_rpcs=MOST_CALLS)
         handlers = {offer.method.name: calls.handler(offer) for offer in offered.offers}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(Health(self._is_ready, (SERVICE,)), server)

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 import blockdb
-from blockdb.errors import StorageError
+from blockdb.errors import RateLimited, StorageError
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
 from blockdb.server import authentication
@@ -22,7 +22,7 @@ from blockdb.server.certificates import make
 from blockdb.server.grpc.calling import Options
 from blockdb.server.grpc.catalogue import SERVICE
 from blockdb.server.grpc.door import GrpcDoor
-from blockdb.server.grpc.failing import KIND_KEY
+from blockdb.server.grpc.failing import KIND_KEY, refusal_of
 from blockdb.server.service import Call, Service
 from blockdb.server.tls import LiveTls, TlsFiles, grpc_credentials
 from blockdb.server.tokens import TokenFile
@@ -142,18 +142,21 @@ def test_hooks_are_told_who_asked_and_where(stub: Any, stubs: Stubs, tokens: dic
     door._service.hooks.pop()
     [call] = told
     assert (call.principal.name, call.door, call.idempotency_key, call.request_id) == ("writer", "grpc", "once", "r1")
-    assert call.peer.startswith(("ipv4:", "ipv6:"))
+    assert call.peer.startswith(("127.0.0.1:", "[::1]:"))
 
 
 # ── how much ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("compression", tiers([grpc.Compression.NoCompression], [grpc.Compression.Gzip]))
-def test_a_message_that_is_too_large(stub: Any, stubs: Stubs, compression: grpc.Compression) -> None:
+def test_a_message_that_is_too_large(
+    stub: Any, stubs: Stubs, tokens: dict[str, str], compression: grpc.Compression, caplog: pytest.LogCaptureFixture
+) -> None:
     request = stubs.pb2.Put(key=b"k", value=bytes(300_000))
-    code, words, _ = refused(lambda: stub.Put(request, compression=compression))
+    code, words, _ = refused(lambda: stub.Put(request, compression=compression, metadata=bearer(tokens["writer"])))
     assert code == "RESOURCE_EXHAUSTED"
     assert "larger than max" in words
+    assert caplog.records == []
 
 
 def test_metadata_that_is_too_large(stub: Any, stubs: Stubs) -> None:
@@ -195,6 +198,28 @@ def test_a_stream_that_stalls_is_ended(
     never.set()
     assert code == "DEADLINE_EXCEEDED"
     until(lambda: door.options.streams == 0)
+
+
+def test_nothing_is_read_of_who_is_not_known_or_says_nothing(
+    stub: Any, door: GrpcDoor, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    with grpc.insecure_channel(f"localhost:{door.port}") as channel:
+        put = channel.stream_unary(f"/{SERVICE}/Put")
+        assert refused(lambda: put(iter(lambda: never.wait(30), True), timeout=20))[0] == "UNAUTHENTICATED"
+        monkeypatch.setattr(door.options, "stall_timeout_s", 0.05)
+        waiting = iter(lambda: never.wait(30), True)
+        code, words, _ = refused(lambda: put(waiting, timeout=20, metadata=bearer(tokens["writer"])))
+        assert (code, words[:7]) == ("DEADLINE_EXCEEDED", "Nothing")
+        code, _, _ = refused(lambda: put(iter([]), timeout=20, metadata=bearer(tokens["writer"])))
+        assert code == "INVALID_ARGUMENT"
+        never.set()
+
+
+def test_what_comes_too_often_is_told_when_to_come_again() -> None:
+    refusal = refusal_of(RateLimited(0.25), "r1")
+    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert dict(refusal.metadata)["grpc-retry-pushback-ms"] == "250"
 
 
 @pytest.mark.torture
