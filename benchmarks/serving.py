@@ -1,9 +1,9 @@
-"""A server in its own process, until its input ends: `python -m benchmarks.serving WHAT DIRECTORY` gives its port."""
+"""Servers in processes of their own: that of BlockDB, and the same framework with an endpoint that does nothing."""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -24,6 +24,7 @@ CONSTANT: Final = "constant"
 """The same framework and server with an endpoint that does nothing."""
 
 ANSWER: Final = bytes(20)
+MAX_CONNECTIONS: Final = 4_000
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,21 @@ class Server:
 
 @contextmanager
 def serving(what: str, directory: Path) -> Iterator[Server]:
-    """A server that runs until the end of the block, with a database of its own."""
-    command = [sys.executable, "-m", "benchmarks.serving", what, tempfile.mkdtemp(dir=directory)]
-    with Popen(command, stdin=PIPE, stdout=PIPE) as process:
-        assert process.stdin is not None
+    """A server that runs until the end of the block; BlockDB's own, with a database of its own."""
+    data_dir = tempfile.mkdtemp(dir=directory)
+    ours = ("-m", "blockdb.commands.main", "server", "--port", "0", "--data-dir", data_dir, "--log-level", "error")
+    command = ("-m", "benchmarks.serving") if what == CONSTANT else ours
+    settings = {"BLOCKDB_WAL_SYNC_INTERVAL": "0"} if what == FORCED else {}
+    environment = {**os.environ, **settings, "BLOCKDB_SERVER_MAX_CONNECTIONS": str(MAX_CONNECTIONS)}
+    with Popen([sys.executable, *command], stdout=PIPE, env=environment) as process:
         assert process.stdout is not None
         try:
-            yield Server(int(process.stdout.readline()), process.pid)
+            line = process.stdout.readline().decode()
+            found = re.search(r":(\d+)", line)
+            assert found is not None, f"the server has said {line!r}"
+            yield Server(int(found[1]), process.pid)
         finally:
-            process.stdin.close()
+            process.terminate()
             process.wait(60)
 
 
@@ -65,11 +72,12 @@ def _constant() -> Any:
     return Starlette(routes=[Route("/api/v1/collections/default/records", answer, methods=["POST"])])
 
 
-async def _serve(application: Any) -> None:
+def main() -> None:
+    """Serve the endpoint that does nothing until the process is told to end."""
     import uvicorn
 
     config = uvicorn.Config(
-        application,
+        _constant(),
         loop="uvloop",
         http="httptools",
         lifespan="off",
@@ -78,34 +86,10 @@ async def _serve(application: Any) -> None:
         ws="none",
         proxy_headers=False,
     )
-    server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    loop = asyncio.get_running_loop()
-    ended = loop.run_in_executor(None, sys.stdin.buffer.read)
-    ended.add_done_callback(lambda _: setattr(server, "should_exit", True))
-    print(listening.getsockname()[1], flush=True)
-    await server.serve([listening])
-
-
-def main(what: str, directory: str) -> None:
-    """Serve until standard input ends."""
-    import uvloop
-
-    if what == CONSTANT:
-        uvloop.run(_serve(_constant()))
-        return
-    import blockdb
-    from blockdb.server.http.application import Application
-    from blockdb.server.service import Service
-
-    settings: dict[str, Any] = {"wal_sync_interval": 0} if what == FORCED else {}
-    with blockdb.open(Path(directory) / what, **settings) as database:
-        service = Service(database)
-        application = Application(service)
-        uvloop.run(_serve(application))
-        application.close()
-        service.close()
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    uvicorn.Server(config).run([listening])
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
