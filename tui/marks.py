@@ -31,7 +31,7 @@ def marks_of(
         return []
     marks: Marks = [] if version is None else [(f"schema {human_count(version)}", "secondary")]
     if record.block is None:
-        return marks
+        return [*marks, ("✓ proven", "success")] if verification.reads_are_proven else marks
     if record.block in verification.bad_blocks(collection):
         return [*marks, ("✗ failed", "error")]
     if verification.reads_are_proven:

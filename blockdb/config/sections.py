@@ -101,8 +101,8 @@ class ServerConfig(_Section):
     cors_origins: tuple[str, ...] = field(default=(), metadata=declared(Texts(_ORIGIN), live=True))
     """Which origins those are. Empty: every one, but only where each request has to show a token."""
     allowed_hosts: tuple[str, ...] = field(default=(), metadata=declared(Texts(_HOST_NAME), live=True))
-    """Names under which the server may be asked for, beside `host`, `localhost` and plain addresses; `*`: any. It keeps
-    web pages from reaching a server through a name of their own (DNS rebinding)."""
+    """Names under which a server without TLS may be asked for, beside `host`, `localhost` and addresses; `*`: any. It
+    keeps web pages from reaching a server through a name of their own (DNS rebinding)."""
     enable_compression: bool = field(default=True, metadata=declared(Switch(), live=True))
     """Whether answers are compressed for clients that ask for it."""
     max_body_bytes: int = field(default=64 * 1024**2, metadata=declared(Number(1024, 4 * 1024**3), live=True))

@@ -115,7 +115,7 @@ class Served:
         self._limits = CallLimits(config.server)
         self._options = Options(max_streams=config.server.max_streams)
         self._door = Application(self.service, self._options)
-        self._gate = Gate(self._door, config.server, self.is_authenticated)
+        self._gate = Gate(self._door, config.server, self.is_authenticated, has_tls=tls is not None)
         self._server: Server | None = None
         self._grpc: GrpcDoor | None = None
         self.service.admit = self._limits

@@ -7,10 +7,10 @@ import os
 import resource
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Final
 
-from blockdb.errors import InvalidData, StorageError
+from blockdb.errors import ConfigError, InvalidData, StorageError
+from blockdb.security import exposure
 from blockdb.storage.door import storage_error
 
 __all__ = ["handed_over", "is_loopback", "listen", "resolve", "room_for", "url_of"]
@@ -34,7 +34,7 @@ def resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]
 
 def is_loopback(host: str, port: int = 0) -> bool:
     """Whether nobody but this machine can reach the address. Raises InvalidData where it is none."""
-    return ip_address(resolve(host, port)[1][0].partition("%")[0]).is_loopback
+    return exposure.is_loopback(resolve(host, port)[1][0])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,7 +61,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def handed_over(environ: Mapping[str, str] = os.environ) -> list[socket.socket]:
-    """The sockets that systemd listens on for this process (socket activation); none where it does not."""
+    """The sockets that systemd listens on for this process (socket activation); none where it does not.
+
+    Raises ConfigError for one that is not of TCP.
+    """
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = environ.get("LISTEN_FDS", "")
@@ -72,6 +75,8 @@ def handed_over(environ: Mapping[str, str] = os.environ) -> list[socket.socket]:
 def _taken(descriptor: int) -> socket.socket:
     os.set_inheritable(descriptor, False)
     listening = socket.socket(fileno=descriptor)
+    if listening.family not in (socket.AF_INET, socket.AF_INET6) or listening.type != socket.SOCK_STREAM:
+        raise ConfigError("The socket that systemd hands over should be one of TCP: give ListenStream= a port.")
     listening.setblocking(False)
     return listening
 

@@ -63,7 +63,6 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,
     "backup": backup_room.BACKUP,
-    "gathering": backup_room.SERVING,
     "retrying": backup_room.RETRYING,
 }
 BUGS: Final = {f"{component}:{name}": bug for component, bugs in COMPONENTS.items() for name, bug in bugs.items()}

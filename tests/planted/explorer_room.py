@@ -28,4 +28,18 @@ EXPLORER: Final[dict[str, Bug]] = {
         ("tests/tui/test_schema_and_changes.py::test_no_more_than_so_many_changes_are_kept",),
         "Whoever comes back to the changes is not told how many were passed over.",
     ),
+    "gone-is-gone": Bug(
+        "tui/connected.py",
+        "if self.origin.is_server and isinstance(error, OUT_OF_TOUCH):",
+        "if False:",
+        ("tests/tui/test_contact.py::test_a_server_that_goes_away_is_told_and_found_again",),
+        "A server that does not answer takes everything off the screen.",
+    ),
+    "not-read-again": Bug(
+        "tui/connected.py",
+        "            view.resumed()",
+        "            pass",
+        ("tests/tui/test_contact.py::test_what_could_not_be_read_meanwhile_is_read_when_the_server_is_back",),
+        "What could not be read while the server was away is never read.",
+    ),
 }

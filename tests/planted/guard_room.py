@@ -95,8 +95,8 @@ GUARD: Final[dict[str, Bug]] = {
     ),
     "ids-tell": Bug(
         "blockdb/server/service.py",
-        "return replace(reach, collection=name) if allowed is None or name in allowed else reach",
-        "return replace(reach, collection=name)",
+        "return reach._replace(collection=name) if allowed is None or name in allowed else reach",
+        "return reach._replace(collection=name)",
         (UNSEEN,),
         "Who asks for the id of somebody else's collection learns its name.",
     ),
@@ -148,5 +148,12 @@ GUARD: Final[dict[str, Bug]] = {
         '"redact", "POST", f"{ONE}/redact", WRITE,',
         (EVERYBODY,),
         "Who may write may erase.",
+    ),
+    "groups-unguarded": Bug(
+        "blockdb/server/gathering.py",
+        "                self._service.permit(call, request)\n",
+        "",
+        (f"{MATRIX}::test_the_other_ways_of_a_write_are_guarded_alike[1-json]",),
+        "Writes that wait for the disk are stored whoever asks.",
     ),
 }

@@ -357,4 +357,18 @@ COMMANDS: Final[dict[str, Bug]] = {
         ("tests/commands/test_chain.py::test_verify_names_what_is_wrong",),
         "`verify` exits with 0 though it found damage.",
     ),
+    "a-token-for-everybody": Bug(
+        "blockdb/commands/profiles.py",
+        "if not is_private and any(",
+        "if False and any(",
+        ("tests/commands/test_profiles.py::test_a_token_wants_a_file_that_nobody_else_reads",),
+        "A token is taken from a file that everybody on the machine can read.",
+    ),
+    "a-transaction-that-nobody-has": Bug(
+        "repl/session.py",
+        "except (TransactionClosed, TransactionTimeout):\n        return True",
+        "except (TransactionClosed, TransactionTimeout):\n        return False",
+        ("tests/repl/test_connection.py::test_a_transaction_that_the_server_forgot_is_told",),
+        "The shell goes on with a transaction that was lost with the connection.",
+    ),
 }

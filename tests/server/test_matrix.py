@@ -166,6 +166,39 @@ def test_what_is_denied_has_no_effect(house: House, step: int, door: str) -> Non
 
 
 @pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("step", tiers([29], [1]))
+def test_the_other_ways_of_a_write_are_guarded_alike(house: House, step: int, door: str) -> None:
+    """Those that wait for the disk go in groups, and those with a key of their own may have been answered before."""
+    before = fingerprint(house.database)
+    writes = [cell for cell in cells(door) if cell[1] in ("put", "store", "store_document")]
+    denied = [(cell, status) for cell in writes if (status := expected(cell[0], RULES[cell[1]], cell[2])) in (401, 403)]
+    for number, ((who, name, what), status) in enumerate(denied[::step]):
+        operation, headers = BY_NAME[name], house.headers[who.label]
+        request = request_of(operation, What("", what.collection, {**what.fields, "sync": True}))
+        assert house.doors[door].ask(headers, operation, request)[0] == KINDS[status]
+        named = {**headers, "Idempotency-Key": f"{door}{number}"}
+        for _ in range(2):
+            assert house.doors[door].ask(named, operation, request_of(operation, what))[0] == KINDS[status]
+    assert fingerprint(house.database) == before
+
+
+def test_an_answer_is_not_given_to_somebody_else(house: House) -> None:
+    """Nor is it given again to whoever may not ask for it any more."""
+    operation = BY_NAME["put"]
+    request = request_of(operation, What("", MINE, {"key": b"u:once"}))
+    file, named = TokenFile(house.database.path), {"Idempotency-Key": "once"}
+    info, token = file.create("retrying", Role.WRITER, [MINE])
+    house.authenticator._look()
+    headers = {"Authorization": f"Bearer {token}", **named}
+    assert [house.doors["json"].ask(headers, operation, request)[0] for _ in range(2)] == ["", ""]
+    assert house.doors["json"].ask({**house.headers["writer"], **named}, operation, request)[0] == "DuplicateKey"
+    assert house.doors["json"].ask({**house.headers["reader"], **named}, operation, request)[0] == "Forbidden"
+    file.revoke(info.id)
+    house.authenticator._look()
+    assert house.doors["json"].ask(headers, operation, request)[0] == "Unauthenticated"
+
+
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("step", tiers([3 * STEP], [1]))
 def test_who_is_denied_does_not_learn_what_exists(house: House, step: int, door: str) -> None:
     """The same words for collections and keys that are there and that are not, by name and by id."""

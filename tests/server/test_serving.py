@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from blockdb.config import LoggingConfig
+from blockdb.config import LoggingConfig, ServerConfig
 from blockdb.server import serving
+from blockdb.server.http.gate import Gate
 from blockdb.server.serving import Served
 from tests.server.running import Address, ask, served_here
 from tests.serving.family import connected, said, statuses
@@ -75,6 +76,17 @@ def test_names_under_which_it_is_asked_for(running: tuple[Served, Address], sett
     served.reload()
     assert ask(address, "GET", "/health", Host="DB.example.org:8080").status == 200
     assert ask(address, "GET", "/health", Host="page.example").status == 421
+
+
+async def nothing(*_: object) -> None:
+    """An application that does not answer."""
+
+
+def test_with_tls_the_certificate_says_the_name() -> None:
+    scope = {"method": "GET", "scheme": "https", "http_version": "1.1", "headers": [(b"host", b"db.example.org")]}
+    for has_tls in (False, True):
+        gate = Gate(nothing, ServerConfig(), bool, has_tls=has_tls)
+        assert (gate._refusal(scope, b"db.example.org", None) is None) is has_tls
 
 
 def test_a_request_has_one_host(address: Address) -> None:

@@ -37,6 +37,8 @@ class _Last(bytes):
 
 _LAST: Final = _Last()
 
+_STALLED: Final = "Nothing went on in this call for {:g} s. Go on in another one."
+
 
 @dataclass(slots=True)
 class Options:
@@ -229,7 +231,7 @@ class Calls:
             work = self._in_stream_thread(self._service.take_in, call, permitted)
             work.add_done_callback(lambda _: inlet.end())
             try:
-                while (data := await self._unless_stalled(anext(requests, None))) is not None:
+                while (data := await self._next(requests, work)) is not None:
                     await inlet.put(data, len(data))
             except InletEnded:
                 pass  # what `work` ended with is the answer
@@ -241,6 +243,20 @@ class Calls:
                 inlet.end()
             return self._encoded(await work)
 
+    async def _next(self, requests: Any, work: asyncio.Future[Any]) -> bytes | None:
+        """The next of a stream of requests; None at its end, or where `work` wants no more. Raises RequestTimeout."""
+        step: asyncio.Future[bytes | None] = asyncio.ensure_future(anext(requests, None))
+        try:
+            limit_s = self._options.stall_timeout_s
+            await asyncio.wait((step, work), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if step.done():
+                return step.result()
+            if work.done():
+                return None
+            raise RequestTimeout(_STALLED.format(limit_s))
+        finally:
+            step.cancel()
+
     async def _unless_stalled(self, step: Awaitable[T]) -> T:
         """Raises RequestTimeout where the other end does nothing for too long."""
         limit_s = self._options.stall_timeout_s
@@ -248,7 +264,7 @@ class Calls:
             async with asyncio.timeout(limit_s):
                 return await step
         except TimeoutError:
-            raise RequestTimeout(f"Nothing went on in this stream for {limit_s:g} s. Go on in another one.") from None
+            raise RequestTimeout(_STALLED.format(limit_s)) from None
 
     def _in_stream_thread(self, do: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._threads.streams, do, *arguments)

@@ -43,16 +43,29 @@ _PREFLIGHT: Final[Headers] = [
 class Gate:
     """An ASGI application around another one."""
 
-    def __init__(self, application: Application, config: ServerConfig, is_authenticated: Callable[[], bool]) -> None:
-        """`is_authenticated` tells whether each request has to show a token."""
+    def __init__(
+        self,
+        application: Application,
+        config: ServerConfig,
+        is_authenticated: Callable[[], bool],
+        *,
+        has_tls: bool = False,
+    ) -> None:
+        """`is_authenticated` tells whether each request has to show a token.
+
+        With TLS every name is good: a browser goes no further where the certificate has another one.
+        """
         self._application = application
+        self._always = {b"*"} if has_tls else set[bytes]()
         self._is_authenticated = is_authenticated
         self.take_over(config)
 
     def take_over(self, config: ServerConfig) -> None:
         """Let in what these settings let in from now on."""
         self._config = config
-        self._names = {name.lower().encode() for name in (config.host, *config.allowed_hosts)} | _LOOPBACK
+        self._names = (
+            {name.lower().encode() for name in (config.host, *config.allowed_hosts)} | _LOOPBACK | self._always
+        )
         self._known_hosts = set[bytes]()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

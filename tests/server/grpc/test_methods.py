@@ -259,19 +259,22 @@ def test_there_are_only_so_many_streams(running: Running, monkeypatch: pytest.Mo
 
 
 def test_an_import_that_breaks_off_keeps_what_came(running: Running) -> None:
+    """And the client hears of it at once, also while it has nothing to send."""
     pb2, stub = running.pb2, running.stub
-    reached = threading.Event()
+    reached, never = threading.Event(), threading.Event()
 
     def pieces() -> Any:
         yield pb2.Import(items=[pb2.Item(key=b"kept", value=b"1")])
         reached.wait(20)
         yield pb2.Import(items=[pb2.Item(key=b"", value=b"1")])
+        never.wait(60)
 
     call = stub.ImportRecords.future(pieces())
     until(lambda: stub.Exists(pb2.ByKey(key=b"kept")).exists)
     reached.set()
     with pytest.raises(grpc.RpcError) as caught:
-        call.result(timeout=20)
+        call.result(timeout=10)
+    never.set()
     assert caught.value.code().name == "INVALID_ARGUMENT"
     until(lambda: running.door.options.streams == 0)
 
