@@ -7,7 +7,7 @@ import signal
 import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -59,6 +59,8 @@ class Importer:
 
     collection: AnyCollection
     errors: BinaryIO | None = None
+    is_distant: bool = False
+    """Whether a server has the collection, which may take its time to answer: ^C does not wait for that."""
     tally: Tally = field(default_factory=Tally)
     named: list[str] = field(default_factory=list)
     _waiting: list[tuple[int, bytes, bytes]] = field(default_factory=list)
@@ -89,9 +91,9 @@ class Importer:
         self._name(number, "refused", reason)
 
     def commit(self) -> None:
-        """Store what waits. ^C waits until that is done."""
+        """Store what waits. ^C waits until that is done, if it is done here."""
         if self._waiting:
-            with _uninterrupted():
+            with nullcontext() if self.is_distant else _uninterrupted():
                 self._store(self._waiting)
                 self._waiting, self._waiting_bytes = [], 0
 
@@ -165,7 +167,7 @@ def run(context: Context, arguments: Namespace) -> Result:
     with ExitStack() as stack:
         source = _source(arguments.file, context, stack)
         errors = None if arguments.errors is None else stack.enter_context(_opened(arguments.errors, "wb"))
-        importer = Importer(collection_of(context, arguments), errors)
+        importer = Importer(collection_of(context, arguments), errors, context.server is not None)
         advance_to = stack.enter_context(context.progress(f"Importing {name}", _size(source), "bytes"))
         try:
             _import(importer, source, shape, advance_to)
@@ -195,7 +197,8 @@ def _import(importer: Importer, source: BinaryIO, shape: str, advance_to: Callab
             else:
                 importer.add(*item)
     except KeyboardInterrupt:
-        importer.commit()
+        if not importer.is_distant:
+            importer.commit()
         raise
     importer.commit()
 

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Final
 
 from blockdb.config import ServerConfig
-from blockdb.errors import RateLimited, RequestTooLarge
+from blockdb.errors import Forbidden, RateLimited, RequestTooLarge
 from blockdb.server.service import Call
 
 __all__ = ["CallLimits", "RateLimit"]
@@ -49,7 +49,11 @@ class RateLimit:
 class CallLimits:
     """Looks at each call before it is done. Safe for threads."""
 
-    def __init__(self, config: ServerConfig, timer: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, config: ServerConfig, timer: Callable[[], float] = monotonic, *, has_transactions: bool = True
+    ) -> None:
+        """`has_transactions`: whether any may be begun."""
+        self.has_transactions = has_transactions
         self.rate = RateLimit(config.rate_limit, timer)
         self.max_batch_operations = config.max_batch_operations
 
@@ -59,9 +63,11 @@ class CallLimits:
         self.max_batch_operations = config.max_batch_operations
 
     def __call__(self, call: Call, request: Any) -> None:
-        """Raise RateLimited or RequestTooLarge where it is too much."""
+        """Raise RateLimited or RequestTooLarge where it is too much, Forbidden for what is turned off."""
         if call.operation.right is not None and not call.keys:  # of a stream, the beginning alone counts
             self.rate.take(call.principal.token_id or call.principal.name)
+        if call.operation.name == "begin" and not self.has_transactions:
+            raise Forbidden("No transactions are begun over the network here (`enable_transactions` in [cluster]).")
         for name in ("items", "operations", "keys"):
             given = getattr(request, name, None)
             if type(given) is list and len(given) > self.max_batch_operations:

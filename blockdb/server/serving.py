@@ -112,7 +112,7 @@ class Served:
         self._exposure = exposure
         self._tls = tls
         self._authenticator = self.service.authenticator
-        self._limits = CallLimits(config.server)
+        self._limits = CallLimits(config.server, has_transactions=config.cluster.enable_transactions)
         self._options = Options(max_streams=config.server.max_streams)
         self._door = Application(self.service, self._options)
         self._gate = Gate(self._door, config.server, self.is_authenticated, has_tls=tls is not None)

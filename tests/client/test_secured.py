@@ -5,14 +5,21 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 import blockdb
+from blockdb.client.addresses import nodes_of
+from blockdb.client.carrying import Identity, tls_context
+from blockdb.client.exchange import Asked
+from blockdb.client.policy import Policy
+from blockdb.client.transport import Transport
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import Role
 from blockdb.server.authentication import Authenticator
 from blockdb.server.certificates import make
 from blockdb.server.tokens import TokenFile
+from blockdb.wire.failures import Failure
 from tests.client.fakes import Visit, serving
 from tests.client.served import served
 
@@ -66,6 +73,36 @@ def test_a_token_opens_what_it_is_for(guarded: Guarded, monkeypatch: pytest.Monk
         assert list(remote["users"].scan()) == [(b"key", b"value")]
         with pytest.raises(blockdb.Forbidden):
             remote["users"].put(b"other", b"")
+
+
+# ── by name ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def called(guarded: Guarded, name: str, body: bytes, token: str) -> Failure | None:
+    """What is answered where an operation is asked for by its name; None where it is done."""
+    transport = Transport(nodes_of(guarded.url), Policy(attempts=1), Identity(token), tls_context())
+    headers = (("accept", "application/msgpack"), ("content-type", "application/msgpack"))
+    reply = transport.send(Asked("POST", f"/api/v1/call/{name}", headers, body))
+    transport.close()
+    return None if reply.status < 300 else msgspec.msgpack.decode(reply.body, type=Failure)
+
+
+def test_what_is_called_by_name_is_allowed_or_not_as_everywhere(guarded: Guarded) -> None:
+    in_users = msgspec.msgpack.encode({"collection": "users"})
+    for token, name, body, kind in (
+        (guarded.reader, "indexes", in_users, None),
+        (guarded.reader, "drop", in_users, "Forbidden"),
+        (guarded.reader, "put", msgspec.msgpack.encode({"key": b"a", "value": b""}), "Forbidden"),
+        (guarded.writer, "get", msgspec.msgpack.encode({"collection": "orders", "key": b"a"}), "Forbidden"),
+        (guarded.writer, "flush", b"\x80", "Forbidden"),
+        ("", "get", msgspec.msgpack.encode({"key": b"a"}), "Unauthenticated"),
+        (guarded.reader, "get", b"\xc1", "InvalidData"),
+        (guarded.reader, "get", b"\x80", "InvalidData"),
+        (guarded.reader, "no such operation", b"\x80", "NotFound"),
+        (guarded.writer, "import_records", b"\x80", "NotFound"),
+    ):
+        failure = called(guarded, name.replace(" ", "%20"), body, token)
+        assert (None if failure is None else failure.kind) == kind, (name, failure)
 
 
 # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -207,3 +207,21 @@ def test_an_interrupt_is_held_back_until_the_batch_is_stored() -> None:
 def test_replaced_names_the_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(IoError, match="missing"), exporting.replaced(tmp_path / "missing" / "file"):
         pass
+
+
+def test_an_interrupt_does_not_wait_for_a_server() -> None:
+    class Far:
+        calls = 0
+
+        def put_many(self, items: object) -> None:
+            self.calls += 1
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1_000_000):  # until it comes
+                pass
+
+    collection = Far()
+    importer = importing.Importer(collection, is_distant=True)  # type: ignore[arg-type]
+    importer.add(1, b"a", b"1")
+    with pytest.raises(KeyboardInterrupt):
+        importer.commit()
+    assert (collection.calls, importer.tally.stored) == (1, 0)

@@ -53,7 +53,9 @@ def test_those_who_asked_long_ago_are_forgotten() -> None:
 
 def call_of(name: str, right: Right | None = Right.READ, token_id: str | None = None) -> Any:
     return SimpleNamespace(
-        keys=0, operation=SimpleNamespace(right=right), principal=Principal(name, Role.READER, token_id=token_id)
+        keys=0,
+        operation=SimpleNamespace(right=right, name="get"),
+        principal=Principal(name, Role.READER, token_id=token_id),
     )
 
 

@@ -198,6 +198,14 @@ def test_calls_are_told_where_somebody_debugs(address: Address, caplog: pytest.L
     assert LoggingConfig().level == "info"
 
 
+def test_transactions_can_be_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "configure", lambda _: None)
+    with served_here(tmp_path / "db", **{"cluster.enable_transactions": False}) as (_, address):
+        answer = ask(address, "POST", "/api/v1/transactions", b"{}")
+    assert (answer.status, answer.json["error"]) == (403, "Forbidden")
+    assert "`enable_transactions` in [cluster]" in answer.json["message"]
+
+
 def test_a_stream_ends_when_the_server_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "configure", lambda _: None)
     watch = b"GET /api/v1/collections/default/watch?after=-1 HTTP/1.1\r\nHost: localhost\r\n"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from blockdb.serving import connection as connections
 from blockdb.serving.connection import Waiting
 from blockdb.serving.limits import Limits
 from tests.serving.family import answers, connected, said, served, statuses
@@ -136,7 +137,10 @@ def test_other_protocols_are_answered_in_this_one(address: tuple[str, int]) -> N
         assert statuses(answers(address, upgrade % name)) == [200]
 
 
-def test_where_all_is_taken_the_idle_make_room_and_else_one_is_refused(address: tuple[str, int]) -> None:
+def test_where_all_is_taken_the_idle_make_room_and_else_one_is_refused(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LEAST_WAIT_S", 1000.0)  # however slow this machine is
     with ExitStack() as stack:
         idle = []
         for _ in range(LIMITS.max_connections):

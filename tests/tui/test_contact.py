@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 import blockdb
+from tests.tiers import tiers
 from tests.tui.drive import exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, Given, sample
 
 URL = "http://127.0.0.1:8080"
 GONE = blockdb.Unavailable("nobody listens there")
-SIZES = [(80, 24), (180, 50)]
+SIZES = tiers([(80, 24)], [(180, 50)])
 
 
 def served(database: FakeDatabase) -> Given:
@@ -60,6 +61,7 @@ async def test_what_could_not_be_read_meanwhile_is_read_when_the_server_is_back(
         assert "Unavailable" not in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_an_answer_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blockdb_tui.connected.SILENCE_S", 0.01)
     database = FakeDatabase(sample())
@@ -80,6 +82,7 @@ async def test_an_answer_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch
         await until(pilot, lambda: "No answer for" not in screen_text(pilot))
 
 
+@pytest.mark.torture
 async def test_a_server_with_another_database_is_opened_anew() -> None:
     origin = served(FakeDatabase(sample()))
     async with exploring(origin, poll_s=0.01) as pilot:
@@ -95,6 +98,7 @@ async def test_a_server_with_another_database_is_opened_anew() -> None:
         assert "No answer" not in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_a_server_that_was_never_there_is_waited_for() -> None:
     origin = served(FakeDatabase(sample()))
     origin.error = GONE
@@ -104,6 +108,7 @@ async def test_a_server_that_was_never_there_is_waited_for() -> None:
         await until(pilot, lambda: "image:0003" in screen_text(pilot))
 
 
+@pytest.mark.torture
 async def test_a_token_that_is_not_known_ends_the_explorer() -> None:
     origin = served(FakeDatabase(sample()))
     origin.error = blockdb.Unauthenticated("Nobody knows this token.")
@@ -112,6 +117,7 @@ async def test_a_token_that_is_not_known_ends_the_explorer() -> None:
         await until(pilot, lambda: app.refused is not None)
 
 
+@pytest.mark.torture
 async def test_changes_go_on_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blockdb_tui.changes.AGAIN_S", 0.01)
     database = FakeDatabase(sample())

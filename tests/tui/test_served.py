@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
-import blockdb
 from blockdb.client.link import Link
 from blockdb.commands.servers import Server
-from blockdb.server.http.application import Application
-from blockdb.server.service import Service
 from blockdb_tui.origin import Served
+from tests.server.restartable import Restartable
 from tests.tui.drive import make_explorer, press, screen_text, settled, until
-
-
-class Restartable:
-    """A server of a database on one port that can go down, with all its connections, and come back."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self.port: int = found.getsockname()[1]
-        self.database: blockdb.Database | None = None
-        self._stack = ExitStack()
-
-    def up(self) -> blockdb.Database:
-        database = self.database = self._stack.enter_context(blockdb.open(self._path))
-        service = Service(database)
-        application = Application(service)
-        listening = socket.create_server(("127.0.0.1", self.port))
-        config = uvicorn.Config(application, lifespan="off", log_config=None, access_log=False, ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-
-        def stop() -> None:
-            service.close()
-            server.should_exit = server.force_exit = True
-            thread.join(20)
-            application.close()
-            listening.close()
-
-        self._stack.callback(stop)
-        return database
-
-    def down(self) -> None:
-        self._stack.close()
 
 
 @pytest.fixture
@@ -84,8 +45,7 @@ def never_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), pytest.param((180, 50), marks=pytest.mark.torture)])
 async def test_a_server_that_is_killed_and_started_again(server: Restartable, size: tuple[int, int]) -> None:
-    url = f"http://127.0.0.1:{server.port}"
-    app = make_explorer(Served(Server(urls=(url,))), poll_s=0.05)
+    app = make_explorer(Served(Server(urls=(server.url,))), poll_s=0.05)
     async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
         await settled(pilot)
         await until(pilot, lambda: "key:000" in screen_text(pilot))
@@ -101,15 +61,14 @@ async def test_a_server_that_is_killed_and_started_again(server: Restartable, si
 
 @pytest.mark.torture
 async def test_every_view_of_a_server(server: Restartable) -> None:
-    url = f"http://127.0.0.1:{server.port}"
-    app = make_explorer(Served(Server(urls=(url,), collection="users")), poll_s=0.05)
+    app = make_explorer(Served(Server(urls=(server.url,), collection="users")), poll_s=0.05)
     assert server.database is not None
     users = server.database.create_collection("users")
     users.put_many([(b"%d" % number, b'{"age": %d}' % number) for number in range(20)])
     async with app.run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
         await settled(pilot)
         assert app.inside == "users"
-        assert app.target.path == url
+        assert app.target.path == server.url
         await press(pilot, "0")
         await until(pilot, lambda: "default" in screen_text(pilot) and "200" in screen_text(pilot))
         await press(pilot, "6")

@@ -8,13 +8,10 @@ import pytest
 
 import blockdb
 from tests.commands.conftest import Run
-from tests.commands.test_records import test_a_duplicate_is_refused_in_the_words_of_the_contract, test_base64
-from tests.commands.test_transfer import test_again_is_no_harm
+from tests.commands.test_records import test_a_duplicate_is_refused_in_the_words_of_the_contract
 
 __all__ = [
     "test_a_duplicate_is_refused_in_the_words_of_the_contract",
-    "test_again_is_no_harm",
-    "test_base64",
 ]
 
 
@@ -41,6 +38,7 @@ def test_a_server_that_is_not_there_is_exit_code_3(run: Run, here: Path) -> None
     assert "-c 2: line 1: Error: Unavailable: " in ran.err
 
 
+@pytest.mark.torture
 def test_a_backup_comes_over_the_network(run: Run, here: Path) -> None:
     run("put", "a", "1")
     assert "Backed up the database of http://" in run("backup", "copy.tar.zst").text

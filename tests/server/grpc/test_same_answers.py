@@ -135,7 +135,9 @@ def test_the_doors_agree(running: Running, asker: Asker, monkeypatch: pytest.Mon
 
     def handler(operation: Operation) -> Any:
         def handle(_: Any, request: Any) -> Any:
-            seen.append([each.items for each in request] if operation.kind is Kind.REQUESTS else request)
+            seen.append(
+                [item for each in request for item in each.items] if operation.kind is Kind.REQUESTS else request
+            )
             return answers[0] if operation.kind in (Kind.PLAIN, Kind.REQUESTS) else iter(answers)
 
         return handle
