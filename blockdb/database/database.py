@@ -261,6 +261,10 @@ class Database(AuditedDatabase):
         self._reader.check_open()
         return self._core.transactions.begin_by_id(self._part_of, timeout_s)
 
+    def number_transactions_from(self, first: int) -> None:
+        """Have the next transactions have these numbers: for who must not take one for that of an earlier process."""
+        self._core.transactions.number_from(first)
+
     def get_transaction(self, transaction_id: int) -> Transaction:
         """The transaction that was begun under a number. Raises TransactionClosed where there is none."""
         self._reader.check_open()

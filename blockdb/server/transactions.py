@@ -61,6 +61,8 @@ class OpenTransactions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        if not database.read_only:  # what clients remember of an earlier server is nobody's number now
+            database.number_transactions_from(time.time_ns() // 1000)
         self._open: dict[int, Open] = {}
         self._late: deque[Late] = deque(maxlen=MOST_LATE)
         """The last ones that took too long, so that whoever goes on with one is told so."""

@@ -33,6 +33,7 @@ EMBEDDED_ONLY = {
     "follow_acts",
     "journal_audit_log",
     "keys_written",
+    "number_transactions_from",
     "open_collections",
     "put_each",
     "record_act",

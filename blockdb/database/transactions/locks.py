@@ -57,6 +57,11 @@ class Locks:
         self._committed = self._aborted = self._deadlocks = self._timeouts = self._waits = 0
         self._wait_latency = Histogram()
 
+    def number_from(self, first: int) -> None:
+        """Have the next transactions have these numbers, unless they have come as far."""
+        with self._mutex:
+            self._next_id = max(self._next_id, first)
+
     def begin(self, timeout_s: float, id_: int | None = None) -> Holder:
         """A new transaction; or, with the id of one that has ended, one that is as old as that was."""
         now = monotonic()

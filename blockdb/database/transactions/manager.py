@@ -41,6 +41,10 @@ class TransactionManager:
         self._begun: dict[int, Transaction] = {}
         """Those that go by their number alone."""
 
+    def number_from(self, first: int) -> None:
+        """Have the next transactions have these numbers."""
+        self._locks.number_from(first)
+
     def begin(self, opening: Opening, timeout_s: float | None = None, id_: int | None = None) -> Transaction:
         """A new transaction. Raises InvalidData."""
         limit = self._timeout_s if timeout_s is None else timeout_s
