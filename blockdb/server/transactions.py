@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import BlockDBError, InvalidData, TransactionClosed
+from blockdb.errors import BlockDBError, InvalidData, TransactionClosed, TransactionTimeout
 from blockdb.security.roles import Principal
 
 __all__ = ["MOST_OPEN", "OpenTransactions"]
 
 MOST_OPEN = 10_000
+MOST_LATE = 1_000
 
 
 @dataclass(slots=True)
@@ -25,8 +28,17 @@ class Open:
     transaction: Transaction
     owner: tuple[str, str | None]
     deadline: float
+    seconds: float
     using: threading.Lock = field(default_factory=threading.Lock)
     """A transaction does one thing at a time."""
+
+
+class Late(NamedTuple):
+    """What is left of a transaction that took too long."""
+
+    id: int
+    owner: tuple[str, str | None]
+    seconds: float
 
 
 class HeldOff:
@@ -50,6 +62,8 @@ class OpenTransactions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._open: dict[int, Open] = {}
+        self._late: deque[Late] = deque(maxlen=MOST_LATE)
+        """The last ones that took too long, so that whoever goes on with one is told so."""
         self._changing = threading.Lock()
         self._held_off = HeldOff(self._changing, self._open)
 
@@ -64,7 +78,7 @@ class OpenTransactions:
             if len(self._open) >= MOST_OPEN:
                 raise InvalidData(f"There are {MOST_OPEN:,} transactions under way, and no more are taken. End some.")
             transaction = self._database.transaction(seconds)
-            self._open[transaction.id] = Open(transaction, _owner(principal), time.monotonic() + seconds)
+            self._open[transaction.id] = Open(transaction, _owner(principal), time.monotonic() + seconds, seconds)
             return transaction.id, seconds
 
     def held_off(self) -> HeldOff:
@@ -89,10 +103,14 @@ class OpenTransactions:
 
     def _found(self, principal: Principal, id_: int) -> Open:
         self.end_overdue()
-        found = self._open.get(id_)
-        if found is None or found.owner != _owner(principal):
-            raise TransactionClosed(f"There is no transaction {id_} under way: it was ended, or took too long.")
-        return found
+        found, owner = self._open.get(id_), _owner(principal)
+        if found is not None and found.owner == owner:
+            return found
+        for late in tuple(self._late):
+            if (late.id, late.owner) == (id_, owner):
+                took = f"Transaction {id_} took longer than its {late.seconds:g} seconds"
+                raise TransactionTimeout(f"{took}: nothing of it was stored. Run it again.")
+        raise TransactionClosed(f"There is no transaction {id_} under way: it was ended, or took too long.")
 
     def end_overdue(self) -> None:
         """Abort what has taken longer than it may, unless something is being done in it this moment."""
@@ -101,6 +119,7 @@ class OpenTransactions:
             if each.deadline < now and each.using.acquire(blocking=False):
                 try:
                     _abort(each)
+                    self._late.append(Late(id_, each.owner, each.seconds))
                     self._open.pop(id_, None)
                 finally:
                     each.using.release()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from blockdb.client.plans.plan import Ask, Given, Pages, Plan, past, refuse_author, restored, value_of
-from blockdb.errors import BlockDBError
+from blockdb.errors import BlockDBError, Unavailable
 from blockdb.format.checks import check_batch, check_bounds, check_counts, check_key, check_records, unzipped
 from blockdb.types import REDACTED, AsOf, Block, Record, Redaction
 from blockdb.wire.messages import collections, records, transactions
@@ -58,6 +58,8 @@ class RecordPlans:
                 yield Ask("abort", transactions.ByTransaction(transaction=id_))
             raise
         done = yield Ask("commit", transactions.Commit(transaction=id_, sync=sync))
+        if len(done.collections) != 1:
+            raise Unavailable("The server stored a batch of one collection, and tells of another number of them.")
         (stored,) = done.collections
         return range(stored.first_sequence, stored.first_sequence + stored.count)
 

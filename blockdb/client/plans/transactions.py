@@ -141,7 +141,7 @@ class TransactionPlans:
             return
         try:
             yield from self.end()
-        except TransactionClosed:
+        except ENDING:
             return
 
     def end(self) -> Plan[None]:

@@ -10,7 +10,6 @@ globals().update(
         without=[
             "test_plain_writes_are_quick_again_once_nobody_holds_locks",
             "test_who_is_tried_again_stays_as_old_as_it_was",
-            "test_who_takes_too_long_gives_way_to_who_waits",
             "test_what_nobody_has_any_more_holds_nothing",
             "test_what_is_collected_at_a_bad_moment_is_found_by_who_waits",
         ],
