@@ -120,7 +120,8 @@ COMMANDS = (
         "lines: standard output is data and nothing else, words go to standard error, a line that fails is named by "
         "its number. Empty lines and lines that begin with # are left out. --format sets the format of every command "
         "that has it.\n\n"
-        "If another process writes the database, the shell opens it to read and says so.",
+        "If another process writes the database, the shell opens it to read and says so. With --url it works on a "
+        r"server; when that goes away it says so, and goes on by itself. \connect goes on with another database.",
         examples=(
             ("repl", "The shell"),
             ('repl -c "put a 1" -c "get a"', "Two lines"),
