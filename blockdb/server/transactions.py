@@ -74,16 +74,25 @@ class OpenTransactions:
     @contextmanager
     def using(self, principal: Principal, id_: int, *, is_last: bool = False) -> Iterator[Transaction]:
         """One that somebody began, for one thing to be done in it. Raises TransactionClosed, also for another's."""
-        self.end_overdue()
-        found = self._open.get(id_)
-        if found is None or found.owner != _owner(principal):
-            raise TransactionClosed(f"There is no transaction {id_} under way: it was ended, or took too long.")
+        found = self._found(principal, id_)
         with found.using:
             try:
                 yield found.transaction
             finally:
                 if is_last or not found.transaction.is_active:
                     self._open.pop(id_, None)
+
+    def abort(self, principal: Principal, id_: int) -> None:
+        """Give one up, also while something is done in it, or it waits for another. Raises TransactionClosed."""
+        self._found(principal, id_).transaction.abort()
+        self._open.pop(id_, None)
+
+    def _found(self, principal: Principal, id_: int) -> Open:
+        self.end_overdue()
+        found = self._open.get(id_)
+        if found is None or found.owner != _owner(principal):
+            raise TransactionClosed(f"There is no transaction {id_} under way: it was ended, or took too long.")
+        return found
 
     def end_overdue(self) -> None:
         """Abort what has taken longer than it may, unless something is being done in it this moment."""

@@ -230,6 +230,21 @@ def test_what_is_sent_has_a_key_of_its_own(users: blockdb.RemoteCollection) -> N
     assert "idempotency-key" not in dict(asked_of(plan.Ask("get", Get(key=b"a"))).headers)
 
 
+def test_many_threads_share_a_connection(remote: blockdb.RemoteDatabase, users: blockdb.RemoteCollection) -> None:
+    def work(name: int) -> None:
+        for number in range(10):
+            users.put(b"%d-%d" % (name, number), b"%d" % number)
+            assert users.get(b"%d-%d" % (name, number)) == b"%d" % number
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert users.count() == 80
+    assert len({record.sequence for record in users.records()}) == 80
+
+
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -97,8 +97,7 @@ def commit(session: Session, request: transactions.Commit) -> transactions.Commi
 
 def abort(session: Session, request: transactions.ByTransaction) -> Nothing:
     """Give it up."""
-    with session.transaction(request.transaction, is_last=True) as transaction:
-        transaction.abort()
+    session.service.transactions.abort(session.principal, request.transaction)
     return Nothing()
 
 

@@ -13,7 +13,6 @@ globals().update(
             "test_who_takes_too_long_gives_way_to_who_waits",
             "test_what_nobody_has_any_more_holds_nothing",
             "test_what_is_collected_at_a_bad_moment_is_found_by_who_waits",
-            "test_another_thread_may_abort_one_that_waits",
         ],
     )
 )
