@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from blockdb.audit.auditor import audit
-from blockdb.audit.collection import Options
 from blockdb.database.core import Core
 from blockdb.database.describing import info_of, stats_of
 from blockdb.database.documents import Given
@@ -334,6 +332,9 @@ class Collection(FindingCollection, SchemaCollection):
         Goes on beside readers and writers and covers what was stored when it began. `progress` is called every few
         thousand records, and `cancel` asked as often. O(all bytes).
         """
+        from blockdb.audit.auditor import audit  # here: it is a third of all that there is to load
+        from blockdb.audit.collection import Options
+
         core, reader = self._core, self._refreshed()
         options = Options(data_keys=core.door.keys, only=reader.metadata.id)
         return reader.check_memory(audit(core.path, progress, cancel, options))

@@ -14,8 +14,6 @@ from sys import byteorder
 from types import TracebackType
 from typing import Any, TypeVar
 
-from blockdb.audit.auditor import audit
-from blockdb.audit.collection import Options
 from blockdb.config import DatabaseConfig
 from blockdb.database import collections, creation, encryption
 from blockdb.database.auditing import AuditedDatabase
@@ -338,6 +336,9 @@ class Database(AuditedDatabase):
         and the further ones in `anchors`: see `check_anchors`. O(all bytes). Raises InvalidData for what cannot be an
         anchor.
         """
+        from blockdb.audit.auditor import audit  # here: it is a third of all that there is to load
+        from blockdb.audit.collection import Options
+
         self._refreshed()
         report = audit(self.path, progress, cancel, Options(data_keys=self._door.keys))
         for reader in self._core.catalog.opened():
