@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import blockdb.audit.auditor  # loaded now: another user may not be able to read the interpreter's own modules
 import blockdb.storage.log
 from tests.fault.support import items, key_of, open_database, value_of
 
