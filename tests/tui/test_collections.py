@@ -27,7 +27,7 @@ async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
         await press(pilot, "j", "enter")
         view = shown(pilot, RecordsView)
         assert view.table.total == 24
-        assert "0 Collections › orders" in screen_text(pilot).splitlines()[0]
+        assert "0 orders ›" in screen_text(pilot).splitlines()[0]
         await press(pilot, "2")
         assert shown(pilot, BlocksView).belt.sealed == 3
         await press(pilot, "3", "Y")
