@@ -117,8 +117,8 @@ class Connected(Navigation):
                 if self.origin.is_server and isinstance(error, OUT_OF_TOUCH):
                     self._miss(_told(error))
                     pause_s = RETRY_S
-                elif collection is database:
-                    raise
+                elif collection is database or isinstance(error, blockdb.DatabaseClosed):
+                    raise  # it is not about the collection
                 else:
                     self._give_up(collection, error)
             else:
