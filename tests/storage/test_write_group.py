@@ -13,7 +13,7 @@ import blockdb
 from blockdb.storage.door import Door
 from blockdb.storage.write_group import GROUP_BYTES, Write, WriteGroup
 from tests.fault.doors import FaultyDoor
-from tests.storage.doors import open_through, pairs, until
+from tests.storage.doors import PATIENCE_S, open_through, pairs, until
 
 THREADS = 16
 
@@ -182,12 +182,12 @@ def test_of_those_in_one_group_that_put_the_same_key_one_wins(tmp_path: Path) ->
 
 def test_a_group_has_its_limit_in_bytes() -> None:
     """What many threads write together must not outgrow a chain file, or memory."""
-    begun, groups = Event(), list[list[int]]()
+    begun, all_wait, groups = Event(), Event(), list[list[int]]()
 
     def commit(writes: list[Write]) -> None:
         if not groups:
             begun.set()
-            until(lambda: len(group._waiting) == 5)
+            assert all_wait.wait(PATIENCE_S)
         groups.append([len(write.value) for write in writes])
         for write in writes:
             write.sequence = 7
@@ -200,6 +200,7 @@ def test_a_group_has_its_limit_in_bytes() -> None:
         threads.append(Thread(target=group.put, args=(b"key", bytes(size))))
         threads[-1].start()
         until(lambda: len(group._waiting) == len(threads) - 1)
+    all_wait.set()
     for thread in threads:
         thread.join()
     assert groups == [[0], [GROUP_BYTES // 2, GROUP_BYTES // 3], [GROUP_BYTES], [5], [3 * GROUP_BYTES]]

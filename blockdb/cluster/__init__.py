@@ -1,0 +1,1 @@
+"""Several machines, one database: the replicated log, and the database that sits on it."""

@@ -1,0 +1,1 @@
+"""Consensus, without clock, socket or file: `Raft` is told what happened, and says what is to be done about it."""
