@@ -1,10 +1,11 @@
 """The language of the transcripts: each command does something to a group of nodes, and says what came of it.
 
-cluster a b c [log=…]            a new group of voters
-log a 1 1 2                      (before `start`) the terms of its entries
-start                            the group begins
+cluster a b c                    a new group of voters
+log a 1 1 2 [term=3]             (before `start`) the terms of its entries, and the node's own
+start [max_append_bytes=1]       the group begins, with these settings
 campaign a                       time passes for one node until it stands
 tick a 20                        time passes for one node (or `all`)
+run 20 [quietly]                 time passes for all of them, with `settle` after each tick
 propose a x y | read a 7 | transfer a b | add a d [replica] | remove a b
 handle a                         one Ready, and what it says
 deliver [a>b]                    what is on the wire now arrives; answers stay on the wire
@@ -159,6 +160,15 @@ class Interpreter:
                 self.raft(name).tick()
         self.say_states(*(self.group.nodes if id_ == "all" else (id_,)))
 
+    def do_run(self, count: str, how: str = "") -> None:
+        for _ in range(int(count)):
+            for node in self.group.nodes.values():
+                if node.is_up:
+                    node.raft.tick()
+            self.settle(is_quiet=how == "quietly")
+        if how:
+            self.do_state()
+
     def say_states(self, *ids: str) -> None:
         self.say(", ".join(f"{id_} {self.raft(id_).status().state} t{self.raft(id_).term}" for id_ in ids))
 
@@ -218,7 +228,12 @@ class Interpreter:
             self.say(f"{sender}>{to} {show_message(message)} (lost)")
 
     def do_settle(self, how: str = "") -> None:
-        self.is_quiet = how == "quietly"
+        self.settle(is_quiet=how == "quietly")
+        if how:
+            self.do_state()
+
+    def settle(self, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
         for _ in range(STEPS):
             busy = [id_ for id_, node in self.group.nodes.items() if node.is_up and node.raft.has_ready]
             if not busy and not self.group.wire:
@@ -228,8 +243,6 @@ class Interpreter:
         else:
             raise AssertionError("it does not settle")
         self.is_quiet = False
-        if how:
-            self.do_state()
 
     def do_handle_quietly(self, *ids: str) -> None:
         for id_ in ids:
