@@ -98,8 +98,8 @@ class Core:
         self._has_work = False
         """The leader may have something to commit or to send."""
 
-        self._asked: dict[int, int] = {}
-        """Reads that the leader was asked about: the number that it was told, and the asker's."""
+        self._asked: dict[int, tuple[int, int]] = {}
+        """Reads that the leader was asked about, oldest first: the number that it was told, the asker's, and when."""
         self._next_asked = chance.randrange(1 << 62)  # an answer to an earlier life of this node must not fit
         self._confirmed: list[tuple[int, int]] = []
 
@@ -187,7 +187,7 @@ class Core:
         """Nobody confirms these any more: they are to be asked again."""
         for asker, number in self._rounds.clear():
             self._tell_read(asker, number, 0)
-        self._confirmed.extend((number, 0) for number in self._asked.values())
+        self._confirmed.extend((number, 0) for number, _ in self._asked.values())
         self._asked.clear()
 
     def _tell_read(self, asker: str, number: int, index: int) -> None:

@@ -56,6 +56,7 @@ class Raft(Election, Replication, Membership, Reading):
         if self.state is State.LEADER:
             self._tick_leader()
             return
+        self._expire_reads()
         self._election_elapsed += 1
         if self._election_elapsed >= self._election_timeout and self._may_stand:
             self._stand(is_pre=True)

@@ -10,6 +10,7 @@ propose a x y | read a 7 | transfer a b | add a d [replica] | remove a b
 handle a                         one Ready, and what it says
 deliver [a>b]                    what is on the wire now arrives; answers stay on the wire
 drop [a>b]                       what is on the wire is lost
+hold [a>b] | release             what is on the wire is late: it is on the wire again after what was sent meanwhile
 settle [quietly]                 handle and deliver until nothing is left
 cut a b | heal                   nothing passes between a and b; `cut a` from and to everybody
 slow a | force a                 its disk forces nothing until told to
@@ -101,6 +102,7 @@ class Interpreter:
         self.group = Group(Members())
         self.lines: list[str] = []
         self.is_quiet = False
+        self.held: list[tuple[str, str, Message]] = []
 
     def run(self, commands: str) -> str:
         self.lines = []
@@ -226,6 +228,13 @@ class Interpreter:
     def do_drop(self, pattern: str = "") -> None:
         for sender, to, message in self.pick(pattern):
             self.say(f"{sender}>{to} {show_message(message)} (lost)")
+
+    def do_hold(self, pattern: str = "") -> None:
+        self.held += self.pick(pattern)
+
+    def do_release(self) -> None:
+        self.group.wire += self.held
+        self.held = []
 
     def do_settle(self, how: str = "") -> None:
         self.settle(is_quiet=how == "quietly")
