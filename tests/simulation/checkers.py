@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blockdb.format.consensus import Entry
+from blockdb.format.consensus import Entry, Kind, Members, decode_members
 from blockdb.raft.messages import Append, AppendAnswer, Heartbeat, Message, VoteAnswer, VoteRequest
 from blockdb.raft.ready import Ready
 from tests.simulation.plan import ELECTION_TICKS
@@ -31,7 +31,9 @@ def must(holds: bool, what: str) -> None:
 class Checkers:
     """What is known about the cluster by somebody who sees everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, members: Members) -> None:
+        self.members = members
+        """Who belongs to the cluster, as far as that is committed."""
         self.committed: list[tuple[int, str]] = [(0, "")]
         """By index: the term of the committed entry, and who knew first."""
         self.leaders: dict[int, str] = {}
@@ -67,39 +69,35 @@ class Checkers:
 
     def sends(self, node: Node, to: str, message: Message) -> None:
         """What is promised is on the disk."""
-        kind, forced = type(message), node.disk.forced
+        forced = node.disk.forced
         must(message.sender == node.id, f"{node.id} sends as {message.sender}")
-        if kind is AppendAnswer:
-            self._acknowledges(node, message)
-        elif kind is VoteAnswer:
+        if isinstance(message, AppendAnswer):
+            if not message.is_refused:
+                last = forced.last_index
+                must(message.index <= last, f"{node.id} acknowledges {message.index}; its disk has {last}")
+                must(forced.hard_state.term >= message.term, f"{node.id} acknowledges in a term not forced")
+        elif isinstance(message, VoteAnswer):
             if message.is_granted and not message.is_pre:
-                self._vote(node.id, message.term, to)
-                self._remembers(node, message.term, to)
-        elif kind is VoteRequest:
+                self._votes_for(node, message.term, to)
+        elif isinstance(message, VoteRequest):
             if not message.is_pre:
-                self._vote(node.id, message.term, node.id)
-                self._remembers(node, message.term, node.id)
-        elif kind in (Append, Heartbeat):
+                self._votes_for(node, message.term, node.id)
+        elif isinstance(message, Append | Heartbeat):
             must(message.commit <= self.commit, f"{node.id} says that {message.commit} is committed, which is not")
             must(forced.hard_state.term >= message.term, f"{node.id} leads term {message.term}, which is not forced")
 
-    def _acknowledges(self, node: Node, message: Message) -> None:
-        assert isinstance(message, AppendAnswer)
-        if not message.is_refused:
-            last = node.disk.forced.last_index
-            must(message.index <= last, f"{node.id} acknowledges {message.index}; its disk has {last}")
-
-    def _vote(self, voter: str, term: int, vote: str) -> None:
-        if vote:
-            other = self._votes.setdefault((voter, term), vote)
-            must(other == vote, f"{voter} votes for {other} and for {vote} in term {term}")
-
-    def _remembers(self, node: Node, term: int, vote: str) -> None:
+    def _votes_for(self, node: Node, term: int, vote: str) -> None:
+        self._vote(node.id, term, vote)
         state = node.disk.forced.hard_state
         must(
             state.term > term or (state.term == term and state.vote == vote),
             f"{node.id} tells of its vote for {vote} in term {term}; its disk has {state}",
         )
+
+    def _vote(self, voter: str, term: int, vote: str) -> None:
+        if vote:
+            other = self._votes.setdefault((voter, term), vote)
+            must(other == vote, f"{voter} votes for {other} and for {vote} in term {term}")
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -152,6 +150,9 @@ class Checkers:
         """Someone is the first to know that an entry is committed."""
         must(index == self.commit + 1, f"{node.id} takes over a snapshot up to {index}, beyond what is committed")
         self.committed.append((term, node.id))
+        entry = self._stored[index, term][0]
+        if entry.kind is Kind.MEMBERS:
+            self.members = decode_members(entry.data)
         voters = node.disk.seen.members.voters
         have = [id_ for id_ in sorted(voters) if node.others[id_].has_forced(index, term)]
         must(2 * len(have) > len(voters), f"{node.id} commits {index}; of {sorted(voters)} only {have} have it forced")

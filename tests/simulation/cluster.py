@@ -47,13 +47,13 @@ class Cluster:
         self.plan: Plan = plan_of(seed, self.world.chance)
         self.world.say("plan", str(self.plan))
         self.calm_weather = Weather()
-        self.checkers = Checkers()
         self.history = History()
         self.network = Network(self.world, self.plan.weather, self._deliver)
         self.ids = [f"n{number}" for number in range(1, self.plan.nodes + 1)]
         self.nodes: dict[str, Node] = {}
         self._numbers = 0
         members = Members(tuple(Member(id_) for id_ in self.ids))
+        self.checkers = Checkers(members)
         for id_ in self.ids:
             self._add(id_, SnapshotHead(0, 0, members))
         self.clients = Clients(self.world, self.plan, self.history, self._serve, lambda: self.ids)
@@ -90,7 +90,8 @@ class Cluster:
         """Whether the cluster stands it that a node loses entries: there are enough others, and they are whole."""
         if any(other.is_mending for other in self.nodes.values() if other is not node):
             return False
-        return all(len(each.disk.seen.members.voters) > 2 or node.id == each.id for each in self.nodes.values())
+        sizes = [len(each.disk.seen.members.voters) for each in self.nodes.values()]
+        return all(size == 0 or size > 2 for size in sizes)
 
     def next_number(self) -> int:
         """A number for a read that no other ever had, in this life or an earlier one."""
@@ -122,7 +123,7 @@ class Cluster:
         self.faults.end()
         self.clients.is_over = True
         self._agree("after the faults")
-        if self.plan.final:
+        if self.plan.final and not self.is_anyone_mending():
             getattr(self, "_" + self.plan.final)()
 
     def _agree(self, when: str) -> Node:
@@ -156,8 +157,6 @@ class Cluster:
                 return f"{node.id} is in term {raft.term}, the leader {leader.id} in {leader.raft.term}"
             if (node.disk.seen.last_index, raft.commit, node.machine.head.index) != (last, last, last):
                 return f"{node.id} has applied {node.machine.head.index}, and committed {raft.commit} of {last}"
-            if node.is_mending:
-                return f"{node.id} is still mending"
         return ""
 
     # ── what is tried in the end ─────────────────────────────────────────────────────────────────────────────────

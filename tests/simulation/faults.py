@@ -43,6 +43,7 @@ class Faults:
         for node in cluster.nodes.values():
             node.disk_slowness = 1
             node.resume()
+            node.is_gone &= not any(node.id in other.disk.seen.members for other in cluster.nodes.values())
             self._start(node)
 
     # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +150,18 @@ class Faults:
             if len(members.voters) > 1 and chance.random() < 0.5 and not self._cluster.is_anyone_mending():
                 leader.change(members.without(chance.choice(sorted(members.voters))))
             elif outside and chance.random() < 0.5:
-                leader.change(members.with_member(self._cluster.learner(chance.choice(outside))))
+                back = self._cluster.nodes[chance.choice(outside)]
+                back.is_gone = False
+                self._start(back)
+                leader.change(members.with_member(self._cluster.learner(back.id)))
+            elif outside and chance.random() < 0.5:
+                self._retire(self._cluster.nodes[chance.choice(outside)])
             elif self._newcomers < MAX_NEWCOMERS:
                 self._newcomers += 1
                 leader.change(members.with_member(self._cluster.learner(self._cluster.newcomer())))
+
+    def _retire(self, node: Node) -> None:
+        """Switch off a node that was let go, once that is certain."""
+        if node.id not in self._cluster.checkers.members:
+            node.crash()
+            node.is_gone = True

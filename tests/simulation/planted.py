@@ -11,8 +11,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Final
 
 from tests.planted.planting import ROOT, Bug, planted
@@ -32,14 +33,14 @@ class _Loader(SourceFileLoader):
         return compile(source, self.path, "exec", dont_inherit=True)
 
 
-class Planter(PathFinder):
+class Planter(MetaPathFinder):
     """Finds the one module that gets a bug."""
 
     def __init__(self, bug: Bug) -> None:
         self._bug = bug
         self._module = bug.file.removesuffix(".py").replace("/", ".")
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:  # type: ignore[override]
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Where that module comes from; None for all others."""
         if name != self._module:
             return None
@@ -53,7 +54,7 @@ class Planter(PathFinder):
 
 def hunt(name: str, seeds: range) -> str:
     """Run seeds with a bug in this process, which has not imported what gets it; say what the first to see it saw."""
-    sys.meta_path.insert(0, Planter(RAFT[name]))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Planter(RAFT[name]))
     from tests.simulation.many import outcomes
 
     for outcome in outcomes(seeds):

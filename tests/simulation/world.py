@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
+
+MAX_EVENTS: Final = 200_000
+"""More than any seed has where messages do not breed messages."""
 
 
 class Wrong(AssertionError):
@@ -45,6 +48,8 @@ class World:
         while queue and queue[0][0] < until:
             self.now, _, action, arguments = heappop(queue)
             self.events += 1
+            if self.events > MAX_EVENTS:
+                raise Wrong(f"{MAX_EVENTS:,} things happened, and there is no end of it")
             action(*arguments)
         self.now = until
 
@@ -57,4 +62,5 @@ class World:
 
     def digest(self, *ends: object) -> str:
         """What two runs of a seed have in common: what happened, how it ended, and how chance was used."""
-        return xxh3_64_hexdigest(repr((self.now, self.events, self._count, self.chance.random(), ends)).encode(), self._digest)
+        end = (self.now, self.events, self._count, self.chance.random(), ends)
+        return xxh3_64_hexdigest(repr(end).encode(), self._digest)
