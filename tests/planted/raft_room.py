@@ -123,7 +123,7 @@ RAFT: Final[dict[str, Bug]] = {
     ),
     "gap-behind-a-snapshot": Bug(
         "tests/simulation/disk.py",
-        "        if not image.covers(machine.index, machine.term):",
+        "        if not image.covers(head.index, head.term):",
         "        if image is None:",
         SEEDS,
         "After a restart there is a gap between the snapshot and the log.",

@@ -165,7 +165,7 @@ class Cluster:
         """A follower that was away for a while comes back, and nobody's leader is deposed."""
         leader = self._agree("before one is cut off")
         term, others = leader.term, self._others(leader)
-        if others:
+        if len(others) >= 2:
             away = self.world.chance.choice(others)
             self.network.split([away], [id_ for id_ in self.ids if id_ != away])
             self._wait(8)

@@ -151,14 +151,17 @@ class Disk:
         if self.pending:
             self.force(chance.randint(0, len(self.pending)))
             self.pending.clear()
-        self.seen = self.forced.copy()
-        machine, image = self.machine.head, self.forced
-        if not image.covers(machine.index, machine.term):  # the crash came between a snapshot and the log behind it
-            image.begin_behind(machine)
-            self.seen = image.copy()
+        self._close_gap()
 
     def damage(self, behind: int) -> None:
         """Lose entries that were forced. The node is down; what is missing is noticed when it starts."""
         self.lost_behind = max(self.lost_behind, self.forced.last_index)
         self.forced.cut_behind(behind)
-        self.seen = self.forced.copy()
+        self._close_gap()
+
+    def _close_gap(self) -> None:
+        """Where the log ends before what the machine has, or contradicts it, it begins anew behind that."""
+        head, image = self.machine.head, self.forced
+        if not image.covers(head.index, head.term):
+            image.begin_behind(head)
+        self.seen = image.copy()
