@@ -61,7 +61,7 @@ class Core:
         for entry in log.changes:
             self.roll.add(entry)
         self._refuse_gap(applied)
-        self.commit = max(min(hard_state.commit, self.log.last_index), self.log.head.index)
+        self.commit = max(min(hard_state.commit, self.log.last_index), applied)
         self.forced_index = self.log.last_index
         self._forced_term = self.term
         self.handed = applied
