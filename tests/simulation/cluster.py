@@ -56,7 +56,7 @@ class Cluster:
         self.checkers = Checkers(members)
         for id_ in self.ids:
             self._add(id_, SnapshotHead(0, 0, members))
-        self.clients = Clients(self.world, self.plan, self.history, self._serve, lambda: self.ids)
+        self.clients = Clients(self.world, self.plan, self.history, self._serve, self._served)
         self.faults = Faults(self)
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,6 +113,10 @@ class Cluster:
         if ok:
             self.nodes[to].hear_snapshot(offer, machine)
         self.nodes[sender].snapshot_sent(life, to, ok)
+
+    def _served(self) -> list[str]:
+        """Whom clients may ask; in the end they know who is left."""
+        return [id_ for id_ in self.ids if not self.faults.is_over or id_ in self.checkers.members]
 
     # ── a run ────────────────────────────────────────────────────────────────────────────────────────────────────
 

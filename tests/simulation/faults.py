@@ -74,7 +74,11 @@ class Faults:
             cluster.network.heal()
         shape = shapes(cluster.network, cluster.ids, leader.id if leader else "", self._world.chance)
         self._world.say("FAULT", shape)
-        self._world.after(self._world.spread(5 * ELECTION), cluster.network.heal)
+        self._world.after(self._world.spread(5 * ELECTION), self._heal)
+
+    def _heal(self) -> None:
+        if not self.is_over:
+            self._cluster.network.heal()
 
     def _crash(self) -> None:
         node = self._anyone()
