@@ -11,15 +11,15 @@ SEEDS: Final = ("tests/simulation/test_simulation.py::test_all_holds_in_many_see
 RAFT: Final[dict[str, Bug]] = {
     "vote-before-force": Bug(
         "blockdb/raft/election.py",
-        "self._promise(request.sender, VoteAnswer(",
-        "self._send(request.sender, VoteAnswer(",
+        "say = self._answer if request.is_pre else self._promise",
+        "say = self._send",
         SEEDS,
         "A vote is told before it is on the disk.",
     ),
     "candidate-before-force": Bug(
         "blockdb/raft/election.py",
-        "                self._promise(voter, request)",
-        "                self._send(voter, request)",
+        "say = self._send if is_pre else self._promise",
+        "say = self._send",
         SEEDS,
         "A candidate asks for votes before its own term and vote are on the disk.",
     ),
