@@ -122,14 +122,23 @@ class Core:
             )
         if applied > last and not is_mending:
             raise Broken(
-                f"the state machine has everything up to entry {applied}, and the log ends at entry {last}: it must begin "
-                "behind the snapshot that the state machine took over, or the log lost what was forced"
+                f"the state machine has everything up to entry {applied}, and the log ends at entry {last}: it must "
+                "begin behind the snapshot that the state machine took over, or it lost what was forced"
             )
 
     @property
     def is_voter(self) -> bool:
         """Whether this node counts."""
         return self.id in self.roll.voters
+
+    @property
+    def _may_stand(self) -> bool:
+        """Whether this node may be elected: a voter, or one whose removal is not committed (thesis, 4.2.2).
+
+        The latter may be the only one who has the entry that removes it. It does not count its own vote.
+        """
+        is_leaving = self.roll.index > self.commit and self.id in self.roll.voters_before
+        return (self.is_voter or is_leaving) and not self.is_mending
 
     @property
     def _is_own_term_committed(self) -> bool:

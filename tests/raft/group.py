@@ -16,7 +16,7 @@ class Disk:
 
     head: SnapshotHead
     kept: list[Entry] = field(default_factory=list)
-    state: HardState = HardState()
+    state: HardState = field(default_factory=HardState)
 
     @property
     def last_index(self) -> int:

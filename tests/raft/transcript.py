@@ -95,6 +95,7 @@ class Interpreter:
 
     def __init__(self) -> None:
         self.logs: dict[str, list[int]] = {}
+        self.terms: dict[str, int] = {}
         self.members = Members()
         self.group = Group(Members())
         self.lines: list[str] = []
@@ -128,13 +129,15 @@ class Interpreter:
         self.do_start()
 
     def do_log(self, id_: str, *terms: str) -> None:
-        self.logs[id_] = [int(term) for term in terms]
+        self.logs[id_] = [int(term) for term in terms if term.isdigit()]
+        self.terms[id_] = max([*self.logs[id_], *(int(word[5:]) for word in terms if word.startswith("term="))])
 
-    def do_start(self, **settings: int) -> None:
+    def do_start(self, *words: str) -> None:
+        settings = {name: int(value) for name, _, value in (word.partition("=") for word in words)}
         disks = {}
         for id_, terms in self.logs.items():
             kept = [Entry(index, term, Kind.COMMAND, b"%d" % term) for index, term in enumerate(terms, 1)]
-            disks[id_] = Disk(SnapshotHead(0, 0, self.members), kept, HardState(terms[-1]))
+            disks[id_] = Disk(SnapshotHead(0, 0, self.members), kept, HardState(self.terms[id_]))
         self.group = Group(self.members, disks, **settings)
 
     def do_newcomer(self, id_: str) -> None:
