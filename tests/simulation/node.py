@@ -294,6 +294,9 @@ class Node:
             self._apply_one(entry)
         raft.applied(self.machine.head.index)
         self._serve_reads()
+        every = self._cluster.plan.save_every
+        if every and self.machine.head.index >= self.disk.machine.head.index + every:
+            self.make_durable()
         self._turn()
 
     def _apply_one(self, entry: Entry) -> None:

@@ -19,7 +19,7 @@ ELECTION: Final = TICK * ELECTION_TICKS
 """An election timeout, before chance is added to it."""
 
 SIZES: Final = (3, 3, 3, 3, 3, 3, 5, 5, 5, 7, 3, 2, 1)
-LENGTHS: Final = (6, 6, 10, 10, 10, 15, 15, 40, 120)
+LENGTHS: Final = (4, 4, 4, 6, 6, 6, 6, 10, 10, 10, 10, 15, 15, 15, 40, 40, 120)
 """How long faults last, in election timeouts; most seeds are short."""
 
 FAULTS: Final = (
@@ -67,6 +67,8 @@ class Plan:
     weather: Weather
     clients: int
     keys: int
+    save_every: int
+    """After how many entries a node forces its machine and forgets its log; 0: only when a fault has it do so."""
     keep: int
     """How many entries stay in the log behind a snapshot."""
     disk_delay: int
@@ -89,6 +91,7 @@ def plan_of(seed: int, chance: Random) -> Plan:
         weather=_weather(chance),
         clients=chance.choice((1, 2, 3, 4)),
         keys=chance.choice((3, 10, 1000)),
+        save_every=chance.choice((0, 0, 5, 20)),
         keep=chance.choice((0, 2, 10, 50)),
         disk_delay=chance.choice((MS // 10, 2 * MS, 2 * MS, 10 * MS)),
         final=chance.choice(("", "", "", "isolate", "partial", "leader")),
