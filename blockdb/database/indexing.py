@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
-from time import time, time_ns
 from typing import Final
-from uuid import uuid4
 
 from blockdb.database.proving import ProvingCollection
 from blockdb.database.redaction import login_name
@@ -44,7 +42,9 @@ class IndexedCollection(ProvingCollection):
         """
         store = self._writing_store()
         paths = [fields] if isinstance(fields, str) else list(fields)
-        definition = IndexDefinition(uuid4().hex, name, tuple(paths), unique, sparse, int(time()))
+        outside = self._core.catalog.surroundings
+        id_ = outside.new_id(f"index {name}").hex
+        definition = IndexDefinition(id_, name, tuple(paths), unique, sparse, outside.now_ms() // 1000)
         definition.check()
         try:
             made = store.indexes.create(definition)
@@ -88,6 +88,6 @@ class IndexedCollection(ProvingCollection):
     def _record(self, event: str, definition: IndexDefinition, by: str | None) -> None:
         journal = self._core.notary.journal()
         assert journal is not None, "a writer has one"
-        what = {"time_ms": time_ns() // 1_000_000, "by": login_name() if by is None else by}
+        what = {"time_ms": self._core.catalog.surroundings.now_ms(), "by": login_name() if by is None else by}
         collection = self._refreshed().metadata.id
         journal.append({"event": event, **what, "collection": collection, "index": asdict(definition)})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from os import urandom
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
@@ -46,7 +45,7 @@ class Writer(OpenFiles):
         self._max_value_bytes = metadata.settings.max_document_size
         self.needs_riders = False
         """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
-        self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
+        self._encode, self._encode_many = encoders(metadata.redactable, self._new_salt)
         self._group = WriteGroup(self._put_group)
 
     # Writing.
@@ -235,10 +234,13 @@ class Writer(OpenFiles):
 
     def _now_ms(self) -> int:
         """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
-        now_ms = time_ns() // 1_000_000
+        now_ms = self.surroundings.now_ms()
         if now_ms > self._last_time_ms:
             self._last_time_ms = now_ms
         return self._last_time_ms
+
+    def _new_salt(self) -> bytes:
+        return self.surroundings.chance(SALT_BYTES, "salt")
 
     def look_for_riders(self) -> None:
         """Have each record come with a rider if anything is demanded of it, or derived from it."""
