@@ -109,7 +109,7 @@ def new_metadata(
 ) -> Metadata:
     """What a new collection is."""
     return Metadata(
-        PREFIX + str(surroundings.new_id("collection")),
+        PREFIX + str(surroundings.new_id(f"collection {name}")),
         name,
         surroundings.now_ms() // 1000,
         block_records,

@@ -55,13 +55,13 @@ class IndexedCollection(ProvingCollection):
         except Unfit as unfit:
             key = store.chain.item_at(unfit.place)[0].decode("utf-8", "backslashreplace")
             raise InvalidData(f"Record '{key}' cannot be indexed. {unfit.what} Nothing was changed.") from None
-        self._record(INDEX_CREATED, definition, by)
+        self.record_index(INDEX_CREATED, definition, by)
         return store.indexes.info(made)
 
     def drop_index(self, name: str, *, by: str | None = None) -> None:
         """Remove an index; who reads by it may go on. Raises IndexNotFound, ReadOnly, StorageError."""
         definition = self._writing_store().indexes.drop(name)
-        self._record(INDEX_DROPPED, definition, by)
+        self.record_index(INDEX_DROPPED, definition, by)
 
     def indexes(self) -> tuple[IndexInfo, ...]:
         """The indexes that there are, in the order of their names."""
@@ -85,7 +85,8 @@ class IndexedCollection(ProvingCollection):
             raise ReadOnly(f"{self._core.path} is open for reading only; open it without read_only=True to write.")
         return reader
 
-    def _record(self, event: str, definition: IndexDefinition, by: str | None) -> None:
+    def record_index(self, event: str, definition: IndexDefinition, by: str | None) -> None:
+        """Have the journal tell that an index was made, or dropped. Raises StorageError."""
         journal = self._core.notary.journal()
         assert journal is not None, "a writer has one"
         what = {"time_ms": self._core.catalog.surroundings.now_ms(), "by": login_name() if by is None else by}

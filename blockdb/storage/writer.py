@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from time import perf_counter_ns
 
@@ -170,6 +171,26 @@ class Writer(OpenFiles):
             return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
         return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
 
+    # What a cluster has decided.
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Hold the write lock, for `apply` and `apply_each`: no transaction of this process is in the way of that."""
+        with self.writing:
+            self._attend()
+            yield
+
+    def apply_each(self, items: Sequence[tuple[bytes, bytes]], begin: Callable[[int], object]) -> range:
+        """Store records for which there is nothing left to check, each as `put` does, with one write.
+
+        `begin` is called before each with its number: surroundings may change.
+        """
+        bodies = []
+        for number, (key, value) in enumerate(items):
+            begin(number)
+            bodies.append(self._encode(self._now_ms(), key, value))
+        return self._append_bodies([key for key, _ in items], [value for _, value in items], bodies, batch.frames, 0)
+
     def _put_group(self, writes: Sequence[Write]) -> None:
         """Store the records of a group, each for itself, and force them together."""
         try:
@@ -218,7 +239,19 @@ class Writer(OpenFiles):
         rider: Rider | None = None,
     ) -> range:
         """Write records with one call: what `frames` makes of their bodies, the first one after `header_bytes`."""
-        bodies = self._encode_many(self._now_ms(), keys, values)
+        return self._append_bodies(
+            keys, values, self._encode_many(self._now_ms(), keys, values), frames, header_bytes, rider
+        )
+
+    def _append_bodies(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        bodies: list[bytes],
+        frames: Callable[[list[bytes]], bytes],
+        header_bytes: int,
+        rider: Rider | None = None,
+    ) -> range:
         place = self._log.append(frames(bodies))
         places = batch.places(place + header_bytes, bodies)
         self._active.extend(keys, values, places)
