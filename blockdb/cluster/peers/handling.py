@@ -47,6 +47,6 @@ class PeerHandler(Protocol):
     async def on_ask(self, sender: str, name: str, body: bytes) -> bytes:
         """Answer a question that is not one of consensus. `sender` need not be a member: a node that joins asks too.
 
-        A BlockDBError is handed to whoever asked: InvalidData, ConfigError, Forbidden and RateLimited as such, all
+        A BlockDBError is handed to whoever asked: InvalidData, ConfigError and Forbidden as such, all
         others as Unavailable.
         """

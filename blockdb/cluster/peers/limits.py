@@ -18,7 +18,7 @@ class Limits:
     max_queued_bytes: int = 32 << 20
     """What may wait for a node; the oldest messages go first."""
     max_queued_messages: int = 4096
-    max_ask_bytes: int = 8 << 20
+    max_ask_bytes: int = 1 << 20
     """The longest question, and the longest answer."""
     max_asks: int = 64
     """Questions to a node, and of a node, that are open at the same time."""
