@@ -200,9 +200,7 @@ class Outgoing:
                 await self._nudged.wait()
         except TimeoutError:
             return
-        await asyncio.sleep(
-            self._limits.first_wait_s
-        )  # a node that turns us away may itself call at once, again and again
+        await asyncio.sleep(NUDGED_S)  # one that calls and turns us away would be called again and again
 
     def _tell(self, why: str) -> None:
         if why != self._told:

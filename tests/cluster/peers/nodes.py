@@ -41,11 +41,13 @@ def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
     return run
 
 
-async def until(condition: Callable[[], object], what: str = "") -> None:
+async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.002)
+    loop = asyncio.get_running_loop()
+    last = loop.time() + PATIENCE_S
+    while not condition():
+        assert loop.time() < last, "it did not come to pass"
+        await asyncio.sleep(0.002)
 
 
 @dataclass

@@ -167,7 +167,7 @@ async def test_what_goes_wrong_with_a_question() -> None:
             await a.peers.ask("b", "bug")
         with pytest.raises(InvalidData, match="longer"):
             await a.peers.ask("b", "long")
-        with pytest.raises(Unavailable, match="within 0.01 s"):
+        with pytest.raises(Unavailable, match="did not answer within"):
             await a.peers.ask("b", "hang", timeout_s=0.01)
         hanging = [asyncio.ensure_future(a.peers.ask("b", "hang")) for _ in range(3)]
         await until(lambda: len(b.ears.questions) == 7)
