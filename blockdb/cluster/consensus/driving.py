@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from blockdb.cluster.consensus.applying import Applying
+from blockdb.cluster.consensus.barriers import Reads
 from blockdb.cluster.consensus.membership import Change, Changes
 from blockdb.cluster.consensus.proposals import Proposals
-from blockdb.cluster.consensus.barriers import Reads
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.consensus.snapshots import Snapshots
 from blockdb.cluster.consensus.storing import Storing

@@ -119,5 +119,3 @@ async def _ask(settings: RaftSettings, address: str, name: str, body: bytes, tim
         timeout_s=timeout_s,
         limits=settings.limits,
     )
-
-

@@ -168,7 +168,9 @@ class Changes:
     async def _transfer(self, to: str, old_leader: str) -> Done:
         raft, own = self._driver.raft, self._driver.settings.own.id
         if to and to not in raft.members.voters:
-            raise InvalidData(f"There is no voter '{to}' that could lead; there are {', '.join(_voters(raft.members))}.")
+            raise InvalidData(
+                f"There is no voter '{to}' that could lead; there are {', '.join(_voters(raft.members))}."
+            )
         if raft.leader and (raft.leader == to or (not to and raft.leader != old_leader)):
             return Done(leader=raft.leader)
         if not raft.is_leader:

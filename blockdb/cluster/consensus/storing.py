@@ -57,7 +57,9 @@ class Storing:
         hard_state: HardState | None = None
         entries: list[Entry] = []
         for ready in readys:
-            if ready.snapshot is not None or (ready.entries and entries and ready.entries[0].index <= entries[-1].index):
+            if ready.snapshot is not None or (
+                ready.entries and entries and ready.entries[0].index <= entries[-1].index
+            ):
                 self._store(hard_state, entries)
                 hard_state, entries = None, []
             if ready.snapshot is not None:

@@ -184,7 +184,9 @@ class Watching:
     async def _ask(self, id_: str) -> None:
         if self._driver.peers is not None:
             try:
-                answer = await self._driver.peers.ask(id_, "pulse", _encode(self._pulse()), self._driver.settings.pulse_s)
+                answer = await self._driver.peers.ask(
+                    id_, "pulse", _encode(self._pulse()), self._driver.settings.pulse_s
+                )
                 self._heard(id_, _decode(answer))
             except (BlockDBError, msgspec.DecodeError):
                 return
