@@ -80,7 +80,7 @@ class Applying:
                 refuse(future, error)
             finally:
                 with self._lock:
-                    self._calls.discard(future)  # type: ignore[arg-type]
+                    self._calls.discard(future)
 
         with self._lock:
             error = self._error

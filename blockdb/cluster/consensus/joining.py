@@ -27,7 +27,10 @@ _AGAIN_S: Final = 0.2
 
 
 async def open_log(settings: RaftSettings, door: Door, files: RaftFiles) -> tuple[RaftSettings, DiskLog]:
-    """The node's log, and the settings with the cluster's id. Raises ConfigError, Corruption, StorageError, Unavailable."""
+    """The node's log, and the settings with the cluster's id.
+
+    Raises ConfigError, Corruption, StorageError, and Unavailable where nobody lets it join.
+    """
     has_log = door.inode(files.id) is not None
     known = papers.cluster_of(door, files) if has_log else ""
     settings = replace(settings, cluster_id=settings.cluster_id or known)

@@ -22,7 +22,7 @@ class RaftSettings:
     cluster_id: str = ""
     """What all nodes have in common; may be left out by who joins, or who has a log already."""
     bootstrap: Members = NOBODY
-    """The members that a new cluster begins with: the same list on each of them. A node that has a log looks at that."""
+    """The members that a new cluster begins with, the same on each of them; a node that has a log looks at that."""
     join: tuple[str, ...] = ()
     """Peer addresses of members, one of which takes this node in if it has no log yet."""
     heartbeat_ms: int = 150

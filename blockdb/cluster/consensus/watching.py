@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import Task, gather, sleep, wrap_future
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -199,7 +200,7 @@ class Watching:
         for id_ in others:
             head = self._pulses[id_][1].head if id_ in self._pulses else ""
             if head:
-                said = await self._call(lambda machine, head=head: _compare(machine, head), None)
+                said = await self._call(partial(_compare, head), None)
                 self._agrees[id_] = said if said is not None else self._agrees.get(id_)
         against = [id_ for id_ in others if self._agrees.get(id_) is False]
         allies = 1 + sum(self._agrees.get(id_) is True for id_ in others)
@@ -222,7 +223,7 @@ def _head(machine: StateMachine) -> str:
     return str(head()) if head is not None else ""
 
 
-def _compare(machine: StateMachine, head: str) -> bool | None:
+def _compare(head: str, machine: StateMachine) -> bool | None:
     """Whether another node's head is part of the machine's chain; None: it cannot tell (yet)."""
     compare = getattr(machine, "compare", None)
     return compare(head) if compare is not None else None
