@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from blockdb.errors import Unavailable
 from blockdb.format.peer_frame import BadFrame, FrameKind, FrameReader, pack_frame
@@ -191,7 +191,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one, but no subclass
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._transport = transport
 
