@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import BlockDBError, CollectionNotFound
 from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
 from blockdb.server.asking import Authenticator, Everybody, principal_of
+from blockdb.server.membership import state_of
 from blockdb.server.monitor import Monitor
 from blockdb.server.retrying import Retries
 from blockdb.server.transactions import OpenTransactions
@@ -102,12 +103,15 @@ class Service:
         """Answers that are remembered for those who ask again."""
         self.nobody = Principal("nobody", Role.READER)
         """Who asks what everybody may ask, and who has not said yet who they are."""
+        self.log: ReplicatedLog | None = None
+        """What the nodes of a cluster agree with; None where the server stands alone."""
         self.node_id = "node1"
         self.address = ""
         """Where it is reached, once that is known."""
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.monitor.cluster = lambda: None if self.log is None else state_of(self.log.status())
         self.admit: Callable[[Call, Any], None] = _admit
         """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
@@ -261,9 +265,9 @@ class Service:
         finally:
             self.monitor.count(call.operation.name, call.door, error, seconds)
 
-    def now(self) -> str:
-        """The time, as in `2027-01-15T10:30:00Z`."""
-        return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    def now_ms(self) -> int:
+        """The time, in milliseconds since 1970."""
+        return int(time.time() * 1000)
 
     def close(self) -> None:
         """End what is under way; the database stays open. Raises nothing."""
