@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import mul
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from blockdb.nodes import ClusterState
+if TYPE_CHECKING:
+    from blockdb.nodes import ClusterState
 
 __all__ = [
     "Latency",

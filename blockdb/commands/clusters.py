@@ -118,12 +118,15 @@ def events(context: Context, arguments: Namespace) -> Result:
 def _events(cluster: RemoteCluster, most: int | None) -> Iterator[tuple[str, Mapping[str, Any]] | None]:
     from msgspec.structs import asdict as fields_of
 
-    given = 0
-    for event in cluster.events():
-        if given == most:
+    left = most
+    for event in cluster.events() if most != 0 else ():
+        if event is None:
+            yield None
+            continue
+        yield _line(event), fields_of(event)
+        left = None if left is None else left - 1
+        if left == 0:
             return
-        yield None if event is None else (_line(event), fields_of(event))
-        given += event is not None
 
 
 def _line(event: ClusterEvent) -> str:
@@ -141,7 +144,7 @@ COMMANDS = (
         "Show who leads the cluster, and how far the node that answers is.",
         status,
         details="docs/CLUSTER.md says how a cluster is started, and what it survives.",
-        examples=(("cluster status --url http://127.0.0.1:8080", "As that node sees it"),),
+        examples=(("cluster status", "As that node sees it"),),
         need=Need.READ,
         formats=_FORMATS,
     ),
@@ -151,7 +154,7 @@ COMMANDS = (
         members,
         details="What the leader knows of the others is the newest: ask it. CHAIN says whether the newest sealed block "
         "of a node is the same as here.",
-        examples=(("cluster members --url http://127.0.0.1:8080 --format json", "For a program"),),
+        examples=(("cluster members --format json", "For a program"),),
         need=Need.READ,
         formats=("table", "json", "jsonl", "csv"),
     ),
@@ -159,7 +162,7 @@ COMMANDS = (
         "cluster health",
         "Say whether the cluster can answer; exit code 1 unless all of its nodes are there and one leads.",
         health,
-        examples=(("cluster health --url http://127.0.0.1:8080", "For a script"),),
+        examples=(("cluster health", "For a script"),),
         need=Need.READ,
         formats=_FORMATS,
     ),
@@ -179,7 +182,7 @@ COMMANDS = (
         ),
         details="The node is started with `blockdb server --join`, which asks for the same by itself: this is needed "
         "where it has no right to. It counts once it has caught up.",
-        examples=(("cluster add node4 192.168.1.13:8080 --url http://127.0.0.1:8080", "Take node4 in"),),
+        examples=(("cluster add node4 192.168.1.13:8080", "Take node4 in"),),
         need=Need.READ,
         formats=_FORMATS,
     ),
@@ -190,7 +193,7 @@ COMMANDS = (
         (_NODE,),
         details="It stops taking part at once, and its directory can be deleted. To come back it needs an empty one, "
         "and another name.",
-        examples=(("cluster remove node4 --url http://127.0.0.1:8080", "Let node4 go"),),
+        examples=(("cluster remove node4", "Let node4 go"),),
         need=Need.READ,
         formats=_FORMATS,
     ),
@@ -199,7 +202,7 @@ COMMANDS = (
         "Have another node lead, as before one is taken down.",
         transfer,
         (positional("node", "The one that is to lead; else the one that has the most of the log.", nargs="?"),),
-        examples=(("cluster transfer node2 --url http://127.0.0.1:8080", "Have node2 lead"),),
+        examples=(("cluster transfer node2", "Have node2 lead"),),
         need=Need.READ,
         formats=_FORMATS,
     ),
@@ -208,7 +211,7 @@ COMMANDS = (
         "Print what happens in the cluster, as it happens: elections, nodes that come and go, snapshots.",
         events,
         (option("--count", metavar="N", type=count, help="End after N events."),),
-        examples=(("cluster events --url http://127.0.0.1:8080", "Until ^C"),),
+        examples=(("cluster events", "Until ^C"),),
         need=Need.READ,
         formats=("table", "jsonl"),
     ),

@@ -144,7 +144,7 @@ COMMANDS = (
             ("server", "On the loopback address, port 8080"),
             ("server --port 0", "On a free port, which is printed"),
             (
-                "server --cluster-id node1 --peers node2:127.0.0.1:8081,node3:127.0.0.1:8082",
+                "server --cluster-id n1 --peers n2:10.0.0.2:8080,n3:10.0.0.3:8080",
                 "One of three nodes of a cluster; the others are started alike",
             ),
             ("server --host 0.0.0.0 --tls-certificate tls.crt --tls-key tls.key", "For other machines"),
