@@ -337,4 +337,4 @@ def test_the_program_of_its_own_is_the_same(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["blockdb-server", "--peers", "x"])
     assert server() == 2
-    assert "--peers: it should be a list, each member name:host:port" in capsys.readouterr().err
+    assert "--peers: it should be name:host:port" in capsys.readouterr().err
