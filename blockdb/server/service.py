@@ -15,6 +15,7 @@ from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import BlockDBError, CollectionNotFound
 from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
 from blockdb.server.asking import Authenticator, Everybody, principal_of
+from blockdb.server.concerns import Concerns
 from blockdb.server.membership import state_of
 from blockdb.server.monitor import Monitor
 from blockdb.server.retrying import Retries
@@ -40,6 +41,10 @@ class Call:
     """What it touches, once that is known; collections by name."""
     keys: int = 0
     """How many keys came in a stream of requests."""
+    concern: str | None = None
+    """Whether it has to see all that was acknowledged anywhere, where it says so itself: see `concerns`."""
+    is_confirmed: bool = False
+    """Whether this node has all that was acknowledged before it."""
 
 
 class Hook(Protocol):
@@ -105,6 +110,8 @@ class Service:
         """Who asks what everybody may ask, and who has not said yet who they are."""
         self.log: ReplicatedLog | None = None
         """What the nodes of a cluster agree with; None where the server stands alone."""
+        self.concerns: Concerns | None = None
+        """What requests wait for in a cluster."""
         self.node_id = "node1"
         self.address = ""
         """Where it is reached, once that is known."""
@@ -135,7 +142,8 @@ class Service:
             raise
 
     def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
-        with closing(answers) if isinstance(answers, Generator) else nullcontext():
+        local = nullcontext() if self.concerns is None else self.concerns.around(call)
+        with local, closing(answers) if isinstance(answers, Generator) else nullcontext():
             for answer in answers:
                 self.authenticator.check(call.principal)
                 yield answer
@@ -144,8 +152,9 @@ class Service:
         """The answer to a request. Raises BlockDBError."""
         begun = self.begin()
         try:
-            self.permit(call, request)
-            answer = self._answer(call, request)
+            with self._prepared(call, request):
+                self.permit(call, request)
+                answer = self._answer(call, request)
         except BaseException as error:
             self.told(call, error, begun)
             raise
@@ -173,8 +182,9 @@ class Service:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
         begun = self.begin()
         try:
-            self.permit(call, request)
-            answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
+            with self._prepared(call, request):
+                self.permit(call, request)
+                answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
         except BaseException as error:
             self.told(call, error, begun)
             raise
@@ -208,8 +218,18 @@ class Service:
         self.told(call, None, begun)
         return answer
 
+    def _prepared(self, call: Call, request: Any) -> AbstractContextManager[object]:
+        """What a request is done in. In a cluster it waits here, where it has not waited yet. Raises Unavailable."""
+        if self.concerns is None:
+            return _YES
+        if self.concerns.waits(call, request):
+            self.concerns.wait()
+        return self.concerns.around(call)
+
     def at_once(self, call: Call, request: Any) -> AbstractContextManager[bool]:
         """Whether a quick request waits neither for the disk nor for others, as long as this is open."""
+        if self.concerns is not None:
+            return _NO if hasattr(request, "value") or self.concerns.waits(call, request) else _YES
         if not hasattr(request, "value"):
             return _YES
         waits = call.idempotency_key is not None or self.is_forced
@@ -276,6 +296,8 @@ class Service:
         self.transactions.abort_all()
         if self.retries is not None:
             self.retries.close()
+        if self.concerns is not None:
+            self.concerns.close()
 
 
 def _admit(_call: Call, _request: Any) -> None:
