@@ -127,7 +127,12 @@ COMMANDS = (
                 type=nodes,
                 help="The other nodes of a new cluster, each name:host:port, with commas between them.",
             ),
-            option("--join", metavar="HOST:PORT", help="A member of a cluster that is to take this node in."),
+            option(
+                "--join",
+                metavar="NODES",
+                type=nodes,
+                help="Members of a cluster, each host:port, one of which is to take this node in.",
+            ),
             flag("--replica", help="Join as a replica, which gets everything, but does not count in decisions."),
             flag("--bootstrap", help="Make a cluster of this node alone, with the database that is there."),
             option("--advertise", metavar="HOST", help="Under which name or address others reach it; else --host."),

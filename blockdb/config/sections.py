@@ -26,13 +26,17 @@ _ORIGIN: Final = Text(
 )
 _HOST_NAME: Final = Text("a name without a port, or '*'", r"\*|[A-Za-z0-9._\-]{1,255}", optional=False)
 _WEBHOOK: Final = Text("a URL that begins with https:// or http://", r"https?://[!-~]+", secret=True)
-_NAME: Final = Text("letters, digits and . _ - (up to 64)", r"[A-Za-z0-9._\-]{1,64}")
+_NAME: Final = Text("letters, digits and . _ - (up to 64)", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}")
 _NODE_HOST: Final = r"([A-Za-z0-9._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])"
-_ADDRESS: Final = Text("host:port, such as 192.168.1.10:8080", rf"{_NODE_HOST}:[0-9]{{1,5}}")
+_ADDRESS: Final = Text(
+    "host:port, such as 192.168.1.10:8080, or host:port:peer_port",
+    rf"{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
+    optional=False,
+)
 _ADVERTISED: Final = Text("a name or an address without a port", _NODE_HOST)
 _PEER: Final = Text(
     "name:host:port, such as node2:192.168.1.11:8080, or name:host:port:peer_port",
-    rf"[A-Za-z0-9._\-]{{1,64}}:{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
+    rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,63}}:{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
     optional=False,
 )
 _BYTES: Final = 64 * 1024**3
@@ -164,12 +168,13 @@ class ClusterConfig(_Section):
 
     node_id: str = field(default="", metadata=declared(_NAME))
     """The name of this node, which no other one of the cluster has. It stays the same for ever."""
-    cluster_name: str = field(default="blockdb", metadata=declared(replace(_NAME, optional=False)))
-    """The name of the cluster: nodes talk to those of the same cluster alone."""
+    cluster_name: str = field(default="", metadata=declared(_NAME))
+    """The name of the cluster: nodes talk to those of the same cluster alone. Empty: that of the cluster that it joins,
+    and `blockdb` where it begins one."""
     peers: tuple[str, ...] = field(default=(), metadata=declared(Texts(_PEER)))
     """The other nodes with which this one forms a cluster, when all of them are started for the first time."""
-    join: str = field(default="", metadata=declared(_ADDRESS))
-    """A member of a cluster that is there already (where it serves its users): this node asks it to be taken in."""
+    join: tuple[str, ...] = field(default=(), metadata=declared(Texts(_ADDRESS)))
+    """Members of a cluster that is there already (where they serve their users), one of which takes this node in."""
     replica: bool = field(default=False, metadata=declared(Switch()))
     """Whether it joins as a replica: it gets everything and answers reads, but does not count in decisions."""
     bootstrap: bool = field(default=False, metadata=declared(Switch()))
@@ -179,6 +184,8 @@ class ClusterConfig(_Section):
     """The name or address under which others reach this node; empty: `host` of `[server]`."""
     peer_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
     """The port for the other nodes; 0: that of `[server]` and 1,000 more."""
+    peer_ca: str = field(default="", metadata=declared(Path()))
+    """The file with the authority of the nodes' certificates (PEM); empty: `tls_client_ca` of `[security]`."""
     read_concern: str = field(default="Linearizable", metadata=declared(Choice(("Linearizable", "Local"))))
     """What reads see that do not say themselves: all that was acknowledged anywhere before, or what this node has."""
     heartbeat_interval: int = field(default=150, metadata=declared(Number(10, 60_000)))

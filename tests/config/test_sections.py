@@ -236,15 +236,15 @@ def test_a_whole_configuration_is_frozen_and_plain() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"join": "a:1", "bootstrap": True}, r"\[cluster\] bootstrap: it cannot stand with join"),
-        ({"peers": ["b:h:1"], "join": "a:1"}, r"\[cluster\] join: it cannot stand with peers"),
+        ({"join": ["a:1"], "bootstrap": True}, r"\[cluster\] bootstrap: it cannot stand with join"),
+        ({"peers": ["b:h:1"], "join": ["a:1"]}, r"\[cluster\] join: it cannot stand with peers"),
         ({"peers": ["b:h:1"], "node_id": ""}, r"\[cluster\] node_id: it should be given, since peers is"),
         ({"replica": True}, r"\[cluster\] replica: it should stand with join"),
         ({"peers": ["a:h:1"]}, r"\[cluster\] peers: they are the other nodes; a is this one"),
         ({"peers": ["b:h:1", "b:h:2"]}, r"\[cluster\] peers: b is there twice"),
         ({"peers": ["b:h"]}, r"\[cluster\] peers: it should be name:host:port"),
-        ({"join": "h"}, r"\[cluster\] join: it should be host:port"),
-        ({"cluster_name": ""}, r"\[cluster\] cluster_name: it should be letters"),
+        ({"join": ["h"]}, r"\[cluster\] join: it should be host:port"),
+        ({"cluster_name": "-"}, r"\[cluster\] cluster_name: it should be letters"),
         ({"read_concern": "Quorum"}, r"\[cluster\] read_concern: it should be 'Linearizable' or 'Local'"),
     ],
 )
@@ -252,4 +252,4 @@ def test_a_cluster_has_one_beginning(given: dict[str, Any], words: str) -> None:
     with pytest.raises(blockdb.ConfigError, match=words):
         ClusterConfig(**{"node_id": "a", **given})
     assert not ClusterConfig(node_id="a").is_cluster
-    assert ClusterConfig(node_id="a", join="h:1", replica=True).is_cluster
+    assert ClusterConfig(node_id="a", join=("h:1",), replica=True).is_cluster
