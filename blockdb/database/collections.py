@@ -45,10 +45,11 @@ def new_metadata(
         settings=given,
         description=description,
         created_by=login_name() if created_by is None else created_by,
+        surroundings=core.catalog.surroundings,
     )
     if schema is None:
         return metadata
-    return replace(metadata, schemas=(new_entry(schema_of(schema), None, metadata.created_by),))
+    return replace(metadata, schemas=(new_entry(core, schema_of(schema), None, metadata.created_by),))
 
 
 def check_name(name: str) -> None:

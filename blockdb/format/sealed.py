@@ -58,6 +58,7 @@ class Kind(IntEnum):
     INDEX = 8
     TRANSACTIONS = 9
     ACTS = 10
+    OUTCOMES = 12
 
 
 GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES, Kind.TRANSACTIONS, Kind.ACTS})
@@ -65,6 +66,7 @@ GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES, Kind.TRANSACTIONS, Kind.ACTS
 
 _NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE, ".idx": Kind.INDEX}
 _ACTS: Final = re.compile(r"(\d{8})\.acts(\.tmp)?")
+_OUTCOMES: Final = re.compile(r"(\d{8})\.outcomes(\.tmp)?")
 _OF_COLLECTIONS: Final = {"tree.nodes": Kind.NODES, "redactions.toml": Kind.REDACTIONS}
 _OF_DATABASE: Final = {"salvaged.jsonl": Kind.SALVAGED, "transactions.log": Kind.TRANSACTIONS}
 _NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst|\.idx)(\.\d+)?(\.tmp)?")
@@ -90,6 +92,9 @@ def binding_of(*path: str) -> Binding | None:
     acts = _ACTS.fullmatch(name)
     if acts is not None:
         return Binding(Kind.ACTS, number=int(acts[1]))
+    outcomes = _OUTCOMES.fullmatch(name)
+    if outcomes is not None:
+        return Binding(Kind.OUTCOMES, number=int(outcomes[1]))
     name = name.removesuffix(".tmp")
     if name in _OF_COLLECTIONS:
         return Binding(_OF_COLLECTIONS[name], _uuid(directory))
