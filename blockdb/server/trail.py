@@ -15,9 +15,9 @@ from typing import Final
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, StorageError, WritesStopped
 from blockdb.security.roles import Reach, Right
-from blockdb.server.files import identity_of
 from blockdb.server.service import Call, Service
 from blockdb.server.tokens import TokenFile, TokenInfo
+from blockdb.serving.files import identity_of
 from blockdb.types import Act
 
 __all__ = ["ALL", "CHANGES", "OFF", "AuditTrail"]
