@@ -60,8 +60,8 @@ class Core:
         self.roll = Roll(self.log.head)
         for entry in log.changes:
             self.roll.add(entry)
-        self._refuse_gap(applied)
-        self.commit = max(min(hard_state.commit, self.log.last_index), self.log.head.index)
+        self._refuse_gaps(applied, is_mending)
+        self.commit = max(min(max(hard_state.commit, applied), self.log.last_index), self.log.head.index)
         self.forced_index = self.log.last_index
         self._forced_term = self.term
         self.handed = applied
@@ -113,12 +113,17 @@ class Core:
         self._snapshot: SnapshotHead | None = None
         self._wants_snapshot: list[str] = []
 
-    def _refuse_gap(self, applied: int) -> None:
-        head = self.log.head.index
+    def _refuse_gaps(self, applied: int, is_mending: bool) -> None:
+        head, last = self.log.head.index, self.log.last_index
         if applied < head:
             raise Broken(
                 f"the state machine has everything up to entry {applied}, and the log begins behind entry {head}: what "
                 "is between is missing, so the node must get a snapshot before it takes part"
+            )
+        if applied > last and not is_mending:
+            raise Broken(
+                f"the state machine has everything up to entry {applied}, and the log ends at entry {last}: it must begin "
+                "behind the snapshot that the state machine took over, or the log lost what was forced"
             )
 
     @property
@@ -128,7 +133,7 @@ class Core:
 
     @property
     def _is_own_term_committed(self) -> bool:
-        """Whether the leader is certain of what is committed (thesis, 6.4): before that it neither reads nor changes."""
+        """Whether the leader is certain of what is committed (thesis, 6.4): before, nothing is read or changed."""
         return self.commit >= self._term_start
 
     # ── saying things ────────────────────────────────────────────────────────────────────────────────────────────

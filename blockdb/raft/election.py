@@ -123,7 +123,7 @@ class Election(Core):
             self._has_work = True
 
     def _hand_over(self) -> None:
-        """Tell the successor to stand once it has everything, and again with every answer, for a message may be lost."""
+        """Tell the successor to stand once it has everything, again with every answer, for a message may be lost."""
         if self._transferee and self.progress[self._transferee].match == self.log.last_index:
             self._send(self._transferee, TimeoutNow(self.id, self.term))
 

@@ -43,10 +43,12 @@ _OF_ANY_TERM: Final = frozenset({VoteRequest, ReadRequest, ReadAnswer, Propose})
 class Raft(Election, Replication, Membership, Reading):
     """One node of a group. Not safe for threads; nothing here waits, and everything to be done stands in `ready()`.
 
-    It begins with what the disk has. `applied` is the last index that the state machine has. `is_mending`: entries
+    It begins with what the disk has. `applied` is the last index that the state machine has for good, by entries of this
+    very log or by a snapshot that it begins behind: nothing may be made durable there before it is forced here.
+    `is_mending`: entries
     that were acknowledged were lost to damage; the node neither stands nor votes until it has them again. `mend_to` is
     the last index that it may have acknowledged; 0: unknown, then a leader of a later term has to supply it. Raises
-    Broken where the state machine ends before the log begins.
+    Broken where there is a gap between state machine and log.
     """
 
     def tick(self) -> None:

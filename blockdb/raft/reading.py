@@ -51,7 +51,7 @@ class Reading(Core):
             self._confirmed.append((number, index))
 
     def _begin_round(self) -> None:
-        """All reads that wait share a round; before a commit in its own term a leader is not certain what is committed."""
+        """All reads that wait share a round; before a commit in its term a leader is not certain what is committed."""
         if not self._rounds.waiting or not self._is_own_term_committed:
             return
         round_ = self._rounds.begin(self.commit)

@@ -80,6 +80,7 @@ class Driver:
         self._timer: TimerHandle | None = None
         self._last_tick = monotonic()
         self._ticks = 0
+        self.watching.publish()
 
     def start(self) -> None:
         """Begin to tick."""

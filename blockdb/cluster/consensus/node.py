@@ -106,7 +106,11 @@ class RaftLog:
         closing = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._settings, disk = await open_log(self._settings, self._door, self._files)
-        driver = self._build(machine, disk, loop)
+        try:
+            driver = self._build(machine, disk, loop)
+        except BaseException:
+            disk.close()
+            raise
         storing = driver.storing
         try:
             if self._settings.own.peer_address:

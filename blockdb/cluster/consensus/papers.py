@@ -96,3 +96,8 @@ def load_damage(door: Door, files: RaftFiles) -> int | None:
         return int(load_checked(door, files.mending, _MENDING)["first_damaged"])
     except Corruption:
         return 1
+
+
+def cluster_of(door: Door, files: RaftFiles) -> str:
+    """The cluster that a log belongs to. Raises Corruption."""
+    return str(load_checked(door, files.id, _ID).get("cluster_id", ""))

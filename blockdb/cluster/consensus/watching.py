@@ -59,7 +59,6 @@ class Watching:
         self._head = ""
         self._diverged = ""
         self._task: Task[None] | None = None
-        self.publish()
 
     def start(self) -> None:
         """Begin to compare with others."""

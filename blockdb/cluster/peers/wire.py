@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from blockdb.errors import Unavailable
 from blockdb.format.peer_frame import BadFrame, FrameKind, FrameReader, pack_frame
@@ -179,7 +179,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one, but no subclass
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._transport = transport
 
