@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from blockdb.cluster.database.context import already_confirmed, as_request
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.errors import InvalidData, Unavailable
 from blockdb.security.roles import Principal, Right
@@ -69,19 +70,13 @@ class Concerns:
         log: ReplicatedLog,
         database: Database,
         default: str = LINEARIZABLE,
-        *,
-        reading: Callable[[], AbstractContextManager[object]],
-        naming: Callable[[bytes], AbstractContextManager[object]],
+        applied: Callable[[], int] | None = None,
     ) -> None:
-        """`reading` and `naming` are what the database takes what holds for a request from.
-
-        With the one it reads what this node has, without asking the others; with the other, commands get a name.
-        """
+        """`default` is what holds where nobody says anything; `applied` tells how far this node is."""
         self._log = log
         self._database = database
         self._default = default
-        self._reading = reading
-        self._naming = naming
+        self._applied = applied or (lambda: log.status().applied)
         self._thread = ThreadPoolExecutor(1, "blockdb-catching-up")
         self._shared: asyncio.Future[None] | None = None
 
@@ -109,7 +104,7 @@ class Concerns:
         name = getattr(request, "collection", DEFAULT_COLLECTION)
         if name == DEFAULT_COLLECTION or self._is_unknown(request):
             return self._default
-        with self._reading():
+        with already_confirmed():
             return self._database.collection(name).describe().settings.read_concern
 
     def _is_unknown(self, request: Any) -> bool:
@@ -117,7 +112,7 @@ class Concerns:
         name = getattr(request, "collection", None)
         if name is None or name == DEFAULT_COLLECTION:
             return False
-        with self._reading():
+        with already_confirmed():
             return not self._database.has_collection(name)
 
     # Waiting.
@@ -162,7 +157,7 @@ class Concerns:
     def _decided(self, loop: asyncio.AbstractEventLoop, shared: asyncio.Future[None], done: Future[int]) -> None:
         if (error := done.exception()) is not None:
             shared.set_exception(error)
-        elif self._log.status().applied >= done.result():
+        elif self._applied() >= done.result():
             shared.set_result(None)
         else:
             work = loop.run_in_executor(self._thread, self._log.wait_applied, done.result(), PATIENCE_S)
@@ -174,9 +169,9 @@ class Concerns:
     def around(self, call: Call) -> Iterator[None]:
         """What is done in here is done for a request which has waited."""
         with ExitStack() as stack:
-            stack.enter_context(self._reading())
+            stack.enter_context(already_confirmed())
             if call.idempotency_key is not None:
-                stack.enter_context(self._naming(name_of(call.principal, call.idempotency_key, call.operation)))
+                stack.enter_context(as_request(name_of(call.principal, call.idempotency_key, call.operation)))
             yield
 
     def told(self, call: Call, request: Any) -> list[tuple[bytes, bytes]]:

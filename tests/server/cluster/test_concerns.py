@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -52,14 +51,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield server
 
 
-def of(server: Served, log: FakeLog, default: str = "Linearizable", names: list[bytes] | None = None) -> Concerns:
-    @contextmanager
-    def naming(name: bytes) -> Iterator[None]:
-        if names is not None:
-            names.append(name)
-        yield
-
-    return Concerns(log, server.database, default, reading=nullcontext, naming=naming)
+def of(server: Served, log: FakeLog, default: str = "Linearizable") -> Concerns:
+    return Concerns(log, server.database, default)
 
 
 def call(name: str, **fields: Any) -> Call:
@@ -136,9 +129,8 @@ def test_who_waits_too_long_is_told_what_to_do(server: Served, monkeypatch: pyte
 
 
 def test_a_read_says_what_it_is(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    names: list[bytes] = []
     log = FakeLog()
-    monkeypatch.setattr(server.service, "concerns", of(server, log, names=names))
+    monkeypatch.setattr(server.service, "concerns", of(server, log))
     host, port = server.url.removeprefix("http://").split(":")
     address = host, int(port)
     answer = ask(address, "GET", "/api/v1/get/k")
@@ -156,8 +148,6 @@ def test_a_read_says_what_it_is(server: Served, monkeypatch: pytest.MonkeyPatch)
         assert db.get(b"k") == b"v"
     with pytest.raises(blockdb.ConfigError, match="read_concern: it should be Linearizable or Local"):
         blockdb.connect(server.url, read_concern="x")
-    ask(address, "POST", "/api/v1/collections", b'{"name": "c"}', Idempotency_Key="mine")
-    assert names == [name_of(ANONYMOUS, "mine", BY_NAME["create_collection"])]
 
 
 def test_without_a_leader_a_read_is_unavailable(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:

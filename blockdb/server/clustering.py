@@ -1,0 +1,141 @@
+"""A node of a cluster: its database and the log that it agrees on with others, put together and taken apart in order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from blockdb.cluster.consensus.node import RaftLog
+from blockdb.cluster.consensus.settings import RaftSettings
+from blockdb.cluster.database.database import ReplicatedDatabase
+from blockdb.cluster.machine.machine import Machine
+from blockdb.cluster.peers import PeerTls, host_and_port, parse_peer
+from blockdb.cluster.replicated_log import ReplicatedLog
+from blockdb.config import ClusterConfig, Config
+from blockdb.errors import BlockDBError, ConfigError, Unavailable
+from blockdb.format.consensus import NOBODY, Member, Members, Role
+from blockdb.layout import DatabaseFiles
+from blockdb.masterkey import MasterKeySource
+from blockdb.server.concerns import Concerns
+from blockdb.server.membership import PEER_PORTS
+from blockdb.storage.door import Door
+
+__all__ = ["Node", "is_node", "node_of", "settings_of"]
+
+log: Final = logging.getLogger("blockdb.server.cluster")
+
+NAME: Final = "blockdb"
+"""What a new cluster is called that nobody gave a name."""
+HANDING_OVER_S: Final = 3.0
+"""How long a leader that is about to stop waits for another one to lead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that takes part."""
+
+    log: ReplicatedLog
+    database: ReplicatedDatabase
+    concerns: Concerns
+
+    def hand_over(self) -> None:
+        """Have another node lead, if this one does and there is one: nobody waits for an election then."""
+        status = self.log.status()
+        if status.leader != status.node_id or len(self.log.members().voters) < 2:
+            return
+        try:
+            leader = self.log.transfer().result(HANDING_OVER_S)
+        except (BlockDBError, TimeoutError) as error:
+            log.warning("no other node leads yet: %s", error)
+        else:
+            log.info("%s leads from now on", leader)
+
+
+def is_node(config: Config) -> bool:
+    """Whether a configuration, or what is in its directory, is about a node of a cluster."""
+    return config.cluster.is_cluster or _files(config).raft.id.exists()
+
+
+def _files(config: Config) -> DatabaseFiles:
+    return DatabaseFiles(Path(config.database.data_dir))
+
+
+def settings_of(config: Config, port: int) -> RaftSettings:
+    """What the log is to know; `port` is that of HTTP. Raises ConfigError."""
+    cluster, has_log = config.cluster, _files(config).raft.id.exists()
+    own = _own(config, port)
+    others = tuple(map(parse_peer, cluster.peers))
+    members = NOBODY if cluster.join else Members((own,))
+    for member in others:
+        members = members.with_member(member)
+    joins = tuple(_peer_address(address) for address in cluster.join)
+    return RaftSettings(
+        own,
+        cluster_id=cluster.cluster_name or ("" if cluster.join or has_log else NAME),
+        bootstrap=members,
+        join=joins,
+        heartbeat_ms=cluster.heartbeat_interval,
+        election_ms=cluster.election_timeout,
+        tls=_tls(config),
+        insecure_public=config.server.insecure_public,
+        listen_address=_joined(config.server.host, _peer_port(cluster, port)),
+    )
+
+
+def _own(config: Config, port: int) -> Member:
+    cluster, host = config.cluster, config.cluster.advertise or config.server.host
+    if not cluster.advertise and _is_anywhere(host):
+        raise ConfigError(
+            f"[cluster] advertise: it should be given, since no other node can reach {host}: the name or address under "
+            "which they do."
+        )
+    peer_port = _peer_port(cluster, port)
+    role = Role.REPLICA if cluster.replica else Role.VOTER
+    return Member(_name(config), _joined(host, port), _joined(host, peer_port), role)
+
+
+def _name(config: Config) -> str:
+    if not config.cluster.node_id:
+        raise ConfigError(
+            f"[cluster] node_id: it should be given, since {config.database.data_dir} belongs to a node of a cluster "
+            "(--cluster-id)."
+        )
+    return config.cluster.node_id
+
+
+def _is_anywhere(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _peer_port(cluster: ClusterConfig, port: int) -> int:
+    if not cluster.peer_port and port + PEER_PORTS > 65_535:
+        raise ConfigError(f"[cluster] peer_port: it should be given, since no port is {PEER_PORTS:,} above {port}.")
+    return cluster.peer_port or port + PEER_PORTS
+
+
+def _peer_address(join: str) -> str:
+    """Where a member talks to nodes, of `host:port` or `host:port:peer_port`."""
+    return parse_peer(f"member:{join}").peer_address
+
+
+def _joined(host: str, port: int) -> str:
+    bare = host.removeprefix("[").removesuffix("]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
+def _tls(config: Config) -> PeerTls | None:
+    security, authority = config.security, config.cluster.peer_ca or config.security.tls_client_ca
+    if config.cluster.peer_ca and not security.tls_certificate:
+        raise ConfigError("[cluster] peer_ca: it should stand with tls_certificate and tls_key of [security].")
+    if not security.tls_certificate or not authority:
+        return None
+    return PeerTls(Path(security.tls_certificate), Path(security.tls_key), Path(authority))
