@@ -6,10 +6,12 @@ from argparse import ArgumentTypeError, Namespace
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from blockdb.masterkey import MasterKeySource
+
 from .command import Command, Completes, Need, Where, flag, option
 from .context import Context
 from .failures import CannotOpen, IoError
-from .opening import open_database
+from .opening import asker, open_database
 from .results import Nothing, Result
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def serve(context: Context, arguments: Namespace) -> Result:
     given = context.sources or Sources()
     sources = Sources(given.file, given.environ, {**given.flags, **dict(_flags(arguments))})
     try:
-        serving.serve(sources, _open, context.announce)
+        serving.serve(sources, _open, context.announce, _source)
     except StorageError as error:
         raise CannotOpen(str(error)) from error
     return Nothing()
@@ -66,6 +68,10 @@ def serve(context: Context, arguments: Namespace) -> Result:
 def _open(config: DatabaseConfig) -> Any:
     database: AnyDatabase = open_database(config, Need.WRITE_OR_MAKE)
     return closing(database)
+
+
+def _source(config: DatabaseConfig) -> MasterKeySource:
+    return MasterKeySource(config.master_key_file, ask=asker())
 
 
 def _flags(arguments: Namespace) -> Iterator[tuple[str, Any]]:

@@ -1,24 +1,23 @@
-"""A node of a cluster: its database and the log that it agrees on with others, put together and taken apart in order."""
+"""A node of a cluster: its database and the log that it shares with others, put together and taken apart in order."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from blockdb.cluster.consensus.node import RaftLog
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.database.database import ReplicatedDatabase
-from blockdb.cluster.machine.machine import Machine
-from blockdb.cluster.peers import PeerTls, host_and_port, parse_peer
+from blockdb.cluster.database.opening import open_replicated
+from blockdb.cluster.peers import PeerTls, parse_peer
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.config import ClusterConfig, Config
-from blockdb.errors import BlockDBError, ConfigError, Unavailable
+from blockdb.errors import BlockDBError, ConfigError
 from blockdb.format.consensus import NOBODY, Member, Members, Role
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
@@ -26,7 +25,7 @@ from blockdb.server.concerns import Concerns
 from blockdb.server.membership import PEER_PORTS
 from blockdb.storage.door import Door
 
-__all__ = ["Node", "is_node", "node_of", "settings_of"]
+__all__ = ["Node", "node_of", "settings_of"]
 
 log: Final = logging.getLogger("blockdb.server.cluster")
 
@@ -55,11 +54,6 @@ class Node:
             log.warning("no other node leads yet: %s", error)
         else:
             log.info("%s leads from now on", leader)
-
-
-def is_node(config: Config) -> bool:
-    """Whether a configuration, or what is in its directory, is about a node of a cluster."""
-    return config.cluster.is_cluster or _files(config).raft.id.exists()
 
 
 def _files(config: Config) -> DatabaseFiles:
@@ -139,3 +133,33 @@ def _tls(config: Config) -> PeerTls | None:
     if not security.tls_certificate or not authority:
         return None
     return PeerTls(Path(security.tls_certificate), Path(security.tls_key), Path(authority))
+
+
+@contextmanager
+def node_of(config: Config, port: int, source: MasterKeySource) -> Iterator[Node]:
+    """A node that takes part until the block ends; `port` is that of HTTP.
+
+    It is waited for a cluster that is not formed yet. Raises what `open_replicated` raises.
+    """
+    settings, files = settings_of(config, port), _files(config)
+    is_first = not files.raft.id.exists()
+    if is_first:
+        _tell_beginning(config, settings)
+    log_ = RaftLog(settings, Door(), files.raft)
+    adopt = config.cluster.bootstrap and is_first and files.registry.exists()
+    database = open_replicated(config.database, log_, source=source, adopt=adopt)
+    try:
+        machine = database._front.machine
+        concerns = Concerns(log_, database, config.cluster.read_concern, lambda: machine.applied_index)
+        yield Node(log_, database, concerns)
+    finally:
+        log.info("ending: leaving the log, closing the database")
+        database.close()
+
+
+def _tell_beginning(config: Config, settings: RaftSettings) -> None:
+    own, cluster = settings.own, config.cluster
+    if cluster.join:
+        log.info("%s joins a cluster through %s", own.id, ", ".join(cluster.join))
+    elif cluster.peers:
+        log.info("%s begins the cluster %s, and waits for %s", own.id, settings.cluster_id, ", ".join(cluster.peers))

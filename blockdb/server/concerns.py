@@ -73,7 +73,8 @@ class Concerns:
         applied: Callable[[], int] | None = None,
     ) -> None:
         """`default` is what holds where nobody says anything; `applied` tells how far this node is."""
-        self._log = log
+        self.log = log
+        """What the nodes agree with."""
         self._database = database
         self._default = default
         self._applied = applied or (lambda: log.status().applied)
@@ -120,10 +121,10 @@ class Concerns:
     def wait(self) -> None:
         """In a thread: until this node has all that was acknowledged before. Raises Unavailable."""
         try:
-            index = self._log.barrier().result(PATIENCE_S)
+            index = self.log.barrier().result(PATIENCE_S)
         except NotYet:
             raise _too_late() from None
-        self._log.wait_applied(index, PATIENCE_S)
+        self.log.wait_applied(index, PATIENCE_S)
 
     async def prepare(self, call: Call, request: Any) -> None:
         """On an event loop: wait for whatever a request has to wait for. Raises Unavailable."""
@@ -148,7 +149,7 @@ class Concerns:
         self._shared = None
         shared.add_done_callback(_look_at)
         try:
-            barrier = self._log.barrier()
+            barrier = self.log.barrier()
         except Exception as error:
             shared.set_exception(error)
             return
@@ -160,7 +161,7 @@ class Concerns:
         elif self._applied() >= done.result():
             shared.set_result(None)
         else:
-            work = loop.run_in_executor(self._thread, self._log.wait_applied, done.result(), PATIENCE_S)
+            work = loop.run_in_executor(self._thread, self.log.wait_applied, done.result(), PATIENCE_S)
             work.add_done_callback(lambda ended: _pass_on(ended, shared))
 
     # Doing.
@@ -178,7 +179,7 @@ class Concerns:
         """Headers that say how far this node was, of an answer that may be behind what others have."""
         if not self.is_local(call, request):
             return []
-        status = self._log.status()
+        status = self.log.status()
         lag = max(0, status.commit - status.applied)
         told = (("read-concern", LOCAL), ("blockdb-applied", str(status.applied)), ("blockdb-lag", str(lag)))
         return [(name.encode(), value.encode()) for name, value in told]

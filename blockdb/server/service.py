@@ -97,21 +97,24 @@ _NO: Final = nullcontext(False)
 class Service:
     """Safe for threads."""
 
-    def __init__(self, database: Database, authenticator: Authenticator | None = None) -> None:
+    def __init__(
+        self, database: Database, authenticator: Authenticator | None = None, concerns: Concerns | None = None
+    ) -> None:
+        """`concerns` are those of a node of a cluster, where requests that come again are known to all nodes."""
         from blockdb.server.handlers.table import HANDLERS, require_complete
 
         require_complete()
         self.database = database
         self.authenticator = authenticator or Everybody()
         self.transactions = OpenTransactions(database)
-        self.retries = None if database.read_only else Retries(database)
+        self.retries = None if database.read_only or concerns is not None else Retries(database)
         """Answers that are remembered for those who ask again."""
         self.nobody = Principal("nobody", Role.READER)
         """Who asks what everybody may ask, and who has not said yet who they are."""
-        self.log: ReplicatedLog | None = None
-        """What the nodes of a cluster agree with; None where the server stands alone."""
-        self.concerns: Concerns | None = None
+        self.concerns = concerns
         """What requests wait for in a cluster."""
+        self.log: ReplicatedLog | None = None if concerns is None else concerns.log
+        """What the nodes of a cluster agree with; None where the server stands alone."""
         self.node_id = "node1"
         self.address = ""
         """Where it is reached, once that is known."""
