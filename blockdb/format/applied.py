@@ -5,6 +5,7 @@ magic (16) | check of what follows (8) | MessagePack
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,6 +17,10 @@ __all__ = ["Applied", "Begun", "Outcome", "decode_applied", "decode_outcomes", "
 
 APPLIED_MAGIC: Final = b"BlockDB applied1"
 OUTCOMES_MAGIC: Final = b"BlockDB outcome1"
+HEAD_MAGIC: Final = b"BlockDB node cp1"
+MAX_PART_BYTES: Final = 1 << 30
+_SIZES: Final = Struct("<16sQQ")
+SIZES_BYTES: Final = _SIZES.size
 _CHECK_BYTES: Final = 8
 _HEADER_BYTES: Final = len(APPLIED_MAGIC) + _CHECK_BYTES
 
@@ -82,6 +87,20 @@ def encode_outcomes(outcomes: list[Outcome]) -> bytes:
 def decode_outcomes(data: bytes) -> list[Outcome]:
     """Outcomes, in the order in which the commands were applied. Raises BadFrame."""
     return _decoded(OUTCOMES_MAGIC, data, _outcomes_decoder)
+
+
+def encode_head(applied: Applied, outcomes: list[Outcome]) -> bytes:
+    """The beginning of a copy of a node's database, before the backup: sizes, then both as they stand in files."""
+    mark, table = encode_applied(applied), encode_outcomes(outcomes)
+    return _SIZES.pack(HEAD_MAGIC, len(mark), len(table)) + mark + table
+
+
+def decode_sizes(data: bytes) -> tuple[int, int]:
+    """How many bytes the mark and the outcomes have that follow. Raises BadFrame."""
+    magic, mark, table = _SIZES.unpack(data)
+    if magic != HEAD_MAGIC or max(mark, table) > MAX_PART_BYTES:
+        raise BadFrame("it is no copy of a node's database, or one of an unknown version")
+    return mark, table
 
 
 def _framed(magic: bytes, values: object) -> bytes:

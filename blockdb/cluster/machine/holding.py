@@ -52,7 +52,7 @@ class Holding:
         if config.key_file:
             raise ConfigError("key_file: the nodes of a cluster sign with one key, which each has in its directory.")
         self.config = replace(config, wal_sync_interval=config.wal_sync_interval or DELAY_MS)
-        self.source = source
+        self.source = source or MasterKeySource(config.master_key_file)
         self.files = DatabaseFiles(Path(config.data_dir))
         self.outcomes = outcomes
         self._adopt = adopt
@@ -145,13 +145,10 @@ class Holding:
 
     def close(self) -> None:
         """Close the database; what was applied is on the disk then, and the mark says so. Idempotent."""
-        database, self.database = self.database, None
-        if database is not None:
-            door = database._door
-            counts = self.counts()
-            database.close()
+        door, counts = self.door, self.counts()
+        if self.database is not None:
+            self.abandon()
             self.marks.write(door, self.index, self.time_ms, counts)
-            self._targets = {}
 
     def abandon(self) -> None:
         """Let go of the database as it is: what the mark says stays."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from threading import Condition, RLock
 from typing import Any
 
@@ -21,12 +23,14 @@ from blockdb.cluster.machine.commands import (
 from blockdb.cluster.machine.holding import Holding
 from blockdb.cluster.machine.outcomes import MOST, Outcomes
 from blockdb.cluster.machine.refusals import REFUSALS
+from blockdb.cluster.machine.snapshots import prepare, settle, take, take_over
 from blockdb.cluster.machine.storing import Job, Storing
-from blockdb.cluster.replicated_log import Command
+from blockdb.cluster.replicated_log import Command, Snapshot
 from blockdb.config import DatabaseConfig
 from blockdb.database.core import Core
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption, InvalidData, StorageError, Unavailable
+from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 
 __all__ = ["Machine"]
@@ -56,26 +60,33 @@ class Machine:
         self._failure: BlockDBError | None = None
         self.on_database: Callable[[Database], None] = lambda database: None
         """Called with the database when there is one, and with each that takes its place."""
-        self._holding = Holding(config, source, self.outcomes, adopt=adopt)
-        self._use(self._holding)
-        self._holding.open()
+        self._config, self._source, self._adopt = config, source, adopt
+        self._begin_anew()
 
-    def _use(self, holding: Holding) -> None:
-        self._storing, self._changing = Storing(holding), Changing(holding)
+    def _begin_anew(self) -> None:
+        """Open what the directory holds."""
+        settle(DatabaseFiles(Path(self._config.data_dir)))
+        self._holding = Holding(self._config, self._source, self.outcomes, adopt=self._adopt)
+        self._storing, self._changing = Storing(self._holding), Changing(self._holding)
+        self._holding.open()
 
     # What others see.
 
     @property
     def database(self) -> Database:
         """The database that commands are applied to: nobody else may write to it. Raises Unavailable, Corruption."""
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         found = self._holding.database
         if found is None:
             raise Unavailable(
                 "The node has no database yet: the cluster was not formed, or a copy of it is on its way."
             )
         return found
+
+    def check(self) -> None:
+        """Raises what stopped it, if something did."""
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def core(self) -> Core:
@@ -106,8 +117,7 @@ class Machine:
     def apply(self, commands: Sequence[Command]) -> None:
         """Apply commands, in order. What raises stops the node; it begins again from the mark."""
         with self._applying:
-            if self._failure is not None:
-                raise self._failure
+            self.check()
             try:
                 self._apply(commands)
             except BaseException as error:
@@ -204,6 +214,35 @@ class Machine:
         with self._applying:
             self._holding.write_mark()
             return self._holding.index
+
+    def snapshot(self) -> Snapshot:
+        """What it holds now: between two commands. Commands go on being applied while it is read.
+
+        Raises Unavailable where there is no database yet, StorageError.
+        """
+        with self._applying:
+            self.check()
+            return take(self._holding)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become what a snapshot holds; nothing changes unless all of it is good.
+
+        A database that was damaged, or had another history, stays in `quarantine/`. Handles go on with the new one.
+        Raises InvalidData, MasterKeyError, StorageError.
+        """
+        with self._applying:
+            files = self._holding.files
+            prepare(snapshot, files, self._holding.source)
+            try:
+                with suppress(BlockDBError):  # it may be damaged
+                    self._holding.abandon()
+                take_over(files, keep_old=isinstance(self._failure, Corruption))
+                self._begin_anew()
+                self._failure = None
+            except BaseException as error:
+                self.stop(_reason(error))
+                raise
+            self.on_database(self.database)
 
     def stop(self, error: BlockDBError) -> None:
         """Serve nothing any more, because of that."""
