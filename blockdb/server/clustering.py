@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ log: Final = logging.getLogger("blockdb.server.cluster")
 
 NAME: Final = "blockdb"
 """What a new cluster is called that nobody gave a name."""
+PATIENCE_S: Final = 8.0
+"""How long it is tried to have a command decided: an election, and some more."""
 HANDING_OVER_S: Final = 3.0
 """How long a leader that is about to stop waits for another one to lead."""
 
@@ -42,6 +44,8 @@ class Node:
     log: ReplicatedLog
     database: ReplicatedDatabase
     concerns: Concerns
+    on_copy: list[Callable[[], None]] = field(default_factory=list)
+    """Who is told when a copy from another node took the place of the database."""
 
     def hand_over(self) -> None:
         """Have another node lead, if this one does and there is one: nobody waits for an election then."""
@@ -147,11 +151,12 @@ def node_of(config: Config, port: int, source: MasterKeySource) -> Iterator[Node
         _tell_beginning(config, settings)
     log_ = RaftLog(settings, Door(), files.raft)
     adopt = config.cluster.bootstrap and is_first and files.registry.exists()
-    database = open_replicated(config.database, log_, source=source, adopt=adopt)
+    database = open_replicated(config.database, log_, source=source, adopt=adopt, patience_s=PATIENCE_S)
     try:
-        machine = database._front.machine
-        concerns = Concerns(log_, database, config.cluster.read_concern, lambda: machine.applied_index)
-        yield Node(log_, database, concerns)
+        concerns = Concerns(log_, database, config.cluster.read_concern, lambda: database.applied_index)
+        node = Node(log_, database, concerns)
+        database.on_copy(lambda: [tell() for tell in node.on_copy])
+        yield node
     finally:
         log.info("ending: leaving the log, closing the database")
         database.close()

@@ -24,7 +24,7 @@ __all__ = ["LINEARIZABLE", "LOCAL", "Concerns", "concern_of", "name_of"]
 
 LINEARIZABLE: Final = "Linearizable"
 LOCAL: Final = "Local"
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 8.0
 """How long it is waited until it is known what is up to date, and until this node has it."""
 
 READING: Final = frozenset((Right.READ, Right.AUDIT))

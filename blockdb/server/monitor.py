@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from blockdb.alerts import Alert, Thresholds
+from blockdb.cluster.database.context import of_this_node
 from blockdb.database.database import Database
 from blockdb.database.observing import Observer
 from blockdb.errors import (
@@ -84,7 +85,8 @@ class Monitor:
 
     def snapshot(self, max_age_s: float = 0.0) -> Snapshot:
         """Everything at one moment, or a snapshot that is no older than that. Raises DatabaseClosed, OSError."""
-        return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s, self.cluster)
+        with of_this_node():
+            return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s, self.cluster)
 
     def health(self) -> Health:
         """Whether requests should come here."""

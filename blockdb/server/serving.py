@@ -169,6 +169,8 @@ class Served:
         trail = AuditTrail(database, config.security.audit)
         served = cls(database, sources, config, exposure, tls, node)
         trail.attach(served.service)
+        if node is not None:
+            node.on_copy.append(trail.renew)
         try:
             served.service.monitor.watch(config.alerts)
             served._take_over(config)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from os import urandom
 from time import monotonic, time_ns
 from typing import Any, Final
 
-from blockdb.cluster.database.context import new_command_id, reads_confirm
+from blockdb.cluster.database.context import is_of_this_node, new_command_id, reads_confirm
 from blockdb.cluster.machine.commands import (
     SEED_BYTES,
     Content,
@@ -42,6 +42,7 @@ class Front:
         self.log = log
         self.machine = machine
         self.patience_s = patience_s
+        self.on_copy: Callable[[], object] = lambda: None
         machine.on_database = self._take
         if machine.has_database:
             self._take(machine.database)
@@ -49,6 +50,7 @@ class Front:
     def _take(self, database: Database) -> None:
         """What signs asks the whole cluster to record a state first."""
         database._core.notary.record_state = self._record_state
+        self.on_copy()
 
     def _record_state(self, keys: Any) -> int | None:
         told = tuple((uuid, records, root) for uuid, (records, root) in sorted(keys.items()))
@@ -139,6 +141,8 @@ class Front:
         A read that may be `Local` waits for nothing. Raises Unavailable.
         """
         machine = self.machine
+        if is_of_this_node():
+            return
         if not reads_confirm():
             if machine.is_ahead:
                 raise Unavailable("This node is catching up with the log after a crash. Try again soon.")

@@ -150,7 +150,7 @@ def _complete(places: Places, applied: Applied, outcomes: list[Outcome], source:
         door.replace(copy.anchors, own.anchors.read_bytes())
     else:
         door.remove(copy.anchors)
-    door.make_directory(copy.raft)
+    door.make_directory(copy.raft.root)
     keys = encryption.load_keys(door, copy, source)
     sealing = door if keys is None else SealedDoor(door, keys)
     sealing.replace(outcomes_path(copy, 1), encode_outcomes(outcomes))
