@@ -125,9 +125,9 @@ class DatabaseFiles:
         return AuditLogFiles(self.root / "audit")
 
     @property
-    def raft_log(self) -> RaftFiles:
-        """What consensus keeps, of a node of a cluster."""
-        return RaftFiles(self.raft)
+    def raft(self) -> RaftFiles:
+        """What a node of a cluster keeps: the replicated log, and how far it was applied."""
+        return RaftFiles(self.root / "raft")
 
     @property
     def scrub_state(self) -> Path:
@@ -148,11 +148,6 @@ class DatabaseFiles:
     def tokens_lock(self) -> Path:
         """The file whose kernel lock whoever changes the tokens holds."""
         return self.server / "tokens.lock"
-
-    @property
-    def raft(self) -> Path:
-        """The directory of what a node of a cluster keeps: the replicated log, and how far it was applied."""
-        return self.root / "raft"
 
     @property
     def quarantine(self) -> Path:
