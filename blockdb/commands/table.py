@@ -12,6 +12,7 @@ from . import (
     backups,
     certificates,
     chain,
+    cluster_demo,
     collections,
     configuring,
     connections,
@@ -67,6 +68,7 @@ COMMANDS: tuple[Command, ...] = (
     *connections.COMMANDS,
     *configuring.COMMANDS,
     *serving.COMMANDS,
+    *cluster_demo.COMMANDS,
     *frontends.COMMANDS,
 )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import blockdb
 from blockdb_tui.cluster.lanes import Lane, Sample
+from blockdb_tui.cluster.scene import Scene
 from blockdb_tui.cluster.story import Happening, Story
+from blockdb_tui.cluster.watch import Watch
 from tests.tui.fake import NOW_MS
 
 STEP_MS = 250
@@ -115,3 +119,72 @@ def _lane(id_: str, number: int) -> Lane:
         heard_ms=_time(number) - (250 * (number - KILLED) if fault == "killed" else 40),
         fault=fault,
     )
+
+
+class Quiet(Watch):
+    """A watch that asks nobody: the story is there already."""
+
+    def __init__(self, told: Story) -> None:
+        super().__init__(told, (), lambda: NOW_MS)
+
+    def start(self) -> None:
+        pass
+
+    def look(self, faults: Mapping[str, str] | None = None) -> None:
+        while self._told:
+            self.story.add(self._told.popleft())
+
+
+class FakeStage:
+    """Notes what is done to the nodes."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+        self.wrong: dict[str, str] = {}
+
+    def faults(self) -> dict[str, str]:
+        return self.wrong
+
+    def _do(self, deed: str, id_: str = "") -> None:
+        if deed == "restart" and self.wrong.get(id_) != "killed":
+            raise blockdb.InvalidData(f"{id_} is running; kill it first.")
+        self.done.append((deed, id_))
+
+    def kill(self, id_: str) -> None:
+        self._do("kill", id_)
+
+    def restart(self, id_: str) -> None:
+        self._do("restart", id_)
+
+    def pause(self, id_: str) -> None:
+        self._do("pause", id_)
+
+    def resume(self, id_: str) -> None:
+        self._do("resume", id_)
+
+    def isolate(self, id_: str) -> None:
+        self._do("isolate", id_)
+
+    def split(self, id_: str) -> tuple[str, ...]:
+        self._do("split", id_)
+        return (id_,)
+
+    def heal(self) -> None:
+        self._do("heal")
+
+    def transfer(self, id_: str) -> None:
+        self._do("transfer", id_)
+
+
+def replayed(count: int = 3) -> Scene:
+    """The scene of a recording, at its end."""
+    scene = Scene(story(count), name="cluster.jsonl")
+    scene.playhead.toggle()
+    scene.playhead.to_last()
+    return scene
+
+
+def live(count: int = 3) -> Scene:
+    """The scene of a demonstration."""
+    told = story(count)
+    return Scene(told, Quiet(told), FakeStage())

@@ -89,14 +89,19 @@ class Playhead:
         self._step = min(max(self._step + by, 0), len(STEPS_MS) - 1)
 
     def start_ms(self, columns: int) -> int:
-        """When the stretch begins that `columns` cells show. It moves only where the moment would leave it."""
+        """When the stretch begins that `columns` cells show. It moves only where the moment would leave it.
+
+        A moment further away comes into its middle.
+        """
         step, now = self.step_ms, self.time_ms
         first, last, cell = (moment // step for moment in (self.story.first_ms, self.story.last_ms, now))
         start = self._start_ms // step
-        if cell < start:
-            start = cell
-        elif cell >= start + columns or (self.is_live and self.is_running):
+        if (self.is_live and self.is_running) or cell == start + columns:
             start = cell - columns + 1
+        elif cell == start - 1:
+            start = cell
+        elif not start <= cell < start + columns:
+            start = cell - columns // 2
         newest = last - columns + 1
         start = min(start, newest if self.is_live else max(first, newest))
         self._start_ms = max(start, min(first, newest) if self.is_live else first) * step

@@ -49,7 +49,7 @@ class ClusterView(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "kill", "Kill", id="cluster.kill"),
         Binding("z", "pause", "Pause", id="cluster.pause"),
-        Binding("r", "restart", "Restart", id="cluster.restart"),
+        Binding("r", "restart", "Start", id="cluster.restart"),
         Binding("i", "isolate", "Isolate", id="cluster.isolate"),
         Binding("s", "split", "Split", id="cluster.split"),
         Binding("u", "heal", "Heal", id="cluster.heal"),
