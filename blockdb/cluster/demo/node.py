@@ -68,19 +68,27 @@ class DemoNode:
         self._process = self._spawner.submit(self._spawn).result()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        """A process that will end with this one: it has told so when this returns."""
         path = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BLOCKDB_")}
-        program = ["-m", "blockdb.commands.main", *self._words]
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "blockdb.cluster.demo.child", str(os.getpid()), *program],
-                cwd=self._directory,
-                env={**kept, "PYTHONPATH": path},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # an interrupt typed at the terminal is for the program
-            )
+        child = [sys.executable, "-m", "blockdb.cluster.demo.child", str(os.getpid())]
+        settled, settles = os.pipe()
+        with self.log.open("ab") as log, os.fdopen(settled, "rb") as waiting:
+            try:
+                process = subprocess.Popen(
+                    [*child, str(settles), "-m", "blockdb.commands.main", *self._words],
+                    cwd=self._directory,
+                    env={**kept, "PYTHONPATH": path},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(settles,),
+                    start_new_session=True,  # an interrupt typed at the terminal is for the program
+                )
+            finally:
+                os.close(settles)
+            waiting.read()
+        return process
 
     def kill(self) -> None:
         """End it at once, as a power cut of its machine would. Raises InvalidData where it does not run."""
