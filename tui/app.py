@@ -147,6 +147,9 @@ class Explorer(Connected):
         if self.database is None:
             return ("○ not open", "error") if self.trouble[3] == "error" else ("○ opening", "muted")
         moment = self.history.latest
+        if self.scene is not None and self.scene.story.samples:
+            leader = self.scene.story.samples[-1].leader
+            return (f"◆ {printable(leader.id)} leads", "success") if leader is not None else ("× no leader", "error")
         if moment is not None and moment.writes_per_s > 0:
             return f"● +{moment.writes_per_s:,.0f}/s", "success"
         if self.origin.is_server:
