@@ -110,7 +110,7 @@ class ReplicatedLog(Protocol):
         """Begin to take part, and to apply to `machine` from the index after its own on. Raises StorageError."""
 
     def append(self, commands: Sequence[bytes]) -> Future[int]:
-        """Have commands decided, in this order, from any member; the future has the index of the last one, once decided.
+        """Have commands decided, in this order, from any member; the future has the index of the last, once decided.
 
         Unavailable says that they were not, or that nobody can tell: a command that must not count twice needs a name
         of its own. InvalidData where one is too long. Bounded: it raises RateLimited where too much waits already.

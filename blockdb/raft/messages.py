@@ -123,7 +123,7 @@ class ReadAnswer(_Message, frozen=True):
 
 
 class Propose(_Message, frozen=True):
-    """A member passes commands on to the leader. Nothing is promised: whoever asked sees them applied, or asks again."""
+    """A member passes commands on to the leader. Nothing is promised: who asked sees them applied, or asks again."""
 
     commands: tuple[bytes, ...]
 
