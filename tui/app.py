@@ -109,7 +109,8 @@ class Explorer(Connected):
 
     def on_load(self) -> None:
         # From Python 3.12 on Textual has tasks begin at once. The first screen is composed before it is on the stack
-        # then, and an `Input` that looks for it there ends the program. Later begun, they come in the same order everywhere.
+        # then, and an `Input` that looks for it there ends the program. Later begun, they come in the same order
+        # everywhere.
         asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
