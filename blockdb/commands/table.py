@@ -13,6 +13,7 @@ from . import (
     certificates,
     chain,
     cluster_demo,
+    clusters,
     collections,
     configuring,
     connections,
@@ -69,6 +70,7 @@ COMMANDS: tuple[Command, ...] = (
     *configuring.COMMANDS,
     *serving.COMMANDS,
     *cluster_demo.COMMANDS,
+    *clusters.COMMANDS,
     *frontends.COMMANDS,
 )
 
