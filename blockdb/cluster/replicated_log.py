@@ -101,6 +101,8 @@ class LogStatus:
     """How many changes of the leader this node has seen since it began."""
     diverged: str = ""
     """Where the first difference from the others is, on a node that stopped serving because of it."""
+    stopped: str = ""
+    """Why it takes part no longer, where its state is `Stopped`."""
 
 
 class ReplicatedLog(Protocol):
@@ -110,7 +112,7 @@ class ReplicatedLog(Protocol):
         """Begin to take part, and to apply to `machine` from the index after its own on. Raises StorageError."""
 
     def append(self, commands: Sequence[bytes]) -> Future[int]:
-        """Have commands decided, in this order, from any member; the future has the index of the last one in the end.
+        """Have commands decided, in this order, from any member; the future has the index of the last, once decided.
 
         Unavailable says that they were not, or that nobody can tell: a command that must not count twice needs a name
         of its own. InvalidData where one is too long. Bounded: it raises RateLimited where too much waits already.

@@ -110,6 +110,8 @@ class Core:
         self._after_force: list[Envelope] = []
         self._acknowledged = -1
         """What the next Ready tells the leader that the log agrees up to; -1: nothing."""
+        self._told_match = -1
+        """What this term's leader was told last."""
         self._snapshot: SnapshotHead | None = None
         self._wants_snapshot: list[str] = []
 
@@ -171,7 +173,7 @@ class Core:
         if term > self.term:
             self.term = term
             self.vote = ""
-            self._acknowledged = -1
+            self._acknowledged = self._told_match = -1
         if leader != self.leader or self.state is State.LEADER:
             self._give_up_reads()
         self.state = State.FOLLOWER
@@ -243,4 +245,5 @@ class Core:
         self._acknowledged = max(self._acknowledged, index)
 
     def _acknowledgement(self) -> AppendAnswer:
+        self._told_match = self._acknowledged
         return AppendAnswer(self.id, self.term, self._acknowledged)

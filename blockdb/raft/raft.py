@@ -160,8 +160,10 @@ class Raft(Election, Replication, Membership, Reading):
     def _new_state(self) -> HardState | None:
         """Term and vote are forced when they change; the commit, a hint, goes along with what is written anyway."""
         is_written = self._is_state_new or self.log.has_tail or self._snapshot is not None
+        if not is_written:
+            return None
         state = HardState(self.term, self.vote, self.commit)
-        if not is_written or state == self._told_state:
+        if state == self._told_state:
             return None
         self._told_state = state
         return state

@@ -178,8 +178,10 @@ class Replication(Core):
         else:  # what is committed agrees with every later leader's log, so nothing of it need be compared
             entries = entries[self.commit - previous :]
         self._take(entries)
+        before, agrees_at = self.commit, max(last, self.commit) if previous < self.commit else last
         self._advance(min(append.commit, last))
-        self._acknowledge(max(last, self.commit) if previous < self.commit else last)
+        if append.entries or self.commit == before or agrees_at != self._told_match:
+            self._acknowledge(agrees_at)  # else it only said what is committed: should an answer be lost, it asks again
 
     def _refuse(self, append: Append) -> None:
         hint = max(self.log.last_of(append.previous_term, append.previous_index), self.commit)
