@@ -138,7 +138,7 @@ RAFT: Final[dict[str, Bug]] = {
     "members-before-own-commit": Bug(
         "blockdb/raft/membership.py",
         "        if not self._is_own_term_committed:\n            raise TooMuch",
-        "        if self.roll.index <= self.commit:\n            return\n        if self.term:\n            raise TooMuch",
+        "        if self.roll.index <= self.commit:\n            return\n        if True:\n            raise TooMuch",
         SEEDS,
         "The members change before the leader has committed an entry of its term (raft-dev, 2015).",
     ),
@@ -162,6 +162,27 @@ RAFT: Final[dict[str, Bug]] = {
         "if member.role is not Role.REPLICA)",
         SEEDS,
         "A learner counts like a voter.",
+    ),
+    "mending-node-votes": Bug(
+        "blockdb/raft/election.py",
+        "        if request.term < self.term or self.is_mending:\n",
+        "        if request.term < self.term:\n",
+        SEEDS,
+        "A node that lost entries which it had acknowledged votes as if it had never had them.",
+    ),
+    "mending-node-stands": Bug(
+        "blockdb/raft/core.py",
+        "return (self.is_voter or is_leaving) and not self.is_mending",
+        "return self.is_voter or is_leaving",
+        SEEDS,
+        "A node that lost entries which it had acknowledged wants to lead.",
+    ),
+    "match-outlives-damage": Bug(
+        "blockdb/raft/replication.py",
+        "        if answer.is_mending and progress.match > answer.hint_index:\n",
+        "        if answer.is_mending and progress.match < 0:\n",
+        SEEDS,
+        "The leader goes on counting what a node acknowledged before it was lost.",
     ),
     "returning-node-deposes": Bug(
         "blockdb/raft/election.py",

@@ -128,6 +128,7 @@ class Cluster:
         self.clients.is_over = True
         self._agree("after the faults")
         if self.plan.final and not self.is_anyone_mending():
+            self._wait(5)  # for what is still on its way: a transfer, a message that was kept for long
             getattr(self, "_" + self.plan.final)()
 
     def _agree(self, when: str) -> Node:
