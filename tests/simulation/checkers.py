@@ -34,8 +34,8 @@ class Checkers:
     def __init__(self, members: Members) -> None:
         self.members = members
         """Who belongs to the cluster, as far as that is committed."""
-        self.committed: list[tuple[int, str]] = [(0, "")]
-        """By index: the term of the committed entry, and who knew first."""
+        self.committed: list[tuple[int, int, str]] = [(0, 0, "")]
+        """By index: the term of the committed entry, the term in which it was committed, and who knew first."""
         self.leaders: dict[int, str] = {}
         """Who led each term."""
         self._stored: dict[tuple[int, int], tuple[Entry, int]] = {}
@@ -124,10 +124,10 @@ class Checkers:
         other = self.leaders.setdefault(term, node.id)
         must(other == node.id, f"term {term} has two leaders: {other} and {node.id}")
         index = self.commit
-        while self.committed[index][0] >= term:  # in a later term, which this one has not heard of yet
+        while self.committed[index][1] >= term:  # in a later term, which this one has not heard of yet
             index -= 1
-        known = self.committed[index][0]
-        must(log.covers(index, known), f"{node.id} leads term {term} without {index}, committed in term {known}")
+        known, in_term, _ = self.committed[index]
+        must(log.covers(index, known), f"{node.id} leads term {term} without {index}, committed in term {in_term}")
         voters = log.members.voters
         votes = sum(voter == node.id or self._votes.get((voter, term)) == node.id for voter in voters)
         must(2 * votes > len(voters), f"{node.id} leads term {term} by {votes} votes of {len(voters)}")
@@ -142,16 +142,13 @@ class Checkers:
             term = log.term(index)
             if index > self.commit:
                 self._newly(node, index, term)
-            must(
-                self.committed[index][0] == term,
-                f"{node.id} has {index} of term {term} committed, {self.committed[index][1]} of term "
-                f"{self.committed[index][0]}",
-            )
+            known, _, first = self.committed[index]
+            must(known == term, f"{node.id} has {index} of term {term} committed, {first} of term {known}")
 
     def _newly(self, node: Node, index: int, term: int) -> None:
-        """Someone is the first to know that an entry is committed."""
+        """Someone is the first to know that an entry is committed: the leader who committed it, in its term."""
         must(index == self.commit + 1, f"{node.id} takes over a snapshot up to {index}, beyond what is committed")
-        self.committed.append((term, node.id))
+        self.committed.append((term, node.term, node.id))
         entry = self._stored[index, term][0]
         if entry.kind is Kind.MEMBERS:
             self.members = decode_members(entry.data)
@@ -160,10 +157,8 @@ class Checkers:
         must(2 * len(have) > len(voters), f"{node.id} commits {index}; of {sorted(voters)} only {have} have it forced")
         for other in node.others.values():
             raft = other.raft
-            if raft is not None and raft.is_leader and raft.term > term:
-                must(
-                    other.disk.seen.covers(index, term), f"{index} of term {term} is committed; {other.id} leads later"
-                )
+            if raft is not None and raft.is_leader and raft.term > node.term:
+                must(other.disk.seen.covers(index, term), f"{index} is committed; {other.id} leads later without it")
 
     def _follows_its_log(self, node: Node) -> None:
         raft, members = node.raft, node.disk.seen.members
