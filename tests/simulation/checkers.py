@@ -59,6 +59,15 @@ class Checkers:
             must(other is entry or other == entry, f"two entries {entry.index} of term {entry.term}: {other}, {entry}")
             must(before == before_other, f"entry {entry.index} of term {entry.term} follows two terms")
             must(before <= entry.term, f"{node.id} has entry {entry.index} of term {entry.term} after term {before}")
+            if entry.kind is Kind.MEMBERS and other is entry:
+                self._changes_members(node, entry)
+
+    def _changes_members(self, node: Node, entry: Entry) -> None:
+        """A leader begins a change: only after a commit in its own term, and one at a time (Ongaro, raft-dev, 2015)."""
+        in_term = self.committed[self.commit][1]
+        must(in_term >= entry.term, f"{node.id} changes the members before a commit in its term")
+        others = [other.index for other in node.disk.seen.changes if other.index < entry.index]
+        must(max(others, default=0) <= self.commit, f"{node.id} changes the members twice at once")
 
     def forces(self, node: Node, ready: Ready) -> None:
         """A vote that is on the disk stays; one that never got there may be another after a crash."""
@@ -138,6 +147,8 @@ class Checkers:
     def _commits(self, node: Node, before: int, commit: int) -> None:
         log = node.disk.seen
         must(commit <= log.last_index, f"{node.id} says that {commit} is committed; its log ends at {log.last_index}")
+        if commit > self.commit:
+            must(log.term(commit) == node.term, f"{node.id} commits {commit} by counting, which is not of its term")
         for index in range(max(before + 1, log.head.index), commit + 1):
             term = log.term(index)
             if index > self.commit:
@@ -186,8 +197,18 @@ class Checkers:
 
     def restores(self, node: Node, index: int, chain: int) -> None:
         """A snapshot is what everyone else had at its index."""
+        log, head = node.disk.seen, node.machine.head
+        must(log.covers(head.index, head.term), f"{node.id} takes over a snapshot, and keeps a log that contradicts it")
         must(index < len(self._chains), f"{node.id} takes over a snapshot of {index}, which nobody has applied")
         must(self._chains[index] == chain, f"{node.id} takes over a snapshot that is not what others have at {index}")
+
+    def hears(self, node: Node, append: Append, before: int) -> None:
+        """What an Append has a follower take for committed is no more than what it compared."""
+        compared = append.previous_index + len(append.entries)
+        assert node.raft is not None
+        must(
+            node.raft.commit <= max(before, compared), f"{node.id} commits beyond {compared}, which is all it compared"
+        )
 
     def confirms(self, node: Node, index: int, floor: int) -> None:
         """A read is as new as what was committed before it began."""
