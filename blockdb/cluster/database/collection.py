@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from blockdb.cluster.database.context import reading
+from blockdb.cluster.database.context import of_this_node, reading
 from blockdb.cluster.database.front import Front
 from blockdb.cluster.machine.commands import (
     CreateIndex,
@@ -50,7 +50,7 @@ def locally(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
 
     @wraps(method)
     def local(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with reading("Local"):
+        with of_this_node():
             return method(self, *args, **kwargs)
 
     return local

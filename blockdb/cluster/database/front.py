@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from os import urandom
@@ -10,7 +10,7 @@ from time import monotonic, time_ns
 from typing import Any, Final
 
 from blockdb.cluster.database.committing import commit_of
-from blockdb.cluster.database.context import new_command_id, reads_confirm
+from blockdb.cluster.database.context import is_of_this_node, new_command_id, reads_confirm
 from blockdb.cluster.machine.commands import (
     SEED_BYTES,
     Content,
@@ -44,6 +44,7 @@ class Front:
         self.log = log
         self.machine = machine
         self.patience_s = patience_s
+        self.on_copy: Callable[[], object] = lambda: None
         machine.on_database = self._take
         if machine.has_database:
             self._take(machine.database)
@@ -52,6 +53,7 @@ class Front:
         """What is signed, and what transactions store, the whole cluster is asked for."""
         database._core.notary.record_state = self._record_state
         database._core.transactions.commit_parts = self._commit
+        self.on_copy()
 
     def _record_state(self, keys: Any) -> int | None:
         told = tuple((uuid, records, root) for uuid, (records, root) in sorted(keys.items()))
@@ -149,6 +151,8 @@ class Front:
         A read that may be `Local` waits for nothing. Raises Unavailable.
         """
         machine = self.machine
+        if is_of_this_node():
+            return
         if not reads_confirm():
             if machine.is_ahead:
                 raise Unavailable("This node is catching up with the log after a crash. Try again soon.")

@@ -36,12 +36,12 @@ MARK: Final = "applied"
 
 def mark_path(files: DatabaseFiles) -> Path:
     """Where the mark is."""
-    return files.raft / MARK
+    return files.raft.root / MARK
 
 
 def outcomes_path(files: DatabaseFiles, number: int) -> Path:
     """Where a file of outcomes is."""
-    return files.raft / f"{number:08d}.outcomes"
+    return files.raft.root / f"{number:08d}.outcomes"
 
 
 def read_mark(door: Door, files: DatabaseFiles) -> Applied | None:
@@ -83,8 +83,8 @@ class Marks:
     def write(self, door: Door, index: int, time_ms: int, counts: dict[bytes, int], begun: Begun | None = None) -> None:
         """Say that everything up to `index` is on the disk, which it is. Raises StorageError."""
         with guarded("writing how far the log was applied"):
-            if not self._files.raft.is_dir():
-                make_root(door, self._files.raft)
+            if not self._files.raft.root.is_dir():
+                make_root(door, self._files.raft.root)
             kept = self._write_outcomes(door)
             before = self.last.outcomes if self.last is not None else ()
             self.last = Applied(index, time_ms, dict(sorted(counts.items())), kept, begun)

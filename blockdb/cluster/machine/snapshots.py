@@ -53,16 +53,16 @@ class Places:
 
     def __init__(self, files: DatabaseFiles) -> None:
         self.files = files
-        self.incoming = files.raft / "incoming"
+        self.incoming = files.raft.root / "incoming"
         self.database = self.incoming / "database"
         self.ready = self.incoming / "ready.toml"
-        self.replaced = files.raft / "replaced"
+        self.replaced = files.raft.root / "replaced"
 
     def present(self) -> list[str]:
         """What there is of the database now, by its path in the directory: the registry, which makes it one, first."""
         files = self.files
         found = [files.registry.parent, files.collections, files.keys, files.transactions, files.transactions_mark]
-        found += [files.scrub_state, mark_path(files), *sorted(files.raft.glob("*.outcomes"))]
+        found += [files.scrub_state, mark_path(files), *sorted(files.raft.root.glob("*.outcomes"))]
         return [path.relative_to(files.root).as_posix() for path in found if path.exists()]
 
 
@@ -89,7 +89,7 @@ def prepare(door: Door, snapshot: Snapshot, files: DatabaseFiles, source: Master
     places = Places(files)
     stream = reading(snapshot.chunks)
     with guarded("receiving a copy of the database"):
-        make_root(door, files.raft)
+        make_root(door, files.raft.root)
         door.remove_tree(places.incoming)
         door.make_directory(places.incoming)
     try:
@@ -150,7 +150,7 @@ def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outco
         door.replace(copy.anchors, own.anchors.read_bytes())
     else:
         door.remove(copy.anchors)
-    door.make_directory(copy.raft)
+    door.make_directory(copy.raft.root)
     keys = encryption.load_keys(door, copy, source)
     sealing = door if keys is None else SealedDoor(door, keys)
     sealing.replace(outcomes_path(copy, 1), encode_outcomes(outcomes))
