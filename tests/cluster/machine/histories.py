@@ -67,7 +67,9 @@ class _Adding:
         self._log.add(commands.PutMany(self._collection, self._items(3)))
 
     def _commit(self) -> None:
-        names = sorted({self._name, self._chance.choice([*self._log.collections])}, key=self._log.collections.__getitem__)
+        names = sorted(
+            {self._name, self._chance.choice([*self._log.collections])}, key=self._log.collections.__getitem__
+        )
         parts = tuple(commands.CommitPart(self._log.collections[name], self._items(2)) for name in names)
         reads = ()
         if self._chance.random() < 0.5:

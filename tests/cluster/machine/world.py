@@ -23,7 +23,9 @@ from tests.storage.doors import StillDoor
 BLOCK = 4
 START_MS = 1_700_000_000_000
 SETTINGS: dict[str, Any] = {"blockchain_batch_size": BLOCK, "memtable_size_limit": 65_536, "compaction_threshold": 2}
-SCHEMA = b'{"fields":{"n":{"field_type":"Integer"}},"indexes":[{"name":"by_n","fields":["n"],"unique":true,"sparse":true}]}'
+SCHEMA = (
+    b'{"fields":{"n":{"field_type":"Integer"}},"indexes":[{"name":"by_n","fields":["n"],"unique":true,"sparse":true}]}'
+)
 WIDER = b'{"fields":{"n":{"field_type":"Integer"},"m":{"field_type":"Integer","default_value":7}}}'
 
 MASTER = b"m" * 32
@@ -188,5 +190,3 @@ def transferred(source: Machine, target: Machine, change: Callable[[bytes], byte
     data = change(b"".join(snapshot.chunks))
     target.restore(Snapshot(snapshot.index, iter([data[at : at + 1000] for at in range(0, len(data), 1000)])))
     return snapshot
-
-
