@@ -9,6 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from blockdb.cluster.peers import bodies
+from blockdb.cluster.peers.bodies import Hello
 from blockdb.format import (
     archive,
     audit_log,
@@ -25,6 +27,7 @@ from blockdb.format import (
     ordered,
     packed,
     pages,
+    peer_frame,
     raft_log,
     record,
     sealed,
@@ -39,6 +42,7 @@ from blockdb.format.consensus import Role as ClusterRole
 from blockdb.format.frame import RECORD
 from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
+from blockdb.format.peer_frame import FrameKind, FrameReader
 from blockdb.format.sealed import Binding, Kind, Pieces
 from blockdb.format.segment import SegmentHeader
 from blockdb.format.transaction import Decision, LogHeader, Writes
@@ -50,6 +54,7 @@ from blockdb.lsm import index_file
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from blockdb.raft.messages import Heartbeat
 from blockdb.security.roles import Principal, Role
 from blockdb.server.tokens import TokenFile, hash_of
 from blockdb.storage.door import Door
@@ -125,6 +130,26 @@ def test_a_redactable_record(data: bytes) -> None:
     [line] = [line for line in PAGES["chain"].splitlines() if "the leaf ends here" in line]
     last_of_leaf = bytes_of(line)
     assert frame.leaf == data[4 : data.index(last_of_leaf) + len(last_of_leaf)]
+
+
+@decodes("peer-frames", "hello")
+def test_how_a_node_introduces_itself(data: bytes) -> None:
+    hello = Hello(1, 1, "shop", "node1", "node2", "messages", 7)
+    assert _only_frame(data) == (FrameKind.HELLO, bodies.encode(hello))
+    assert bodies.decode(Hello, data[peer_frame.HEADER_BYTES :]) == hello
+
+
+@decodes("peer-frames", "messages")
+def test_messages_of_a_node(data: bytes) -> None:
+    message = Heartbeat("node1", 3, 9, 1)
+    assert _only_frame(data) == (FrameKind.MESSAGES, bodies.encode_batch([bodies.encode(message)]))
+    assert bodies.decode_batch(data[peer_frame.HEADER_BYTES :]) == [message]
+
+
+def _only_frame(data: bytes) -> tuple[FrameKind, bytes] | None:
+    reader = FrameReader(peer_frame.HEADER_BYTES * 4)
+    reader.push(data)
+    return reader.pull()
 
 
 @decodes("tokens", "tokens")
@@ -409,6 +434,7 @@ SIZES = {
     "audit-log": [audit_log.HEADER_BYTES, audit_log.ENTRY_BYTES],
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
+    "peer-frames": [peer_frame.HEADER_BYTES],
     "raft": [raft_log.HEADER_BYTES, raft_log.HEAD_BYTES, raft_log.ENTRY_BYTES],
     "sealed": [sealed.HEADER_BYTES],
     "transactions": [transaction.HEADER_BYTES, transaction.DECISION_BYTES, batch.TRANSACTION_HEADER_BYTES],

@@ -79,16 +79,8 @@ def refuse_foreign(files: DatabaseFiles) -> None:
         sealing_bytes = HEADER_BYTES + PIECE_EXTRA_BYTES if encryption.is_sealed(chain) else 0
         if chain.stat().st_size > segment.HEADER_BYTES + sealing_bytes:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
-    ours = (
-        files.lock,
-        files.keys,
-        files.registry.parent,
-        files.collections,
-        files.server,
-        files.quarantine,
-        files.raft,
-    )
-    known = {path.name for path in ours}
+    ours = (files.lock, files.keys, files.registry.parent, files.collections, files.server, files.quarantine)
+    known = {path.name for path in (*ours, files.raft.root)}
     foreign = sorted(path.name for path in files.root.iterdir() if path.name not in known)
     if foreign:
         raise DatabaseNotFound(

@@ -14,8 +14,8 @@ from typing import Final
 from blockdb.errors import BlockDBError, Unauthenticated
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import ANONYMOUS, Principal
-from blockdb.server.files import Identity, identity_of
 from blockdb.server.tokens import TokenFile, TokenInfo, hash_of, parse_token
+from blockdb.serving.files import Identity, identity_of
 from blockdb.storage.door import Door
 
 __all__ = ["Authenticator"]

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from blockdb.config import SecurityConfig
 from blockdb.errors import ConfigError
-from blockdb.server.files import Identity, identity_of
+from blockdb.serving.files import Identity, identity_of
 from blockdb.storage.door import Door
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import Final
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, StorageError, WritesStopped
 from blockdb.security.roles import Reach, Right
-from blockdb.server.files import identity_of
 from blockdb.server.service import Call, Service
 from blockdb.server.tokens import TokenFile, TokenInfo
+from blockdb.serving.files import identity_of
 from blockdb.types import Act
 
 __all__ = ["ALL", "CHANGES", "OFF", "AuditTrail"]
@@ -79,6 +79,12 @@ class AuditTrail:
         if self._log is not None:
             service.guards.append(self.check)
             service.hooks.append(self.enter)
+
+    def renew(self) -> None:
+        """Another copy of the database took the place of the one that was open; the log is the same."""
+        if self._log is not None:
+            with self._entering:
+                self._log = self._database.audit_log()
 
     def check(self, call: Call) -> None:
         """Before something is done: raise WritesStopped unless it can be entered."""

@@ -203,7 +203,7 @@ def replicated(path: Path) -> None:
     """
     vars(disk)["FILE_BYTES"] = 300
     path.mkdir()
-    log = DiskLog.open(Door(), DatabaseFiles(path).raft_log, "golden", "node1")
+    log = DiskLog.open(Door(), DatabaseFiles(path).raft, "golden", "node1")
     for index in range(1, 10):
         log.store(HardState(1, "node1", index - 1), [Entry(index, 1, Kind.COMMAND, b"replaced")])
     head, members, *entries = REPLICATED

@@ -113,7 +113,7 @@ def test_what_was_audited_is_told(tmp_path: Path) -> None:
 
 
 def test_what_was_replicated_is_still_known(tmp_path: Path) -> None:
-    files = DatabaseFiles(copy_of(HERE / "v1" / "replicated", tmp_path / "db")).raft_log
+    files = DatabaseFiles(copy_of(HERE / "v1" / "replicated", tmp_path / "db")).raft
     head, *entries = REPLICATED
     assert sorted(path.name for path in files.root.glob("*.log")) == [f"{number:08d}.log" for number in (2, 3, 4)]
     for count in range(2):

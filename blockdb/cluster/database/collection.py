@@ -8,8 +8,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+<<<<<<< HEAD
 from blockdb.cluster.database.committing import ConfirmedReads
 from blockdb.cluster.database.context import reading
+=======
+from blockdb.cluster.database.context import of_this_node, reading
+>>>>>>> cl-machine
 from blockdb.cluster.database.front import Front
 from blockdb.cluster.machine.commands import (
     CreateIndex,
@@ -51,7 +55,7 @@ def locally(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
 
     @wraps(method)
     def local(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with reading("Local"):
+        with of_this_node():
             return method(self, *args, **kwargs)
 
     return local

@@ -19,11 +19,20 @@ from blockdb.cluster.machine.commands import ID_BYTES
 from blockdb.errors import InvalidData
 from blockdb.settings import READ_CONCERNS
 
-__all__ = ["already_confirmed", "as_request", "new_command_id", "reading", "reads_confirm"]
+__all__ = [
+    "already_confirmed",
+    "as_request",
+    "is_of_this_node",
+    "new_command_id",
+    "of_this_node",
+    "reading",
+    "reads_confirm",
+]
 
 LINEARIZABLE: Final = "Linearizable"
 
 _confirms: ContextVar[bool] = ContextVar("confirms", default=True)
+_of_this_node: ContextVar[bool] = ContextVar("of_this_node", default=False)
 
 
 class _Request:
@@ -57,6 +66,21 @@ def already_confirmed() -> Iterator[None]:
         yield
     finally:
         _confirms.reset(before)
+
+
+@contextmanager
+def of_this_node() -> Iterator[None]:
+    """Have what is asked be about this node as it is: its figures, its audit log, its files."""
+    before = _of_this_node.set(True)
+    try:
+        yield
+    finally:
+        _of_this_node.reset(before)
+
+
+def is_of_this_node() -> bool:
+    """Whether what is asked here is about this node as it is."""
+    return _of_this_node.get()
 
 
 @contextmanager

@@ -61,6 +61,15 @@ class ReplicatedDatabase(ReplicatedCollection, Database):
         """The log."""
         return self._front.log
 
+    @property
+    def applied_index(self) -> int:
+        """How far this node is in the log."""
+        return self._front.machine.applied_index
+
+    def on_copy(self, listener: Callable[[], object]) -> None:
+        """Have it told when a copy from another node takes the place of what this one has."""
+        self._front.on_copy = listener
+
     # Collections.
 
     def _handle(self, name_or_id: str) -> Collection:

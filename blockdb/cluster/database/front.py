@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from os import urandom
@@ -10,7 +10,7 @@ from time import monotonic, time_ns
 from typing import Any, Final
 
 from blockdb.cluster.database.committing import commit_of
-from blockdb.cluster.database.context import new_command_id, reads_confirm
+from blockdb.cluster.database.context import is_of_this_node, new_command_id, reads_confirm
 from blockdb.cluster.machine.commands import (
     SEED_BYTES,
     Content,
@@ -45,6 +45,7 @@ class Front:
         self.log = log
         self.machine = machine
         self.patience_s = patience_s
+        self.on_copy: Callable[[], object] = lambda: None
         machine.on_database = self._take
         if machine.has_database:
             self._take(machine.database)
@@ -54,6 +55,7 @@ class Front:
         database._core.notary.record_state = self._record_state
         database._core.transactions.commit_parts = self._commit
         database._core.transactions.keeps_reads = True
+        self.on_copy()
 
     def _record_state(self, keys: Any) -> int | None:
         told = tuple((uuid, records, root) for uuid, (records, root) in sorted(keys.items()))
@@ -104,6 +106,7 @@ class Front:
 
     def _asked(self, data: bytes, wanted: Sequence[tuple[bytes, bytes]]) -> list[Future[Any]]:
         """The outcomes of a command, which is appended until they are there."""
+        self.machine.check()
         _ = self.machine.database  # it says why there is none
         outcomes = self.machine.outcomes
         waiting = [outcomes.expect(id_, digest) for id_, digest in wanted]
@@ -161,6 +164,8 @@ class Front:
         A read that may be `Local` waits for nothing. Raises Unavailable.
         """
         machine = self.machine
+        if is_of_this_node():
+            return
         if not reads_confirm():
             if machine.is_ahead:
                 raise Unavailable("This node is catching up with the log after a crash. Try again soon.")

@@ -14,6 +14,8 @@ from pathlib import Path
 from time import strftime
 from typing import BinaryIO, Final
 
+import msgspec
+
 from blockdb.cluster.machine.holding import Holding, key_of
 from blockdb.cluster.machine.marks import mark_path, outcomes_path
 from blockdb.cluster.replicated_log import Snapshot
@@ -53,16 +55,16 @@ class Places:
 
     def __init__(self, files: DatabaseFiles) -> None:
         self.files = files
-        self.incoming = files.raft / "incoming"
+        self.incoming = files.raft.root / "incoming"
         self.database = self.incoming / "database"
         self.ready = self.incoming / "ready.toml"
-        self.replaced = files.raft / "replaced"
+        self.replaced = files.raft.root / "replaced"
 
     def present(self) -> list[str]:
         """What there is of the database now, by its path in the directory: the registry, which makes it one, first."""
         files = self.files
         found = [files.registry.parent, files.collections, files.keys, files.transactions, files.transactions_mark]
-        found += [files.scrub_state, mark_path(files), *sorted(files.raft.glob("*.outcomes"))]
+        found += [files.scrub_state, mark_path(files), *sorted(files.raft.root.glob("*.outcomes"))]
         return [path.relative_to(files.root).as_posix() for path in found if path.exists()]
 
 
@@ -70,7 +72,7 @@ def take(holding: Holding) -> Snapshot:
     """What a node holds now, between two commands. Raises Unavailable where there is nothing, StorageError."""
     if holding.database is None:
         raise Unavailable("The node has no database yet that could be copied.")
-    head = encode_head(Applied(holding.index, holding.time_ms, holding.counts()), holding.outcomes.all())
+    head = encode_head(holding.applied(holding.counts()), holding.outcomes.all())
     backup = Backup(holding.files, partial(writes_paused, holding.core.catalog), signing_key=True)
     return Snapshot(holding.index, _chunks(head, backup))
 
@@ -89,7 +91,7 @@ def prepare(door: Door, snapshot: Snapshot, files: DatabaseFiles, source: Master
     places = Places(files)
     stream = reading(snapshot.chunks)
     with guarded("receiving a copy of the database"):
-        make_root(door, files.raft)
+        make_root(door, files.raft.root)
         door.remove_tree(places.incoming)
         door.make_directory(places.incoming)
     try:
@@ -150,12 +152,11 @@ def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outco
         door.replace(copy.anchors, own.anchors.read_bytes())
     else:
         door.remove(copy.anchors)
-    door.make_directory(copy.raft)
+    door.make_directory(copy.raft.root)
     keys = encryption.load_keys(door, copy, source)
     sealing = door if keys is None else SealedDoor(door, keys)
     sealing.replace(outcomes_path(copy, 1), encode_outcomes(outcomes))
-    applied = Applied(applied.index, applied.time_ms, applied.counts, (1,))
-    door.replace(mark_path(copy), encode_applied(applied))
+    door.replace(mark_path(copy), encode_applied(msgspec.structs.replace(applied, outcomes=(1,))))
     names = Places(copy).present()
     save_checked(door, places.ready, READY, {"names": names})
 
