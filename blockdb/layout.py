@@ -2,12 +2,20 @@
 
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
+raft/applied                            of a node of a cluster: how far the replicated log is in the database
 server/tokens.toml, server/tokens.lock  who may ask a server for what, and the lock of whoever changes that
 transactions.log                        what transactions over several collections decided
 transactions.mark                       how far that log is good
 audit/<number>.acts                     the audit log: who did what
 audit/acts.mark                         how far that log is good
 audit/head                              how many entries it has and the hash of the last, signed
+raft/<number>.log                       of a node of a cluster: the replicated log
+raft/log.mark                           how far that log is good
+raft/head.toml                          what the log begins behind, and with which file
+raft/state.toml                         the last term, and who got the vote in it
+raft/id.toml                            which node of which cluster this is
+raft/mending.toml                       which entries were lost to damage, until they are back
+raft/restoring.toml                     the snapshot that is being taken over
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
@@ -48,6 +56,7 @@ TABLE_SUFFIX = ".sst"
 DROPPED_SUFFIX = ".dropped"
 INDEX_SUFFIX = ".idx"
 ACTS_SUFFIX = ".acts"
+RAFT_SUFFIX = ".log"
 OLD_SUFFIX = ".old"
 """A chain file whose place another one took, until its values are overwritten."""
 
@@ -114,6 +123,11 @@ class DatabaseFiles:
     def audit_log(self) -> AuditLogFiles:
         """Who did what."""
         return AuditLogFiles(self.root / "audit")
+
+    @property
+    def raft(self) -> RaftFiles:
+        """What a node of a cluster keeps: the replicated log, and how far it was applied."""
+        return RaftFiles(self.root / "raft")
 
     @property
     def scrub_state(self) -> Path:
@@ -242,6 +256,47 @@ class AuditLogFiles:
     def head(self) -> Path:
         """The last head that was signed."""
         return self.root / "head"
+
+
+@dataclass(frozen=True)
+class RaftFiles:
+    """The files of consensus."""
+
+    root: Path
+
+    def file(self, number: int) -> Path:
+        """A file of entries."""
+        return self.root / f"{number:08d}{RAFT_SUFFIX}"
+
+    @property
+    def mark(self) -> Path:
+        """How far the log is good."""
+        return self.root / "log.mark"
+
+    @property
+    def head(self) -> Path:
+        """What the log begins behind, and with which file."""
+        return self.root / "head.toml"
+
+    @property
+    def state(self) -> Path:
+        """The last term, and who got the vote in it."""
+        return self.root / "state.toml"
+
+    @property
+    def id(self) -> Path:
+        """Which node of which cluster it is; its existence is what makes the directory a log."""
+        return self.root / "id.toml"
+
+    @property
+    def mending(self) -> Path:
+        """Which entries were lost to damage, until they are back."""
+        return self.root / "mending.toml"
+
+    @property
+    def restoring(self) -> Path:
+        """The snapshot that is being taken over, until the log begins behind it."""
+        return self.root / "restoring.toml"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from blockdb.format import (
     batch,
     block,
     checked_toml,
+    consensus,
     index,
     intent,
     keyring,
@@ -27,6 +28,7 @@ from blockdb.format import (
     packed,
     pages,
     peer_frame,
+    raft_log,
     record,
     sealed,
     segment,
@@ -34,6 +36,9 @@ from blockdb.format import (
     transaction,
 )
 from blockdb.format.block import GENESIS, BlockHeader
+from blockdb.format.consensus import Entry, HardState, Member, Members
+from blockdb.format.consensus import Kind as EntryKind
+from blockdb.format.consensus import Role as ClusterRole
 from blockdb.format.frame import RECORD
 from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
@@ -223,6 +228,32 @@ def test_a_batch_of_a_transaction(data: bytes) -> None:
     assert record.item_at(data, batch.TRANSACTION_HEADER_BYTES) == (b"a", b"1")
 
 
+@decodes("raft", "header")
+def test_the_header_of_a_file_of_the_replicated_log(data: bytes) -> None:
+    header = raft_log.FileHeader(bytes(range(16)), 0, 0, raft_log.FIRST)
+    assert raft_log.decode_header(data) == header
+    assert raft_log.encode_header(header) == data
+
+
+@decodes("raft", "batch")
+def test_a_batch_of_the_replicated_log(data: bytes) -> None:
+    header = EXAMPLES["raft", "header"]
+    state, entry = HardState(3, "node2", 41), Entry(42, 3, EntryKind.COMMAND, b"put")
+    start = raft_log.HEADER_BYTES
+    [found] = raft_log.walk(header + data, raft_log.decode_header(header))
+    assert (found.head.state, found.head.forced, found.entries) == (state, start, ((42, 3),))
+    assert raft_log.decode_entry(header + data, found.offsets[0]) == entry
+    assert raft_log.encode_batch(state, [raft_log.encode_entry(entry)], start, raft_log.FIRST, start) == data
+
+
+@decodes("raft", "members")
+def test_the_members_of_a_cluster(data: bytes) -> None:
+    voter = Member("node1", "10.0.0.1:8080", "10.0.0.1:9080")
+    learner = Member("node2", "10.0.0.2:8080", "10.0.0.2:9080", ClusterRole.LEARNER)
+    assert consensus.decode_members(data) == Members((voter, learner))
+    assert consensus.encode_members(Members((voter, learner))) == data
+
+
 @decodes("audit-log", "header")
 def test_the_header_of_a_file_of_the_audit_log(data: bytes) -> None:
     header = audit_log.FileHeader(COLLECTION, 0, 0, audit_log.FIRST)
@@ -404,6 +435,7 @@ SIZES = {
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
     "peer-frames": [peer_frame.HEADER_BYTES],
+    "raft": [raft_log.HEADER_BYTES, raft_log.HEAD_BYTES, raft_log.ENTRY_BYTES],
     "sealed": [sealed.HEADER_BYTES],
     "transactions": [transaction.HEADER_BYTES, transaction.DECISION_BYTES, batch.TRANSACTION_HEADER_BYTES],
 }

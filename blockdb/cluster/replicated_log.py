@@ -101,6 +101,8 @@ class LogStatus:
     """How many changes of the leader this node has seen since it began."""
     diverged: str = ""
     """Where the first difference from the others is, on a node that stopped serving because of it."""
+    stopped: str = ""
+    """Why it takes part no longer, where its state is `Stopped`."""
 
 
 class ReplicatedLog(Protocol):

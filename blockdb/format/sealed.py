@@ -58,13 +58,16 @@ class Kind(IntEnum):
     INDEX = 8
     TRANSACTIONS = 9
     ACTS = 10
+    RAFT = 11
+    OUTCOMES = 12
 
 
-GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES, Kind.TRANSACTIONS, Kind.ACTS})
+GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES, Kind.TRANSACTIONS, Kind.ACTS, Kind.RAFT})
 """The kinds of files that grow: they consist of pieces, the others of pages."""
 
 _NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE, ".idx": Kind.INDEX}
-_ACTS: Final = re.compile(r"(\d{8})\.acts(\.tmp)?")
+_LOGS: Final = {".acts": Kind.ACTS, ".log": Kind.RAFT, ".outcomes": Kind.OUTCOMES}
+_LOG_NAME: Final = re.compile(r"(\d{8})(\.acts|\.log|\.outcomes)(\.tmp)?")
 _OF_COLLECTIONS: Final = {"tree.nodes": Kind.NODES, "redactions.toml": Kind.REDACTIONS}
 _OF_DATABASE: Final = {"salvaged.jsonl": Kind.SALVAGED, "transactions.log": Kind.TRANSACTIONS}
 _NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst|\.idx)(\.\d+)?(\.tmp)?")
@@ -87,9 +90,9 @@ def binding_of(*path: str) -> Binding | None:
     found = _NUMBERED_NAME.fullmatch(name)
     if found is not None:
         return Binding(_NUMBERED[found[2]], _uuid(above), int(found[1]))
-    acts = _ACTS.fullmatch(name)
-    if acts is not None:
-        return Binding(Kind.ACTS, number=int(acts[1]))
+    log = _LOG_NAME.fullmatch(name)
+    if log is not None:
+        return Binding(_LOGS[log[2]], number=int(log[1]))
     name = name.removesuffix(".tmp")
     if name in _OF_COLLECTIONS:
         return Binding(_OF_COLLECTIONS[name], _uuid(directory))

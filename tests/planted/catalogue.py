@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted import (
     backup_room,
     client_room,
+    disk_log_room,
     document_room,
     explorer_room,
     grpc_room,
@@ -45,6 +46,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "reading": reading_room.READING,
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,
+    "disk log": disk_log_room.DISK_LOG,
     "locking": transaction_room.LOCKING,
     "transactions": transaction_room.TRANSACTIONS,
     "query": query_room.QUERY,
