@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from blockdb.nodes import NodeState
 from blockdb.statistics import Latency, ServerStatistics, Snapshot
 
 __all__ = ["CALM", "FAULTS", "Alert", "Evaluation", "Thresholds", "changes", "evaluate"]
@@ -57,6 +58,10 @@ class Thresholds(Protocol):
         """Of the requests, not more than this should end in an error of the server's own."""
 
     @property
+    def replication_lag(self) -> float:
+        """No member of a cluster should be so many entries behind."""
+
+    @property
     def integrity(self) -> bool:
         """Whether damage, failures in the background and the end of the certificate are told."""
 
@@ -68,7 +73,7 @@ class Alert:
     name: str
     """Which rule: `disk_space`, `put_latency`, `error_rate`, `scrub_problems`, `writes_stopped` and so on."""
     subject: str
-    """Which collection it is about; empty: the whole."""
+    """Which collection, or node of a cluster, it is about; empty: the whole."""
     severity: str
     """`critical` or `warning`."""
     message: str
@@ -204,6 +209,32 @@ def _certificate(thresholds: Thresholds, before: Snapshot | None, now: Snapshot)
         yield _Reading(Alert("certificate_expiring", "", severity, message))
 
 
+def _cluster(thresholds: Thresholds, before: Snapshot | None, now: Snapshot) -> Iterator[_Reading]:
+    cluster = now.cluster
+    if cluster is None:
+        return
+    if not cluster.leader:
+        message = "No node leads the cluster, so nothing is stored: see whether most of its nodes run and are reached."
+        yield _Reading(Alert("no_leader", "", CRITICAL, message))
+    if cluster.diverged:
+        message = f"Its chain is not that of the others: {cluster.diverged}. It answers no more; see docs/CLUSTER.md."
+        yield _Reading(Alert("divergence", cluster.node_id, CRITICAL, message))
+    for member in cluster.members:
+        if member.agrees is False:
+            message = f"The chain of {member.id} is not that of {cluster.node_id}: run blockdb audit on both."
+            yield _Reading(Alert("divergence", member.id, CRITICAL, message))
+        yield from _of_member(member, thresholds.replication_lag)
+
+
+def _of_member(member: NodeState, limit: float) -> Iterator[_Reading]:
+    if limit and not member.is_active:
+        message = f"Nothing is heard of {member.id}: see whether it runs, and whether it is reached."
+        yield _Reading(Alert("node_unreachable", member.id, WARNING, message))
+    elif limit and member.lag > limit * 0.8:
+        message = f"{member.id} is {member.lag:,} entries behind; {limit:g} are allowed."
+        yield _Reading(Alert("replication_lag", member.id, WARNING, message), member.lag > limit)
+
+
 Rule = Callable[[Thresholds, Snapshot | None, Snapshot], Iterator[_Reading]]
 
-_RULES: Final[tuple[Rule, ...]] = (_disk, _put_latency, _error_rate, _integrity, _certificate)
+_RULES: Final[tuple[Rule, ...]] = (_disk, _put_latency, _error_rate, _integrity, _certificate, _cluster)

@@ -2,6 +2,7 @@
 
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
+raft/applied                            of a node of a cluster: how far the replicated log is in the database
 server/tokens.toml, server/tokens.lock  who may ask a server for what, and the lock of whoever changes that
 transactions.log                        what transactions over several collections decided
 transactions.mark                       how far that log is good
@@ -125,7 +126,7 @@ class DatabaseFiles:
 
     @property
     def raft(self) -> RaftFiles:
-        """What consensus keeps, of a node of a cluster."""
+        """What a node of a cluster keeps: the replicated log, and how far it was applied."""
         return RaftFiles(self.root / "raft")
 
     @property

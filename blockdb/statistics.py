@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import mul
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from blockdb.nodes import ClusterState
 
 __all__ = [
     "Latency",
@@ -317,6 +320,8 @@ class ServerStatistics:
     """Bodies of answers."""
     rejected: Mapping[str, int] = field(default_factory=dict)
     """Requests that were turned away before anybody looked what they want, by reason."""
+    proposals: Latency = field(default_factory=Latency)
+    """In a cluster: how long it took until commands of this node were decided."""
 
     @property
     def answered(self) -> int:
@@ -349,6 +354,8 @@ class Snapshot:
     server: ServerStatistics | None = None
     certificate_expires_ms: int | None = None
     """Until when the certificate of the server is valid; None where it has none."""
+    cluster: ClusterState | None = None
+    """None where it is in no cluster."""
 
     @property
     def database(self) -> Statistics | None:

@@ -70,6 +70,7 @@ ROOMS = [
     "lsm",
     "machine",
     "masterkey",
+    "nodes",
     "process",
     "query",
     "raft",

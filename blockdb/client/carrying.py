@@ -82,8 +82,9 @@ def request_of(attempt: Attempt, identity: Identity, policy: Policy) -> httpcore
     url = httpcore.URL(
         scheme=node.scheme.encode(), host=node.host.encode(), port=node.port, target=(node.root + asked.target).encode()
     )
+    concern = () if policy.read_concern is None else (("read-concern", policy.read_concern),)
     length = () if body is None else (("content-length", str(len(body))),)
-    headers = [("host", _authority(node)), *identity.headers, *asked.headers, *packing, *length]
+    headers = [("host", _authority(node)), *identity.headers, *asked.headers, *concern, *packing, *length]
     return httpcore.Request(
         asked.method,
         url,

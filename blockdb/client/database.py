@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from blockdb.alerts import Alert
 from blockdb.client.auditing import run_audit
 from blockdb.client.backup import RemoteBackup
+from blockdb.client.cluster import RemoteCluster
 from blockdb.client.collection import RemoteCollection
 from blockdb.client.feed import RemoteFeed
 from blockdb.client.link import Link
@@ -64,6 +65,11 @@ class RemoteDatabase(RemoteCollection):
     def url(self) -> str:
         """The addresses of the servers, with commas between them."""
         return repr(self._link)
+
+    @property
+    def cluster(self) -> RemoteCluster:
+        """The cluster that the servers are nodes of."""
+        return RemoteCluster(self._link)
 
     # Collections.
 

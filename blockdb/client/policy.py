@@ -28,13 +28,18 @@ class Policy:
     """More than this is not read of one answer."""
     compression: bool | None = None
     """Whether requests and answers are compressed; None: to servers that are not on this machine."""
+    read_concern: str | None = None
+    """Of a cluster: `Linearizable`, which sees all that was acknowledged anywhere before, or `Local`, which is what the
+    node that answers has, and may be behind. None: as its collection or the cluster says."""
 
     def __post_init__(self) -> None:
         if self.compression not in (True, False, None):
             raise ConfigError(f"compression: it should be true or false, not {self.compression!r}.")
+        if self.read_concern not in ("Linearizable", "Local", None):
+            raise ConfigError(f"read_concern: it should be Linearizable or Local, not {self.read_concern!r}.")
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "compression":
+            if field.name in ("compression", "read_concern"):
                 continue
             is_number = isinstance(value, int if field.type == "int" else int | float) and not isinstance(value, bool)
             if not is_number or not 0 < value < float("inf"):

@@ -37,7 +37,7 @@ READS: Final = frozenset(
     )
 )  # fmt: skip
 """What leaves nothing behind, though it is asked for with POST."""
-CHATTY: Final = frozenset(("watch",))
+CHATTY: Final = frozenset(("cluster_events", "watch"))
 """Streams that say now and then that they are alive."""
 
 

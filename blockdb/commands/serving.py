@@ -6,10 +6,12 @@ from argparse import ArgumentTypeError, Namespace
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from blockdb.masterkey import MasterKeySource
+
 from .command import Command, Completes, Need, Where, flag, option
 from .context import Context
-from .failures import CannotOpen, IoError, UsageError
-from .opening import open_database
+from .failures import CannotOpen, IoError
+from .opening import asker, open_database
 from .results import Nothing, Result
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from blockdb import AnyDatabase
     from blockdb.config import DatabaseConfig
 
-__all__ = ["COMMANDS", "INSTALL", "port"]
+__all__ = ["COMMANDS", "INSTALL", "nodes", "port"]
 
 INSTALL = "pip install 'blockdb[server]'"
 _MOST_PORTS = 65_535
@@ -33,6 +35,13 @@ _SETTINGS = {
     "tls_client_ca": "security.tls_client_ca",
     "authentication": "security.authentication",
     "cluster_id": "cluster.node_id",
+    "cluster_name": "cluster.cluster_name",
+    "peers": "cluster.peers",
+    "join": "cluster.join",
+    "replica": "cluster.replica",
+    "bootstrap": "cluster.bootstrap",
+    "advertise": "cluster.advertise",
+    "peer_port": "cluster.peer_port",
     "log_level": "logging.level",
 }
 """The setting that each argument is."""
@@ -43,8 +52,6 @@ def serve(context: Context, arguments: Namespace) -> Result:
     from blockdb.config import Sources
     from blockdb.errors import StorageError
 
-    if arguments.peers is not None:
-        raise UsageError("--peers: clusters are not built yet. Leave it out, and this node serves its database alone")
     try:
         from blockdb.server import serving
     except ModuleNotFoundError as error:
@@ -52,7 +59,7 @@ def serve(context: Context, arguments: Namespace) -> Result:
     given = context.sources or Sources()
     sources = Sources(given.file, given.environ, {**given.flags, **dict(_flags(arguments))})
     try:
-        serving.serve(sources, _open, context.announce)
+        serving.serve(sources, _open, context.announce, _source)
     except StorageError as error:
         raise CannotOpen(str(error)) from error
     return Nothing()
@@ -63,11 +70,20 @@ def _open(config: DatabaseConfig) -> Any:
     return closing(database)
 
 
+def _source(config: DatabaseConfig) -> MasterKeySource:
+    return MasterKeySource(config.master_key_file, ask=asker())
+
+
 def _flags(arguments: Namespace) -> Iterator[tuple[str, Any]]:
     for name, setting in _SETTINGS.items():
         value = getattr(arguments, name)
         if value is not None and value is not False:
             yield setting, value
+
+
+def nodes(text: str) -> list[str]:
+    """Nodes, with commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def port(text: str) -> int:
@@ -111,16 +127,37 @@ COMMANDS = (
             ),
             option("--log-level", metavar="LEVEL", help="Such as info, debug, or info,server=debug."),
             option("--cluster-id", metavar="NAME", help="The name of this node."),
-            option("--peers", metavar="NODES", help="Other nodes: not built yet, and refused."),
+            option(
+                "--peers",
+                metavar="NODES",
+                type=nodes,
+                help="The other nodes of a new cluster, each name:host:port, with commas between them.",
+            ),
+            option(
+                "--join",
+                metavar="NODES",
+                type=nodes,
+                help="Members of a cluster, each host:port, one of which is to take this node in.",
+            ),
+            flag("--replica", help="Join as a replica, which gets everything, but does not count in decisions."),
+            flag("--bootstrap", help="Make a cluster of this node alone, with the database that is there."),
+            option("--advertise", metavar="HOST", help="Under which name or address others reach it; else --host."),
+            option("--peer-port", metavar="PORT", type=port, help="Port for other nodes; else that of HTTP + 1,000."),
+            option("--cluster-name", metavar="NAME", help="The name of the cluster; else blockdb."),
         ),
         details="It is the one writer of the database, and makes it if there is none. A line on standard output says "
         "when it is ready; the log goes to standard error. ^C and SIGTERM end it in order: what was begun is finished, "
         "and the database closed. SIGHUP has it read its configuration again.\n\n"
-        "All settings stand in docs/CONFIGURATION.md; limits, signals and systemd in docs/SERVER.md. "
+        "All settings stand in docs/CONFIGURATION.md; limits, signals and systemd in docs/SERVER.md; clusters in "
+        "docs/CLUSTER.md. "
         f"It needs more packages: {INSTALL}. The program blockdb-server is the same.",
         examples=(
             ("server", "On the loopback address, port 8080"),
             ("server --port 0", "On a free port, which is printed"),
+            (
+                "server --cluster-id n1 --peers n2:10.0.0.2:8080,n3:10.0.0.3:8080",
+                "One of three nodes of a cluster; the others are started alike",
+            ),
             ("server --host 0.0.0.0 --tls-certificate tls.crt --tls-key tls.key", "For other machines"),
         ),
         need=Need.CONFIGURATION,

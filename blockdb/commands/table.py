@@ -12,6 +12,8 @@ from . import (
     backups,
     certificates,
     chain,
+    cluster_demo,
+    clusters,
     collections,
     configuring,
     connections,
@@ -67,6 +69,8 @@ COMMANDS: tuple[Command, ...] = (
     *connections.COMMANDS,
     *configuring.COMMANDS,
     *serving.COMMANDS,
+    *cluster_demo.COMMANDS,
+    *clusters.COMMANDS,
     *frontends.COMMANDS,
 )
 

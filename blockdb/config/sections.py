@@ -26,6 +26,19 @@ _ORIGIN: Final = Text(
 )
 _HOST_NAME: Final = Text("a name without a port, or '*'", r"\*|[A-Za-z0-9._\-]{1,255}", optional=False)
 _WEBHOOK: Final = Text("a URL that begins with https:// or http://", r"https?://[!-~]+", secret=True)
+_NAME: Final = Text("letters, digits and . _ - (up to 64)", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}")
+_NODE_HOST: Final = r"([A-Za-z0-9._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])"
+_ADDRESS: Final = Text(
+    "host:port, such as 192.168.1.10:8080, or host:port:peer_port",
+    rf"{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
+    optional=False,
+)
+_ADVERTISED: Final = Text("a name or an address without a port", _NODE_HOST)
+_PEER: Final = Text(
+    "name:host:port, such as node2:192.168.1.11:8080, or name:host:port:peer_port",
+    rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,63}}:{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
+    optional=False,
+)
 _BYTES: Final = 64 * 1024**3
 
 
@@ -153,10 +166,28 @@ class ClusterConfig(_Section):
 
     label: ClassVar[str] = "[cluster] "
 
-    node_id: str = field(
-        default="", metadata=declared(Text("letters, digits and . _ - (up to 64)", r"[A-Za-z0-9._\-]{1,64}"))
-    )
-    """The name of this node."""
+    node_id: str = field(default="", metadata=declared(_NAME))
+    """The name of this node, which no other one of the cluster has. It stays the same for ever."""
+    cluster_name: str = field(default="", metadata=declared(_NAME))
+    """The name of the cluster: nodes talk to those of the same cluster alone. Empty: that of the cluster that it joins,
+    and `blockdb` where it begins one."""
+    peers: tuple[str, ...] = field(default=(), metadata=declared(Texts(_PEER)))
+    """The other nodes with which this one forms a cluster, when all of them are started for the first time."""
+    join: tuple[str, ...] = field(default=(), metadata=declared(Texts(_ADDRESS)))
+    """Members of a cluster that is there already (where they serve their users), one of which takes this node in."""
+    replica: bool = field(default=False, metadata=declared(Switch()))
+    """Whether it joins as a replica: it gets everything and answers reads, but does not count in decisions."""
+    bootstrap: bool = field(default=False, metadata=declared(Switch()))
+    """Whether the database that is there, or a new one, becomes that of a cluster of this one node, which others then
+    join."""
+    advertise: str = field(default="", metadata=declared(_ADVERTISED))
+    """The name or address under which others reach this node; empty: `host` of `[server]`."""
+    peer_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
+    """The port for the other nodes; 0: that of `[server]` and 1,000 more."""
+    peer_ca: str = field(default="", metadata=declared(Path()))
+    """The file with the authority of the nodes' certificates (PEM); empty: `tls_client_ca` of `[security]`."""
+    read_concern: str = field(default="Linearizable", metadata=declared(Choice(("Linearizable", "Local"))))
+    """What reads see that do not say themselves: all that was acknowledged anywhere before, or what this node has."""
     heartbeat_interval: int = field(default=150, metadata=declared(Number(10, 60_000)))
     """Milliseconds between two signs of life of a leader."""
     election_timeout: int = field(default=300, metadata=declared(Number(20, 600_000)))
@@ -174,6 +205,26 @@ class ClusterConfig(_Section):
                 f"[cluster] election_timeout: it should be at least {least}, which is twice heartbeat_interval, "
                 f"not {self.election_timeout}."
             )
+        self._check_beginnings()
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether this node is to belong to a cluster."""
+        return bool(self.peers or self.join or self.bootstrap)
+
+    def _check_beginnings(self) -> None:
+        given = [name for name in ("peers", "join", "bootstrap") if getattr(self, name)]
+        if len(given) > 1:
+            raise ConfigError(f"[cluster] {given[1]}: it cannot stand with {given[0]}; give one of them.")
+        if given and not self.node_id:
+            raise ConfigError(f"[cluster] node_id: it should be given, since {given[0]} is.")
+        if self.replica and not self.join:
+            raise ConfigError("[cluster] replica: it should stand with join.")
+        names = [peer.partition(":")[0] for peer in self.peers]
+        if self.node_id in names:
+            raise ConfigError(f"[cluster] peers: they are the other nodes; {self.node_id} is this one.")
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ConfigError(f"[cluster] peers: {twice[0]} is there twice.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +264,8 @@ class AlertsConfig(_Section):
     """An alert when one put in a hundred takes longer; 0: none."""
     error_percent: int = field(default=0, metadata=declared(Number(0, 100), live=True))
     """An alert when more of the requests fail by the server's own fault; 0: none."""
+    replication_lag: int = field(default=10_000, metadata=declared(Number(0, 1_000_000_000), live=True))
+    """An alert when a member of the cluster is more entries behind, or is not heard of; 0: none."""
     integrity: bool = field(default=True, metadata=declared(Switch(), live=True))
     """An alert when the background audit, or a read, finds what was not written."""
     webhook: str = field(default="", metadata=declared(_WEBHOOK, live=True))

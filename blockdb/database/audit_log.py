@@ -35,6 +35,10 @@ class AuditLogKeeper:
         return UUID(uuid_of(self._catalog.default_id())).bytes
 
     @property
+    def _is_shared(self) -> bool:
+        return self._catalog.surroundings.is_shared
+
+    @property
     def exists(self) -> bool:
         """Whether there is a log."""
         return self._door.inode(self._files.root) is not None
@@ -45,13 +49,20 @@ class AuditLogKeeper:
             raise ReadOnly("The database is open for reading only; open it for writing to write its audit log.")
         with self._opening:
             if self._log is None:
-                heads = [head for head in (self._signed(), self._journaled()) if head is not None]
+                journaled = None if self._is_shared else self._journaled()
+                heads = [head for head in (self._signed(), journaled) if head is not None]
                 self._log = AuditLog(self._door, self._files, self.database, self._sign, heads)
             return self._log
 
     def record(self) -> None:
-        """Have the journal say how far the log is, if that is more than it said before. Raises StorageError."""
-        head, journal = self.open().sign(), self._notary.journal()
+        """Have the journal say how far the log is, if that is more than it said before. Raises StorageError.
+
+        In a cluster each node has an audit log of its own, and the journal is everybody's: it says nothing of them.
+        """
+        head = self.open().sign()
+        if self._is_shared:
+            return
+        journal = self._notary.journal()
         if journal is not None and head != self._journaled():
             journal.append(head.event)
 
@@ -59,7 +70,7 @@ class AuditLogKeeper:
         """Have the journal say that the next log is another one. Raises ReadOnly, StorageError."""
         if self._catalog.signer is None:
             raise ReadOnly("The database is open for reading only; open it for writing to begin a new audit log.")
-        journal = self._notary.journal()
+        journal = None if self._is_shared else self._notary.journal()
         if journal is not None:
             journal.append(LogHead(0, FIRST).event)
 

@@ -23,6 +23,7 @@ from blockdb.storage.recovery import read_mark
 from blockdb.storage.redaction import Event
 from blockdb.storage.redaction import load as load_redactions
 from blockdb.storage.store import Store
+from blockdb.storage.surroundings import MACHINE, Surroundings
 
 OWN_PREFIX: Final = "_"
 """Begins the names of the database's own collections."""
@@ -41,6 +42,7 @@ class Catalog:
         config: DatabaseConfig,
         signer: Signer | None,
         record_event: Callable[[Event], None],
+        surroundings: Surroundings = MACHINE,
     ) -> None:
         """`record_event` puts the event of a redaction into the journal, for one that has to be finished."""
         self.door = door
@@ -48,7 +50,8 @@ class Catalog:
         self.config = config
         self.signer = signer
         self._record_event = record_event
-        self._commons = Commons(config)
+        self.surroundings = surroundings
+        self._commons = Commons(config, surroundings)
         self.changing = RLock()
         """Held by whoever changes which collections there are."""
         self._open: dict[str, Store | Attachment] = {}
@@ -222,7 +225,9 @@ class Catalog:
         config = self.config
         if settings.compression_enabled is not None:
             config = replace(config, compression_enabled=settings.compression_enabled)
-        return replace(config, wal_sync_interval=0) if settings.is_forced else config
+        if settings.is_forced and not self.surroundings.is_shared:  # there the log of the cluster is what is forced
+            config = replace(config, wal_sync_interval=0)
+        return config
 
     def is_forced(self, settings: CollectionSettings) -> bool:
         """Whether what a collection with these settings acknowledges is on the disk."""

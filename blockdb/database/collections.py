@@ -31,12 +31,7 @@ def new_metadata(
 ) -> Metadata:
     """What a collection that a user asks for is to be. Raises InvalidData, ConfigError."""
     check_name(name)
-    given = settings if isinstance(settings, CollectionSettings) else _from(settings or {})
-    if given.encryption_enabled not in (None, core.door.is_sealing):
-        is_ = "encrypted" if core.door.is_sealing else "not encrypted"
-        raise ConfigError(
-            f"encryption_enabled: this database is {is_}, and so are all of its collections. Leave the setting out."
-        )
+    given = checked_settings(core, settings)
     metadata = creation.new_metadata(
         core.door,
         name,
@@ -45,10 +40,22 @@ def new_metadata(
         settings=given,
         description=description,
         created_by=login_name() if created_by is None else created_by,
+        surroundings=core.catalog.surroundings,
     )
     if schema is None:
         return metadata
-    return replace(metadata, schemas=(new_entry(schema_of(schema), None, metadata.created_by),))
+    return replace(metadata, schemas=(new_entry(core, schema_of(schema), None, metadata.created_by),))
+
+
+def checked_settings(core: Core, settings: CollectionSettings | dict[str, Any] | None) -> CollectionSettings:
+    """The settings that a collection is to have. Raises ConfigError, naming the key, for what cannot be done."""
+    given = settings if isinstance(settings, CollectionSettings) else _from(settings or {})
+    if given.encryption_enabled not in (None, core.door.is_sealing):
+        is_ = "encrypted" if core.door.is_sealing else "not encrypted"
+        raise ConfigError(
+            f"encryption_enabled: this database is {is_}, and so are all of its collections. Leave the setting out."
+        )
+    return given
 
 
 def check_name(name: str) -> None:

@@ -19,6 +19,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import PREFIX
 from blockdb.storage.redaction import Event
+from blockdb.storage.surroundings import MACHINE, Surroundings
 from blockdb.storage.transaction_log import Decisions, TransactionLog
 
 
@@ -26,7 +27,13 @@ class Core:
     """An open database, as its handles see it. Safe for threads."""
 
     def __init__(
-        self, path: Path, config: DatabaseConfig, door: Door, files: DatabaseFiles, signer: Signer | None
+        self,
+        path: Path,
+        config: DatabaseConfig,
+        door: Door,
+        files: DatabaseFiles,
+        signer: Signer | None,
+        surroundings: Surroundings = MACHINE,
     ) -> None:
         """The directory is there, and locked if there is a signer, which says that it is to be written."""
         self.path = path
@@ -34,7 +41,7 @@ class Core:
         self.door = door
         self.files = files
         self.read_only = signer is None
-        self.catalog = Catalog(door, files, config, signer, self.record_event)
+        self.catalog = Catalog(door, files, config, signer, self.record_event, surroundings)
         self.notary = Notary(self.catalog)
         self.lifecycle = Lifecycle(self.catalog, self.notary)
         self.audit_log = AuditLogKeeper(self.catalog, self.notary)

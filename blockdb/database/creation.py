@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from time import time
 from typing import Any
-from uuid import uuid4
 
 from blockdb.config import DatabaseConfig
 from blockdb.database import encryption
@@ -23,12 +21,19 @@ from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import PREFIX, UNLIMITED, Metadata, save_metadata, save_pending, save_registry
+from blockdb.storage.surroundings import MACHINE, Surroundings
 
 DEFAULT_COLLECTION = "default"
 """The collection of plain put and get."""
 
 
-def create(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: MasterKeySource) -> Door:
+def create(
+    door: Door,
+    files: DatabaseFiles,
+    config: DatabaseConfig,
+    source: MasterKeySource,
+    surroundings: Surroundings = MACHINE,
+) -> Door:
     """Make what is missing of a database; the registry, which makes it one, comes last. Under the writer's lock.
 
     Returns the door through which it is to be read and written.
@@ -38,9 +43,10 @@ def create(door: Door, files: DatabaseFiles, config: DatabaseConfig, source: Mas
         for directory in (files.keys, files.registry.parent, files.collections):
             door.make_directory(directory)
         door = encryption.prepared(door, files, config, source)
-        keys.create(door, files)
+        keys.create(door, files, surroundings)
         size, redactable = config.blockchain_batch_size, config.redactable
-        create_collection(door, files, {}, new_metadata(door, DEFAULT_COLLECTION, size, redactable=redactable))
+        metadata = new_metadata(door, DEFAULT_COLLECTION, size, redactable=redactable, surroundings=surroundings)
+        create_collection(door, files, {}, metadata)
     return door
 
 
@@ -91,12 +97,13 @@ def new_metadata(
     settings: CollectionSettings | None = None,
     description: str = "",
     created_by: str = "",
+    surroundings: Surroundings = MACHINE,
 ) -> Metadata:
     """What a new collection is."""
     return Metadata(
-        PREFIX + str(uuid4()),
+        PREFIX + str(surroundings.new_id(f"collection {name}")),
         name,
-        int(time()),
+        surroundings.now_ms() // 1000,
         block_records,
         redactable,
         encrypted=door.is_sealing,

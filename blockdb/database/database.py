@@ -38,6 +38,7 @@ from blockdb.statistics import Statistics, TransactionInfo
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
+from blockdb.storage.surroundings import MACHINE, Surroundings
 from blockdb.types import Anchor, CollectionInfo, Progress, Report
 
 T = TypeVar("T")
@@ -59,8 +60,9 @@ class Database(AuditedDatabase):
         create: bool,
         door: Door | None = None,
         source: MasterKeySource | None = None,
+        surroundings: Surroundings = MACHINE,
     ) -> None:
-        """Use `blockdb.open`, which documents this."""
+        """Use `blockdb.open`, which documents this. `surroundings` are those of this machine unless they are given."""
         if byteorder != "little":
             raise UnsupportedFormat(
                 "BlockDB's tables are read as they stand in memory: on little-endian machines only."
@@ -71,6 +73,7 @@ class Database(AuditedDatabase):
         self._door = door or Door()
         self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
         self._source = source or MasterKeySource(config.master_key_file)
+        self._surroundings = surroundings
         self._locks: list[int] = []
         self._collections: dict[str, Collection] = {}
         self._scrubber: Scrubber | None = None
@@ -92,7 +95,7 @@ class Database(AuditedDatabase):
                 raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
             if signer is None:
                 self._door = encryption.opened(self._door, self._files, self._config, self._source)
-            core = self._core = Core(self.path, self._config, self._door, self._files, signer)
+            core = self._core = Core(self.path, self._config, self._door, self._files, signer, self._surroundings)
             try:
                 if signer is not None:
                     core.transactions.recover()
@@ -118,7 +121,7 @@ class Database(AuditedDatabase):
             for path in (self._files.lock, self.path):  # the directory too: the file could be removed
                 self._locks.append(self._door.lock(path))
             if not self._files.registry.exists():
-                self._door = creation.create(self._door, self._files, self._config, self._source)
+                self._door = creation.create(self._door, self._files, self._config, self._source, self._surroundings)
             else:
                 self._door = encryption.opened(self._door, self._files, self._config, self._source)
             signer = keys.load_own_signer(self._door, self._files)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
-from time import time, time_ns
 from typing import Final
-from uuid import uuid4
 
 from blockdb.database.proving import ProvingCollection
 from blockdb.database.redaction import login_name
@@ -44,7 +42,9 @@ class IndexedCollection(ProvingCollection):
         """
         store = self._writing_store()
         paths = [fields] if isinstance(fields, str) else list(fields)
-        definition = IndexDefinition(uuid4().hex, name, tuple(paths), unique, sparse, int(time()))
+        outside = self._core.catalog.surroundings
+        id_ = outside.new_id(f"index {name}").hex
+        definition = IndexDefinition(id_, name, tuple(paths), unique, sparse, outside.now_ms() // 1000)
         definition.check()
         try:
             made = store.indexes.create(definition)
@@ -55,13 +55,13 @@ class IndexedCollection(ProvingCollection):
         except Unfit as unfit:
             key = store.chain.item_at(unfit.place)[0].decode("utf-8", "backslashreplace")
             raise InvalidData(f"Record '{key}' cannot be indexed. {unfit.what} Nothing was changed.") from None
-        self._record(INDEX_CREATED, definition, by)
+        self.record_index(INDEX_CREATED, definition, by)
         return store.indexes.info(made)
 
     def drop_index(self, name: str, *, by: str | None = None) -> None:
         """Remove an index; who reads by it may go on. Raises IndexNotFound, ReadOnly, StorageError."""
         definition = self._writing_store().indexes.drop(name)
-        self._record(INDEX_DROPPED, definition, by)
+        self.record_index(INDEX_DROPPED, definition, by)
 
     def indexes(self) -> tuple[IndexInfo, ...]:
         """The indexes that there are, in the order of their names."""
@@ -85,9 +85,10 @@ class IndexedCollection(ProvingCollection):
             raise ReadOnly(f"{self._core.path} is open for reading only; open it without read_only=True to write.")
         return reader
 
-    def _record(self, event: str, definition: IndexDefinition, by: str | None) -> None:
+    def record_index(self, event: str, definition: IndexDefinition, by: str | None) -> None:
+        """Have the journal tell that an index was made, or dropped. Raises StorageError."""
         journal = self._core.notary.journal()
         assert journal is not None, "a writer has one"
-        what = {"time_ms": time_ns() // 1_000_000, "by": login_name() if by is None else by}
+        what = {"time_ms": self._core.catalog.surroundings.now_ms(), "by": login_name() if by is None else by}
         collection = self._refreshed().metadata.id
         journal.append({"event": event, **what, "collection": collection, "index": asdict(definition)})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from time import time_ns
 from typing import Any
 
 from blockdb.database.catalog import Catalog
@@ -38,7 +37,7 @@ class Lifecycle:
             "collection": metadata.id,
             "name": metadata.name,
             "by": metadata.created_by,
-            "time_ms": time_ns() // 1_000_000,
+            "time_ms": self._catalog.surroundings.now_ms(),
         }
         journal = self._journal()
         with self._catalog.changing:
@@ -139,5 +138,5 @@ def _end_of(store: Store, prover: Prover, by: str) -> dict[str, Any]:
         "records": history.records_count,
         "root": prover.trusted_root(history, history.records_count).hex(),
         "by": by,
-        "time_ms": time_ns() // 1_000_000,
+        "time_ms": store.surroundings.now_ms(),
     }

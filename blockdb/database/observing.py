@@ -10,6 +10,7 @@ from time import monotonic, time
 
 from blockdb.database.database import Database
 from blockdb.errors import CollectionNotFound, Corruption
+from blockdb.nodes import ClusterState
 from blockdb.statistics import ServerStatistics, Snapshot, Statistics
 
 __all__ = ["Observer"]
@@ -30,11 +31,12 @@ class Observer:
         server: Callable[[], ServerStatistics] | None = None,
         certificate_expires_ms: int | None = None,
         max_age_s: float = 0.0,
+        cluster: Callable[[], ClusterState | None] | None = None,
     ) -> Snapshot:
         """A snapshot, or the last one where that is no older than `max_age_s`. O(open collections).
 
-        `server` is asked for its own figures. Collections that were parked meanwhile are told with their last figures,
-        so that counters never go back. Raises DatabaseClosed, OSError.
+        `server` and `cluster` are asked for their own figures. Collections that were parked meanwhile are told with
+        their last figures, so that counters never go back. Raises DatabaseClosed, OSError.
         """
         with self._looking:
             if self._last is not None and monotonic() - self._looked_s < max_age_s:
@@ -51,6 +53,7 @@ class Observer:
                 disk_size_bytes=disk.total,
                 server=None if server is None else server(),
                 certificate_expires_ms=certificate_expires_ms,
+                cluster=None if cluster is None else cluster(),
             )
             self._looked_s = monotonic()
             return self._last

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from time import time_ns
 from typing import Any, Final
 
 from blockdb.database.core import Core
@@ -86,10 +85,11 @@ class SchemaCollection:
         with store.changing, guarded(f"setting the schema of {store.metadata.name}"):
             self._finish_schema(store)
             before = self.schema
-            entry = new_entry(wanted, None if before is None else before.version, by)
+            entry = new_entry(self._core, wanted, None if before is None else before.version, by)
             must_look = before is None or bool(require_compatible(before, wanted))
             validator = wanted.validator() if must_look else None
-            looked = _look(store, validator, store.expired().records) if validator else 0
+            expired = store.expired_by(self._core.catalog.surroundings.now_ms()).records if validator else 0
+            looked = _look(store, validator, expired) if validator else 0
             made = self._make_indexes(wanted, entry.by)
             try:
                 _enter(store, entry, validator, looked)
@@ -160,7 +160,7 @@ def schema_of(source: Source) -> Schema:
     return source if isinstance(source, Schema) else Schema.from_json(source)
 
 
-def new_entry(schema: Schema, before: int | None, by: str | None) -> SchemaEntry:
+def new_entry(core: Core, schema: Schema, before: int | None, by: str | None) -> SchemaEntry:
     """The entry of a schema that follows version `before`. Raises InvalidData where it says that it is another one."""
     version = (before or 0) + 1
     if schema.version not in (None, version):
@@ -168,7 +168,7 @@ def new_entry(schema: Schema, before: int | None, by: str | None) -> SchemaEntry
             f"The schema says that it is version {schema.version}, and the next one is {version}: write that, or none."
         )
     text = encode(schema.numbered(version).to_json()).decode()
-    return SchemaEntry(version, 0, time_ns() // 1_000_000, login_name() if by is None else by, text)
+    return SchemaEntry(version, 0, core.catalog.surroundings.now_ms(), login_name() if by is None else by, text)
 
 
 def _enter(store: Store, entry: SchemaEntry, validator: Validator | None, looked: int) -> None:

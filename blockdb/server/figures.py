@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
+from blockdb.nodes import ClusterState
 from blockdb.statistics import Latency, ServerStatistics, Snapshot, Statistics
 
-__all__ = ["metrics_json", "stats_json", "uptime_text"]
+__all__ = ["metrics_json", "stats_json", "time_text", "uptime_text"]
 
 
 def metrics_json(snapshot: Snapshot) -> dict[str, Any]:
@@ -31,8 +33,16 @@ def metrics_json(snapshot: Snapshot) -> dict[str, Any]:
             "total_sstables": sum(len(one.tables) for one in found),
             "blockchain_blocks": sum(one.blocks for one in found),
         },
-        "cluster": {"consensus_state": "Leader", "active_nodes": 1, "last_election": None},
+        "cluster": _cluster(snapshot.cluster),
     }
+
+
+def _cluster(cluster: ClusterState | None) -> dict[str, str | int | None]:
+    """Of a cluster; a node that is in none leads itself."""
+    if cluster is None:
+        return {"consensus_state": "Leader", "active_nodes": 1, "last_election": None}
+    elected = None if not cluster.last_election_ms else time_text(cluster.last_election_ms)
+    return {"consensus_state": cluster.state, "active_nodes": cluster.active_nodes, "last_election": elected}
 
 
 def stats_json(snapshot: Snapshot) -> dict[str, Any]:
@@ -54,6 +64,11 @@ def stats_json(snapshot: Snapshot) -> dict[str, Any]:
             "total_size_bytes": sum(one.disk_bytes for one in snapshot.collections.values()),
         },
     }
+
+
+def time_text(time_ms: float) -> str:
+    """A time in milliseconds since 1970, as in `2027-01-15T10:30:00Z`."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def uptime_text(seconds: float) -> str:

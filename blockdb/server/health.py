@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from blockdb import __version__
+from blockdb.nodes import ClusterState
 from blockdb.server.figures import uptime_text
 from blockdb.statistics import Snapshot
 
@@ -38,8 +40,13 @@ class Health:
         return {"status": "ready" if self.is_ready else "not ready", "reasons": list(self.reasons)}
 
 
-def health_of(snapshot: Snapshot | None, *, stopping: bool = False, uptime_s: float = 0.0) -> Health:
-    """How a server is whose database looks like that; None where it could not be looked at."""
+def health_of(
+    snapshot: Snapshot | None, cluster: ClusterState | None = None, *, stopping: bool = False, uptime_s: float = 0.0
+) -> Health:
+    """How a server is whose database looks like that; None where it could not be looked at.
+
+    `cluster` is the one that it is in, at this moment.
+    """
     if stopping:
         return Health(("stopping",), uptime_s)
     if snapshot is None:
@@ -50,4 +57,15 @@ def health_of(snapshot: Snapshot | None, *, stopping: bool = False, uptime_s: fl
     writes = snapshot.database is None or not snapshot.database.read_only
     if writes and snapshot.disk_free_bytes < LEAST_FREE_BYTES:
         reasons.append("disk full")
-    return Health(tuple(reasons), uptime_s)
+    return Health((*reasons, *_of_cluster(cluster)), uptime_s)
+
+
+def _of_cluster(cluster: ClusterState | None) -> Iterator[str]:
+    if cluster is None:
+        return
+    if not cluster.leader:
+        yield "no leader"
+    if cluster.diverged:
+        yield "diverged"
+    if cluster.state == "Learner":
+        yield "catching up"

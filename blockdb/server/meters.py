@@ -83,6 +83,7 @@ class Meters:
         """Requests that are being answered."""
         self.connections = Level()
         self.streams = Level()
+        self._proposals = Histogram()
 
     def count(self, operation: str, door: str, outcome: str, seconds: float) -> None:
         """A request was answered after that time: `outcome` is OK or the kind of error."""
@@ -97,6 +98,11 @@ class Meters:
         """A request was turned away before anybody looked at what it wants: `rate`, `size`, `auth` and the like."""
         with self._lock:
             self._rejected[reason] += 1
+
+    def decided(self, seconds: float) -> None:
+        """A command of this node was decided by the cluster after that time."""
+        with self._lock:
+            self._proposals.add(int(seconds * 1e9))
 
     def transfer(self, received_bytes: int = 0, sent_bytes: int = 0) -> None:
         """So much of bodies came in and went out."""
@@ -126,4 +132,5 @@ class Meters:
             bytes_received=self._received,
             bytes_sent=self._sent,
             rejected=rejected,
+            proposals=self._proposals.snapshot(),
         )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from blockdb.nodes import ClusterState, NodeState
 from blockdb.statistics import Latency, ServerStatistics, Snapshot, Statistics
 
-__all__ = ["COLLECTION", "DATABASE", "HISTOGRAMS", "SERVER", "WHOLE", "Metric", "Timed"]
+__all__ = ["CLUSTER", "COLLECTION", "DATABASE", "HISTOGRAMS", "NODE", "SERVER", "WHOLE", "Metric", "Timed"]
 
 T = TypeVar("T")
 
@@ -160,6 +161,33 @@ WHOLE: Final[tuple[Metric[Snapshot], ...]] = (
     ),
 )
 """Of everything together."""
+
+
+CLUSTER: Final[tuple[Metric[ClusterState], ...]] = (
+    Metric("cluster_term", "The term of consensus that this node is in.", lambda one: one.term),
+    Metric("cluster_is_leader", "1 if this node leads.", lambda one: one.state == "Leader"),
+    Metric("cluster_has_leader", "1 if this node knows who leads.", lambda one: bool(one.leader)),
+    Metric("cluster_nodes", "Members of the cluster.", lambda one: len(one.members)),
+    Metric("cluster_active_nodes", "Members that were heard of lately.", lambda one: one.active_nodes),
+    Metric("cluster_first_index", "The first entry of the log that is kept.", lambda one: one.first_index),
+    Metric("cluster_last_index", "The last entry of the log on this node.", lambda one: one.last_index),
+    Metric("cluster_commit_index", "The last entry that is decided, as far as is known here.", lambda one: one.commit),
+    Metric("cluster_applied_index", "The last entry that was applied here.", lambda one: one.applied),
+    Metric("cluster_elections_total", "Changes of the leader that this node has seen.", lambda one: one.elections),
+    Metric(
+        "cluster_last_election_timestamp_seconds",
+        "When the leader changed last (Unix time).",
+        lambda one: _seconds(one.last_election_ms or None),
+    ),
+    Metric("cluster_diverged", "1 if this node's chain differs from the others'.", lambda one: bool(one.diverged)),
+)
+"""Of the cluster, as this node sees it."""
+
+NODE: Final[tuple[Metric[NodeState], ...]] = (
+    Metric("cluster_node_active", "1 if the member was heard of lately.", lambda one: one.is_active),
+    Metric("cluster_node_lag_entries", "How far it is behind what is decided.", lambda one: one.lag),
+)
+"""Of each member of it, under the label `node`."""
 
 
 def _seconds(time_ms: int | None) -> float | None:

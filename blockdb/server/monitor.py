@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from blockdb.alerts import Alert, Thresholds
+from blockdb.cluster.database.context import of_this_node
 from blockdb.database.database import Database
 from blockdb.database.observing import Observer
 from blockdb.errors import (
@@ -18,6 +19,7 @@ from blockdb.errors import (
     Unauthenticated,
     Unavailable,
 )
+from blockdb.nodes import ClusterState
 from blockdb.server.alerts import AlertWatch
 from blockdb.server.health import Health, health_of
 from blockdb.server.meters import OK, Meters
@@ -64,6 +66,8 @@ class Monitor:
         self.meters = Meters()
         self.certificate_expires_ms: Callable[[], int | None] = lambda: None
         """Until when the certificate that is used now is valid (Unix time)."""
+        self.cluster: Callable[[], ClusterState | None] = lambda: None
+        """The cluster that it is in."""
         self._observer = Observer(database)
         self._is_stopping = is_stopping
         self._watch: AlertWatch | None = None
@@ -81,7 +85,8 @@ class Monitor:
 
     def snapshot(self, max_age_s: float = 0.0) -> Snapshot:
         """Everything at one moment, or a snapshot that is no older than that. Raises DatabaseClosed, OSError."""
-        return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s)
+        with of_this_node():
+            return self._observer.look(self.meters.snapshot, self.certificate_expires_ms(), max_age_s, self.cluster)
 
     def health(self) -> Health:
         """Whether requests should come here."""
@@ -89,7 +94,7 @@ class Monitor:
         if self._is_stopping():
             return health_of(None, stopping=True, uptime_s=uptime_s)
         try:
-            return health_of(self.snapshot(MAX_AGE_S), uptime_s=uptime_s)
+            return health_of(self.snapshot(MAX_AGE_S), self.cluster(), uptime_s=uptime_s)
         except (BlockDBError, OSError) as error:
             log.warning("the database could not be looked at: %s", error, extra={"event": "look_failed"})
             return health_of(None, uptime_s=uptime_s)

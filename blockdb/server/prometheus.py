@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from blockdb import __version__
 from blockdb.server.http.accepting import OPENMETRICS, TEXT
-from blockdb.server.metric_table import COLLECTION, DATABASE, HISTOGRAMS, SERVER, WHOLE, Metric
+from blockdb.server.metric_table import CLUSTER, COLLECTION, DATABASE, HISTOGRAMS, NODE, SERVER, WHOLE, Metric
 from blockdb.statistics import Latency, ServerStatistics, Snapshot, Statistics
 
 __all__ = ["MAX_COLLECTIONS", "OPENMETRICS", "OTHERS", "TEXT", "Exposition"]
@@ -85,6 +85,7 @@ def families(snapshot: Snapshot, names: Sequence[str]) -> Iterator[Family]:
         yield family
     yield from _numbers(SERVER, _alone(snapshot.server), ())
     yield from _requests(snapshot.server or ServerStatistics())
+    yield from _of_cluster(snapshot)
 
 
 Groups = Sequence[tuple[tuple[str, ...], Sequence[T]]]
@@ -129,6 +130,19 @@ def _requests(server: ServerStatistics) -> Iterator[Family]:
     for reason, times in server.rejected.items():
         rejected.add_metric((reason,), times)
     return iter((by_outcome, duration, rejected))
+
+
+def _of_cluster(snapshot: Snapshot) -> Iterator[Family]:
+    cluster = snapshot.cluster
+    yield from _numbers(CLUSTER, _alone(cluster), ())
+    members = [] if cluster is None else [((member.id,), [member]) for member in cluster.members]
+    yield from _numbers(NODE, members, ("node",))
+    family = HistogramMetricFamily(
+        PREFIX + "cluster_propose_duration_seconds", "Time until commands of this node were decided.", labels=()
+    )
+    if cluster is not None and snapshot.server is not None:
+        _add(family, (), snapshot.server.proposals)
+    yield family
 
 
 def _lock_waits(database: Statistics | None) -> Family:

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import BlockDBError, CollectionNotFound
 from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
 from blockdb.server.asking import Authenticator, Everybody, principal_of
+from blockdb.server.concerns import Concerns
+from blockdb.server.membership import state_of
 from blockdb.server.monitor import Monitor
 from blockdb.server.retrying import Retries
 from blockdb.server.transactions import OpenTransactions
@@ -39,6 +41,10 @@ class Call:
     """What it touches, once that is known; collections by name."""
     keys: int = 0
     """How many keys came in a stream of requests."""
+    concern: str | None = None
+    """Whether it has to see all that was acknowledged anywhere, where it says so itself: see `concerns`."""
+    is_confirmed: bool = False
+    """Whether this node has all that was acknowledged before it."""
 
 
 class Hook(Protocol):
@@ -91,23 +97,31 @@ _NO: Final = nullcontext(False)
 class Service:
     """Safe for threads."""
 
-    def __init__(self, database: Database, authenticator: Authenticator | None = None) -> None:
+    def __init__(
+        self, database: Database, authenticator: Authenticator | None = None, concerns: Concerns | None = None
+    ) -> None:
+        """`concerns` are those of a node of a cluster, where requests that come again are known to all nodes."""
         from blockdb.server.handlers.table import HANDLERS, require_complete
 
         require_complete()
         self.database = database
         self.authenticator = authenticator or Everybody()
         self.transactions = OpenTransactions(database)
-        self.retries = None if database.read_only else Retries(database)
+        self.retries = None if database.read_only or concerns is not None else Retries(database)
         """Answers that are remembered for those who ask again."""
         self.nobody = Principal("nobody", Role.READER)
         """Who asks what everybody may ask, and who has not said yet who they are."""
+        self.concerns = concerns
+        """What requests wait for in a cluster."""
+        self.log: ReplicatedLog | None = None if concerns is None else concerns.log
+        """What the nodes of a cluster agree with; None where the server stands alone."""
         self.node_id = "node1"
         self.address = ""
         """Where it is reached, once that is known."""
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
+        self.monitor.cluster = lambda: None if self.log is None else state_of(self.log.status())
         self.admit: Callable[[Call, Any], None] = _admit
         """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
@@ -131,7 +145,8 @@ class Service:
             raise
 
     def _while_known(self, call: Call, answers: Iterator[Any]) -> Iterator[Any]:
-        with closing(answers) if isinstance(answers, Generator) else nullcontext():
+        local = nullcontext() if self.concerns is None else self.concerns.around(call)
+        with local, closing(answers) if isinstance(answers, Generator) else nullcontext():
             for answer in answers:
                 self.authenticator.check(call.principal)
                 yield answer
@@ -140,8 +155,9 @@ class Service:
         """The answer to a request. Raises BlockDBError."""
         begun = self.begin()
         try:
-            self.permit(call, request)
-            answer = self._answer(call, request)
+            with self._prepared(call, request):
+                self.permit(call, request)
+                answer = self._answer(call, request)
         except BaseException as error:
             self.told(call, error, begun)
             raise
@@ -169,8 +185,9 @@ class Service:
         """The answers to a request, as they come; the first one is waited for here. Raises BlockDBError."""
         begun = self.begin()
         try:
-            self.permit(call, request)
-            answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
+            with self._prepared(call, request):
+                self.permit(call, request)
+                answers: Iterator[Any] = self._handlers[call.operation.name](Session(self, call), request)
         except BaseException as error:
             self.told(call, error, begun)
             raise
@@ -204,8 +221,18 @@ class Service:
         self.told(call, None, begun)
         return answer
 
+    def _prepared(self, call: Call, request: Any) -> AbstractContextManager[object]:
+        """What a request is done in. In a cluster it waits here, where it has not waited yet. Raises Unavailable."""
+        if self.concerns is None:
+            return _YES
+        if self.concerns.waits(call, request):
+            self.concerns.wait()
+        return self.concerns.around(call)
+
     def at_once(self, call: Call, request: Any) -> AbstractContextManager[bool]:
         """Whether a quick request waits neither for the disk nor for others, as long as this is open."""
+        if self.concerns is not None:
+            return _NO if hasattr(request, "value") or self.concerns.waits(call, request) else _YES
         if not hasattr(request, "value"):
             return _YES
         waits = call.idempotency_key is not None or self.is_forced
@@ -261,9 +288,9 @@ class Service:
         finally:
             self.monitor.count(call.operation.name, call.door, error, seconds)
 
-    def now(self) -> str:
-        """The time, as in `2027-01-15T10:30:00Z`."""
-        return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    def now_ms(self) -> int:
+        """The time, in milliseconds since 1970."""
+        return int(time.time() * 1000)
 
     def close(self) -> None:
         """End what is under way; the database stays open. Raises nothing."""
@@ -272,6 +299,8 @@ class Service:
         self.transactions.abort_all()
         if self.retries is not None:
             self.retries.close()
+        if self.concerns is not None:
+            self.concerns.close()
 
 
 def _admit(_call: Call, _request: Any) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 from blockdb.config import Config, DatabaseConfig, Sources, reloaded
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, DatabaseNotFound
+from blockdb.layout import DatabaseFiles
+from blockdb.masterkey import MasterKeySource
 from blockdb.security.exposure import Exposure, check_exposure
 from blockdb.server.authentication import Authenticator
 from blockdb.server.http.application import Application, Options
@@ -30,6 +32,7 @@ from blockdb.serving.process import Server, run
 from blockdb.wire.failures import failure_of
 
 if TYPE_CHECKING:
+    from blockdb.server.clustering import Node
     from blockdb.server.grpc.door import GrpcDoor
     from blockdb.server.tls import LiveTls
 
@@ -40,12 +43,16 @@ access: Final = logging.getLogger("blockdb.server.access")
 
 
 def serve(
-    sources: Sources, open_database: Callable[[DatabaseConfig], Database], announce: Callable[[str], None]
+    sources: Sources,
+    open_database: Callable[[DatabaseConfig], Database],
+    announce: Callable[[str], None],
+    source_of: Callable[[DatabaseConfig], MasterKeySource],
 ) -> None:
     """Serve the database of a configuration until the process is told to end.
 
-    `announce` is given one line when it can be asked. Raises ConfigError, and before it listens StorageError, and what
-    `open_database` raises.
+    `announce` is given one line when it can be asked. Of a node of a cluster the database is not opened with
+    `open_database`, but with the master key that `source_of` knows of. Raises ConfigError, and before it listens
+    StorageError, and what opening raises.
     """
     config = sources.config()
     configure(config.logging)
@@ -53,11 +60,27 @@ def serve(
     with ExitStack() as stack:
         sockets = [stack.enter_context(each) for each in handed_over() or [_listening(config)]]
         exposure = _exposure(config, sockets, tls)
-        database = stack.enter_context(open_database(config.database))
-        served = stack.enter_context(Served.around(database, sources, config, exposure, tls))
+        node = _node(stack, config, sockets, source_of)
+        database = stack.enter_context(open_database(config.database)) if node is None else node.database
+        served = stack.enter_context(Served.around(database, sources, config, exposure, tls, node))
         served.run(sockets, announce)
         log.info("ending: closing the database")
     log.info("ended in order")
+
+
+def _node(
+    stack: ExitStack,
+    config: Config,
+    sockets: list[socket.socket],
+    source_of: Callable[[DatabaseConfig], MasterKeySource],
+) -> Node | None:
+    """The node of a cluster that is to be served, if it is one."""
+    if not (config.cluster.is_cluster or DatabaseFiles(Path(config.database.data_dir)).raft.id.exists()):
+        return None
+    from blockdb.server.clustering import node_of  # here: most servers stand alone
+
+    port = sockets[0].getsockname()[1]
+    return stack.enter_context(node_of(config, port, source_of(config.database)))
 
 
 def _tls(config: Config) -> LiveTls | None:
@@ -103,10 +126,18 @@ class Served:
     """What stands around a database while it is served."""
 
     def __init__(
-        self, database: Database, sources: Sources, config: Config, exposure: Exposure, tls: LiveTls | None
+        self,
+        database: Database,
+        sources: Sources,
+        config: Config,
+        exposure: Exposure,
+        tls: LiveTls | None,
+        node: Node | None = None,
     ) -> None:
         self.config = config
-        self.service = Service(database, Authenticator(Path(config.database.data_dir), exposure))
+        self._node = node
+        concerns = None if node is None else node.concerns
+        self.service = Service(database, Authenticator(Path(config.database.data_dir), exposure), concerns)
         self.service.node_id = config.cluster.node_id or self.service.node_id
         self._sources = sources
         self._exposure = exposure
@@ -126,12 +157,20 @@ class Served:
     @classmethod
     @contextmanager
     def around(
-        cls, database: Database, sources: Sources, config: Config, exposure: Exposure, tls: LiveTls | None = None
+        cls,
+        database: Database,
+        sources: Sources,
+        config: Config,
+        exposure: Exposure,
+        tls: LiveTls | None = None,
+        node: Node | None = None,
     ) -> Iterator[Served]:
         """For a database that is open, as long as the block lasts; it stays open. Raises BlockDBError."""
         trail = AuditTrail(database, config.security.audit)
-        served = cls(database, sources, config, exposure, tls)
+        served = cls(database, sources, config, exposure, tls, node)
         trail.attach(served.service)
+        if node is not None:
+            node.on_copy.append(trail.renew)
         try:
             served.service.monitor.watch(config.alerts)
             served._take_over(config)
@@ -215,7 +254,9 @@ class Served:
             self._server.stop()
 
     async def _stop(self) -> None:
-        """The end begins: streams, which would go on for ever, are told."""
+        """The end begins: another node leads, if this one does, and streams, which would go on for ever, are told."""
+        if self._node is not None:
+            await asyncio.to_thread(self._node.hand_over)
         self.service.is_stopping = True
         if self._grpc is not None:
             await asyncio.to_thread(self._grpc.stop, self.config.server.shutdown_timeout)

@@ -80,6 +80,12 @@ class AuditTrail:
             service.guards.append(self.check)
             service.hooks.append(self.enter)
 
+    def renew(self) -> None:
+        """Another copy of the database took the place of the one that was open; the log is the same."""
+        if self._log is not None:
+            with self._entering:
+                self._log = self._database.audit_log()
+
     def check(self, call: Call) -> None:
         """Before something is done: raise WritesStopped unless it can be entered."""
         if (self._owed or self._failure is not None) and self._takes(call, OK):

@@ -11,6 +11,7 @@ from blockdb.storage.background import Crew
 from blockdb.storage.cache import CacheRoom
 from blockdb.storage.memory import IndexBudget, MemtableBudget
 from blockdb.storage.parking import ParkingLot
+from blockdb.storage.surroundings import MACHINE, Surroundings
 
 FLUSHERS: Final = 2
 """Threads that write memtables: while one is at a large one, the writers of other collections need not wait."""
@@ -25,7 +26,8 @@ class Commons:
     Merging has a thread of its own, since no writer waits for it; flushing has others, since writers do.
     """
 
-    def __init__(self, config: DatabaseConfig) -> None:
+    def __init__(self, config: DatabaseConfig, surroundings: Surroundings = MACHINE) -> None:
+        self.surroundings = surroundings
         self.cache_room = CacheRoom(config.cache_size_limit)
         self.memtables = MemtableBudget(config.memtable_size_limit)
         self.indexes = IndexBudget(config.memtable_size_limit // 4)

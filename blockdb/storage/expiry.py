@@ -61,17 +61,18 @@ class Expiry:
             self._move(now_ms - self.ttl_ms)
             return self._found.horizon
 
+    def horizon_by(self, time_ms: int) -> Horizon:
+        """What has expired by that time, whatever the clock says. O(log blocks + block)."""
+        last_ms = time_ms - self.ttl_ms - 1
+        return self._records.history().horizon(AsOf(time_ms=last_ms)) if last_ms >= 0 else NOTHING
+
     def horizon_as_of(self, as_of: AsOf, seen: Horizon) -> Horizon:
         """What had expired at a moment at which `seen` is the newest that was there. O(log blocks + block)."""
         if not seen.records:
             return NOTHING
-        history = self._records.history()
         if as_of.time_ms is not None:
-            moment_ms = min(as_of.time_ms, _now_ms())
-        else:
-            moment_ms = next(history.records(seen.records - 1, 1)).time_ms
-        last_ms = moment_ms - self.ttl_ms - 1
-        return history.horizon(AsOf(time_ms=last_ms)) if last_ms >= 0 else NOTHING
+            return self.horizon_by(min(as_of.time_ms, _now_ms()))
+        return self.horizon_by(next(self._records.history().records(seen.records - 1, 1)).time_ms)
 
     def _move(self, oldest_ms: int) -> None:
         """Move on to the first record that is not older than that."""

@@ -158,16 +158,17 @@ class History:
         """
         if as_of.block is not None:
             header = self.seal(as_of.block).header
-            return self._horizon_at(header.first_sequence + header.records)
+            return self.horizon_at(header.first_sequence + header.records)
         if as_of.sequence is not None:
             if as_of.sequence >= self.records_count:
                 raise InvalidData(f"There is no record {as_of.sequence}: there are {self.records_count}, from 0 up.")
-            return self._horizon_at(as_of.sequence + 1)
+            return self.horizon_at(as_of.sequence + 1)
         time_ms = as_of.time_ms or 0
         number = self._search(lambda seal: seal.header.last_time_ms > time_ms)
         return self._horizon_in(number, lambda sequence, frame: frame.time_ms > time_ms)
 
-    def _horizon_at(self, records: int) -> Horizon:
+    def horizon_at(self, records: int) -> Horizon:
+        """The border behind the first so many records. O(log blocks + records in a block)."""
         if records >= self.records_count:
             return Horizon(self.records_count, self.end)
         number = self.block_of(records)

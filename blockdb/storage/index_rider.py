@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from blockdb.documents.paths import Value
@@ -40,6 +41,10 @@ class IndexRider:
         for index, values in zip(self._in_use, self._values, strict=True):
             if index.is_unique:
                 check_unique(indexes, index, values)
+
+    def first_violation(self, before: int | None) -> UniqueViolation | None:
+        """What `check` raises, if a record before a place is in the way: the same whatever the files are like."""
+        return _first_violation(self._indexes, self._in_use, [[values] for values in self._values], before)
 
     def take(self, first_sequence: int, places: Sequence[int]) -> None:
         """The record is written: now the entries are."""
@@ -88,11 +93,40 @@ class BatchRider:
                     raise violation(index, value, seen[value])
                 seen[value] = key
 
+    def first_violation(self, before: int | None) -> UniqueViolation | None:
+        """As that of an `IndexRider`; two of the documents may be in each other's way too."""
+        for index, values in zip(self._in_use, self._values, strict=True):
+            if index.is_unique:
+                try:
+                    self._refuse_repeated(index, values)
+                except UniqueViolation as error:
+                    return error
+        return _first_violation(self._indexes, self._in_use, self._values, before)
+
     def take(self, first_sequence: int, places: Sequence[int]) -> None:
         """The records are written: now the entries are."""
         for index, values in zip(self._in_use, self._values, strict=True):
             index.add_many(values, places)
         self._indexes.watch_size()
+
+
+def _first_violation(
+    indexes: IndexKeeper,
+    in_use: Sequence[Index],
+    values: Sequence[Sequence[Sequence[bytes]]],
+    before: int | None,
+) -> UniqueViolation | None:
+    """By the names of the indexes, then in the order of the documents."""
+    for index, of_documents in sorted(zip(in_use, values, strict=True), key=_name):
+        for value in chain.from_iterable(of_documents) if index.is_unique else ():
+            place = index.view.place_of(value)
+            if place is not None and (before is None or place < before):
+                return violation(index, value, indexes.key_at(place))
+    return None
+
+
+def _name(pair: tuple[Index, object]) -> str:
+    return pair[0].definition.name
 
 
 def check_unique(indexes: IndexKeeper, index: Index, values: Sequence[bytes]) -> None:

@@ -49,6 +49,7 @@ class OpenFiles(Reader):
         """Open the collection for writing, recovering what a killed writer left. Raises Corruption, StorageError."""
         self._signer = signer
         self._sealers = commons.sealers
+        self.surroundings = commons.surroundings
         self.config = config
         self.force_latency = Histogram()
         """How long forces took."""

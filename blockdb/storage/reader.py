@@ -98,6 +98,10 @@ class Reader(Parkable):
         """The border before which all records have expired. O(1) amortised."""
         return NOTHING if self._expiry is None else self._expiry.horizon()
 
+    def expired_by(self, time_ms: int) -> Horizon:
+        """The same for a time that is given. O(log blocks + block)."""
+        return NOTHING if self._expiry is None else self._expiry.horizon_by(time_ms)
+
     def has_expired(self, key: bytes) -> bool:
         """Whether a key is stored, and has expired. O(memtables + tables)."""
         found = None if self._expiry is None else self.view.find(key)

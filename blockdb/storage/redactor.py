@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from time import time_ns
 from typing import Final
-from uuid import uuid4
 
 from blockdb.errors import InvalidData, KeyNotFound, Redacted
 from blockdb.format.checks import check_key
@@ -17,6 +15,7 @@ from blockdb.storage.erasure import erase
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.reader import Reader
 from blockdb.storage.redaction import Event, Redactions, load, save
+from blockdb.storage.surroundings import Surroundings
 from blockdb.types import Record
 
 REDACTION: Final = "redaction"
@@ -39,6 +38,7 @@ class Redactor:
     def __init__(
         self,
         reader: Reader,
+        surroundings: Surroundings,
         close_file_of: Callable[[int], None],
         forget_values: Callable[[Mapping[int, bytes]], None],
         forget_entries: Callable[[frozenset[int]], None],
@@ -49,6 +49,7 @@ class Redactor:
         Raises Corruption, StorageError.
         """
         self._reader = reader
+        self._surroundings = surroundings
         self._close_file_of = close_file_of
         self._forget_values = forget_values
         self._forget_entries = forget_entries
@@ -67,7 +68,7 @@ class Redactor:
         records = {place: self._reader.history().record_at(place) for place in map(self._place_of, keys)}
         if not set(keys) <= unfinished:  # else it is asked for again because it had failed half way
             places = sorted(records)
-            event = event_of(metadata, [records[place] for place in places], reason, by)
+            event = event_of(metadata, [records[place] for place in places], reason, by, self._surroundings)
             self._close_file_of(places[-1])  # first: what is named below has to be on the disk
             self._save(Redactions(metadata.id, self._state.finished, json.dumps(event), tuple(places)))
             files += self.finish(record_event)
@@ -132,15 +133,15 @@ def _check_text(text: object, what: str) -> None:
     raise InvalidData(f"The {what} of a redaction is text: 1 to {MAX_TEXT_BYTES} bytes of UTF-8, not all of it blank.")
 
 
-def event_of(metadata: Metadata, records: Sequence[Record], reason: str, by: str) -> Event:
+def event_of(metadata: Metadata, records: Sequence[Record], reason: str, by: str, surroundings: Surroundings) -> Event:
     """What the journal keeps of a redaction. Raises Redacted where that was done before."""
     for record in records:
         if record.redacted:
             raise Redacted(record.key)
     return {
         "event": REDACTION,
-        "id": uuid4().hex,
-        "time_ms": time_ns() // 1_000_000,
+        "id": surroundings.new_id("redaction").hex,
+        "time_ms": surroundings.now_ms(),
         "by": by,
         "reason": reason,
         "collection": metadata.id,

@@ -45,7 +45,8 @@ class Store(Writer):
         self.changing = RLock()
         """Held by whoever changes what the collection is, and taken before `writing`."""
         self.indexes = IndexKeeper(self, commons)
-        self._redactor = Redactor(self, self._close_file_of, self._forget_values, self.indexes.forget_records)
+        forgetting = self._forget_values, self.indexes.forget_records
+        self._redactor = Redactor(self, self.surroundings, self._close_file_of, *forgetting)
         self.look_for_riders()
 
     def begin(self) -> None:

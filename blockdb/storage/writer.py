@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from os import urandom
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
@@ -46,7 +46,7 @@ class Writer(OpenFiles):
         self._max_value_bytes = metadata.settings.max_document_size
         self.needs_riders = False
         """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
-        self._encode, self._encode_many = encoders(metadata.redactable, lambda: urandom(SALT_BYTES))
+        self._encode, self._encode_many = encoders(metadata.redactable, self._new_salt)
         self._group = WriteGroup(self._put_group)
 
     # Writing.
@@ -171,6 +171,26 @@ class Writer(OpenFiles):
             return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
         return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
 
+    # What a cluster has decided.
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Hold the write lock, for `apply` and `apply_each`: no transaction of this process is in the way of that."""
+        with self.writing:
+            self._attend()
+            yield
+
+    def apply_each(self, items: Sequence[tuple[bytes, bytes]], begin: Callable[[int], object]) -> range:
+        """Store records for which there is nothing left to check, each as `put` does, with one write.
+
+        `begin` is called before each with its number: surroundings may change.
+        """
+        bodies = []
+        for number, (key, value) in enumerate(items):
+            begin(number)
+            bodies.append(self._encode(self._now_ms(), key, value))
+        return self._append_bodies([key for key, _ in items], [value for _, value in items], bodies, batch.frames, 0)
+
     def _put_group(self, writes: Sequence[Write]) -> None:
         """Store the records of a group, each for itself, and force them together."""
         try:
@@ -219,7 +239,19 @@ class Writer(OpenFiles):
         rider: Rider | None = None,
     ) -> range:
         """Write records with one call: what `frames` makes of their bodies, the first one after `header_bytes`."""
-        bodies = self._encode_many(self._now_ms(), keys, values)
+        return self._append_bodies(
+            keys, values, self._encode_many(self._now_ms(), keys, values), frames, header_bytes, rider
+        )
+
+    def _append_bodies(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        bodies: list[bytes],
+        frames: Callable[[list[bytes]], bytes],
+        header_bytes: int,
+        rider: Rider | None = None,
+    ) -> range:
         place = self._log.append(frames(bodies))
         places = batch.places(place + header_bytes, bodies)
         self._active.extend(keys, values, places)
@@ -235,10 +267,13 @@ class Writer(OpenFiles):
 
     def _now_ms(self) -> int:
         """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
-        now_ms = time_ns() // 1_000_000
+        now_ms = self.surroundings.now_ms()
         if now_ms > self._last_time_ms:
             self._last_time_ms = now_ms
         return self._last_time_ms
+
+    def _new_salt(self) -> bytes:
+        return self.surroundings.chance(SALT_BYTES, "salt")
 
     def look_for_riders(self) -> None:
         """Have each record come with a rider if anything is demanded of it, or derived from it."""

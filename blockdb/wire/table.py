@@ -7,6 +7,7 @@ from typing import Final
 
 from blockdb.security.roles import Reach, Right
 from blockdb.wire import reaching
+from blockdb.wire.cluster import CLUSTER
 from blockdb.wire.messages import collections, plain, proofs, queries, records, server, transactions
 from blockdb.wire.monitoring import MONITORING
 from blockdb.wire.operation import Kind, Nothing, Operation
@@ -93,21 +94,6 @@ REST: Final = (
     Operation(
         "verify_collection", "POST", f"{ONE}/verify", AUDIT, _of_collection, records.InCollection,
         plain.CollectionVerification, "Recompute every hash of a collection.", is_rest=True, is_long=True,
-    ),
-    Operation(
-        "cluster_status", "GET", "/cluster/status", READ, _of_nobody, Nothing, plain.ClusterStatus,
-        "Who leads the cluster, and who is in it.", is_plain=True,
-    ),
-    Operation(
-        "cluster_health", "GET", "/cluster/health", READ, _of_nobody, Nothing, plain.ClusterHealth,
-        "Whether the cluster can answer.", is_plain=True,
-    ),
-    Operation(
-        "add_node", "POST", "/cluster/add", OPERATE, _of_database, plain.AddNode, plain.Told, "Add a node.",
-    ),
-    Operation(
-        "remove_node", "DELETE", "/cluster/remove/{node_id}", OPERATE, _of_database, plain.ByNode, plain.Told,
-        "Remove a node.",
     ),
     Operation(
         "verify", "POST", "/verify", AUDIT, _of_database, Nothing, plain.Verification,
@@ -390,7 +376,7 @@ DATABASE: Final = (
 )  # fmt: skip
 
 OPERATIONS: Final = (
-    *REST, *MONITORING, *RECORDS, *BLOCKS, *COLLECTIONS, *QUERIES, *TRANSACTIONS, *PROOFS, *DATABASE,
+    *REST, *CLUSTER, *MONITORING, *RECORDS, *BLOCKS, *COLLECTIONS, *QUERIES, *TRANSACTIONS, *PROOFS, *DATABASE,
 )  # fmt: skip
 
 BY_NAME: Final[Mapping[str, Operation]] = {operation.name: operation for operation in OPERATIONS}

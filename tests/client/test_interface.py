@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.client.aio.cluster import AsyncCluster
 from blockdb.client.aio.collection import AsyncCollection
 from blockdb.client.aio.database import AsyncDatabase
 from blockdb.client.aio.feed import AsyncFeed
 from blockdb.client.aio.results import AsyncResults
 from blockdb.client.aio.transaction import AsyncTransaction
+from blockdb.client.cluster import RemoteCluster
 from blockdb.client.collection import RemoteCollection
 from blockdb.client.database import RemoteDatabase
 from blockdb.client.feed import RemoteFeed
@@ -26,6 +28,7 @@ TRIPLES = [
     (blockdb.Feed, RemoteFeed, AsyncFeed),
     (blockdb.Results, RemoteResults, AsyncResults),
 ]
+REMOTE_PAIRS = [*TRIPLES, (None, RemoteCluster, AsyncCluster)]
 EMBEDDED_ONLY = {
     "audit_log",
     "begin_audit_log_anew",
@@ -41,7 +44,7 @@ EMBEDDED_ONLY = {
     "values_of",
 }
 """What is about the process that has the database open, or for a server to work with."""
-REMOTE_ONLY = {"alerts", "path", "server_statistics", "url"}
+REMOTE_ONLY = {"alerts", "cluster", "path", "server_statistics", "url"}
 """What is about the server; `path` is an attribute of the embedded one."""
 OPERATORS = {"__contains__", "__getitem__"}
 
@@ -68,7 +71,7 @@ def test_the_remote_interface_is_the_embedded_one(embedded: type, remote: type, 
         assert parameters(found[name]) == parameters(wanted[name]), name
 
 
-@pytest.mark.parametrize(("_embedded", "remote", "twin"), TRIPLES, ids=lambda cls: getattr(cls, "__name__", ""))
+@pytest.mark.parametrize(("_embedded", "remote", "twin"), REMOTE_PAIRS, ids=lambda cls: getattr(cls, "__name__", ""))
 def test_the_twin_for_event_loops_has_the_same_names(_embedded: type, remote: type, twin: type) -> None:
     wanted, found = public(remote), public(twin)
     assert wanted.keys() - {"__contains__"} == found.keys() - {"begin"}
@@ -76,13 +79,13 @@ def test_the_twin_for_event_loops_has_the_same_names(_embedded: type, remote: ty
         assert parameters(found[name]) == parameters(wanted[name]), name
 
 
-HERE = {"close", "get_transaction", "id", "is_active", "is_over", "name", "path", "position", "url"}
+HERE = {"close", "cluster", "get_transaction", "id", "is_active", "is_over", "name", "path", "position", "url"}
 """What needs no server."""
 REFUSED = {"add_anchor", "delete", "export_tiles", "part", "remove_anchor", "sequence_at", "with_anchors"}
-ITERATORS = {"acts", "backup", "blocks", "earlier_keys", "find", "keys", "records", "scan"}
+ITERATORS = {"acts", "backup", "blocks", "earlier_keys", "events", "find", "keys", "records", "scan"}
 
 
-@pytest.mark.parametrize("twin", [AsyncCollection, AsyncDatabase, AsyncTransaction])
+@pytest.mark.parametrize("twin", [AsyncCluster, AsyncCollection, AsyncDatabase, AsyncTransaction])
 def test_what_has_to_be_waited_for_is_awaited(twin: type) -> None:
     for name, member in public(twin).items():
         function = member.fget if isinstance(member, property) else member
@@ -108,9 +111,9 @@ def asked(source: str) -> Iterator[str]:
 def test_every_operation_that_is_asked_for_is_there() -> None:
     from blockdb.client import feed
     from blockdb.client.aio import feed as twin
-    from blockdb.client.plans import database, documents, proofs, records, transactions, verifying
+    from blockdb.client.plans import cluster, database, documents, proofs, records, transactions, verifying
 
-    modules = (database, documents, feed, proofs, records, transactions, twin, verifying)
+    modules = (cluster, database, documents, feed, proofs, records, transactions, twin, verifying)
     names = {name for module in modules for name in asked(inspect.getsource(module))}
     assert len(names) > 40
     assert names <= BY_NAME.keys()

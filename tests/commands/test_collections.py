@@ -167,7 +167,7 @@ def test_an_import_refuses_what_a_unique_index_has(run: Run, here: Path, users: 
 def test_an_import_refuses_what_has_expired(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("collection", "create", "s", "--setting", "ttl_seconds=1")
     with monkeypatch.context() as patch:
-        patch.setattr("blockdb.storage.writer.time_ns", lambda: 1_000_000_000_000_000_000)
+        patch.setattr("blockdb.storage.surroundings.time_ns", lambda: 1_000_000_000_000_000_000)
         run("put", "old", "1", "-c", "s")
         run("put", "older", "1", "-c", "s")
     (here / "in.jsonl").write_text("\n".join(json.dumps({"key": key, "value": "1"}) for key in ("old", "new", "older")))

@@ -80,6 +80,9 @@ def value_of(name: tuple[str, str]) -> Any:
         "grpc_port": 78,
         "max_body_bytes": 7777,
         "max_header_bytes": 7777,
+        "cluster_name": "shop",
+        "peers": ["n2:[::1]:81", "n3:host:82:83"],
+        "read_concern": "Local",
     }
     section, key = name
     default = getattr(SECTIONS[section](), key)
@@ -88,7 +91,9 @@ def value_of(name: tuple[str, str]) -> Any:
     return not default if isinstance(default, bool) else "x.pem" if default == "" else 77
 
 
-NAMES = [name for name in KEYS if name[0] != "database"]
+ALONE = {("cluster", "bootstrap"), ("cluster", "join"), ("cluster", "replica")}
+"""What does not stand with others."""
+NAMES = [name for name in KEYS if name[0] != "database" and name not in ALONE]
 
 
 def test_every_key_comes_from_file_environment_and_flags(file: Path) -> None:
@@ -226,3 +231,25 @@ def test_the_page_of_all_keys_is_current() -> None:
 def test_a_whole_configuration_is_frozen_and_plain() -> None:
     assert asdict(Config())["server"]["cors_origins"] == ()
     assert hash(Config()) == hash(Config())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"join": ["a:1"], "bootstrap": True}, r"\[cluster\] bootstrap: it cannot stand with join"),
+        ({"peers": ["b:h:1"], "join": ["a:1"]}, r"\[cluster\] join: it cannot stand with peers"),
+        ({"peers": ["b:h:1"], "node_id": ""}, r"\[cluster\] node_id: it should be given, since peers is"),
+        ({"replica": True}, r"\[cluster\] replica: it should stand with join"),
+        ({"peers": ["a:h:1"]}, r"\[cluster\] peers: they are the other nodes; a is this one"),
+        ({"peers": ["b:h:1", "b:h:2"]}, r"\[cluster\] peers: b is there twice"),
+        ({"peers": ["b:h"]}, r"\[cluster\] peers: it should be name:host:port"),
+        ({"join": ["h"]}, r"\[cluster\] join: it should be host:port"),
+        ({"cluster_name": "-"}, r"\[cluster\] cluster_name: it should be letters"),
+        ({"read_concern": "Quorum"}, r"\[cluster\] read_concern: it should be 'Linearizable' or 'Local'"),
+    ],
+)
+def test_a_cluster_has_one_beginning(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(blockdb.ConfigError, match=words):
+        ClusterConfig(**{"node_id": "a", **given})
+    assert not ClusterConfig(node_id="a").is_cluster
+    assert ClusterConfig(node_id="a", join=("h:1",), replica=True).is_cluster

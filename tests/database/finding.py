@@ -56,7 +56,7 @@ def filled(
     keys[7] = b"\xff\x00"
     items = list(zip(keys, some_values(chance, only_documents), strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("blockdb.storage.writer.time_ns", lambda: (1_000 + next(clock)) * 1_000_000)
+        patch.setattr("blockdb.storage.surroundings.time_ns", lambda: (1_000 + next(clock)) * 1_000_000)
         db = blockdb.open(path, blockchain_batch_size=BLOCK, **settings)
         for fields in before:
             make_index(db, fields)

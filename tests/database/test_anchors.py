@@ -15,7 +15,6 @@ import pytest
 
 import blockdb
 from blockdb import Anchor
-from blockdb.database import creation
 from blockdb.database.proofs import keys
 from blockdb.database.proofs.anchors import save_anchors
 from blockdb.errors import AnchorFailed, Corruption, HistoryConflict, InvalidData, ReadOnly, StorageError
@@ -23,6 +22,7 @@ from blockdb.format import note_file
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.cosignature import seen_by
 from blockdb.ledger.note import Note, VerifierKey
+from blockdb.storage import surroundings
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import save_checked
 from blockdb.storage.metadata import load_registry
@@ -158,7 +158,7 @@ def chained_anew(life: Life, path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     names = load_registry(Door(), before.registry)
     ids = iter([UUID(names[name].removeprefix("col_")) for name in ("default", "_journal")])
     shutil.copytree(before.keys, path / "keys")
-    monkeypatch.setattr(creation, "uuid4", lambda: next(ids))
+    monkeypatch.setattr(surroundings.Surroundings, "new_id", lambda *_: next(ids))
     gone_on(path, first=0)
 
 

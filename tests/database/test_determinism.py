@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockdb.database import creation
-from blockdb.storage import open_block
-from blockdb.storage import writer as writer_module
+from blockdb.storage import open_block, surroundings
 from tests.database.independent import check_ledger
 from tests.storage.doors import StillDoor, open_through
 
@@ -42,8 +40,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("determinism")))
-        patch.setattr(creation, "uuid4", lambda: world.collection)
-        patch.setattr(writer_module, "time_ns", lambda: world.now_ms * 1_000_000)
+        patch.setattr(surroundings.Surroundings, "new_id", lambda *_: world.collection)
+        patch.setattr(surroundings, "time_ns", lambda: world.now_ms * 1_000_000)
         yield world
 
 

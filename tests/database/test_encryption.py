@@ -16,7 +16,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 import blockdb
-from blockdb.database import creation, encryption
+from blockdb.database import encryption
 from blockdb.format import keyring, packed, sealed
 from blockdb.format.keyring import DataKeys
 from blockdb.layout import CollectionFiles, DatabaseFiles
@@ -24,8 +24,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import log as log_module
 from blockdb.storage import packed as packing
-from blockdb.storage import seals, table_process
-from blockdb.storage import writer as writer_module
+from blockdb.storage import seals, surroundings, table_process
 from blockdb.storage.upkeep import Upkeep
 from tests.storage.doors import TroubledDoor, collection_of, copy_of, pairs, until
 
@@ -128,8 +127,8 @@ def test_keys_stand_wrapped_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_hashes_are_those_without_encryption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool) -> None:
-    monkeypatch.setattr(creation, "uuid4", lambda: UUID(int=77))
-    monkeypatch.setattr(writer_module, "time_ns", lambda: 1_700_000_000_000_000_000)
+    monkeypatch.setattr(surroundings.Surroundings, "new_id", lambda *_: UUID(int=77))
+    monkeypatch.setattr(surroundings, "time_ns", lambda: 1_700_000_000_000_000_000)
     found = []
     for name, settings in (("plain", {"blockchain_batch_size": 50}), ("encrypted", ENCRYPTED)):
         with blockdb.open(tmp_path / name, compression_enabled=compressed, **settings) as db:

@@ -33,7 +33,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("blockdb.storage.writer.time_ns", clock)
+    monkeypatch.setattr("blockdb.storage.surroundings.time_ns", clock)
     monkeypatch.setattr("blockdb.storage.expiry.time_ns", clock)
     return clock
 

@@ -30,8 +30,8 @@ READING: Final[dict[str, Bug]] = {
     ),
     "as-of-one-record-less": Bug(
         "blockdb/storage/history.py",
-        "return self._horizon_at(as_of.sequence + 1)",
-        "return self._horizon_at(as_of.sequence)",
+        "return self.horizon_at(as_of.sequence + 1)",
+        "return self.horizon_at(as_of.sequence)",
         ("tests/storage/test_as_of.py::test_a_scan_of_the_past_is_the_scan_of_what_was_there",),
         "A read as of a record does not see that record.",
     ),

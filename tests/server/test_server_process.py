@@ -149,7 +149,7 @@ def test_what_keeps_it_from_starting(
     assert (public.code, public.err.split()[1]) == (2, "ConfigError:")
     assert "--insecure-public" in public.err
     peers = run("server", "--peers", "node2:127.0.0.1:1")
-    assert (peers.code, "clusters are not built yet" in peers.err) == (2, True)
+    assert (peers.code, "[cluster] node_id: it should be given, since peers is" in peers.err) == (2, True)
     (here / "blockdb.toml").write_text("[server]\nport = 99999\n[logging]\nlevel = 'loud'\n")
     wrong = run("server")
     assert wrong.code == 2
@@ -337,4 +337,4 @@ def test_the_program_of_its_own_is_the_same(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["blockdb-server", "--peers", "x"])
     assert server() == 2
-    assert "clusters are not built yet" in capsys.readouterr().err
+    assert "--peers: it should be name:host:port" in capsys.readouterr().err

@@ -93,6 +93,7 @@ def with_default(**changes: Any) -> Snapshot:
 @dataclass(frozen=True)
 class Limits:
     disk_free_percent: float = 5
+    replication_lag: float = 10_000
     latency_ms: float = 0
     error_percent: float = 0
     integrity: bool = True

@@ -23,7 +23,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[blockdb.Dat
     keys = chance.sample(range(100_000), 400)
     path = tmp_path_factory.mktemp("past") / "db"
     with pytest.MonkeyPatch.context() as patch, blockdb.open(path, blockchain_batch_size=BLOCK) as db:
-        patch.setattr("blockdb.storage.writer.time_ns", lambda: (1_000_000 + next(clock)) * 1_000_000)
+        patch.setattr("blockdb.storage.surroundings.time_ns", lambda: (1_000_000 + next(clock)) * 1_000_000)
         for number, key in enumerate(keys[:300]):
             db.put(b"%d" % key, b"v%d" % key)
             if number in (40, 41, 90, 200):

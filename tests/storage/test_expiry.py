@@ -34,7 +34,7 @@ class Clock:
 def clock() -> Iterator[Clock]:
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("blockdb.storage.writer.time_ns", clock)
+        patch.setattr("blockdb.storage.surroundings.time_ns", clock)
         patch.setattr("blockdb.storage.expiry.time_ns", clock)
         patch.setattr(log_module, "SEGMENT_SOFT_BYTES", 4096)
         patch.setattr(log_module, "PACKED_SEGMENT_BYTES", 4096)

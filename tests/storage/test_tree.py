@@ -177,7 +177,7 @@ def test_chunks_closed_beside_the_writer_are_the_same(tmp_path: Path, monkeypatc
     for busy in (2, 10**9):
         monkeypatch.setattr(seals, "BUSY_BLOCKS", busy)
         monkeypatch.setattr(seals, "BUSY_S", 3600.0)
-        monkeypatch.setattr("blockdb.storage.writer.time_ns", lambda: 1_700_000_000_000_000_000)
+        monkeypatch.setattr("blockdb.storage.surroundings.time_ns", lambda: 1_700_000_000_000_000_000)
         with blockdb.open(tmp_path / str(busy), blockchain_batch_size=50) as db:
             for key, value in items:
                 db.put(key, value)

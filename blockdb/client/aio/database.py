@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from blockdb.alerts import Alert
 from blockdb.client.aio.auditing import run_audit
 from blockdb.client.aio.backup import backup_of
+from blockdb.client.aio.cluster import AsyncCluster
 from blockdb.client.aio.collection import AsyncCollection
 from blockdb.client.aio.feed import AsyncFeed
 from blockdb.client.aio.link import AsyncLink
@@ -64,6 +65,11 @@ class AsyncDatabase(AsyncCollection):
     def url(self) -> str:
         """The addresses of the servers, with commas between them."""
         return repr(self._link)
+
+    @property
+    def cluster(self) -> AsyncCluster:
+        """The cluster that the servers are nodes of."""
+        return AsyncCluster(self._link)
 
     # Collections.
 

@@ -35,15 +35,27 @@ JOURNAL_BLOCK_RECORDS: Final = 1
 class Journal:
     """The events of a database. Safe for threads."""
 
-    def __init__(self, reader: Store | Attachment) -> None:
+    def __init__(self, reader: Store | Attachment, told_from: int | None = None) -> None:
+        """The events from number `told_from` on may be told once more, by a command that was cut short: not twice."""
         self.reader = reader
         self._appending = Lock()
+        self._told: dict[bytes, int] = {}
+        if told_from is not None:
+            self._told = {encode_event(event): number for number, event in self.events() if number >= told_from}
+
+    def tell_anew(self) -> None:
+        """From now on whatever is told is an event of its own."""
+        self._told = {}
 
     def append(self, event: Mapping[str, Any]) -> int:
         """Record an event, on the disk before this returns, and give its number. Raises StorageError."""
         assert isinstance(self.reader, Store), "only a writer has a journal to write to"
         with self._appending:
-            return self.reader.put(b"%020d" % self.reader.next_sequence, encode_event(event), sync=True)
+            data = encode_event(event)
+            number = self._told.pop(data, None)
+            if number is not None:
+                return number
+            return self.reader.put(b"%020d" % self.reader.next_sequence, data, sync=True)
 
     def force(self) -> None:
         """Have all events on the disk, also those that an earlier process wrote. Raises StorageError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os import urandom
 from typing import Final
 
 from blockdb.errors import ConfigError, Corruption
@@ -11,27 +10,28 @@ from blockdb.ledger.note import NoteSigner, VerifierKey
 from blockdb.ledger.signature import SEED_BYTES, Signer
 from blockdb.storage.door import Door
 from blockdb.storage.manifest import load_checked, save_checked
+from blockdb.storage.surroundings import MACHINE, Surroundings
 
 SIGNING_KEY: Final = "signing key"
 PUBLIC_KEYS: Final = "list of public keys"
 
 
-def create(door: Door, files: DatabaseFiles) -> None:
+def create(door: Door, files: DatabaseFiles, surroundings: Surroundings = MACHINE) -> None:
     """Make an Ed25519 key, readable by the owner alone, unless there is one."""
-    signer = load_signer(door, files) if files.signing_key.exists() else create_signer(door, files)
+    signer = load_signer(door, files) if files.signing_key.exists() else create_signer(door, files, surroundings)
     save_public_keys(door, files, [signer.public_key])
 
 
-def create_signer(door: Door, files: DatabaseFiles) -> Signer:
+def create_signer(door: Door, files: DatabaseFiles, surroundings: Surroundings = MACHINE) -> Signer:
     """Make a new signing key and keep it."""
-    signer = new_signer()
+    signer = new_signer(surroundings)
     save_signer(door, files, signer)
     return signer
 
 
-def new_signer() -> Signer:
+def new_signer(surroundings: Surroundings = MACHINE) -> Signer:
     """A new signing key."""
-    return Signer(urandom(SEED_BYTES))
+    return Signer(surroundings.chance(SEED_BYTES, "signing key"))
 
 
 def save_signer(door: Door, files: DatabaseFiles, signer: Signer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import RLock
 from typing import Final
@@ -27,6 +28,10 @@ MOST_KEY_TREES: Final = 8
 """Of so many collections the tree over the keys is kept in memory: some 250 bytes a key."""
 
 
+KeysRoots = Mapping[str, tuple[int, bytes]]
+"""The root of the tree over the keys of some collections, by UUID, each with the number of records that it is of."""
+
+
 class Notary:
     """The signing half of a database. Safe for threads. Methods raise Corruption where what is stored is damaged."""
 
@@ -39,6 +44,8 @@ class Notary:
         self._states_known: dict[str, CollectionState] = {}
         """What was journaled last, by UUID."""
         self._range_provers: dict[str, RangeProver] = {}
+        self.record_state: Callable[[KeysRoots], int | None] = self.append_state
+        """How a state gets into the journal: in a cluster all nodes have to be asked for it."""
 
     @property
     def name(self) -> str:
@@ -58,7 +65,7 @@ class Notary:
                 "The database has no checkpoint of all its collections yet; open it for writing to make one."
             )
         if self._catalog.signer is not None:
-            journal.append_state(self._states({}))
+            self.record_state({})
         return self.prover(journal.reader).checkpoint()
 
     def prover(self, reader: Reader) -> Prover:
@@ -90,19 +97,34 @@ class Notary:
         id_ = reader.metadata.id
         with self._opening:
             if id_ not in self._range_provers:
-                states = None if self._catalog.signer is None else self._states
-                self._range_provers[id_] = RangeProver(reader, self.prover(reader), states)
+                record = None if self._catalog.signer is None else self._record
+                self._range_provers[id_] = RangeProver(reader, self.prover(reader), record)
             prover = self._range_provers[id_] = self._range_provers.pop(id_)  # the last one used stands last
             while len(self._range_provers) > MOST_KEY_TREES:
                 del self._range_provers[next(iter(self._range_provers))]
         return prover.prove(start, end, self.journal(), self.journal_prover(make=True))
+
+    def append_state(self, keys: KeysRoots) -> int | None:
+        """Put the state of all collections into the journal, and give the number of the event.
+
+        With the roots of the keys of some, which were made of so many records; None where one has others by now.
+        """
+        journal = self.journal()
+        assert journal is not None, "a writer has one"
+        states = self._states({uuid: root for uuid, (_, root) in keys.items()})
+        if any(uuid not in states or states[uuid].records != records for uuid, (records, _) in keys.items()):
+            return None
+        return journal.append_state(states)
+
+    def _record(self, keys: KeysRoots) -> int | None:
+        return self.record_state(keys)
 
     def rotate(self) -> VerifierKey:
         """Sign with a new key from now on; what the old one signed stays good. Raises ReadOnly, StorageError."""
         journal, old = self.journal(), self._catalog.signer
         if old is None or journal is None:
             raise ReadOnly("The database is open for reading only; open it for writing to change its key.")
-        new = keys.new_signer()
+        new = keys.new_signer(self._catalog.surroundings)
         known = keys.load_public_keys(self._door, self._files)
         keys.save_public_keys(self._door, self._files, [*known, new.public_key])
         note = keys.rotation_note(old.notes(self.name), new.notes(self.name).key)
@@ -150,8 +172,12 @@ class Notary:
         if JOURNAL_COLLECTION not in catalog.ids():
             if not make:
                 return None
-            catalog.create(creation.new_metadata(self._door, JOURNAL_COLLECTION, JOURNAL_BLOCK_RECORDS))
-        return Journal(catalog.reader(catalog.ids()[JOURNAL_COLLECTION]))
+            catalog.create(
+                creation.new_metadata(
+                    self._door, JOURNAL_COLLECTION, JOURNAL_BLOCK_RECORDS, surroundings=catalog.surroundings
+                )
+            )
+        return Journal(catalog.reader(catalog.ids()[JOURNAL_COLLECTION]), catalog.surroundings.told_from)
 
     def _origin(self, collection_id: str) -> str:
         if collection_id == self._catalog.ids().get(JOURNAL_COLLECTION):

@@ -16,24 +16,23 @@ from blockdb.ledger.merkle import Frontier, leaf_hash
 from blockdb.ledger.proof import run_proof
 from blockdb.ledger.range_receipt import Neighbour, RangeReceipt, StateProof
 from blockdb.ledger.receipt_parts import Body
-from blockdb.ledger.state import CollectionState
 from blockdb.storage.reader import Reader
 
 PIECE_RECORDS: Final = 10_000
 """How many records are read together where all of them are."""
 
-States = Callable[[dict[str, bytes]], dict[str, CollectionState]]
-"""The states of all collections, some of them with the root of their keys, by UUID."""
+Record = Callable[[dict[str, tuple[int, bytes]]], int | None]
+"""Puts the states of all collections into the journal, with the root of the keys of some: see `Notary.append_state`."""
 
 
 class RangeProver:
     """Proves what a range of the keys of one collection holds. Safe for threads."""
 
-    def __init__(self, reader: Reader, prover: Prover, states: States | None) -> None:
-        """`states` gives what is to be recorded in the journal; None where the handle only reads."""
+    def __init__(self, reader: Reader, prover: Prover, record: Record | None) -> None:
+        """`record` puts a state into the journal; None where the handle only reads."""
         self._reader = reader
         self._prover = prover
-        self._states = states
+        self._record = record
         self._proving = Lock()
         self._tree: KeyTree | None = None
         self._uuid = str(UUID(bytes=reader.metadata.uuid))
@@ -85,13 +84,12 @@ class RangeProver:
 
     def _state_of_keys(self, journal: Journal) -> tuple[KeyTree, int]:
         """The tree over the keys, made if need be, and the number of the state that commits to it."""
-        if self._states is not None:
+        while self._record is not None:
             records = self._reader.next_sequence
             tree = self._tree_of(records)
-            states = self._states({self._uuid: tree.root})
-            if states[self._uuid].records == records:
-                return tree, journal.append_state(states)
-            return self._state_of_keys(journal)  # somebody wrote meanwhile
+            recorded = self._record({self._uuid: (records, tree.root)})
+            if recorded is not None:  # else somebody wrote meanwhile
+                return tree, recorded
         for number, found in journal.states():
             state = found.get(self._uuid)
             if state is not None and state.keys_root is not None:

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from blockdb.errors import BlockDBError, InvalidData, RequestTimeout, Unavailable
 from blockdb.server.asking import request_id_of
+from blockdb.server.concerns import concern_of
 from blockdb.server.gathering import ALONE, Gatherer
 from blockdb.server.grpc.catalogue import Catalogue, Offer
 from blockdb.server.grpc.failing import refusal_of
@@ -128,6 +129,7 @@ class Calls:
         key, peer = asking.text("idempotency-key"), asking.peer()
         nobody = self._service.nobody
         call = Call(offer.operation, nobody, asking.request_id, peer, "grpc", key, lambda: asking.is_abandoned)
+        call.concern = concern_of(asking.text("read-concern"))
         authorization = asking.text("authorization")
         name = asking.certificate_name() if authorization is None else None
         self._service.identify(call, authorization, name)
@@ -161,6 +163,8 @@ class Calls:
         operation = offer.operation
         call = self._begun(offer, asking)
         request = await self._only(offer, requests)
+        if self._service.concerns is not None:
+            await self._service.concerns.prepare(call, request)
         if operation.is_quick:
             with self._service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:

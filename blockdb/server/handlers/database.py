@@ -15,7 +15,7 @@ from blockdb.security.roles import RIGHTS, Right
 from blockdb.server.service import Session
 from blockdb.statistics import ScrubStatistics
 from blockdb.types import Act, Progress, Report
-from blockdb.wire.messages import plain, server
+from blockdb.wire.messages import server
 from blockdb.wire.messages.proofs import Chunk
 from blockdb.wire.messages.records import InCollection
 from blockdb.wire.operation import DEFAULT_COLLECTION, Nothing
@@ -173,24 +173,3 @@ def compact_collection(session: Session, request: InCollection) -> Nothing:
     """Merge the tables of a collection."""
     Collection.compact(session.collection(request.collection))
     return Nothing()
-
-
-# ── one node, which is no cluster ────────────────────────────────────────────────────────────────────────────────
-
-
-def cluster_status(session: Session, request: Nothing) -> plain.ClusterStatus:
-    """One node that leads itself."""
-    service = session.service
-    name, now = service.node_id, service.now()
-    node = plain.ClusterNode(id=name, address=service.address, state="Leader", last_heartbeat=now)
-    return plain.ClusterStatus(cluster_id=name, node_id=name, state="Leader", term=0, leader=name, nodes=[node])
-
-
-def cluster_health(session: Session, request: Nothing) -> plain.ClusterHealth:
-    """One node that answers."""
-    return plain.ClusterHealth(status="healthy", active_nodes=1, total_nodes=1)
-
-
-def refuse_nodes(session: Session, request: plain.AddNode | plain.ByNode) -> plain.Told:
-    """One node is no cluster."""
-    raise InvalidData("This server stands alone and belongs to no cluster: no node can be added or removed.")

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from blockdb.server.handlers import collections, database, monitoring, plain, proofs, queries, records, transactions
+from blockdb.server.handlers import (
+    cluster,
+    collections,
+    database,
+    monitoring,
+    plain,
+    proofs,
+    queries,
+    records,
+    transactions,
+)
 from blockdb.wire.table import OPERATIONS
 
 __all__ = ["HANDLERS", "require_complete"]
@@ -27,10 +37,13 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "drop_index": plain.drop_index,
     "show_collection_stats": collections.statistics,
     "verify_collection": plain.verify_collection,
-    "cluster_status": database.cluster_status,
-    "cluster_health": database.cluster_health,
-    "add_node": database.refuse_nodes,
-    "remove_node": database.refuse_nodes,
+    "cluster_status": cluster.status,
+    "cluster_health": cluster.health,
+    "cluster_members": cluster.members,
+    "add_node": cluster.add,
+    "remove_node": cluster.remove,
+    "cluster_transfer": cluster.transfer,
+    "cluster_events": cluster.events,
     "health": monitoring.health,
     "health_live": monitoring.health_live,
     "health_ready": monitoring.health_ready,

@@ -17,6 +17,7 @@ from blockdb.errors import (
     Unavailable,
 )
 from blockdb.server.asking import request_id_of
+from blockdb.server.concerns import concern_of
 from blockdb.server.gathering import ALONE, Gatherer
 from blockdb.server.http import answering
 from blockdb.server.http.accepting import JSON, chosen
@@ -96,6 +97,7 @@ class Application:
             return
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
+        concern = query.pop("read_concern", None)
         call = Call(
             operation,
             self.service.nobody,
@@ -104,6 +106,9 @@ class Application:
             "http",
             exchange.header(b"idempotency-key"),
             lambda: exchange.is_abandoned,
+            concern=concern_of(
+                exchange.header(b"read-concern") if concern is None else concern.decode("utf-8", "replace")
+            ),
         )
         self.service.identify(call, exchange.header(b"authorization"), exchange.certificate)
         if operation.kind is Kind.REQUESTS:
@@ -144,6 +149,10 @@ class Application:
         return None if found is None or found.kind is Kind.REQUESTS else found
 
     async def _called(self, exchange: Exchange, call: Call, request: Any) -> Any:
+        concerns = self.service.concerns
+        if concerns is not None:
+            await concerns.prepare(call, request)
+            exchange.further += concerns.told(call, request)
         if call.operation.is_quick:
             with self.service.at_once(call, request) as may_be_done_here:
                 if may_be_done_here:

@@ -134,47 +134,6 @@ class CollectionVerification(Message, kw_only=True):
     verification_time_ms: int
 
 
-class ClusterNode(Message, kw_only=True):
-    """A node of a cluster."""
-
-    id: str
-    address: str
-    state: str
-    last_heartbeat: str
-
-
-class ClusterStatus(Message, kw_only=True):
-    """Who leads the cluster, and who is in it."""
-
-    cluster_id: str
-    node_id: str
-    state: str
-    term: int
-    leader: str
-    nodes: list[ClusterNode]
-
-
-class ClusterHealth(Message, kw_only=True):
-    """Whether the cluster can answer."""
-
-    status: str
-    active_nodes: int
-    total_nodes: int
-
-
-class AddNode(Message, kw_only=True):
-    """A node that is to belong to the cluster."""
-
-    node_id: str
-    address: str
-
-
-class ByNode(Message, kw_only=True):
-    """A request about one node."""
-
-    node_id: str
-
-
 class Health(Message, kw_only=True):
     """Whether the server is well."""
 

@@ -43,6 +43,7 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("TotalStats", {}),
     ("ClusterStatus", {}),
     ("ClusterHealth", {}),
+    ("ClusterMembers", {}),
     ("Health", {}),
     ("Alerts", {}),
     ("Metrics", {}),
@@ -103,7 +104,7 @@ ALL: list[tuple[str, dict[str, Any]]] = [
     ("Backup", {}),
     ("Drop", {"collection": "people"}),
 ]
-REFUSED = {"AddNode": "INVALID_ARGUMENT", "RemoveNode": "INVALID_ARGUMENT"}
+REFUSED = dict.fromkeys(("AddNode", "ClusterEvents", "ClusterTransfer", "RemoveNode"), "INVALID_ARGUMENT")
 """What one server alone does not do, and says so."""
 
 

@@ -1,0 +1,1 @@
+"""A database whose writes are commands of a replicated log."""

@@ -1,0 +1,176 @@
+"""Between the handles of a cluster's database and its log: commands are proposed, reads confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from os import urandom
+from time import monotonic, time_ns
+from typing import Any, Final
+
+from blockdb.cluster.database.committing import commit_of
+from blockdb.cluster.database.context import is_of_this_node, new_command_id, reads_confirm
+from blockdb.cluster.machine.commands import (
+    SEED_BYTES,
+    Content,
+    PutEach,
+    RecordState,
+    digest_of,
+    encode,
+    encode_content,
+)
+from blockdb.cluster.machine.machine import Machine, put_digest
+from blockdb.cluster.replicated_log import ReplicatedLog
+from blockdb.cluster.waiting import answer, unanswered
+from blockdb.database.core import Core
+from blockdb.database.database import Database
+from blockdb.database.transactions.part import Part
+from blockdb.errors import BlockDBError, Unavailable
+
+__all__ = ["PATIENCE_S", "Front"]
+
+PATIENCE_S: Final = 30.0
+"""So long it is tried to have a command decided, or a read confirmed."""
+
+PAUSE_S: Final = 0.05
+"""After a refusal it is tried again so much later."""
+
+
+class Front:
+    """Safe for threads."""
+
+    def __init__(self, log: ReplicatedLog, machine: Machine, patience_s: float = PATIENCE_S) -> None:
+        self.log = log
+        self.machine = machine
+        self.patience_s = patience_s
+        self.on_copy: Callable[[], object] = lambda: None
+        machine.on_database = self._take
+        if machine.has_database:
+            self._take(machine.database)
+
+    def _take(self, database: Database) -> None:
+        """What is signed, and what transactions store, the whole cluster is asked for."""
+        database._core.notary.record_state = self._record_state
+        database._core.transactions.commit_parts = self._commit
+        self.on_copy()
+
+    def _record_state(self, keys: Any) -> int | None:
+        told = tuple((uuid, records, root) for uuid, (records, root) in sorted(keys.items()))
+        number: int | None = self.ask(RecordState(told))
+        return number
+
+    def _commit(self, parts: Sequence[Part], sync: bool) -> dict[str, range]:
+        commit = commit_of(parts)
+        if not commit.parts and not commit.reads:
+            return {}
+        stored = self.ask(commit, chance=any(part.store.metadata.redactable for part in parts))
+        return {name: range(first, first + count) for name, first, count in stored}
+
+    @property
+    def core(self) -> Core:
+        """What the handles of the database share now. Raises Unavailable."""
+        return self.machine.core
+
+    # Commands.
+
+    def ask(self, content: Content, *, chance: bool = True) -> Any:
+        """Have a command decided and applied, once; gives its outcome, on this node. Raises what refuses it.
+
+        `chance` says whether it needs any. Raises RateLimited, InvalidData where it is too long, and Unavailable where
+        nobody can tell what became of it.
+        """
+        id_, digest = new_command_id(), digest_of(encode_content(content))
+        data = encode(id_, time_ns() // 1_000_000, urandom(SEED_BYTES) if chance else b"", content)
+        return self._asked(data, [(id_, digest)])[0].result()
+
+    def ask_each(self, collection: bytes, items: Sequence[tuple[bytes, bytes]], *, chance: bool) -> list[Future[Any]]:
+        """Have records stored, each for itself, with one command; gives what became of each. Raises as `ask`."""
+        named = tuple((new_command_id(), key, value) for key, value in items)
+        wanted = [(id_, put_digest(collection, key, value)) for id_, key, value in named]
+        seed = urandom(SEED_BYTES) if chance else b""
+        content = PutEach(collection, named)
+        return self._asked(encode(new_command_id(), time_ns() // 1_000_000, seed, content), wanted)
+
+    def _asked(self, data: bytes, wanted: Sequence[tuple[bytes, bytes]]) -> list[Future[Any]]:
+        """The outcomes of a command, which is appended until they are there."""
+        _ = self.machine.database  # it says why there is none
+        outcomes = self.machine.outcomes
+        waiting = [outcomes.expect(id_, digest) for id_, digest in wanted]
+        try:
+            self._append_until(data, waiting[-1])
+        except BaseException:
+            for (id_, _), future in zip(wanted, waiting, strict=True):
+                outcomes.forget(id_, future)
+            raise
+        return waiting
+
+    def _append_until(self, data: bytes, last: Future[Any]) -> None:
+        deadline = monotonic() + self.patience_s
+        while not last.done():
+            is_there: Future[bool] = unanswered()
+            last.add_done_callback(lambda _, told=is_there: answer(told, True))  # type: ignore[misc]
+            appended = self.log.append([data])
+            appended.add_done_callback(
+                lambda done, told=is_there: answer(told, False) if done.exception() else None  # type: ignore[misc]
+            )
+            try:
+                if is_there.result(max(deadline - monotonic(), 0)):
+                    return
+            except NotYet:
+                raise self._uncertain(None) from None
+            error = appended.exception()
+            if not isinstance(error, Unavailable):
+                assert error is not None, "it was said to have failed"
+                raise error
+            if self._is_done(last, min(PAUSE_S, deadline - monotonic())):
+                return
+            if monotonic() >= deadline:
+                raise self._uncertain(error) from None
+
+    @staticmethod
+    def _is_done(last: Future[Any], timeout_s: float) -> bool:
+        try:
+            last.exception(max(timeout_s, 0))
+        except NotYet:
+            return False
+        return True
+
+    def _uncertain(self, error: BlockDBError | None) -> Unavailable:
+        why = "" if error is None else f" The last that was heard: {error}"
+        return Unavailable(
+            f"The cluster has not answered within {self.patience_s:g} s, so nobody can tell whether this was done: ask "
+            f"again with the same Idempotency-Key, or look.{why}"
+        )
+
+    # Reads.
+
+    def confirm(self) -> None:
+        """Before a read: wait until this node has applied all that was acknowledged anywhere before this call.
+
+        A read that may be `Local` waits for nothing. Raises Unavailable.
+        """
+        machine = self.machine
+        if is_of_this_node():
+            return
+        if not reads_confirm():
+            if machine.is_ahead:
+                raise Unavailable("This node is catching up with the log after a crash. Try again soon.")
+            return
+        deadline = monotonic() + self.patience_s
+        try:
+            index = self.log.barrier().result(self.patience_s)
+        except NotYet:
+            raise Unavailable(
+                f"No leader has confirmed within {self.patience_s:g} s that this node is up to date. Try again, or ask "
+                "for a Local read, which may be stale."
+            ) from None
+        if index > machine.applied_index:
+            self.log.wait_applied(index, max(deadline - monotonic(), 0))
+
+    def confirmed(self) -> Future[int]:
+        """The same for whoever must not wait: done once the log says up to where this node has to be.
+
+        `wait_applied` that index (nearly always it is reached), then read under `already_confirmed`.
+        """
+        return self.log.barrier()

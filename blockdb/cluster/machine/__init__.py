@@ -1,0 +1,1 @@
+"""What the commands of the replicated log do to a database, the same on every node."""

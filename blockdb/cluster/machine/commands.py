@@ -1,0 +1,233 @@
+"""Commands: everything that changes a database of a cluster, as it stands in the replicated log.
+
+    command = [version, id (16), time_ms, seed, content]        MessagePack arrays throughout
+    content = [tag, ...]                                        the fields of one of the classes here
+
+The time is that of the node that proposed it: what is applied never goes back behind the command before. Ids, salts
+and keys follow from the seed. Nothing else from outside has a part in what a command does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from xxhash import xxh3_64_digest
+
+from blockdb.errors import UnsupportedFormat
+
+__all__ = [
+    "Commit",
+    "CommitPart",
+    "Content",
+    "CreateCollection",
+    "CreateIndex",
+    "DropCollection",
+    "DropIndex",
+    "Envelope",
+    "Genesis",
+    "Put",
+    "PutEach",
+    "PutMany",
+    "ReadRange",
+    "RecordState",
+    "Redact",
+    "SetSchema",
+    "decode",
+    "digest_of",
+    "encode",
+]
+
+VERSION: Final = 1
+ID_BYTES: Final = 16
+SEED_BYTES: Final = 32
+
+Items = tuple[tuple[bytes, bytes], ...]
+"""Keys and values."""
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A command as it stands in the log."""
+
+    version: int
+    id: bytes
+    """The same where a command is sent again: it is applied once."""
+    time_ms: int
+    seed: bytes
+    """32 bytes of chance; none where no chance is needed."""
+    content: msgspec.Raw
+
+
+class _Content(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=True):
+    """What is to be done. A collection goes by the 16 bytes of its UUID; `by` is who wants it."""
+
+
+class Put(_Content, frozen=True, tag=1):
+    """Store a record."""
+
+    collection: bytes
+    key: bytes
+    value: bytes
+
+
+class PutMany(_Content, frozen=True, tag=2):
+    """Store records, all or nothing."""
+
+    collection: bytes
+    items: Items
+
+
+class PutEach(_Content, frozen=True, tag=3):
+    """Store records, each for itself and under an id of its own, as if each was a command."""
+
+    collection: bytes
+    items: tuple[tuple[bytes, bytes, bytes], ...]
+    """Id, key, value."""
+
+
+class CommitPart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a transaction stores in one collection."""
+
+    collection: bytes
+    items: Items
+
+
+class ReadRange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Keys that a transaction has read, also those that were not there."""
+
+    collection: bytes
+    records: int
+    """How many records the collection had then."""
+    start: bytes
+    stop: bytes | None
+    """The first key behind the range; None: there is none."""
+
+
+class Commit(_Content, frozen=True, tag=4):
+    """Store what a transaction wrote, unless somebody has written since to what it read."""
+
+    parts: tuple[CommitPart, ...]
+    """In the order of the collections' UUIDs, each once."""
+    reads: tuple[ReadRange, ...] = ()
+
+
+class CreateCollection(_Content, frozen=True, tag=5):
+    """Make a collection; its id follows from the seed."""
+
+    name: str
+    by: str
+    block_records: int
+    redactable: bool
+    settings: dict[str, Any]
+    description: str = ""
+    schema: bytes | None = None
+    """JSON."""
+
+
+class DropCollection(_Content, frozen=True, tag=6):
+    """Remove a collection for good."""
+
+    collection: bytes
+    by: str
+
+
+class SetSchema(_Content, frozen=True, tag=7):
+    """Have all documents from now on be as a schema says."""
+
+    collection: bytes
+    by: str
+    schema: bytes
+    """JSON."""
+
+
+class CreateIndex(_Content, frozen=True, tag=8):
+    """Make an index."""
+
+    collection: bytes
+    by: str
+    name: str
+    fields: tuple[str, ...]
+    unique: bool = False
+    sparse: bool = False
+
+
+class DropIndex(_Content, frozen=True, tag=9):
+    """Remove an index."""
+
+    collection: bytes
+    by: str
+    name: str
+
+
+class Redact(_Content, frozen=True, tag=10):
+    """Erase the values of keys for good."""
+
+    collection: bytes
+    by: str
+    keys: tuple[bytes, ...]
+    reason: str
+
+
+class RecordState(_Content, frozen=True, tag=11):
+    """Have the journal tell the state of all collections, with the roots of the keys of some."""
+
+    keys: tuple[tuple[str, int, bytes], ...] = ()
+    """UUID, number of records, root of the tree over their keys."""
+
+
+class Genesis(_Content, frozen=True, tag=12):
+    """Make the database itself: its ids and its signing key follow from the seed."""
+
+    block_records: int
+    redactable: bool
+    encrypted: bool
+
+
+Content = (
+    Put
+    | PutMany
+    | PutEach
+    | Commit
+    | CreateCollection
+    | DropCollection
+    | SetSchema
+    | CreateIndex
+    | DropIndex
+    | Redact
+    | RecordState
+    | Genesis
+)
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_envelopes: Final = msgspec.msgpack.Decoder(Envelope)
+_contents: Final = msgspec.msgpack.Decoder(Content)
+
+
+def encode(id_: bytes, time_ms: int, seed: bytes, content: Content) -> bytes:
+    """A command, as it is appended to the log."""
+    return _encoder.encode(Envelope(VERSION, id_, time_ms, seed, msgspec.Raw(_encoder.encode(content))))
+
+
+def decode(data: bytes) -> tuple[Envelope, Content]:
+    """A command. Raises UnsupportedFormat for one of a newer version: it must not be passed over."""
+    try:
+        envelope = _envelopes.decode(data)
+        if envelope.version == VERSION and len(envelope.id) == ID_BYTES and len(envelope.seed) in (0, SEED_BYTES):
+            return envelope, _contents.decode(envelope.content)
+        what = f"version {envelope.version}"
+    except msgspec.MsgspecError as error:
+        what = str(error)
+    raise UnsupportedFormat(
+        f"The log of the cluster has a command that this version of BlockDB does not understand ({what}): upgrade this "
+        "node. Nothing after it was applied."
+    )
+
+
+def digest_of(content: bytes) -> bytes:
+    """What tells one content from another."""
+    return xxh3_64_digest(content)
+
+
+def encode_content(content: object) -> bytes:
+    """The bytes of a content, or of a part of one."""
+    return _encoder.encode(content)

@@ -1,0 +1,289 @@
+"""The state machine: what the replicated log is applied to. Every node makes the same of the same commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Condition, RLock
+from typing import Any
+
+from blockdb.cluster.machine.changing import Changing
+from blockdb.cluster.machine.commands import (
+    Commit,
+    Content,
+    Envelope,
+    Put,
+    PutEach,
+    PutMany,
+    decode,
+    digest_of,
+    encode_content,
+)
+from blockdb.cluster.machine.heads import Difference, Heads
+from blockdb.cluster.machine.holding import Holding
+from blockdb.cluster.machine.outcomes import MOST, Outcomes
+from blockdb.cluster.machine.refusals import REFUSALS
+from blockdb.cluster.machine.snapshots import prepare, settle, take, take_over
+from blockdb.cluster.machine.storing import Job, Storing
+from blockdb.cluster.replicated_log import Command, Snapshot
+from blockdb.config import DatabaseConfig
+from blockdb.database.core import Core
+from blockdb.database.database import Database
+from blockdb.errors import BlockDBError, Corruption, InvalidData, StorageError, Unavailable
+from blockdb.layout import DatabaseFiles
+from blockdb.masterkey import MasterKeySource
+from blockdb.storage.door import Door
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """A `StateMachine` over a database. One thread applies; others read through `core` and wait for outcomes."""
+
+    def __init__(
+        self,
+        config: DatabaseConfig,
+        source: MasterKeySource | None = None,
+        *,
+        door: Door | None = None,
+        adopt: bool = False,
+        most_outcomes: int = MOST,
+    ) -> None:
+        """Open what the directory holds, if it holds anything; a crash is recovered from.
+
+        With `adopt`, a database that belonged to no cluster becomes the beginning of one, and what is in it beyond the
+        mark counts as applied: for a log that keeps nothing. Raises ConfigError, Corruption, DatabaseNotFound,
+        DatabaseLocked, MasterKeyError, StorageError.
+        """
+        self.outcomes = Outcomes(most_outcomes)
+        self._applying = RLock()
+        """Held by whoever applies, or takes a picture of what was applied."""
+        self._state = Condition()
+        self._failure: BlockDBError | None = None
+        self.diverged = ""
+        """Where the history of this node is another one than that of the others, once that was found."""
+        self.on_database: Callable[[Database], None] = lambda database: None
+        """Called with the database when there is one, and with each that takes its place."""
+        self._config, self._source, self._adopt = config, source, adopt
+        self._door = door or Door()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Open what the directory holds."""
+        settle(self._door, DatabaseFiles(Path(self._config.data_dir)))
+        self._holding = Holding(self._config, self._source, self.outcomes, self._door, adopt=self._adopt)
+        self.heads = Heads(self._holding)
+        self._storing, self._changing = Storing(self._holding), Changing(self._holding)
+        self._holding.open()
+
+    # What others see.
+
+    @property
+    def database(self) -> Database:
+        """The database that commands are applied to: nobody else may write to it. Raises Unavailable, Corruption."""
+        self.check()
+        found = self._holding.database
+        if found is None:
+            raise Unavailable(
+                "The node has no database yet: the cluster was not formed, or a copy of it is on its way."
+            )
+        return found
+
+    def check(self) -> None:
+        """Raises what stopped it, if something did."""
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def core(self) -> Core:
+        """What handles of the database share. Raises as `database`."""
+        return self.database._core
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there is one already."""
+        return self._holding.database is not None
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the database holds what the log has not come to yet, since a crash: until then nobody may read."""
+        return self._holding.is_ahead
+
+    def files_redacted(self, collection: bytes) -> int:
+        """How many files of this node the last redaction in a collection concerned."""
+        return self._changing.files_redacted.get(collection, 0)
+
+    # A StateMachine.
+
+    @property
+    def applied_index(self) -> int:
+        """The index of the last command that was applied."""
+        return self._holding.index
+
+    def apply(self, commands: Sequence[Command]) -> None:
+        """Apply commands, in order. What raises stops the node; it begins again from the mark."""
+        with self._applying:
+            self.check()
+            try:
+                self._apply(commands)
+            except BaseException as error:
+                self.stop(_reason(error))
+                raise
+
+    def _apply(self, commands: Sequence[Command]) -> None:
+        holding, had = self._holding, self.has_database
+        run: list[Job] = []
+        ids: set[bytes] = set()
+        for command in commands:
+            envelope, content = decode(command.data)
+            holding.time_ms = max(holding.time_ms, envelope.time_ms)
+            jobs = self._jobs(envelope, content)
+            if run and (jobs is None or any(job.id in ids for job in jobs)):
+                self._storing.put_all(run)
+                run, ids = [], set()
+            if jobs is None:
+                self._do(command.index, envelope, content)
+            else:
+                for job in jobs:
+                    if job.id not in ids and not self.outcomes.repeated(job.id, job.digest):
+                        run.append(job)
+                        ids.add(job.id)
+                if not run:
+                    holding.index = command.index
+        if run:
+            self._storing.put_all(run)
+        if commands:
+            holding.index = commands[-1].index
+        if not had and self.has_database:
+            self.on_database(self.database)
+
+    def _jobs(self, envelope: Envelope, content: Content) -> list[Job] | None:
+        """What is to be stored, each record for itself; None where a command is about something else."""
+        time_ms = self._holding.time_ms
+        if type(content) is Put:
+            digest = digest_of(bytes(envelope.content))
+            return [Job(envelope.id, digest, time_ms, envelope.seed, 0, content.collection, content.key, content.value)]
+        if type(content) is PutEach:
+            collection = content.collection
+            return [
+                Job(id_, put_digest(collection, key, value), time_ms, envelope.seed, ordinal, collection, key, value)
+                for ordinal, (id_, key, value) in enumerate(content.items)
+            ]
+        return None
+
+    def _do(self, index: int, envelope: Envelope, content: Content) -> None:
+        """Apply a command, unless it was applied before."""
+        digest = digest_of(bytes(envelope.content))
+        if self.outcomes.repeated(envelope.id, digest):
+            self._holding.index = index
+            return
+        holding, time_ms, seed = self._holding, self._holding.time_ms, envelope.seed
+        holding.surroundings.enter(time_ms, seed)
+        value: Any = None
+        refusal: BlockDBError | None = None
+        is_changing = False
+        try:
+            if isinstance(content, PutMany):
+                value = self._storing.put_many(content, time_ms, seed)
+            elif isinstance(content, Commit):
+                value = self._storing.commit(content, time_ms, seed)
+            else:
+                begun = holding.begun(index)
+                if not seed:
+                    raise InvalidData("A command of this kind has to bring chance along.")
+                note = self._begin(index, seed, content) if begun is None else begun.note
+                is_changing = True
+                value = self._changing.carry_out(content, note, begun is not None)
+        except REFUSALS as error:
+            refusal = error
+        self.outcomes.add(envelope.id, digest, value, refusal)
+        if is_changing:
+            holding.end(index)
+        holding.index = index
+
+    def _begin(self, index: int, seed: bytes, content: Content) -> bytes:
+        note = self._changing.look(content)
+        if self._holding.is_ahead:
+            what = "it holds more than the log of the cluster tells of"
+            raise Corruption(str(self._holding.files.root), None, what)
+        self._holding.index = index - 1
+        self._holding.begin(index, seed, note)
+        return note
+
+    def pass_over(self, index: int) -> None:
+        """What the log has up to there and did not bring is no command."""
+        with self._applying:
+            self._holding.index = max(self._holding.index, index)
+
+    def make_durable(self) -> int:
+        """Have what was applied on the disk; the log before the index that is returned may go. Raises StorageError."""
+        with self._applying:
+            self._holding.write_mark()
+            return self._holding.index
+
+    def snapshot(self) -> Snapshot:
+        """What it holds now: between two commands. Commands go on being applied while it is read.
+
+        Raises Unavailable where there is no database yet, StorageError.
+        """
+        with self._applying:
+            self.check()
+            return take(self._holding)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become what a snapshot holds; nothing changes unless all of it is good.
+
+        A database that was damaged, or had another history, stays in `quarantine/`. Handles go on with the new one.
+        Raises InvalidData, MasterKeyError, StorageError.
+        """
+        with self._applying:
+            files = self._holding.files
+            prepare(self._door, snapshot, files, self._holding.source)
+            try:
+                with suppress(BlockDBError):  # it may be damaged
+                    self._holding.abandon()
+                take_over(self._door, files, keep_old=bool(self.diverged) or isinstance(self._failure, Corruption))
+                self._begin_anew()
+                self._failure, self.diverged = None, ""
+            except BaseException as error:
+                self.stop(_reason(error))
+                raise
+            self.on_database(self.database)
+
+    def stop(self, error: BlockDBError) -> None:
+        """Serve nothing any more, because of that."""
+        with self._state:
+            self._failure = self._failure or error
+            self._state.notify_all()
+        self.outcomes.fail(self._failure)
+
+    def diverge(self, difference: Difference) -> None:
+        """Serve nothing any more: the history here is not that of the others. A copy of theirs (`restore`) mends it."""
+        self.diverged = str(difference)
+        self.stop(
+            Unavailable(
+                f"This node does not serve: from {difference} on its history is another one than that of the cluster. "
+                "It will be rebuilt from another node; ask that one meanwhile."
+            )
+        )
+
+    def close(self) -> None:
+        """Close the database, all that was applied on the disk. Idempotent. Raises StorageError."""
+        with self._applying:
+            if self._failure is None:
+                self._holding.close()
+            else:
+                self._holding.abandon()
+        self.stop(Unavailable("The node was stopped."))
+
+
+def put_digest(collection: bytes, key: bytes, value: bytes) -> bytes:
+    """The digest of a record's command, also where it came with others."""
+    return digest_of(encode_content(Put(collection, key, value)))
+
+
+def _reason(error: BaseException) -> BlockDBError:
+    if isinstance(error, BlockDBError):
+        return error
+    return StorageError(f"The node stopped: a command could not be applied ({type(error).__name__}: {error}).")

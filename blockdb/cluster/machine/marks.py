@@ -1,0 +1,104 @@
+"""The mark: how far the log is in the database. It is on the disk when all that it says is.
+
+The outcomes stand in files of their own, which are sealed where the database is encrypted: each has those that came
+since the one before, and now and then one takes the place of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from blockdb.cluster.machine.outcomes import Outcomes
+from blockdb.database.creation import make_root
+from blockdb.errors import Corruption
+from blockdb.format.applied import (
+    Applied,
+    Begun,
+    Outcome,
+    decode_applied,
+    decode_outcomes,
+    encode_applied,
+    encode_outcomes,
+)
+from blockdb.format.frame import BadFrame
+from blockdb.layout import DatabaseFiles
+from blockdb.storage.door import Door, guarded
+
+__all__ = ["Marks", "read_mark"]
+
+MOST_FILES: Final = 16
+"""With more files of outcomes than that, they become one."""
+
+MARK: Final = "applied"
+
+
+def mark_path(files: DatabaseFiles) -> Path:
+    """Where the mark is."""
+    return files.raft.root / MARK
+
+
+def outcomes_path(files: DatabaseFiles, number: int) -> Path:
+    """Where a file of outcomes is."""
+    return files.raft.root / f"{number:08d}.outcomes"
+
+
+def read_mark(door: Door, files: DatabaseFiles) -> Applied | None:
+    """The mark, if there is one. Raises Corruption, StorageError."""
+    path = mark_path(files)
+    with guarded(f"reading {path}"):
+        try:
+            return decode_applied(door.read(path))
+        except FileNotFoundError:
+            return None
+        except BadFrame as error:
+            raise Corruption(str(path), None, str(error)) from None
+
+
+class Marks:
+    """Writes marks. Used by the thread that applies commands."""
+
+    def __init__(self, files: DatabaseFiles, last: Applied | None, outcomes: Outcomes) -> None:
+        """`last` is what `read_mark` gave."""
+        self._files = files
+        self._outcomes = outcomes
+        self.last = last
+
+    def load_outcomes(self, door: Door) -> None:
+        """Read the outcomes that the mark names. Raises Corruption, StorageError."""
+        self._outcomes.restore(self._kept(door))
+
+    def _kept(self, door: Door) -> Iterator[Outcome]:
+        for number in self.last.outcomes if self.last is not None else ():
+            path = outcomes_path(self._files, number)
+            with guarded(f"reading {path}"):
+                try:
+                    yield from decode_outcomes(door.read(path))
+                except FileNotFoundError:
+                    raise Corruption(str(path), None, "the file is missing") from None
+                except BadFrame as error:
+                    raise Corruption(str(path), None, str(error)) from None
+
+    def write(self, door: Door, index: int, time_ms: int, counts: dict[bytes, int], begun: Begun | None = None) -> None:
+        """Say that everything up to `index` is on the disk, which it is. Raises StorageError."""
+        with guarded("writing how far the log was applied"):
+            if not self._files.raft.root.is_dir():
+                make_root(door, self._files.raft.root)
+            kept = self._write_outcomes(door)
+            before = self.last.outcomes if self.last is not None else ()
+            self.last = Applied(index, time_ms, dict(sorted(counts.items())), kept, begun)
+            door.replace(mark_path(self._files), encode_applied(self.last))
+            for number in set(before) - set(kept):
+                door.remove(outcomes_path(self._files, number))
+
+    def _write_outcomes(self, door: Door) -> tuple[int, ...]:
+        kept = self.last.outcomes if self.last is not None else ()
+        fresh = self._outcomes.take_fresh()
+        if not fresh:
+            return kept
+        number = max(kept, default=0) + 1
+        if len(kept) >= MOST_FILES:
+            kept, fresh = (), self._outcomes.all()
+        door.replace(outcomes_path(self._files, number), encode_outcomes(fresh))
+        return (*kept, number)
