@@ -11,6 +11,7 @@ from typing import Any
 from blockdb.cluster.machine.changing import Changing
 from blockdb.cluster.machine.commands import (
     Commit,
+    CommitRead,
     Content,
     Envelope,
     Put,
@@ -20,6 +21,7 @@ from blockdb.cluster.machine.commands import (
     decode,
     digest_of,
     encode_content,
+    lasting,
 )
 from blockdb.cluster.machine.heads import Difference, Heads
 from blockdb.cluster.machine.holding import Holding
@@ -188,7 +190,7 @@ class Machine:
 
     def _do(self, index: int, envelope: Envelope, content: Content) -> None:
         """Apply a command, unless it was applied before."""
-        digest = digest_of(bytes(envelope.content))
+        digest = digest_of(lasting(content, bytes(envelope.content)))
         if self.outcomes.repeated(envelope.id, digest):
             self._holding.index = index
             return
@@ -226,6 +228,12 @@ class Machine:
         self._holding.index = index - 1
         self._holding.begin(index, seed, note)
         return note
+
+    def check_current(self, reads: Sequence[CommitRead]) -> None:
+        """Raises Deadlock where something that a transaction has read is not so any more, between two commands."""
+        with self._applying:
+            self.check()
+            self._storing.check_current(reads)
 
     def pass_over(self, index: int) -> None:
         """What the log has up to there and did not bring is no command."""

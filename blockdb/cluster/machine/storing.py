@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from blockdb.cluster.machine.commands import Commit, CommitPart, PutMany
+from blockdb.cluster.machine.commands import Commit, CommitPart, CommitRead, PutMany
 from blockdb.cluster.machine.holding import Holding, id_of
 from blockdb.cluster.machine.refusals import REFUSALS
 from blockdb.cluster.machine.target import Target
@@ -125,13 +125,7 @@ class Storing:
         Raises Deadlock where what it read is not so any more, and what refuses its records.
         """
         targets = [self._holding.target(part.collection) for part in content.parts]
-        for read in content.reads:
-            if self._holding.target(read.collection).was_written_since(read.records, read.start, read.stop):
-                name = self._holding.store(read.collection).metadata.name
-                raise Deadlock(
-                    f"What the transaction has read in {name} was written by another one meanwhile, so it was not "
-                    "committed. Run it again."
-                )
+        self.check_current(content.reads)
         prepared = [
             self._prepared(target, part.items, time_ms, seed)
             for target, part in zip(targets, content.parts, strict=True)
@@ -143,6 +137,16 @@ class Storing:
             sequences = target.store_all(records)
             stored.append([target.store.metadata.name, sequences.start, len(sequences)])
         return stored
+
+    def check_current(self, reads: Sequence[CommitRead]) -> None:
+        """Raises Deadlock where something that a transaction has read is not so any more."""
+        for read in reads:
+            target = self._holding.target(read.collection)
+            if target.has_since(read):
+                raise Deadlock(
+                    f"What the transaction has read in {target.store.metadata.name} was written by another one "
+                    "meanwhile, so it was not committed. Run it again."
+                )
 
     def _store(self, target: Target, items: Sequence[tuple[bytes, bytes]], time_ms: int, seed: bytes) -> range:
         return target.store_all(self._prepared(target, items, time_ms, seed))
