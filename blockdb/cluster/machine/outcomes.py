@@ -138,4 +138,4 @@ def _tell(future: Future[Any], outcome: Outcome, wanted: bytes) -> None:
 def _failure(error: BlockDBError) -> tuple[str, str, list[Any]]:
     """As it is kept: the same before and after it was written."""
     failure = failure_of(error)
-    return failure.kind, failure.message, msgspec.to_builtins(failure.arguments, builtin_types=(bytes,))
+    return failure.kind, failure.message, msgspec.msgpack.decode(msgspec.msgpack.encode(failure.arguments))
