@@ -190,9 +190,9 @@ class Concerns:
         """Headers that say how far this node was, of an answer that may be behind what others have."""
         if not self.is_local(call, request):
             return []
-        status = self.log.status()
-        lag = max(0, status.commit - status.applied)
-        told = (("read-concern", LOCAL), ("blockdb-applied", str(status.applied)), ("blockdb-lag", str(lag)))
+        applied = self._applied()
+        lag = max(0, self.log.status().commit - applied)
+        told = (("read-concern", LOCAL), ("blockdb-applied", str(applied)), ("blockdb-lag", str(lag)))
         return [(name.encode(), value.encode()) for name, value in told]
 
     def close(self) -> None:
