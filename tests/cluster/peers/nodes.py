@@ -23,6 +23,7 @@ QUICK = Limits(
     stall_timeout_s=0.5,
     first_wait_s=0.01,
     longest_wait_s=0.05,
+    stale_s=0.1,
 )
 PATIENCE_S = 20.0
 
