@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-from blockdb.errors import BlockDBError
+from blockdb.errors import BlockDBError, RequestTimeout, Unavailable
 
 if TYPE_CHECKING:
     from blockdb import AnyCollection, AnyDatabase, Statistics
@@ -43,6 +43,9 @@ class Toolbar:
         self._steady = steady
         self._asked_at_s: float | None = None
         self._statistics: Statistics | None = None
+        self._node = ""
+        self._alone: object = None
+        """Where there is no cluster, so that it is not asked for again."""
         self._closed = False
         self._due = threading.Event()
         self._thread: threading.Thread | None = None
@@ -62,9 +65,9 @@ class Toolbar:
                 changed()
             self._due.wait(PERIOD_S)
 
-    def _shown(self) -> tuple[bool, int, int] | None:
+    def _shown(self) -> tuple[bool, int, int, str] | None:
         now = self._statistics
-        return None if now is None else (self._connection.lost_s is None, now.records, now.blocks)
+        return None if now is None else (self._connection.lost_s is None, now.records, now.blocks, self._node)
 
     def look(self) -> None:
         """Look now; at a server, which may be slow, in the thread."""
@@ -74,12 +77,31 @@ class Toolbar:
         self._asked_at_s = self._steady()
         try:
             self._statistics = self._target().stats()
+            self._node = self._node_asked()
         except BlockDBError as error:
             self._connection.missed(error)
         else:
             self._connection.found()
         finally:
             self._asked_at_s = None
+
+    def _node_asked(self) -> str:
+        """The node of a cluster that answers, and what it is there; empty where there is no cluster."""
+        location = self._connection.location
+        cluster = getattr(self._connection(), "cluster", None) if self._connection.is_server else None
+        if cluster is None or location is self._alone:
+            return ""
+        try:
+            state = cluster.state()
+        except (Unavailable, RequestTimeout):
+            raise
+        except BlockDBError:  # it does not say, or not to everybody
+            self._alone = location
+            return ""
+        if state.engine == "lone":
+            self._alone = location
+            return ""
+        return printable(f"{state.node_id} {state.state.lower()}")
 
     def fragments(self, latency_s: float | None) -> StyleAndTextTuples:
         """The pieces of the line."""
@@ -94,6 +116,8 @@ class Toolbar:
             *_labelled("records", human_count(now.records)),
             *_labelled("height", plural(now.blocks, "block")),
         ]
+        if self._node:
+            pieces += _labelled("node", self._node)
         if latency_s is not None:
             pieces += _labelled("last", human_duration(latency_s))
         if now.read_only:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from blockdb import AnyCollection, Problem, Report, Statistics
     from blockdb.commands.alerts import Lookout
 
-__all__ = ["Explorer"]
+    from .cluster.scene import Scene
+
+__all__ = ["ClusterExplorer", "Explorer"]
 
 POLL_S = 0.25
 PROGRESS_S = 0.1
@@ -66,6 +68,7 @@ class Explorer(Connected):
         Binding("5", "view('schema')", "Schema", show=False, id="view.schema"),
         Binding("6", "view('changes')", "Changes", show=False, id="view.changes"),
         Binding("7", "view('acts')", "Audit log", show=False, id="view.acts"),
+        Binding("8", "view('cluster')", "Cluster", show=False, id="view.cluster"),
         Binding("v", "verify", "Verify", id="app.verify"),
         Binding("p", "problems", "Problems", show=False, id="app.problems"),
         Binding("t", "theme", "Theme", id="app.theme"),
@@ -85,12 +88,14 @@ class Explorer(Connected):
         poll_s: float = POLL_S,
         laboratory: Laboratory | None = None,
         lookout: Lookout | None = None,
+        scene: Scene | None = None,
     ) -> None:
         """`clock` tells the time of day, `steady` never goes back, both in seconds; `poll_s` is between snapshots.
 
         `lookout` knows what there is to be alarmed about; None: nobody asks.
+        `scene` is the cluster, where that is known already.
         """
-        super().__init__(origin, laboratory or Laboratory(), steady, poll_s)
+        super().__init__(origin, laboratory or Laboratory(), steady, poll_s, scene)
         self._clock = clock
         self.alarms = Alarms(self, lookout)
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -104,7 +109,8 @@ class Explorer(Connected):
 
     def on_load(self) -> None:
         # From Python 3.12 on Textual has tasks begin at once. The first screen is composed before it is on the stack
-        # then, and an `Input` that looks for it there ends the program. Later begun, they come in the same order everywhere.
+        # then, and an `Input` that looks for it there ends the program. Later begun, they come in the same order
+        # everywhere.
         asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
@@ -112,7 +118,8 @@ class Explorer(Connected):
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 self._event_loop.add_signal_handler(number, self.exit, None, 128 + number)
-        self.call_after_refresh(self._connect)
+        if not self.is_replay:
+            self.call_after_refresh(self._connect)
 
     def _connect(self) -> None:
         in_background(self, self._keep_connected, group="connection")
@@ -132,14 +139,23 @@ class Explorer(Connected):
         """The time of day in Unix milliseconds, by the clock that the explorer was given."""
         return int(self._clock() * 1000)
 
+    def steady_s(self) -> float:
+        """Seconds of a clock that never goes back, the one that the explorer was given."""
+        return self._steady()
+
     @property
     def state(self) -> tuple[str, str]:
         """The state of the database in a few words, and the role that colours them."""
+        if self.is_replay:
+            return "▶ recording", "accent"
         if self.contact.lost:
             return "◌ no answer", "error"
         if self.database is None:
             return ("○ not open", "error") if self.trouble[3] == "error" else ("○ opening", "muted")
         moment = self.history.latest
+        if self.scene is not None and self.scene.story.samples:
+            leader = self.scene.story.samples[-1].leader
+            return (f"◆ {printable(leader.id)} leads", "success") if leader is not None else ("× no leader", "error")
         if moment is not None and moment.writes_per_s > 0:
             return f"● +{moment.writes_per_s:,.0f}/s", "success"
         if self.origin.is_server:
@@ -267,3 +283,9 @@ class Explorer(Connected):
             self.push_screen(TooSmall(SMALLEST_WIDTH, SMALLEST_HEIGHT))
         elif not small and isinstance(self.screen, TooSmall):
             self.pop_screen()
+
+
+class ClusterExplorer(Explorer):
+    """The explorer that begins with the view of the cluster."""
+
+    DEFAULT_MODE = "cluster"

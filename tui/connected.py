@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from blockdb import AnyCollection, AnyDatabase, Statistics
 
+    from .cluster.scene import Scene
+
 __all__ = ["Connected"]
 
 RETRY_S = 1.0
@@ -30,6 +32,8 @@ TOLD_EVERY_S = 0.5
 
 _HOPELESS = (blockdb.DatabaseNotFound, blockdb.Unauthenticated, blockdb.Forbidden)
 """Errors after which there is no point in trying again, if it never worked."""
+
+RECORDED = ("A recording of a cluster has no records", "It tells what the nodes did.", "8 goes back to it.", "muted")
 
 T = TypeVar("T")
 
@@ -43,15 +47,18 @@ class Connected(Navigation):
         laboratory: Laboratory,
         steady: Callable[[], float],
         poll_s: float,
+        scene: Scene | None = None,
     ) -> None:
-        super().__init__(origin)
+        super().__init__(origin, scene)
         self._steady, self._poll_s = steady, poll_s
         self.laboratory = laboratory
         self.verification = Verification(steady)
         self.verification.elsewhere = origin.is_server
         self.verification.reads_are_proven = origin.is_verified
         self.contact = Contact(steady)
-        self.trouble: tuple[str, str, str, str] = ("Opening …", origin.name, "", "muted")
+        self.trouble: tuple[str, str, str, str] = (
+            RECORDED if self.is_replay else ("Opening …", origin.name, "", "muted")
+        )
         self.refused: Exception | None = None
         self._telling: Timer | None = None
         self._was_inside: str | None = None
@@ -94,6 +101,23 @@ class Connected(Navigation):
         self._found()
         for view in self.views():
             view.connected(collection)
+        if self.scene is None:
+            in_background(self, self._look_for_cluster, database, group="cluster", latest=True)
+
+    async def _look_for_cluster(self, database: AnyDatabase) -> None:
+        """Finds out whether the database is in a cluster; a server that does not say so is asked again another time."""
+        try:
+            scene = await off_loop(self.origin.scene, database, self.wall_clock_ms)
+        except (blockdb.BlockDBError, OSError):
+            return
+        if scene is not None and self.scene is None:
+            self.scene = scene
+            for view in self.views():
+                view.staged()
+
+    def wall_clock_ms(self) -> int:
+        """The time of day in Unix milliseconds."""
+        raise NotImplementedError
 
     def _lost(self, error: Exception) -> None:
         self._was_inside = self.inside

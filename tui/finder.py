@@ -51,6 +51,7 @@ class Finder(Provider):
         views = [
             (f"Go to {title.lower()}", "View", partial(explorer.run_action, f"view('{view}')"))
             for view, title in VIEWS.items()
+            if view != "cluster" or explorer.scene is not None
         ]
         themes = [(f"Theme: {name}", "Colours", partial(setattr, explorer, "theme", name)) for name in palettes()]
         return [

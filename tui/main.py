@@ -20,6 +20,7 @@ from blockdb.commands.servers import Server, is_url
 if TYPE_CHECKING:
     from blockdb.commands.locating import Location
 
+    from .cluster.scene import Scene, Stage
     from .origin import Origin
 
 __all__ = ["main"]
@@ -34,10 +35,11 @@ SWITCH_S = 0.0005
 """How long a thread that searches keeps others from running: a key passes through the loop several times."""
 
 
-def main(arguments: Sequence[str] | None = None, server: Server | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, server: Server | None = None, stage: Stage | None = None) -> int:
     """Runs the explorer until it is left. Returns the exit code: 0 done, 2 wrong usage, 3 cannot open.
 
-    `server` is where the database is, if somebody has found that out already.
+    `server` is where the database is, if somebody has found that out already; with `stage` it is that of a
+    demonstration, in which faults can be done to the nodes of a cluster.
     """
     asked = _parser().parse_args(arguments)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -46,11 +48,13 @@ def main(arguments: Sequence[str] | None = None, server: Server | None = None) -
         theme = blockdb_themes.load(asked.theme or default_theme()).name
         if asked.demo:
             return _run(_demo(asked.path), theme)
+        if asked.replay is not None:
+            return _replay(Path(asked.replay), theme)
         location = server or _location(asked)
     except (blockdb_themes.ThemeError, blockdb.BlockDBError) as error:
         return _refuse(type(error).__name__, str(error), WRONG_USAGE)
     if isinstance(location, Server):
-        return _run(_served(location), theme)
+        return _run(_served(location), theme) if stage is None else _staged(location, stage, theme)
     path = Path(location.data_dir)
     if (reason := _not_a_database(path)) is not None:
         return _refuse("DatabaseNotFound", reason, CANNOT_OPEN)
@@ -83,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token-file", metavar="FILE", help="the token that the server is shown; else BLOCKDB_TOKEN")
     parser.add_argument("--ca", metavar="FILE", help="the authority that the server's certificate is checked with")
     parser.add_argument("--demo", action="store_true", help="explore a demonstration database with a live writer")
+    parser.add_argument("--replay", metavar="FILE", help="show a recording that was saved in the view of a cluster")
     parser.add_argument("--theme", metavar="NAME", help=f"one of {themes}; else BLOCKDB_THEME names it")
     parser.add_argument("--master-key-file", metavar="FILE", help="the master key of an encrypted database")
     parser.add_argument("--version", action="version", version=f"blockdb-tui {blockdb.__version__}")
@@ -122,19 +127,46 @@ def _demo(path: str | None) -> Origin:
     return DemoDirectory(None if path is None else Path(path))
 
 
-def _run(origin: Origin, theme: str) -> int:
-    from .app import HANGUP_CODE, Explorer
+def _replay(path: Path, theme: str) -> int:
+    from .cluster.scene import Scene
+    from .origin import Recorded
+
+    try:
+        scene = Scene.replayed(path)
+    except OSError as error:
+        return _refuse("OSError", f"{path} cannot be read: {error.strerror}", CANNOT_OPEN)
+    except blockdb.InvalidData as error:
+        return _refuse(type(error).__name__, str(error), CANNOT_OPEN)
+    return _run(Recorded(path), theme, scene)
+
+
+def _staged(server: Server, stage: Stage, theme: str) -> int:
+    """The explorer on a demonstration: it begins with the cluster."""
+    import time
+
+    from .cluster.scene import Scene
+    from .origin import Served
+
+    origin = Served(server)
+    return _run(origin, theme, Scene.live(origin.nodes(), lambda: int(time.time() * 1000), stage))
+
+
+def _run(origin: Origin, theme: str, scene: Scene | None = None) -> int:
+    from .app import HANGUP_CODE, ClusterExplorer, Explorer
     from .hangup import watch_for_hangup
 
     if not sys.stderr.isatty():  # textual draws there, and would draw into the file or the pipe that it is
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
     sys.setswitchinterval(SWITCH_S)
-    explorer = Explorer(origin, theme=theme, lookout=lookout())
+    kind = Explorer if scene is None else ClusterExplorer
+    explorer = kind(origin, theme=theme, lookout=lookout(), scene=scene)
     watch_for_hangup(sys.stdin.fileno(), explorer.leave_from_thread, HANGUP_CODE)
     try:
         explorer.run()
     finally:
         explorer.laboratory.close()
+        if explorer.scene is not None:
+            explorer.scene.close()
         origin.close()
     if explorer.refused is not None:
         return _refuse(type(explorer.refused).__name__, str(explorer.refused), CANNOT_OPEN)

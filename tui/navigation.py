@@ -19,6 +19,7 @@ from .screens.view import View
 if TYPE_CHECKING:
     from blockdb import AnyCollection, AnyDatabase, Statistics
 
+    from .cluster.scene import Scene
     from .origin import Origin
 
 __all__ = ["Navigation"]
@@ -66,6 +67,12 @@ def _acts() -> Screen[None]:
     return ActsView()
 
 
+def _cluster() -> Screen[None]:
+    from .screens.cluster import ClusterView
+
+    return ClusterView()
+
+
 def _lab() -> Screen[None]:
     from .screens.lab import LabView
 
@@ -84,12 +91,15 @@ class Navigation(App[int]):
         "schema": _schema,
         "changes": _changes,
         "acts": _acts,
+        "cluster": _cluster,
     }
     DEFAULT_MODE = "records"
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, scene: Scene | None = None) -> None:
         super().__init__()
         self.origin = origin
+        self.scene = scene
+        """The cluster that the database is of, once that is known; or the one that is replayed."""
         self.history = History()
         self.database: AnyDatabase | None = None
         self.collection: AnyCollection | None = None
@@ -105,6 +115,11 @@ class Navigation(App[int]):
         raise NotImplementedError
 
     # ── where one is ──
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether what is shown is a recording, without a database."""
+        return self.scene is not None and not self.scene.is_live
 
     @property
     def inside(self) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from blockdb import AnyDatabase, Progress, Report
     from blockdb.commands.servers import Server
 
-__all__ = ["Attached", "DemoDirectory", "Origin", "Served", "advice_for"]
+    from .cluster.asked import ServedNode
+    from .cluster.scene import Scene
+
+__all__ = ["Attached", "DemoDirectory", "Origin", "Recorded", "Served", "advice_for"]
 
 
 ATTEMPTS = 2
@@ -46,6 +51,9 @@ class Origin(Protocol):
     def open(self) -> AnyDatabase:
         """The database, ready to read. Raises `BlockDBError` or `OSError`; may be called again after that."""
 
+    def scene(self, database: AnyDatabase, clock_ms: Callable[[], int], /) -> Scene | None:
+        """The cluster that the database is of; None where it is of none. Raises `BlockDBError` or `OSError`."""
+
     def close(self) -> None:
         """Lets the database go. Does nothing where none is open."""
 
@@ -63,6 +71,9 @@ class _Directory:
     @property
     def target(self) -> Target:
         return Target(self.name)
+
+    def scene(self, database: AnyDatabase, clock_ms: Callable[[], int], /) -> None:
+        return None
 
 
 class Attached(_Directory):
@@ -115,6 +126,20 @@ class Served:
             raise (error.__cause__ if isinstance(error.__cause__, Exception) else error) from None
         return self._database
 
+    def scene(self, database: AnyDatabase, clock_ms: Callable[[], int], /) -> Scene | None:
+        """A scene for which each address that was given is asked for itself."""
+        from .cluster.asked import is_clustered
+        from .cluster.scene import Scene
+
+        return Scene.live(self.nodes(), clock_ms) if is_clustered(database) else None
+
+    def nodes(self) -> list[ServedNode]:
+        """The servers, each to be asked for itself."""
+        from .cluster.asked import ServedNode
+
+        servers = [replace(self._server, urls=(url,)) for url in self._server.urls]
+        return [ServedNode(partial(open_database, server, Need.READ, attempts=1)) for server in servers]
+
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
         raise blockdb.Unavailable("There is no connection to the server, and its files are not here to be looked at.")
 
@@ -122,6 +147,24 @@ class Served:
         database, self._database = self._database, None
         if database is not None:
             database.close()
+
+
+class Recorded(_Directory):
+    """A recording of a cluster: there is no database."""
+
+    writes_here = False
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+
+    def open(self) -> AnyDatabase:
+        raise blockdb.DatabaseNotFound(f"{self.name} is a recording of a cluster, and no database.")
+
+    def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
+        raise blockdb.DatabaseNotFound(f"{self.name} is a recording of a cluster, and no database.")
+
+    def close(self) -> None:
+        pass
 
 
 class DemoDirectory(_Directory):

@@ -50,6 +50,8 @@ def _location(context: Context) -> Location:
 
 def tui(context: Context, arguments: Namespace) -> Result:
     """Run the explorer."""
+    if arguments.replay is not None:
+        return Nothing(frontend("tui")(["--replay", arguments.replay, *_theme(arguments)]))
     words = ["--demo"] if arguments.demo else []
     if context.server is not None and not arguments.demo:
         return Nothing(frontend("tui")(_theme(arguments), server=context.server))
@@ -138,6 +140,12 @@ COMMANDS = (
         tui,
         (
             flag("--demo", help="Explore a demonstration database with a live writer."),
+            option(
+                "--replay",
+                metavar="FILE",
+                help="Show a recording that was saved in the view of a cluster.",
+                completes=Completes.FILE,
+            ),
             option("--theme", metavar="NAME", help="Colours of the explorer."),
         ),
         details="The same as blockdb-tui, on the database that -d or --url names. A directory is opened to read only.",

@@ -12,6 +12,7 @@ from . import (
     backups,
     certificates,
     chain,
+    cluster_demo,
     clusters,
     collections,
     configuring,
@@ -68,6 +69,7 @@ COMMANDS: tuple[Command, ...] = (
     *connections.COMMANDS,
     *configuring.COMMANDS,
     *serving.COMMANDS,
+    *cluster_demo.COMMANDS,
     *clusters.COMMANDS,
     *frontends.COMMANDS,
 )

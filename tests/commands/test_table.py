@@ -78,6 +78,7 @@ def test_what_can_be_given_where() -> None:
         "tui",
         "witness serve",
         "cert",
+        "cluster demo",
         "server",
         "backup",
         "restore",

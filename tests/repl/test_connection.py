@@ -91,6 +91,29 @@ def test_a_server_is_lost_and_found(connection: Connection, remote: Remote, cloc
     assert "lost" not in shown(toolbar)
 
 
+def test_the_node_that_answers_is_told_and_a_server_without_a_cluster_is_asked_once(
+    connection: Connection, remote: Remote
+) -> None:
+    asked: list[str] = []
+
+    class Cluster:
+        engine = "raft"
+
+        def state(self) -> Any:
+            asked.append(self.engine)
+            return SimpleNamespace(node_id="node2", state="Leader", engine=self.engine)
+
+    remote.cluster = Cluster()  # type: ignore[attr-defined]
+    toolbar = Toolbar(connection, lambda: connection())
+    toolbar._look()
+    assert "  node node2 leader" in shown(toolbar)
+    Cluster.engine = "lone"
+    for _ in range(3):
+        toolbar._look()
+    assert "node2" not in shown(toolbar)
+    assert asked == ["raft", "lone"]
+
+
 def test_an_answer_that_takes_long_is_told(connection: Connection, remote: Remote, clock: Clock) -> None:
     shown_meanwhile: list[str] = []
 

@@ -11,7 +11,7 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
-from blockdb_tui.app import Explorer
+from blockdb_tui.app import ClusterExplorer, Explorer
 from blockdb_tui.origin import Origin
 from blockdb_tui.tampering import Laboratory
 from tests.tui.fake import NOW_MS, FakeDatabase, Given, sample
@@ -33,7 +33,8 @@ def make_explorer(database: FakeDatabase | Origin | None = None, **options: Any)
         "poll_s": NEVER_S,
         "laboratory": Laboratory(FakeLab),  # type: ignore[arg-type]
     }
-    return Explorer(origin, **{**defaults, **options})
+    kind = ClusterExplorer if "scene" in options else Explorer
+    return kind(origin, **{**defaults, **options})
 
 
 @asynccontextmanager
@@ -51,7 +52,7 @@ async def settled(pilot: Pilot[Any]) -> None:
     """Waits until nothing is being read, no message waits, and everything is painted."""
     app = pilot.app
     assert isinstance(app, Explorer)
-    await until(pilot, lambda: bool(app.history.moments) or app.trouble[3] == "error")
+    await until(pilot, lambda: bool(app.history.moments) or app.trouble[3] == "error" or app.is_replay)
     quiet = 0
     async with asyncio.timeout(WAIT_S):
         while quiet < QUIET_ROUNDS:

@@ -549,6 +549,9 @@ class Given:
     def close(self) -> None:
         pass
 
+    def scene(self, database: Any, clock_ms: Callable[[], int], /) -> None:
+        return None
+
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
         found = Problem("chain/00000001.chain", 4711, 2, 19, None, "the checksum does not fit")
         return Report(False, 7, 60, (found,), 3.0, cancelled=False)

@@ -26,6 +26,7 @@ from blockdb_tui.screens.themes import ThemePicker
 from blockdb_tui.widgets.panel import Panel
 from tests.tui import (  # noqa: F401 - their tests press keys, too
     test_acts,
+    test_cluster,
     test_collections,
     test_queries,
     test_schema_and_changes,

@@ -62,6 +62,10 @@ class View(Screen[None]):
     def polled(self, moment: Moment) -> None:
         """A new snapshot of the statistics has come."""
 
+    def staged(self) -> None:
+        """It has become known that the database is in a cluster."""
+        self.header.refresh()
+
     def step_back(self) -> bool:
         """Undoes the last step into something; False where there is none to undo."""
         return False

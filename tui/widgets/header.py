@@ -33,8 +33,10 @@ VIEWS = {
     "schema": "Schema",
     "changes": "Changes",
     "acts": "Acts",
+    "cluster": "Cluster",
 }
-"""The views by the number of their key, from 0. The first is the way up out of a collection, and wears its name."""
+"""The views by the number of their key, from 0. The first is the way up out of a collection, and wears its name. The
+last is shown where there is a cluster."""
 
 LONGEST_NAME = 24
 
@@ -81,8 +83,8 @@ class Header(Widget):
     def _layouts(self, width: int) -> Iterator[tuple[list[Segment], list[Segment]]]:
         """Ways to say it, each shorter than the one before."""
         long = width >= 100
-        titles = list(VIEWS.values())
-        short = [title if view in ("collections", self._view) else "" for view, title in VIEWS.items()]
+        titles = list(self._views().values())
+        short = [title if view in ("collections", self._view) else "" for view, title in self._views().items()]
         way, name = self._way_up(), self._where()
         yield self._left(" ▚ BlockDB " if long else " ▚ ", [way, *titles[1:]], " "), self._right(long=long)
         yield self._left(" ▚ ", [way, *titles[1:]], " "), self._right(long=False)
@@ -91,7 +93,11 @@ class Header(Widget):
         yield self._left(" ▚", [name, *titles[1:]], ""), [self._light()]
         yield self._left(" ▚", [name, *short[1:]], " "), self._right(long=False)
         yield self._left(" ▚", [name, *short[1:]], ""), self._right(long=False, counts=False)
-        yield self._left(" ▚", ["" for _ in VIEWS], ""), []
+        yield self._left(" ▚", ["" for _ in titles], ""), []
+
+    def _views(self) -> dict[str, str]:
+        """The views that have something to show."""
+        return VIEWS if self._explorer.scene is not None else {view: VIEWS[view] for view in VIEWS if view != "cluster"}
 
     def _way_up(self) -> str:
         """The first tab where there is room: it leads to all collections, and tells which one was entered."""
@@ -108,7 +114,7 @@ class Header(Widget):
 
     def _left(self, name: str, titles: list[str], gap: str) -> list[Segment]:
         segments = [Segment(name, self._ground("accent", bold=True))]
-        for number, (view, title) in enumerate(zip(VIEWS, titles, strict=True)):
+        for number, (view, title) in enumerate(zip(self._views(), titles, strict=True)):
             here = view == self._view
             way_up = view == "collections" and self._explorer.inside is not None
             role = "accent" if here else "key" if way_up else "muted"
@@ -119,7 +125,7 @@ class Header(Widget):
     def _remember(self, left: list[Segment]) -> None:
         """Where each view can be clicked."""
         self._tabs, at = [], _length(left[:1])
-        for view, segment in zip(VIEWS, left[1:], strict=False):
+        for view, segment in zip(self._views(), left[1:], strict=False):
             self._tabs.append((at, at + segment.cell_length, view))
             at += segment.cell_length
 

@@ -105,6 +105,7 @@ class Front:
 
     def _asked(self, data: bytes, wanted: Sequence[tuple[bytes, bytes]]) -> list[Future[Any]]:
         """The outcomes of a command, which is appended until they are there."""
+        self.machine.check()
         _ = self.machine.database  # it says why there is none
         outcomes = self.machine.outcomes
         waiting = [outcomes.expect(id_, digest) for id_, digest in wanted]

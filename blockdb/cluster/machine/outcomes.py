@@ -114,7 +114,10 @@ class Outcomes:
 
     def restore(self, outcomes: Iterable[Outcome]) -> None:
         """Have these alone, which are kept elsewhere; the oldest come first. Who waits for one of them is told."""
-        found = {outcome.id: outcome for outcome in outcomes}
+        found: dict[bytes, Outcome] = {}
+        for outcome in outcomes:
+            found.pop(outcome.id, None)  # it may have been forgotten and come again
+            found[outcome.id] = outcome
         for id_ in list(found)[: max(0, len(found) - self._most)]:
             del found[id_]
         with self._lock:

@@ -1,0 +1,216 @@
+"""The view of a cluster: replayed, live, and with faults done to the nodes; and how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from blockdb_tui.cluster.recording import read_recording
+from blockdb_tui.cluster.scene import Scene
+from blockdb_tui.origin import Recorded
+from blockdb_tui.screens import cluster as screen
+from blockdb_tui.screens.cluster import ClusterView
+from tests.tui.covering import covers, said, shown
+from tests.tui.drive import NEVER_S, exploring, make_explorer, press, screen_text, settled
+from tests.tui.fake import NOW_MS
+from tests.tui.fake_cluster import FakeStage, live, replayed, story
+from tests.tui.test_snapshots import compare
+
+TEXTS = Path(__file__).parent / "text" / "cluster"
+NARROW, WIDE = (80, 24), (180, 50)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time goes by when a test says so."""
+    monkeypatch.setattr(screen, "DRAW_EVERY_S", NEVER_S)
+
+
+@asynccontextmanager
+async def showing(scene: Scene, size: tuple[int, int] = NARROW) -> AsyncIterator[tuple[Pilot[Any], ClusterView]]:
+    origin = Recorded(Path("cluster.jsonl")) if not scene.is_live else None
+    async with exploring(origin, size, scene=scene) as pilot:  # type: ignore[arg-type]
+        yield pilot, shown(pilot, ClusterView)
+
+
+# ── along the line ──
+
+
+@covers("cluster.back", "cluster.on", "cluster.first", "cluster.last", "cluster.page_back", "cluster.page_on")
+@covers("cluster.closer", "cluster.further", "lanes.up", "lanes.down")
+async def test_the_line_is_scrubbed_and_the_lanes_go_along() -> None:
+    async with showing(replayed()) as (pilot, view):
+        assert view.scene is not None
+        head, first = view.scene.playhead, view.scene.story.first_ms
+        assert "node2 leads · term 2" in screen_text(pilot)
+        steps = [("home", first), ("right", first + 500), ("l", first + 1_000), ("left", first + 500), ("h", first)]
+        page = (view.line.columns - 1) * 500
+        steps += [("pagedown", first + page), ("pageup", first), ("L", first + page), ("H", first), ("end", NOW_MS)]
+        steps += [("ctrl+u", NOW_MS - page), ("ctrl+d", NOW_MS), ("g", first), ("G", NOW_MS), ("home", first)]
+        for key, time_ms in steps:
+            await press(pilot, key)
+            assert head.time_ms == time_ms, key
+        assert "no leader" in screen_text(pilot)
+        await press(pilot, "plus", "right")
+        assert head.time_ms == first + 250
+        await press(pilot, "minus", "minus", "right")
+        assert head.time_ms == first + 1_250
+        assert "node1 leads · term 1" in screen_text(pilot)
+        await press(pilot, "j", "down", "k")
+        assert view.lanes.lane is not None
+        assert view.lanes.lane.id == "node2"
+        await press(pilot, "up", "up")
+        assert view.lanes.lane.id == "node1"
+
+
+@covers("cluster.next_event", "cluster.previous_event", "cluster.jump")
+async def test_events_and_moments_are_gone_to() -> None:
+    async with showing(replayed()) as (pilot, view):
+        assert view.scene is not None
+        head, first = view.scene.playhead, view.scene.story.first_ms
+        await press(pilot, "n")
+        assert "no event after" in said(pilot)[-1]
+        await press(pilot, "N", "N", "n")
+        assert "14 of 15" not in screen_text(pilot)
+        await press(pilot, "J", *"0:12.5", "enter")
+        assert head.time_ms == first + 12_500
+        await press(pilot, "J", *"soon", "enter")
+        assert "no time such as" in said(pilot)[-1]
+        await press(pilot, "J", *"1e99", "enter")
+        assert head.time_ms == NOW_MS
+
+
+@covers("cluster.hold", "cluster.slower", "cluster.faster")
+async def test_a_recording_is_played() -> None:
+    async with showing(replayed()) as (pilot, view):
+        await press(pilot, "home", "space", "greater_than_sign", "greater_than_sign", "less_than_sign")
+        assert "▶ playing ×2 · 0.0 of 59.8 s" in screen_text(pilot)
+        view.tick()
+        await settled(pilot)
+        assert "▶ playing ×2 · 0.5 of 59.8 s" in screen_text(pilot)
+        await press(pilot, "space")
+        assert "‖ paused ×2" in screen_text(pilot)
+
+
+async def test_a_recording_has_no_records_but_all_else_answers() -> None:
+    async with showing(replayed()) as (pilot, view):
+        await press(pilot, "1")
+        assert "A recording of a cluster has no records" in screen_text(pilot)
+        await press(pilot, "8", "v", "x", "w", "Y")
+        assert pilot.app.clipboard == "blockdb-tui --replay cluster.jsonl"
+        assert not view.prompt.asking
+        await press(pilot, "question_mark")
+        assert "▲ candidate" in screen_text(pilot)
+
+
+@covers("view.cluster", "cluster.follow")
+async def test_live_it_follows_and_is_held() -> None:
+    async with showing(live()) as (pilot, view):
+        assert view.scene is not None
+        assert "● following" in screen_text(pilot)
+        await press(pilot, "left", "left", "Y")
+        assert "‖ held 1 s ago" in screen_text(pilot)
+        assert pilot.app.clipboard == "blockdb -d /srv/records cluster status"
+        await press(pilot, "f")
+        assert "● following" in screen_text(pilot)
+        await press(pilot, "space", "1", "8")
+        assert "‖ held 0 s ago" in screen_text(pilot)
+        await pilot.click("#time-line", offset=(20, 2))
+        await settled(pilot)
+        assert view.scene.playhead.time_ms < NOW_MS - 20_000
+
+
+async def test_without_a_cluster_it_says_how_to_see_one() -> None:
+    async with exploring(size=NARROW) as pilot:
+        assert "Cluster" not in screen_text(pilot).splitlines()[0]
+        await press(pilot, "8", "x", "left")
+        assert "blockdb cluster demo" in screen_text(pilot)
+
+
+@covers("cluster.save")
+async def test_what_was_seen_is_saved_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    async with showing(live()) as (pilot, view):
+        path = tmp_path / "kept.jsonl"
+        for words in ("Saved", "is there already"):
+            await press(pilot, "w")
+            view.prompt._input.value = str(path)
+            await press(pilot, "enter")
+            assert words in said(pilot)[-1]
+        assert read_recording(path).events == story().events
+        await press(pilot, "w")
+        view.prompt._input.value = str(tmp_path / "nowhere" / "kept.jsonl")
+        await press(pilot, "enter")
+        assert "cannot be saved" in said(pilot)[-1]
+
+
+# ── faults ──
+
+
+@covers("cluster.kill", "cluster.restart", "cluster.pause", "cluster.isolate", "cluster.split", "cluster.heal")
+@covers("cluster.transfer")
+async def test_faults_are_done_to_the_chosen_node_and_stand_on_the_line() -> None:
+    scene = live()
+    async with showing(scene) as (pilot, view):
+        assert isinstance(scene.stage, FakeStage)
+        await press(pilot, "j", "x", "z", "i", "s", "u", "T", "r")
+        assert scene.stage.done == [
+            *((deed, "node2") for deed in ("kill", "pause", "isolate", "split")),
+            ("heal", ""),
+            ("transfer", "node2"),
+        ]
+        assert "node2: node2 is running" in said(pilot)[-1]
+        view.tick()
+        await press(pilot, "end")
+        assert "! done here  asked to lead" in screen_text(pilot)
+        assert [event.what for event in scene.story.events[-3:]] == [
+            "on the smaller side of a cut",
+            "all connected again",
+            "asked to lead",
+        ]
+
+
+# ── how it looks ──
+
+
+SCENES: dict[str, tuple[Callable[[], Scene], tuple[str, ...]]] = {
+    "replay": (replayed, ("home", "J", *"17", "enter")),
+    "election": (replayed, ("J", *"26.6", "enter")),
+    "demo": (lambda: live(5), ("j", "j")),
+}
+
+
+@pytest.mark.parametrize(
+    ("scene", "size"),
+    [
+        pytest.param(
+            name,
+            size,
+            id=f"{name}-{size[0]}x{size[1]}",
+            marks=[pytest.mark.torture] if size is WIDE and name != "demo" else [],
+        )
+        for name in SCENES
+        for size in (NARROW, WIDE)
+    ],
+)
+def test_scene(
+    scene: str, size: tuple[int, int], snap_compare: Callable[..., bool], request: pytest.FixtureRequest
+) -> None:
+    make, keys = SCENES[scene]
+    seen: list[str] = []
+    shown_scene = make()
+    origin: Any = None if shown_scene.is_live else Recorded(Path("cluster.jsonl"))
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        await press(pilot, *keys)
+        seen.append(screen_text(pilot))
+
+    app = make_explorer(origin, scene=shown_scene)
+    same_picture = snap_compare(app, terminal_size=size, run_before=steps)
+    compare(seen[0], TEXTS / f"{scene}-{size[0]}x{size[1]}.txt", request)
+    assert same_picture
