@@ -8,12 +8,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-<<<<<<< HEAD
 from blockdb.cluster.database.committing import ConfirmedReads
-from blockdb.cluster.database.context import reading
-=======
 from blockdb.cluster.database.context import of_this_node, reading
->>>>>>> cl-machine
 from blockdb.cluster.database.front import Front
 from blockdb.cluster.machine.commands import (
     CreateIndex,
