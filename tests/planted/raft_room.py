@@ -1,4 +1,4 @@
-"""Bugs that implementations of Raft really had. `python -m tests.simulation.planted` counts seeds until each is found."""
+"""Bugs that implementations of Raft really had. `python -m tests.simulation.planted` says which seed finds each."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ RAFT: Final[dict[str, Bug]] = {
         "last if voter == own else progress[voter].round for voter in self.roll.voters)",
         "last if voter == own or self._is_active(progress[voter]) else 0 for voter in self.roll.voters)",
         SEEDS,
-        "Reads trust that whoever answered within an election timeout follows still: a lease, by a clock that may pause.",
+        "Reads trust that whoever answered lately follows still: a lease, by a clock that may pause.",
     ),
     "late-append-cuts": Bug(
         "blockdb/raft/replication.py",
@@ -138,7 +138,7 @@ RAFT: Final[dict[str, Bug]] = {
     "members-before-own-commit": Bug(
         "blockdb/raft/membership.py",
         "        if not self._is_own_term_committed:\n            raise TooMuch",
-        "        if self.commit < 0:\n            raise TooMuch",
+        "        if self.roll.index <= self.commit:\n            return\n        if self.term:\n            raise TooMuch",
         SEEDS,
         "The members change before the leader has committed an entry of its term (raft-dev, 2015).",
     ),

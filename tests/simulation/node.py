@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
     from tests.simulation.disk import Disk
 
-MAX_APPEND_BYTES = 40
 MAX_UNCOMMITTED_BYTES = 400
 MAX_IN_FLIGHT = 4
 APPLY_DELAY = MS
@@ -96,7 +95,7 @@ class Node:
                 self.id,
                 election_ticks=ELECTION_TICKS,
                 heartbeat_ticks=HEARTBEAT_TICKS,
-                max_append_bytes=MAX_APPEND_BYTES,
+                max_append_bytes=self._cluster.plan.max_append_bytes,
                 max_in_flight=MAX_IN_FLIGHT,
                 max_uncommitted_bytes=MAX_UNCOMMITTED_BYTES,
             ),
@@ -402,6 +401,10 @@ class Node:
         self._turn()
 
     # ── what is asked of a leader ────────────────────────────────────────────────────────────────────────────────
+
+    def is_elected(self) -> None:
+        """It leads, in a term in which it did not before."""
+        self._cluster.faults.elected(self)
 
     def transfer(self, to: str) -> None:
         """Have another one lead."""

@@ -64,8 +64,9 @@ class Applying:
     def put(self, entries: Sequence[Entry]) -> None:
         """Have entries applied, which follow those before."""
         with self._lock:
-            is_idle = not self._waiting
-            self._waiting.extend(entries)
+            is_idle = not self._waiting and self._error is None
+            if self._error is None:
+                self._waiting.extend(entries)
         if is_idle:
             self._worker.do(self._apply_waiting)
 

@@ -18,6 +18,11 @@ HOST = "127.0.0.1"
 NAME = "demo"
 FEWEST, MOST = 3, 5
 PORTS = "ports.json"
+KINDS = 3
+"""Of ports that each node has: for users, for nodes, and one in front of that."""
+
+Addresses = Mapping[str, str]
+"""`host:port` by id."""
 
 
 class Wires(Protocol):
@@ -43,18 +48,18 @@ class DemoCluster:
     """
 
     def __init__(
-        self, directory: Path, count: int, wires: Callable[[Mapping[str, str]], Wires], *, is_kept: bool
+        self, directory: Path, count: int, wires: Callable[[Addresses, Addresses], Wires], *, is_kept: bool
     ) -> None:
-        """`wires` makes the connections to the nodes' own addresses by their ids. Nothing runs before `start`.
+        """`wires` makes the connections: it is given where nodes listen for each other, and where others look for them.
 
-        With `is_kept` the nodes are ended in order in the end. Raises InvalidData, OSError.
+        Nothing runs before `start`. With `is_kept` the nodes end in order in the end. Raises InvalidData, OSError.
         """
         if not FEWEST <= count <= MOST:
             raise InvalidData(f"A demonstration has {FEWEST} to {MOST} nodes, not {count}.")
         directory.mkdir(parents=True, exist_ok=True)
         self.ids = [f"node{number}" for number in range(1, count + 1)]
-        self.ports, peer_ports = _ports(directory, self.ids)
-        self._wires = wires({id_: f"{HOST}:{port}" for id_, port in zip(self.ids, peer_ports, strict=True)})
+        self.ports, peer_ports, fronts = _ports(directory, self.ids)
+        self._wires = wires(_addresses(self.ids, peer_ports), _addresses(self.ids, fronts))
         self._spawner = ThreadPoolExecutor(1, "demo-spawner")
         self._is_kept = is_kept
         self._cut: frozenset[str] = frozenset()
@@ -78,6 +83,7 @@ class DemoCluster:
         return [
             *("-d", id_, "server", "--cluster-id", id_, "--cluster-name", NAME, "--peers", ",".join(others)),
             *("--port", str(self.ports[at]), "--peer-port", str(peer_port)),
+            *("--advertise-peer-port", self._wires.address("", id_).rpartition(":")[2]),
         ]
 
     def start(self) -> None:
@@ -155,17 +161,22 @@ class DemoCluster:
         self._spawner.shutdown()
 
 
-def _ports(directory: Path, ids: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Ports for users and for nodes: those that the directory was used with before, or free ones."""
+def _addresses(ids: Sequence[str], ports: Sequence[int]) -> dict[str, str]:
+    return {id_: f"{HOST}:{port}" for id_, port in zip(ids, ports, strict=True)}
+
+
+def _ports(directory: Path, ids: Sequence[str]) -> tuple[list[int], list[int], list[int]]:
+    """Ports for users, for nodes, and in front of these: those that the directory had before, or free ones."""
     file = directory / PORTS
     if file.exists():
         ports = _kept(file)
-        if len(ports) != 2 * len(ids):
-            raise InvalidData(f"{directory} has a cluster of {len(ports) // 2} nodes; say --nodes {len(ports) // 2}.")
+        if len(ports) != KINDS * len(ids):
+            count = len(ports) // KINDS
+            raise InvalidData(f"{directory} has a cluster of {count} nodes; say --nodes {count}.")
     else:
-        ports = _free(2 * len(ids))
+        ports = _free(KINDS * len(ids))
         file.write_text(json.dumps(ports))
-    return ports[: len(ids)], ports[len(ids) :]
+    return ports[: len(ids)], ports[len(ids) : 2 * len(ids)], ports[2 * len(ids) :]
 
 
 def _kept(file: Path) -> list[int]:

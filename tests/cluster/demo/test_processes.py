@@ -15,8 +15,8 @@ import pytest
 
 from blockdb.cluster.demo.cluster import DemoCluster
 from blockdb.cluster.demo.node import DemoNode
-from blockdb.cluster.demo.straight import Straight
 from blockdb.errors import InvalidData, Unavailable
+from tests.cluster.demo.straight import Straight
 
 WAIT_S = 30.0
 

@@ -15,7 +15,7 @@ from blockdb.cluster.peers.tls import LiveTls
 from blockdb.errors import ConfigError, Unavailable
 from blockdb.format.consensus import Member, Members
 from blockdb.server.certificates import make
-from tests.cluster.peers.nodes import CLUSTER, HEAD, QUICK, Ears, Node, node, on_a_loop, until
+from tests.cluster.peers.nodes import CLUSTER, HEAD, QUICK, Ears, Node, node, on_a_loop, on_both_loops, until
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def impostor(tls: PeerTls, monkeypatch: pytest.MonkeyPatch) -> PeerTls:
     return tls
 
 
-@on_a_loop
+@on_both_loops
 async def test_nodes_of_a_cluster_know_each_other(certificates: Path) -> None:
     shop = certificates / "shop"
     async with node("a", tls=files(shop, "node-a")) as a, node("b", tls=files(shop, "node-b")) as b:

@@ -12,7 +12,8 @@ __all__ = ["Straight"]
 class Straight:
     """The nodes' own addresses."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], fronts: Mapping[str, str]) -> None:
+        """`fronts` are not used."""
         self._addresses = addresses
 
     def address(self, from_id: str, to_id: str) -> str:
