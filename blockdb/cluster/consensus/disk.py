@@ -243,7 +243,8 @@ class DiskLog:
         with self._reading:
             places.drop(head.index)
             self._recent.drop(head.index)
-        self._remove_files()
+        with suppress(StorageError):  # they do not count any more; the next one tries again
+            self._remove_files()
 
     def begin_anew(self, head: SnapshotHead) -> None:
         """Begin behind a snapshot, without any entry; the hard state stays. A crash leaves the old log or the new one.
@@ -257,7 +258,8 @@ class DiskLog:
         with self._reading:
             self._places.clear(head.index + 1)
             self._recent = Recent()
-        self._remove_files()
+        with suppress(StorageError):
+            self._remove_files()
 
     def mended(self) -> None:
         """What was lost to damage has been made up for. Raises StorageError."""
@@ -306,11 +308,22 @@ class DiskLog:
             self._segments = [*self._segments, Segment(number, base)]
 
     def _begin_behind(self, beginning: Beginning) -> None:
-        with guarded("moving on the beginning of the replicated log"):
-            papers.save_beginning(self._door, self._files, beginning)
+        try:
+            with guarded("moving on the beginning of the replicated log"):
+                papers.save_beginning(self._door, self._files, beginning)
+        except StorageError as error:
+            if not self._still_begins_where_it_did():
+                raise self._log.stop(str(error).removesuffix(".")) from error
+            raise
         with self._reading:
             self._beginning = beginning
             self._segments = [segment for segment in self._segments if segment.number >= beginning.first_file]
+
+    def _still_begins_where_it_did(self) -> bool:
+        try:
+            return papers.load_beginning(self._door, self._files) == self._beginning
+        except (BlockDBError, OSError):
+            return False
 
     def _remove_files(self) -> None:
         """Remove the files that no longer count, also those that earlier lives could not."""
