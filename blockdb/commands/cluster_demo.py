@@ -33,6 +33,8 @@ __all__ = ["COMMANDS"]
 READY_S = 60.0
 LOOK_S = 0.1
 WRITE_EVERY_S = 0.05
+IMPATIENT: dict[str, Any] = {"attempts": 1, "timeout_s": 5.0, "connect_timeout_s": 1.0, "read_timeout_s": 3.0}
+"""A node may be stopped where it stands; then another one is asked soon."""
 CITIES = ("Oslo", "Lyon", "Kyoto", "Lima", "Turku", "Accra")
 
 
@@ -153,7 +155,7 @@ def _wait_for_leader(cluster: DemoCluster) -> str:
 def _connected(*urls: str) -> Iterator[AnyDatabase]:
     import blockdb
 
-    database = blockdb.connect(urls, token="", attempts=1)
+    database = blockdb.connect(urls, token="", **IMPATIENT)
     try:
         yield database
     finally:

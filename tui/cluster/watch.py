@@ -91,7 +91,7 @@ class Watch:
 
     def _take(self, event: Happening, now_ms: int) -> None:
         """Each leader of a term is told of by every node; the first of them counts."""
-        if event.kind == "leader":
+        if event.kind == "leader" and event.other:
             if (event.term, event.other) in self._leaders:
                 return
             self._leaders.add((event.term, event.other))

@@ -18,7 +18,7 @@ def words_of(event: Happening) -> str:
     """What happened, in words."""
     other, what = printable(event.other), printable(event.what)
     said = {
-        "leader": f"{other or printable(event.node_id)} leads",
+        "leader": f"{other} leads" if other else "nobody leads",
         "vote": f"votes for {other}",
         "election": "stands for election",
         "term": "goes on to a new term",
@@ -38,9 +38,9 @@ class Happenings(Lines):
 
     HELP_TITLE = "What happened"
     HELP = """What the nodes told, the newest first, up to the moment under the cursor of the time line: ◆ a leader \
-was elected, ▲ a node stood for election, • a vote, × a node was lost or reached by another, ▼ a snapshot was sent or \
-taken, ± a member came or went, ✚ a damaged log was mended, ≠ a node's chain differs, ! something was done here with \
-a key. n and N go to the next event and to the one before."""
+was elected, ◇ a node knows of none, ▲ a node stood for election, • a vote, × a node was lost or reached by another, \
+▼ a snapshot was sent or taken, ± a member came or went, ✚ a damaged log was mended, ≠ a node's chain differs, \
+! something was done here with a key. n and N go to the next event and to the one before."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
