@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import threading
 import time
@@ -125,6 +126,7 @@ def _running(arguments: Namespace) -> Iterator[DemoCluster]:
     except ModuleNotFoundError as error:
         raise IoError(f"a cluster needs the package {error.name}: {INSTALL}") from error
     with ExitStack() as stack:
+        stack.enter_context(_ended_in_order())
         directory = arguments.dir
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="blockdb-cluster-")))
@@ -132,6 +134,23 @@ def _running(arguments: Namespace) -> Iterator[DemoCluster]:
         stack.callback(cluster.close)
         cluster.start()
         yield cluster
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Has SIGTERM, which else ends the process where it stands, leave blocks as an error does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait_for_leader(cluster: DemoCluster) -> str:
