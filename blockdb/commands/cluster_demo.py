@@ -121,7 +121,7 @@ def _running(arguments: Namespace) -> Iterator[DemoCluster]:
     """The nodes, which end with the block. Raises UsageError, IoError, CannotOpen."""
     try:
         from blockdb.cluster.demo.cluster import DemoCluster
-        from blockdb.cluster.demo.straight import Straight
+        from blockdb.cluster.demo.links import Links
         from blockdb.server import serving  # noqa: F401
     except ModuleNotFoundError as error:
         raise IoError(f"a cluster needs the package {error.name}: {INSTALL}") from error
@@ -130,7 +130,7 @@ def _running(arguments: Namespace) -> Iterator[DemoCluster]:
         directory = arguments.dir
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="blockdb-cluster-")))
-        cluster = DemoCluster(directory.absolute(), arguments.nodes, Straight, is_kept=arguments.dir is not None)
+        cluster = DemoCluster(directory.absolute(), arguments.nodes, Links, is_kept=arguments.dir is not None)
         stack.callback(cluster.close)
         cluster.start()
         yield cluster
