@@ -4,6 +4,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+SEEDS ?= 1000
+FIRST ?= 0
+JOBS ?= 2
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q -n 2
@@ -14,7 +17,7 @@ LINKS := .make/packages
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: demo test check lint torture planted snapshots pictures bench clean help
+.PHONY: demo test check lint torture planted simulate snapshots pictures bench clean help
 
 demo: $(VENV)/.ready  ## open the explorer on real records, with a live writer
 	@$(BIN)/blockdb-tui --demo $(ARGS)
@@ -35,6 +38,9 @@ torture: $(VENV)/.ready-dev  ## run the long tests: kills, flipped bytes, hostil
 
 planted: $(VENV)/.ready-dev  ## plant bugs in copies of the engine, and see that the tests find them
 	@$(PYTEST) -m "" --timeout 1800 tests/planted $(ARGS)
+
+simulate: $(VENV)/.ready-dev  ## run whole clusters in simulated time, with faults: SEEDS=100000 FIRST=0 JOBS=2
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS)
 
 snapshots: $(VENV)/.ready-dev  ## take the screens' snapshots anew; look at the difference before you commit it
 	@$(PYTEST) -n 0 tests/tui --snapshot-update $(ARGS)

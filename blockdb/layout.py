@@ -15,6 +15,7 @@ raft/head.toml                          what the log begins behind, and with whi
 raft/state.toml                         the last term, and who got the vote in it
 raft/id.toml                            which node of which cluster this is
 raft/mending.toml                       which entries were lost to damage, until they are back
+raft/restoring.toml                     the snapshot that is being taken over
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
@@ -291,6 +292,11 @@ class RaftFiles:
     def mending(self) -> Path:
         """Which entries were lost to damage, until they are back."""
         return self.root / "mending.toml"
+
+    @property
+    def restoring(self) -> Path:
+        """The snapshot that is being taken over, until the log begins behind it."""
+        return self.root / "restoring.toml"
 
 
 @dataclass(frozen=True)

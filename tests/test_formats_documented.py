@@ -9,12 +9,15 @@ from uuid import UUID
 
 import pytest
 
+from blockdb.cluster.peers import bodies
+from blockdb.cluster.peers.bodies import Hello
 from blockdb.format import (
     archive,
     audit_log,
     batch,
     block,
     checked_toml,
+    consensus,
     index,
     intent,
     keyring,
@@ -24,6 +27,8 @@ from blockdb.format import (
     ordered,
     packed,
     pages,
+    peer_frame,
+    raft_log,
     record,
     sealed,
     segment,
@@ -31,9 +36,13 @@ from blockdb.format import (
     transaction,
 )
 from blockdb.format.block import GENESIS, BlockHeader
+from blockdb.format.consensus import Entry, HardState, Member, Members
+from blockdb.format.consensus import Kind as EntryKind
+from blockdb.format.consensus import Role as ClusterRole
 from blockdb.format.frame import RECORD
 from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
+from blockdb.format.peer_frame import FrameKind, FrameReader
 from blockdb.format.sealed import Binding, Kind, Pieces
 from blockdb.format.segment import SegmentHeader
 from blockdb.format.transaction import Decision, LogHeader, Writes
@@ -45,6 +54,7 @@ from blockdb.lsm import index_file
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
 from blockdb.lsm.table import Table
+from blockdb.raft.messages import Heartbeat
 from blockdb.security.roles import Principal, Role
 from blockdb.server.tokens import TokenFile, hash_of
 from blockdb.storage.door import Door
@@ -122,6 +132,26 @@ def test_a_redactable_record(data: bytes) -> None:
     assert frame.leaf == data[4 : data.index(last_of_leaf) + len(last_of_leaf)]
 
 
+@decodes("peer-frames", "hello")
+def test_how_a_node_introduces_itself(data: bytes) -> None:
+    hello = Hello(1, 1, "shop", "node1", "node2", "messages", 7)
+    assert _only_frame(data) == (FrameKind.HELLO, bodies.encode(hello))
+    assert bodies.decode(Hello, data[peer_frame.HEADER_BYTES :]) == hello
+
+
+@decodes("peer-frames", "messages")
+def test_messages_of_a_node(data: bytes) -> None:
+    message = Heartbeat("node1", 3, 9, 1)
+    assert _only_frame(data) == (FrameKind.MESSAGES, bodies.encode_batch([bodies.encode(message)]))
+    assert bodies.decode_batch(data[peer_frame.HEADER_BYTES :]) == [message]
+
+
+def _only_frame(data: bytes) -> tuple[FrameKind, bytes] | None:
+    reader = FrameReader(peer_frame.HEADER_BYTES * 4)
+    reader.push(data)
+    return reader.pull()
+
+
 @decodes("tokens", "tokens")
 def test_a_list_of_tokens(data: bytes) -> None:
     with TemporaryDirectory() as root:
@@ -196,6 +226,32 @@ def test_a_batch_of_a_transaction(data: bytes) -> None:
     assert batch.encode(bodies, transaction.HEADER_BYTES) == data
     assert batch.decode(data, 0) == (1, 20, transaction.HEADER_BYTES)
     assert record.item_at(data, batch.TRANSACTION_HEADER_BYTES) == (b"a", b"1")
+
+
+@decodes("raft", "header")
+def test_the_header_of_a_file_of_the_replicated_log(data: bytes) -> None:
+    header = raft_log.FileHeader(bytes(range(16)), 0, 0, raft_log.FIRST)
+    assert raft_log.decode_header(data) == header
+    assert raft_log.encode_header(header) == data
+
+
+@decodes("raft", "batch")
+def test_a_batch_of_the_replicated_log(data: bytes) -> None:
+    header = EXAMPLES["raft", "header"]
+    state, entry = HardState(3, "node2", 41), Entry(42, 3, EntryKind.COMMAND, b"put")
+    start = raft_log.HEADER_BYTES
+    [found] = raft_log.walk(header + data, raft_log.decode_header(header))
+    assert (found.head.state, found.head.forced, found.entries) == (state, start, ((42, 3),))
+    assert raft_log.decode_entry(header + data, found.offsets[0]) == entry
+    assert raft_log.encode_batch(state, [raft_log.encode_entry(entry)], start, raft_log.FIRST, start) == data
+
+
+@decodes("raft", "members")
+def test_the_members_of_a_cluster(data: bytes) -> None:
+    voter = Member("node1", "10.0.0.1:8080", "10.0.0.1:9080")
+    learner = Member("node2", "10.0.0.2:8080", "10.0.0.2:9080", ClusterRole.LEARNER)
+    assert consensus.decode_members(data) == Members((voter, learner))
+    assert consensus.encode_members(Members((voter, learner))) == data
 
 
 @decodes("audit-log", "header")
@@ -378,6 +434,8 @@ SIZES = {
     "audit-log": [audit_log.HEADER_BYTES, audit_log.ENTRY_BYTES],
     "mark": [mark.MARK_BYTES],
     "packed": [packed.HEADER_BYTES],
+    "peer-frames": [peer_frame.HEADER_BYTES],
+    "raft": [raft_log.HEADER_BYTES, raft_log.HEAD_BYTES, raft_log.ENTRY_BYTES],
     "sealed": [sealed.HEADER_BYTES],
     "transactions": [transaction.HEADER_BYTES, transaction.DECISION_BYTES, batch.TRANSACTION_HEADER_BYTES],
 }

@@ -98,8 +98,8 @@ class Core:
         self._has_work = False
         """The leader may have something to commit or to send."""
 
-        self._asked: dict[int, int] = {}
-        """Reads that the leader was asked about: the number that it was told, and the asker's."""
+        self._asked: dict[int, tuple[int, int]] = {}
+        """Reads that the leader was asked about, oldest first: the number that it was told, the asker's, and when."""
         self._next_asked = chance.randrange(1 << 62)  # an answer to an earlier life of this node must not fit
         self._confirmed: list[tuple[int, int]] = []
 
@@ -110,6 +110,8 @@ class Core:
         self._after_force: list[Envelope] = []
         self._acknowledged = -1
         """What the next Ready tells the leader that the log agrees up to; -1: nothing."""
+        self._told_match = -1
+        """What this term's leader was told last."""
         self._snapshot: SnapshotHead | None = None
         self._wants_snapshot: list[str] = []
 
@@ -122,14 +124,23 @@ class Core:
             )
         if applied > last and not is_mending:
             raise Broken(
-                f"the state machine has everything up to entry {applied}, and the log ends at entry {last}: it must begin "
-                "behind the snapshot that the state machine took over, or the log lost what was forced"
+                f"the state machine has everything up to entry {applied}, and the log ends at entry {last}: it must "
+                "begin behind the snapshot that the state machine took over, or it lost what was forced"
             )
 
     @property
     def is_voter(self) -> bool:
         """Whether this node counts."""
         return self.id in self.roll.voters
+
+    @property
+    def _may_stand(self) -> bool:
+        """Whether this node may be elected: a voter, or one whose removal is not committed (thesis, 4.2.2).
+
+        The latter may be the only one who has the entry that removes it. It does not count its own vote.
+        """
+        is_leaving = self.roll.index > self.commit and self.id in self.roll.voters_before
+        return (self.is_voter or is_leaving) and not self.is_mending
 
     @property
     def _is_own_term_committed(self) -> bool:
@@ -162,7 +173,7 @@ class Core:
         if term > self.term:
             self.term = term
             self.vote = ""
-            self._acknowledged = -1
+            self._acknowledged = self._told_match = -1
         if leader != self.leader or self.state is State.LEADER:
             self._give_up_reads()
         self.state = State.FOLLOWER
@@ -178,7 +189,7 @@ class Core:
         """Nobody confirms these any more: they are to be asked again."""
         for asker, number in self._rounds.clear():
             self._tell_read(asker, number, 0)
-        self._confirmed.extend((number, 0) for number in self._asked.values())
+        self._confirmed.extend((number, 0) for number, _ in self._asked.values())
         self._asked.clear()
 
     def _tell_read(self, asker: str, number: int, index: int) -> None:
@@ -234,4 +245,5 @@ class Core:
         self._acknowledged = max(self._acknowledged, index)
 
     def _acknowledgement(self) -> AppendAnswer:
+        self._told_match = self._acknowledged
         return AppendAnswer(self.id, self.term, self._acknowledged)

@@ -18,7 +18,7 @@ class Election(Core):
 
     def _stand(self, is_pre: bool, is_transfer: bool = False) -> None:
         """Ask for votes; a vote for oneself counts like any other, once it is forced."""
-        if not self.is_voter or self.is_mending:
+        if not self._may_stand:
             return
         self._become_follower(self.term if is_pre else self.term + 1, "")
         self._votes = {}
@@ -48,7 +48,7 @@ class Election(Core):
         self.state = State.LEADER
         self.leader = self.id
         self._heartbeat_elapsed = 0
-        self._parted_index = self.roll.index
+        self._parted_index = -1
         self.progress = {member.id: self._new_progress() for member in self.roll.members.all if member.id != self.id}
         self._term_start = self._append_own(Kind.BEGINNING, b"")
 

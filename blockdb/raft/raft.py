@@ -43,12 +43,11 @@ _OF_ANY_TERM: Final = frozenset({VoteRequest, ReadRequest, ReadAnswer, Propose})
 class Raft(Election, Replication, Membership, Reading):
     """One node of a group. Not safe for threads; nothing here waits, and everything to be done stands in `ready()`.
 
-    It begins with what the disk has. `applied` is the last index that the state machine has for good, by entries of this
-    very log or by a snapshot that it begins behind: nothing may be made durable there before it is forced here.
-    `is_mending`: entries
-    that were acknowledged were lost to damage; the node neither stands nor votes until it has them again. `mend_to` is
-    the last index that it may have acknowledged; 0: unknown, then a leader of a later term has to supply it. Raises
-    Broken where there is a gap between state machine and log.
+    It begins with what the disk has. `applied` is the last index that the state machine has for good, by entries of
+    this very log or by a snapshot that it begins behind: nothing may be made durable there before it is forced here.
+    `is_mending`: entries that were acknowledged were lost to damage; the node neither stands nor votes until it has
+    them again. `mend_to` is the last index that it may have acknowledged; 0: unknown, then a leader of a later term has
+    to supply it. Raises Broken where there is a gap between state machine and log.
     """
 
     def tick(self) -> None:
@@ -57,8 +56,9 @@ class Raft(Election, Replication, Membership, Reading):
         if self.state is State.LEADER:
             self._tick_leader()
             return
+        self._expire_reads()
         self._election_elapsed += 1
-        if self._election_elapsed >= self._election_timeout and self.is_voter and not self.is_mending:
+        if self._election_elapsed >= self._election_timeout and self._may_stand:
             self._stand(is_pre=True)
 
     def _tick_leader(self) -> None:
@@ -160,8 +160,10 @@ class Raft(Election, Replication, Membership, Reading):
     def _new_state(self) -> HardState | None:
         """Term and vote are forced when they change; the commit, a hint, goes along with what is written anyway."""
         is_written = self._is_state_new or self.log.has_tail or self._snapshot is not None
+        if not is_written:
+            return None
         state = HardState(self.term, self.vote, self.commit)
-        if not is_written or state == self._told_state:
+        if state == self._told_state:
             return None
         self._told_state = state
         return state

@@ -13,15 +13,15 @@ class Reading(Core):
     """From where on a read is up to date."""
 
     def read(self, number: int) -> None:
-        """Ask from where on reads are up to date: `Ready.confirmed` says it (index 0: ask again, with a new number).
+        """Ask from where on reads are up to date: `Ready.confirmed` says it (index 0: ask again).
 
-        An answer may be lost with its message, so whoever asks needs a timeout of its own.
+        Each number is confirmed once. A leader that cannot commit keeps the asker waiting until it can or steps down.
         """
         if self.state is State.LEADER:
             self._ask("", number)
         elif self.leader and len(self._asked) < self.config.max_reads:
             self._next_asked += 1
-            self._asked[self._next_asked] = number
+            self._asked[self._next_asked] = number, self.now
             self._send(self.leader, ReadRequest(self.id, self.term, self._next_asked))
         else:
             self._confirmed.append((number, 0))
@@ -40,9 +40,18 @@ class Reading(Core):
             self._has_work = True
 
     def _on_read_answer(self, answer: ReadAnswer) -> None:
-        number = self._asked.pop(answer.number, None)
-        if number is not None:
-            self._confirmed.append((number, answer.index))
+        asked = self._asked.pop(answer.number, None)
+        if asked is not None:
+            self._confirmed.append((asked[0], answer.index))
+
+    def _expire_reads(self) -> None:
+        """Who was not answered within an election timeout asks again: the answer may be lost."""
+        while self._asked:
+            key, (number, tick) = next(iter(self._asked.items()))
+            if self.now - tick < self.config.election_ticks:
+                return
+            del self._asked[key]
+            self._confirmed.append((number, 0))
 
     def _tell_read(self, asker: str, number: int, index: int) -> None:
         if asker:

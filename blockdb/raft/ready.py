@@ -31,8 +31,8 @@ class Ready:
     after_force: tuple[Envelope, ...] = ()
     """Must not be sent before all of this and of every earlier one is on the disk."""
     committed: tuple[Entry, ...] = ()
-    """To be applied, in order. A majority has them; they may still be on the way to this node's own disk, and what they do
-    must not be made durable in the state machine before they are there."""
+    """To be applied, in order. A majority has them; they may still be on the way to this node's own disk, and what they
+    do must not be made durable before they are there."""
     confirmed: tuple[tuple[int, int], ...] = ()
     """Reads, by number: each may be served once its index is applied; with index 0 it is to be asked for again."""
     snapshot: SnapshotHead | None = None

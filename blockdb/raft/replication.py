@@ -178,16 +178,17 @@ class Replication(Core):
         else:  # what is committed agrees with every later leader's log, so nothing of it need be compared
             entries = entries[self.commit - previous :]
         self._take(entries)
+        before, agrees_at = self.commit, max(last, self.commit) if previous < self.commit else last
         self._advance(min(append.commit, last))
-        self._acknowledge(max(last, self.commit) if previous < self.commit else last)
+        if append.entries or self.commit == before or agrees_at != self._told_match:
+            self._acknowledge(agrees_at)  # else it only said what is committed: should an answer be lost, it asks again
 
     def _refuse(self, append: Append) -> None:
-        log = self.log
-        hint = max(log.last_of(append.previous_term, append.previous_index), self.commit)
-        answer = AppendAnswer(
-            self.id, self.term, append.previous_index, True, hint, log.term(hint), is_mending=self.is_mending
-        )
-        self._answer(append.sender, answer)
+        hint = max(self.log.last_of(append.previous_term, append.previous_index), self.commit)
+        self._answer(append.sender, self._refusal(append.previous_index, hint))
+
+    def _refusal(self, index: int, hint: int) -> AppendAnswer:
+        return AppendAnswer(self.id, self.term, index, True, hint, self.log.term(hint), self.is_mending)
 
     def _take(self, entries: Sequence[Entry]) -> None:
         """Store entries that follow what agrees. What is there already stays, and what is behind it (a late Append)."""
@@ -218,15 +219,16 @@ class Replication(Core):
     def _on_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._follow(heartbeat.sender)
         if heartbeat.commit > self.log.last_index:
-            self._begin_mending(heartbeat.commit)
+            self._begin_mending(heartbeat.commit, heartbeat.sender)
         self._advance(min(heartbeat.commit, self.log.last_index))
         round_ = 0 if self.is_mending else heartbeat.round
         self._answer(heartbeat.sender, HeartbeatAnswer(self.id, self.term, round_))
 
-    def _begin_mending(self, index: int) -> None:
-        """The leader knows this node to have had more than it has: its disk lost what was forced."""
+    def _begin_mending(self, index: int, leader: str) -> None:
+        """The leader knows this node to have had more than it has: its disk lost what was forced. It has to be told."""
         self.is_mending = True
         self._mend_to = max(self._mend_to, index)
+        self._answer(leader, self._refusal(index, self.log.last_index))
 
     def _on_snapshot_offer(self, offer: SnapshotOffer) -> None:
         self._follow(offer.sender)

@@ -12,7 +12,7 @@ __all__ = ["Roll"]
 class Roll:
     """The lists of members in a log, oldest first: that of the log's head, and those of its entries."""
 
-    __slots__ = ("_lists", "index", "learners", "members", "voters")
+    __slots__ = ("_lists", "index", "learners", "members", "voters", "voters_before")
 
     def __init__(self, head: SnapshotHead) -> None:
         self._lists: list[tuple[int, Members]] = []
@@ -25,7 +25,8 @@ class Roll:
 
     def _use_last(self) -> None:
         self.index, self.members = self._lists[-1]
-        self.voters = tuple(member.id for member in self.members.all if member.role is Role.VOTER)
+        self.voters = _voters(self.members)
+        self.voters_before = _voters(self._lists[-2][1]) if len(self._lists) > 1 else self.voters
         self.learners = tuple(member.id for member in self.members.all if member.role is Role.LEARNER)
 
     def add(self, entry: Entry) -> None:
@@ -55,3 +56,8 @@ class Roll:
     def uncommitted(self, commit: int) -> int:
         """How many lists come after `commit`."""
         return sum(index > commit for index, _ in self._lists)
+
+
+def _voters(members: Members) -> tuple[str, ...]:
+    """In the members' order, so that whatever is done for each of them is done in the same order everywhere."""
+    return tuple(member.id for member in members.all if member.role is Role.VOTER)

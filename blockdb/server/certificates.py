@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from blockdb.cluster.peers.addresses import check_name
+from blockdb.cluster.peers.tls import node_uri
 from blockdb.errors import InvalidData, StorageError
 from blockdb.storage.door import Door, guarded
 
@@ -36,6 +38,16 @@ SLOW_CLOCKS: Final = timedelta(minutes=5)
 _CLIENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST: Final = re.compile(rf"(?:\*\.)?(?:{_LABEL}\.)*{_LABEL}")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A certificate that is to be made."""
+
+    pair: _Pair
+    subject: x509.Name
+    uses: tuple[ObjectIdentifier, ...]
+    alternative: tuple[x509.GeneralName, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,27 +71,38 @@ class _Pair:
         return self.certificate.exists() or self.key.exists()
 
 
-def make(root: Path, hosts: Iterable[str] = (), clients: Iterable[str] = (), days: int = 365) -> list[Path]:
-    """Make the certificates that are not there yet: of an authority, of a server, of clients by their names.
+def make(
+    root: Path,
+    hosts: Iterable[str] = (),
+    clients: Iterable[str] = (),
+    days: int = 365,
+    *,
+    cluster: str = "",
+    nodes: Iterable[str] = (),
+) -> list[Path]:
+    """Make the certificates that are not there yet: of an authority, of a server, of clients and nodes by their names.
 
-    `hosts` are names and addresses of the server, besides those of this machine. Gives the files that were made. Raises
-    InvalidData for names that cannot be, and rather than replace anything; StorageError.
+    `hosts` are names and addresses of the server, besides those of this machine; `nodes` are ids of nodes of `cluster`.
+    Gives the files that were made. Raises InvalidData and ConfigError for names that cannot be, InvalidData rather than
+    replace anything; StorageError.
     """
     if not 1 <= days <= MOST_DAYS:
         raise InvalidData(f"A certificate is good for 1 to {MOST_DAYS} days, not {days}.")
     server, hosts = _Pair(root, "server"), list(hosts)
     names = [_host(host) for host in dict.fromkeys((*LOOPBACK, *hosts))]
-    pairs = {name: _client(root, name) for name in dict.fromkeys(clients)}
-    _refuse_to_replace([*pairs.values(), *([server] if hosts or not pairs else [])])
+    wanted = [_client(root, name) for name in dict.fromkeys(clients)]
+    wanted += [_node(root, cluster, node) for node in dict.fromkeys(nodes)]
+    _refuse_to_replace([*(each.pair for each in wanted), *([server] if hosts or not wanted else [])])
     with guarded(f"writing certificates to {root}"):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority, made = _authority(_Pair(root, "ca"))
         if not server.is_there:
-            authority.sign(server, hosts[0] if hosts else LOOPBACK[0], ExtendedKeyUsageOID.SERVER_AUTH, names, days)
+            subject = _name(hosts[0] if hosts else LOOPBACK[0])
+            authority.sign(_Wanted(server, subject, (ExtendedKeyUsageOID.SERVER_AUTH,), tuple(names)), days)
             made.append(server)
-        for name, pair in pairs.items():
-            authority.sign(pair, name, ExtendedKeyUsageOID.CLIENT_AUTH, [], days)
-            made.append(pair)
+        for each in wanted:
+            authority.sign(each, days)
+            made.append(each.pair)
     return [file for pair in made for file in (pair.certificate, pair.key)]
 
 
@@ -95,10 +118,20 @@ def _authority(pair: _Pair) -> tuple[_Authority, list[_Pair]]:
     return (_Authority.load(pair), []) if pair.is_there else (_Authority.create(pair), [pair])
 
 
-def _client(root: Path, name: str) -> _Pair:
+def _client(root: Path, name: str) -> _Wanted:
     if not _CLIENT.fullmatch(name):
         raise InvalidData(f"{name!r} cannot be a client: a name has 1 to 64 letters, digits, and . _ @ -.")
-    return _Pair(root, f"client-{name}")
+    return _Wanted(_Pair(root, f"client-{name}"), _name(name), (ExtendedKeyUsageOID.CLIENT_AUTH,))
+
+
+def _node(root: Path, cluster: str, node: str) -> _Wanted:
+    """Of a node, which calls others and is called by them. It has no common name, which could be that of a token."""
+    check_name(cluster, "name of a cluster")
+    check_name(node, "id of a node")
+    uses = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    uri = x509.UniformResourceIdentifier(node_uri(cluster, node))
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"node {node} of {cluster}"[:64])])
+    return _Wanted(_Pair(root, f"node-{node}"), subject, uses, (uri,))
 
 
 def _host(name: str) -> x509.GeneralName:
@@ -147,22 +180,20 @@ class _Authority:
             raise StorageError(f"{pair.certificate} has expired. Make everything anew in another directory.")
         return cls(certificate, key)
 
-    def sign(
-        self, pair: _Pair, name: str, use: ObjectIdentifier, alternative: list[x509.GeneralName], days: int
-    ) -> None:
-        """Make a certificate for one use, and its key. It is good no longer than the authority is."""
+    def sign(self, wanted: _Wanted, days: int) -> None:
+        """Make a certificate and its key. It is good no longer than the authority is."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         builder = (
-            _builder(_name(name), self.certificate.subject, key, days, self.certificate.not_valid_after_utc)
+            _builder(wanted.subject, self.certificate.subject, key, days, self.certificate.not_valid_after_utc)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(wanted.uses), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False)
         )
-        if alternative:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
-        _write(pair, builder.sign(self.key, SHA256()), key)
+        if wanted.alternative:
+            builder = builder.add_extension(x509.SubjectAlternativeName(wanted.alternative), critical=False)
+        _write(wanted.pair, builder.sign(self.key, SHA256()), key)
 
 
 def _builder(

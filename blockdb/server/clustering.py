@@ -93,7 +93,7 @@ def _own(config: Config, port: int) -> Member:
             f"[cluster] advertise: it should be given, since no other node can reach {host}: the name or address under "
             "which they do."
         )
-    peer_port = _peer_port(cluster, port)
+    peer_port = cluster.advertise_peer_port or _peer_port(cluster, port)
     role = Role.REPLICA if cluster.replica else Role.VOTER
     return Member(_name(config), _joined(host, port), _joined(host, peer_port), role)
 

@@ -78,6 +78,11 @@ class Nodes:
         log.start(self.machines[id_])
         return log
 
+    def remove(self, id_: str) -> None:
+        """End a node that is no member any more."""
+        self.logs.pop(id_).close()
+        del self.machines[id_]
+
     def stop(self, id_: str) -> None:
         """End a node."""
         self.logs[id_].close()

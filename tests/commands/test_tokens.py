@@ -106,4 +106,8 @@ def test_certificates(run: Run, here: Path) -> None:
         "tls/client-b.crt",
         "tls/client-b.key",
     ]
+    nodes = run("cert", "tls", "--cluster", "shop", "--node", "a", "--node", "b").text.splitlines()
+    assert [Path(line).name for line in nodes] == ["node-a.crt", "node-a.key", "node-b.crt", "node-b.key"]
+    for half in (["--cluster", "shop"], ["--node", "c"]):
+        assert "--cluster NAME, and --node ID" in run("cert", "tls", *half).err
     assert run("cert", "tls", "--days", "x").code == USAGE

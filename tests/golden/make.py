@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import blockdb
+from blockdb.cluster.consensus import disk
+from blockdb.cluster.consensus.disk import DiskLog
 from blockdb.database.encryption import new_data_key
 from blockdb.format import mark as mark_format
 from blockdb.format import packed as packed_format
+from blockdb.format.consensus import Entry, HardState, Kind, Member, Members, Role, encode_members
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.masterkey import MasterKeySource
+from blockdb.raft.messages import SnapshotHead
 from blockdb.storage import audit_log, log
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
@@ -192,6 +196,32 @@ def audited(path: Path) -> None:
                 db.audit_log().append(act)
 
 
+def replicated(path: Path) -> None:
+    """The log of consensus of a node, of four files, the first of which are gone: not a database by itself.
+
+    Not described in JSON: `REPLICATED` says what must be there.
+    """
+    vars(disk)["FILE_BYTES"] = 300
+    path.mkdir()
+    log = DiskLog.open(Door(), DatabaseFiles(path).raft, "golden", "node1")
+    for index in range(1, 10):
+        log.store(HardState(1, "node1", index - 1), [Entry(index, 1, Kind.COMMAND, b"replaced")])
+    head, members, *entries = REPLICATED
+    log.compact(SnapshotHead(head.index, head.term, GOLDEN_MEMBERS))
+    log.store(HardState(2, "node2", 6), [members, *entries[:2]])
+    log.store(None, entries[2:])
+    log.close()
+
+
+GOLDEN_MEMBERS = Members((Member("node1", "10.0.0.1:8080", "10.0.0.1:9080"), Member("grüße", role=Role.REPLICA)))
+REPLICATED: list[Entry] = [
+    Entry(6, 1, Kind.COMMAND, b""),
+    Entry(7, 2, Kind.MEMBERS, encode_members(GOLDEN_MEMBERS)),
+    Entry(8, 2, Kind.BEGINNING),
+    *(Entry(index, 2, Kind.COMMAND, bytes(range(index * 20))) for index in (9, 10, 11)),
+]
+"""The entry that the log begins behind, and those that it has."""
+
 AUDITED: list[Act] = [
     Act(1_700_000_000_000, "ann", "1f2e3d4c", "192.0.2.7:50123", "http", "put", "default", b"user:1", 6, 1, "ok", "r1"),
     Act(1_700_000_000_001, "nobody", "", "192.0.2.9:1", "grpc", "put", None, b"", 0, 0, "Unauthenticated", "r2"),
@@ -224,6 +254,7 @@ DATABASES: dict[str, Callable[[Path], None]] = {
     "decided": decided,
     "indexed": indexed,
     "audited": audited,
+    "replicated": replicated,
 }
 
 
@@ -256,7 +287,7 @@ def main(version: str, *names: str) -> None:
         if (directory / name).exists():
             raise FileExistsError(f"{directory / name} is kept for ever")
         DATABASES[name](directory / name)
-        if name in ("decided", "indexed", "audited"):
+        if name in ("decided", "indexed", "audited", "replicated"):
             continue
         with blockdb.open(directory / name, read_only=True) as db:
             (directory / f"{name}.json").write_text(json.dumps(describe(db), indent=1) + "\n")

@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.cluster.consensus.disk import DiskLog
 from blockdb.format.audit_log import shortened
+from blockdb.format.consensus import Entry, HardState, Kind
+from blockdb.layout import DatabaseFiles
+from blockdb.raft.messages import SnapshotHead
+from blockdb.storage.door import Door
 from tests.database.independent import check_ledger
 from tests.database.indexed import check_index
-from tests.golden.make import AUDITED, INDEXED, MASTER_KEY, SETTINGS, describe
+from tests.golden.make import AUDITED, GOLDEN_MEMBERS, INDEXED, MASTER_KEY, REPLICATED, SETTINGS, describe
 from tests.storage.doors import copy_of
 from tests.storage.redacting import answer, redactions_in
 
@@ -105,6 +110,20 @@ def test_what_was_audited_is_told(tmp_path: Path) -> None:
         db.audit_log().append(AUDITED[0])
         assert next(db.acts(reverse=True)) == AUDITED[0]._replace(sequence=len(expected))
         assert db.verify().valid
+
+
+def test_what_was_replicated_is_still_known(tmp_path: Path) -> None:
+    files = DatabaseFiles(copy_of(HERE / "v1" / "replicated", tmp_path / "db")).raft
+    head, *entries = REPLICATED
+    assert sorted(path.name for path in files.root.glob("*.log")) == [f"{number:08d}.log" for number in (2, 3, 4)]
+    for count in range(2):
+        log = DiskLog.open(Door(), files, "golden", "node1", must_exist=True)
+        assert (log.head, log.is_damaged) == (SnapshotHead(head.index, head.term, GOLDEN_MEMBERS), False)
+        assert log.entries(7, 11) == entries
+        assert log.hard_state == HardState(2, "node2", 6)
+        assert log.last_index == 11 + count
+        log.store(None, [Entry(log.last_index + 1, 2, Kind.BEGINNING)])
+        log.close()
 
 
 def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:

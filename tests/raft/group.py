@@ -16,7 +16,7 @@ class Disk:
 
     head: SnapshotHead
     kept: list[Entry] = field(default_factory=list)
-    state: HardState = HardState()
+    state: HardState = field(default_factory=HardState)
 
     @property
     def last_index(self) -> int:
@@ -36,7 +36,7 @@ class Disk:
         assert self.head.index < first <= last <= self.last_index, f"{first} to {last} is not in the log"
         found: list[Entry] = []
         for entry in self.kept[first - self.head.index - 1 : last - self.head.index]:
-            max_bytes -= len(entry.data)
+            max_bytes -= len(entry.data) or 1
             if found and max_bytes < 0:
                 break
             found.append(entry)

@@ -1,14 +1,16 @@
 """The language of the transcripts: each command does something to a group of nodes, and says what came of it.
 
-cluster a b c [log=…]            a new group of voters
-log a 1 1 2                      (before `start`) the terms of its entries
-start                            the group begins
+cluster a b c                    a new group of voters
+log a 1 1 2 [term=3]             (before `start`) the terms of its entries, and the node's own
+start [max_append_bytes=1]       the group begins, with these settings
 campaign a                       time passes for one node until it stands
 tick a 20                        time passes for one node (or `all`)
+run 20 [quietly]                 time passes for all of them, with `settle` after each tick
 propose a x y | read a 7 | transfer a b | add a d [replica] | remove a b
 handle a                         one Ready, and what it says
 deliver [a>b]                    what is on the wire now arrives; answers stay on the wire
 drop [a>b]                       what is on the wire is lost
+hold [a>b] | release             what is on the wire is late: it is on the wire again after what was sent meanwhile
 settle [quietly]                 handle and deliver until nothing is left
 cut a b | heal                   nothing passes between a and b; `cut a` from and to everybody
 slow a | force a                 its disk forces nothing until told to
@@ -95,10 +97,12 @@ class Interpreter:
 
     def __init__(self) -> None:
         self.logs: dict[str, list[int]] = {}
+        self.terms: dict[str, int] = {}
         self.members = Members()
         self.group = Group(Members())
         self.lines: list[str] = []
         self.is_quiet = False
+        self.held: list[tuple[str, str, Message]] = []
 
     def run(self, commands: str) -> str:
         self.lines = []
@@ -128,13 +132,15 @@ class Interpreter:
         self.do_start()
 
     def do_log(self, id_: str, *terms: str) -> None:
-        self.logs[id_] = [int(term) for term in terms]
+        self.logs[id_] = [int(term) for term in terms if term.isdigit()]
+        self.terms[id_] = max([*self.logs[id_], *(int(word[5:]) for word in terms if word.startswith("term="))])
 
-    def do_start(self, **settings: int) -> None:
+    def do_start(self, *words: str) -> None:
+        settings = {name: int(value) for name, _, value in (word.partition("=") for word in words)}
         disks = {}
         for id_, terms in self.logs.items():
             kept = [Entry(index, term, Kind.COMMAND, b"%d" % term) for index, term in enumerate(terms, 1)]
-            disks[id_] = Disk(SnapshotHead(0, 0, self.members), kept, HardState(terms[-1]))
+            disks[id_] = Disk(SnapshotHead(0, 0, self.members), kept, HardState(self.terms[id_]))
         self.group = Group(self.members, disks, **settings)
 
     def do_newcomer(self, id_: str) -> None:
@@ -155,6 +161,15 @@ class Interpreter:
             for name in self.group.nodes if id_ == "all" else (id_,):
                 self.raft(name).tick()
         self.say_states(*(self.group.nodes if id_ == "all" else (id_,)))
+
+    def do_run(self, count: str, how: str = "") -> None:
+        for _ in range(int(count)):
+            for node in self.group.nodes.values():
+                if node.is_up:
+                    node.raft.tick()
+            self.settle(is_quiet=how == "quietly")
+        if how:
+            self.do_state()
 
     def say_states(self, *ids: str) -> None:
         self.say(", ".join(f"{id_} {self.raft(id_).status().state} t{self.raft(id_).term}" for id_ in ids))
@@ -214,8 +229,20 @@ class Interpreter:
         for sender, to, message in self.pick(pattern):
             self.say(f"{sender}>{to} {show_message(message)} (lost)")
 
+    def do_hold(self, pattern: str = "") -> None:
+        self.held += self.pick(pattern)
+
+    def do_release(self) -> None:
+        self.group.wire += self.held
+        self.held = []
+
     def do_settle(self, how: str = "") -> None:
-        self.is_quiet = how == "quietly"
+        self.settle(is_quiet=how == "quietly")
+        if how:
+            self.do_state()
+
+    def settle(self, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
         for _ in range(STEPS):
             busy = [id_ for id_, node in self.group.nodes.items() if node.is_up and node.raft.has_ready]
             if not busy and not self.group.wire:
@@ -225,8 +252,6 @@ class Interpreter:
         else:
             raise AssertionError("it does not settle")
         self.is_quiet = False
-        if how:
-            self.do_state()
 
     def do_handle_quietly(self, *ids: str) -> None:
         for id_ in ids:

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from blockdb.errors import InvalidData, StorageError
+from blockdb.errors import ConfigError, InvalidData, StorageError
 from blockdb.server.certificates import make
 
 
@@ -60,6 +60,23 @@ def test_what_they_say(tmp_path: Path) -> None:
     assert name.value == "shop"
     assert {stat.S_IMODE(path.stat().st_mode) for path in root.glob("*.key")} == {0o600}
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+def test_what_those_of_nodes_say(tmp_path: Path) -> None:
+    made = make(tmp_path, cluster="shop", nodes=["node1", "node2", "node1"])
+    assert [path.name for path in made[4:]] == ["node-node1.crt", "node-node1.key", "node-node2.crt", "node-node2.key"]
+    certificate = read(tmp_path / "node-node1.crt")
+    certificate.verify_directly_issued_by(read(tmp_path / "ca.crt"))
+    assert names_of(tmp_path / "node-node1.crt") == ["blockdb://shop/node1"]
+    uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(uses) == [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert not certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME), "it stands for no token"
+    with pytest.raises(InvalidData, match=r"node-node2\.crt"):
+        make(tmp_path, cluster="shop", nodes=["node2"])
+    for cluster, node, words in (("", "a", "name of a cluster"), ("shop", "a/b", "id of a node"), ("a b", "c", "name")):
+        with pytest.raises(ConfigError, match=f"cannot be the {words}"):
+            make(tmp_path / "other", cluster=cluster, nodes=[node])
+    assert not (tmp_path / "other").exists()
 
 
 def test_nothing_is_replaced(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final, TypeVar
 
 from blockdb.cluster.consensus.proposals import Proposals
-from blockdb.cluster.replicated_log import Command, Snapshot, StateMachine
+from blockdb.cluster.replicated_log import Command, StateMachine
 from blockdb.cluster.waiting import Watermark, answer, refuse, unanswered
 from blockdb.cluster.worker import Worker
 from blockdb.errors import BlockDBError, Unavailable
@@ -92,15 +92,11 @@ class Applying:
             self._worker.do(job)
         return future
 
-    def restore(self, snapshot: Snapshot, term: int) -> Future[None]:
-        """Have the machine take a snapshot over, made after an entry of that term."""
-
-        def take_over(machine: StateMachine) -> None:
-            machine.restore(snapshot)
-            self.term = max(self.term, term)
-            self.reached.advance(machine.applied_index)
-
-        return self.call(take_over)
+    def restored(self, index: int, term: int) -> None:
+        """The machine has taken over a snapshot: on the thread."""
+        self.term = max(self.term, term)
+        self.reached.advance(index)
+        self._progressed()
 
     def stop(self, error: BlockDBError) -> None:
         """Take no more; who waits gets the error."""

@@ -266,6 +266,28 @@ class DiskLog:
             self._door.force_directory(self._files.root)
         self.first_damaged = None
 
+    def restoring(self, head: SnapshotHead) -> None:
+        """The state machine is about to take a snapshot over. On any thread, until `begin_anew` or `restored` follows.
+
+        Raises StorageError.
+        """
+        with guarded("noting that a snapshot is being taken over"):
+            papers.save_restoring(self._door, self._files, head)
+
+    def restored(self, applied_index: int) -> None:
+        """The state machine has everything up to an index: begin behind the snapshot if that was taken over meanwhile.
+
+        To be called before anything else after opening. Raises StorageError, Corruption.
+        """
+        head = papers.load_restoring(self._door, self._files)
+        if head is not None and head.index <= applied_index and not self._has(head):
+            self.begin_anew(head)
+        with guarded("noting that a snapshot was taken over"):
+            papers.forget_restoring(self._door, self._files)
+
+    def _has(self, head: SnapshotHead) -> bool:
+        return self.head.index <= head.index <= self.last_index and self.term(head.index) == head.term
+
     def close(self) -> None:
         """Force it, and leave a mark that says that it was closed. Raises StorageError. Idempotent."""
         if not self._is_closed:

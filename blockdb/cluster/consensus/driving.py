@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future, TimerHandle
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
 from typing import Final
@@ -20,7 +21,7 @@ from blockdb.cluster.consensus.view import View
 from blockdb.cluster.consensus.watching import Watching
 from blockdb.cluster.peers import Peers
 from blockdb.errors import BlockDBError, InvalidData, Unavailable
-from blockdb.format.consensus import Kind, Member, Members, decode_members
+from blockdb.format.consensus import Entry, Kind, Member, Members, decode_members
 from blockdb.raft.errors import NotLeader, TooMuch
 from blockdb.raft.messages import Message, Propose, SnapshotHead
 from blockdb.raft.raft import Raft
@@ -32,6 +33,7 @@ _MOST_TICKS_AT_ONCE: Final = 3
 """A loop that was held up makes up for so much time: its own pause must not look like the silence of a leader."""
 _PROPOSE_BYTES: Final = 1 << 20
 _CHORES_EVERY_TICKS: Final = 4
+_MOST_STRANGERS: Final = 32
 
 
 class Driver:
@@ -67,10 +69,11 @@ class Driver:
         self.members: Members = raft.members
         """The newest list that is committed."""
         self.members_index = 0
-        self.forced_index = view.last_index
-        """The last entry that is on this node's disk."""
         self.fail = fail
         """Tell that what must not fail did; from any thread."""
+        self._committed: deque[Entry] = deque()
+        """What is committed and waits for this node's own disk: its machine must never be ahead of its log."""
+        self._strangers: dict[str, Member] = {}
         self._known: Members | None = None
         self._leader = ""
         self._queued = self._forced = 0
@@ -118,7 +121,7 @@ class Driver:
         """Have a turn soon: on the loop."""
         if not self._is_woken:
             self._is_woken = True
-            self.loop.call_soon(self._turn)
+            self.loop.call_soon(self.turn)
 
     def wake_from_outside(self) -> None:
         """The same, from any thread."""
@@ -135,7 +138,7 @@ class Driver:
 
     def _called(self) -> None:
         self._is_called = False
-        self._turn()
+        self.turn()
 
     def _tick(self) -> None:
         tick_s = self.settings.tick_s
@@ -144,7 +147,7 @@ class Driver:
         for _ in range(min(due, _MOST_TICKS_AT_ONCE)):
             self.raft.tick()
         self._ticks += 1
-        self._turn()
+        self.turn()
         if not self._is_stopped:
             if self._ticks % _CHORES_EVERY_TICKS == 0:
                 self._chores()
@@ -159,7 +162,8 @@ class Driver:
         self.snapshots.compact_if_due()
         self.watching.publish()
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Do what there is to do now."""
         self._is_woken = False
         if self._is_stopped:
             return
@@ -232,13 +236,22 @@ class Driver:
             for entry in ready.committed:
                 if entry.kind is Kind.MEMBERS:
                     self._committed_members(decode_members(entry.data), entry.index)
-            self.applying.put(ready.committed)
+            self._committed.extend(ready.committed)
+            self._apply()
         for number, index in ready.confirmed:
             self.reads.confirmed(number, index)
         for id_ in ready.wants_snapshot:
             self.snapshots.send(id_)
         if ready.hard_state is not None:
             self.watching.hard_state(ready.hard_state)
+
+    def _apply(self) -> None:
+        """Have applied what is committed and on this node's disk."""
+        able: list[Entry] = []
+        while self._committed and self._committed[0].index <= self.view.forced_index:
+            able.append(self._committed.popleft())
+        if able:
+            self.applying.put(able)
 
     def _store(self, ready: Ready) -> None:
         has_nothing = ready.hard_state is None and not ready.entries and ready.snapshot is None
@@ -255,22 +268,18 @@ class Driver:
         def tell() -> None:
             if not self._is_stopped:
                 self._on_disk(readys)
-                self._turn()
+                self.turn()
 
         self.on_loop(tell)
 
     def _on_disk(self, readys: list[Ready]) -> None:
         self._forced = readys[-1].number
-        for ready in readys:
-            if ready.snapshot is not None:
-                self.forced_index = ready.snapshot.index
-            if ready.entries:
-                self.forced_index = ready.entries[-1].index
-        self.view.stored(self._forced, self.forced_index)
+        self.view.forced(self._forced)
         for ready in readys:
             for to, message in ready.after_force:
                 self._send(to, message)
         self.raft.forced(self._forced)
+        self._apply()
 
     def _committed_members(self, members: Members, index: int) -> None:
         if index > self.members_index:
@@ -288,10 +297,17 @@ class Driver:
             self.wake()
         if members is not self._known:
             self._known = members
-            both = {member.id: member for member in (*self.members.all, *members.all)}
+            known = {member.id: member for member in (*self._strangers.values(), *self.members.all, *members.all)}
             if self.peers is not None:
-                self.peers.update(Members(tuple(both.values())))
+                self.peers.update(Members(tuple(known.values())))
             self.watching.publish()
+
+    def meet(self, strangers: Members) -> None:
+        """These are there, says somebody who knows: a node that is behind must answer members it has not heard of."""
+        for member in strangers.all:
+            if member.id not in self.raft.members and len(self._strangers) < _MOST_STRANGERS:
+                self._strangers[member.id] = member
+                self._known = None
 
     # ── what other nodes want beside that ────────────────────────────────────────────────────────────────────────
 

@@ -16,6 +16,7 @@ from blockdb.cluster.consensus.membership import Admission
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.peers import ask_address
 from blockdb.errors import BlockDBError, ConfigError, InvalidData, Unavailable
+from blockdb.format.consensus import NOBODY
 from blockdb.layout import RaftFiles
 from blockdb.raft.messages import SnapshotHead
 from blockdb.storage.door import Door
@@ -26,8 +27,8 @@ _ASK_TIMEOUT_S: Final = 1.0
 _AGAIN_S: Final = 0.2
 
 
-async def open_log(settings: RaftSettings, door: Door, files: RaftFiles) -> tuple[RaftSettings, DiskLog]:
-    """The node's log, and the settings with the cluster's id.
+async def open_log(settings: RaftSettings, door: Door, files: RaftFiles) -> tuple[DiskLog, Admission]:
+    """The node's log; the cluster that it belongs to, and who belongs to that as far as the log does not say it.
 
     Raises ConfigError, Corruption, StorageError, and Unavailable where nobody lets it join.
     """
@@ -37,13 +38,12 @@ async def open_log(settings: RaftSettings, door: Door, files: RaftFiles) -> tupl
     if has_log:
         disk = DiskLog.open(door, files, settings.cluster_id, settings.own.id)
         if disk.head != papers.START or disk.last_index:
-            return settings, disk
+            return disk, Admission(settings.cluster_id, NOBODY)
         disk.close()
     if settings.join:
         admission = await _join(settings)
-        settings = replace(settings, cluster_id=admission.cluster_id)
-        return settings, DiskLog.open(door, files, settings.cluster_id, settings.own.id)
-    return settings, await _begin(settings, door, files)
+        return DiskLog.open(door, files, admission.cluster_id, settings.own.id), admission
+    return await _begin(settings, door, files), Admission(settings.cluster_id, NOBODY)
 
 
 async def _begin(settings: RaftSettings, door: Door, files: RaftFiles) -> DiskLog:

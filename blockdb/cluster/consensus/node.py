@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from random import SystemRandom
 from secrets import token_bytes
 from threading import Lock, Thread, current_thread
@@ -105,8 +106,10 @@ class RaftLog:
         """The life of the consensus thread."""
         closing = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self._settings, disk = await open_log(self._settings, self._door, self._files)
+        disk, admission = await open_log(self._settings, self._door, self._files)
+        self._settings = replace(self._settings, cluster_id=admission.cluster_id)
         try:
+            disk.restored(machine.applied_index)
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()
@@ -115,7 +118,7 @@ class RaftLog:
         try:
             if self._settings.own.peer_address:
                 driver.peers = _peers(self._settings, driver)
-                driver.peers.update(driver.raft.members)
+                driver.meet(admission.members)
                 await driver.peers.start()
             storing.start()
             driver.applying.start(_applied_term(driver.view, machine))
@@ -142,7 +145,7 @@ class RaftLog:
             disk.hard_state,
             view,
             SystemRandom(),
-            applied=max(view.head.index, min(machine.applied_index, view.last_index)),
+            applied=machine.applied_index,
             is_mending=disk.is_damaged,
         )
         applying = Applying(

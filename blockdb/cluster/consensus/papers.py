@@ -22,6 +22,7 @@ _ID: Final = "raft id"
 _HEAD: Final = "raft head"
 _STATE: Final = "raft state"
 _MENDING: Final = "raft mending"
+_RESTORING: Final = "raft restoring"
 
 
 class Beginning(NamedTuple):
@@ -56,14 +57,21 @@ def load_id(door: Door, files: RaftFiles, cluster_id: str, node_id: str) -> byte
 
 def save_beginning(door: Door, files: RaftFiles, beginning: Beginning) -> None:
     """Write what the log begins behind. From then on files before its first one do not count."""
+    save_checked(door, files.head, _HEAD, _values(beginning))
+
+
+def _values(beginning: Beginning) -> dict[str, Any]:
     head: dict[str, Any] = {"index": beginning.head.index, "term": beginning.head.term}
     members = [msgspec.structs.asdict(member) for member in beginning.head.members.all]
-    save_checked(door, files.head, _HEAD, {**head, "first_file": beginning.first_file, "members": members})
+    return {**head, "first_file": beginning.first_file, "members": members}
 
 
 def load_beginning(door: Door, files: RaftFiles) -> Beginning:
     """The same, read. Raises Corruption."""
-    values = load_checked(door, files.head, _HEAD)
+    return _beginning(load_checked(door, files.head, _HEAD))
+
+
+def _beginning(values: dict[str, Any]) -> Beginning:
     members = [list(member.values()) for member in values["members"]]
     head = SnapshotHead(values["index"], values["term"], msgspec.convert([members], Members))
     return Beginning(head, values["first_file"])
@@ -101,3 +109,22 @@ def load_damage(door: Door, files: RaftFiles) -> int | None:
 def cluster_of(door: Door, files: RaftFiles) -> str:
     """The cluster that a log belongs to. Raises Corruption."""
     return str(load_checked(door, files.id, _ID).get("cluster_id", ""))
+
+
+def save_restoring(door: Door, files: RaftFiles, head: SnapshotHead) -> None:
+    """Write that the state machine is about to become what a snapshot holds: the log has to begin behind it then."""
+    save_checked(door, files.restoring, _RESTORING, _values(Beginning(head)))
+
+
+def load_restoring(door: Door, files: RaftFiles) -> SnapshotHead | None:
+    """The snapshot that was being taken over; None where there is none. Raises Corruption."""
+    if door.inode(files.restoring) is None:
+        return None
+    return _beginning(load_checked(door, files.restoring, _RESTORING)).head
+
+
+def forget_restoring(door: Door, files: RaftFiles) -> None:
+    """The log begins behind it, or has what it stands for; or nothing came of it."""
+    if door.inode(files.restoring) is not None:
+        door.remove(files.restoring)
+        door.force_directory(files.root)

@@ -6,10 +6,11 @@ from asyncio import Event, Task, sleep, to_thread, wrap_future
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import suppress
+from functools import partial
 from threading import Condition
 from typing import TYPE_CHECKING, Final
 
-from blockdb.cluster.replicated_log import Snapshot
+from blockdb.cluster.replicated_log import Snapshot, StateMachine
 from blockdb.errors import BlockDBError, InvalidData, Unavailable
 from blockdb.raft.messages import SnapshotHead
 
@@ -88,7 +89,7 @@ class Snapshots:
             return
         driver.watching.tell("snapshot", index=head.index, other=sender, what="is being received")
         bridge = _Bridge(driver)
-        restored = driver.applying.restore(Snapshot(head.index, bridge), head.term)
+        restored = driver.applying.call(partial(self._take_over, head, bridge))
         restored.add_done_callback(lambda _: bridge.abandon())
         try:
             async for chunk in chunks:
@@ -100,7 +101,29 @@ class Snapshots:
         await wrap_future(restored)
         driver.raft.restored(head, sender)
         driver.watching.tell("snapshot", index=head.index, other=sender, what="was taken over")
-        driver.wake()
+        driver.turn()
+        driver.storing.do(lambda: driver.storing.disk.restored(head.index))
+
+    def _take_over(self, head: SnapshotHead, chunks: Iterator[bytes], machine: StateMachine) -> None:
+        """Have the machine become what the snapshot holds: on the applying thread.
+
+        From here on until the log begins behind it, what says so stands beside the log.
+        """
+        if machine.applied_index >= head.index:
+            return  # meanwhile the entries came after all
+        disk = self._driver.storing.disk
+        disk.restoring(head)
+        try:
+            machine.restore(Snapshot(head.index, chunks))
+        except BaseException as error:
+            if machine.applied_index >= head.index:
+                self._driver.fail(
+                    error
+                )  # it is neither what it was nor sure to be the other; who starts it again, sees
+            else:
+                disk.restored(machine.applied_index)
+            raise
+        self._driver.applying.restored(head.index, head.term)
 
     # ── cutting the log ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,8 +26,10 @@ class View:
         self._disk = disk
         self._tail: list[Entry] = []
         self._tail_first = disk.last_index + 1
-        self._replaced_by = 0
-        """The last Ready that took something back which the disk may still have."""
+        self._pending: deque[tuple[int, int, int]] = deque()
+        """Of what is on its way to the disk: the number of the Ready, the first index that it touches, its last."""
+        self.forced_index = disk.last_index
+        """Up to here the log is on the disk for good: nothing that is on its way there touches it."""
 
     @property
     def last_index(self) -> int:
@@ -67,23 +70,30 @@ class View:
     def add(self, entries: Sequence[Entry], number: int) -> None:
         """Entries of a Ready, which replace what is there from the first one's index on."""
         first = entries[0].index
-        if first <= self.last_index:
-            self._replaced_by = number
         if first < self._tail_first:
             self._tail, self._tail_first = list(entries), first
         else:
             self._tail[first - self._tail_first :] = entries
+        self._pends(number, first, entries[-1].index)
 
     def begin_anew(self, head: SnapshotHead, number: int) -> None:
         """Begin behind a snapshot of a Ready."""
         self.head = head
         self._tail, self._tail_first = [], head.index + 1
-        self._replaced_by = number
+        self._pends(number, 1, head.index)
 
-    def stored(self, number: int, last_index: int) -> None:
-        """The disk has what was added up to that Ready, the last of which was `last_index`."""
-        if number >= self._replaced_by:
-            count = min(last_index + 1 - self._tail_first, len(self._tail))
+    def _pends(self, number: int, first: int, last: int) -> None:
+        self._pending.append((number, first, last))
+        self.forced_index = min(self.forced_index, first - 1)
+
+    def forced(self, number: int) -> None:
+        """The disk has what was added up to that Ready."""
+        last = 0
+        while self._pending and self._pending[0][0] <= number:
+            last = self._pending.popleft()[2]
+        if last:
+            self.forced_index = min([last, *(first - 1 for _, first, _ in self._pending)])
+            count = min(self.forced_index + 1 - self._tail_first, len(self._tail))
             if count > 0:
                 del self._tail[:count]
                 self._tail_first += count

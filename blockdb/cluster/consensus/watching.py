@@ -31,6 +31,7 @@ T = TypeVar("T")
 class Pulse(msgspec.Struct, frozen=True, array_like=True):
     """What nodes tell each other about once a second."""
 
+    member: Member
     state: str
     last_index: int
     commit: int
@@ -136,7 +137,7 @@ class Watching:
             applied = self._driver.applying.index or status.applied
             state = _state(status.state, member)
             lag = status.commit - min(status.commit, applied)
-            forced = self._driver.forced_index
+            forced = self._driver.view.forced_index
             return MemberStatus(member, state, _now_ms(), forced, status.commit, applied, lag, self._head, None)
         heard_ms, pulse = self._pulses.get(member.id, (0, None))
         contact = self._driver.peers.contacts().get(member.id) if self._driver.peers is not None else None
@@ -163,12 +164,17 @@ class Watching:
 
     def on_pulse(self, sender: str, body: bytes) -> bytes:
         """What another node says of itself, answered with the same of this one."""
-        self._heard(sender, _decode(body))
+        pulse = _decode(body)
+        self._heard(sender, pulse)
+        if pulse.member.id == sender:
+            self._driver.meet(Members((pulse.member,)))
         return _encode(self._pulse())
 
     def _pulse(self) -> Pulse:
         status = self.status
-        return Pulse(status.state, status.last_index, status.commit, status.applied, self._head)
+        return Pulse(
+            self._driver.settings.own, status.state, status.last_index, status.commit, status.applied, self._head
+        )
 
     def _heard(self, id_: str, pulse: Pulse) -> None:
         self._pulses[id_] = (_now_ms(), pulse)

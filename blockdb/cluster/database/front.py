@@ -9,6 +9,7 @@ from os import urandom
 from time import monotonic, time_ns
 from typing import Any, Final
 
+from blockdb.cluster.database.committing import commit_of
 from blockdb.cluster.database.context import is_of_this_node, new_command_id, reads_confirm
 from blockdb.cluster.machine.commands import (
     SEED_BYTES,
@@ -24,6 +25,7 @@ from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.cluster.waiting import answer, unanswered
 from blockdb.database.core import Core
 from blockdb.database.database import Database
+from blockdb.database.transactions.part import Part
 from blockdb.errors import BlockDBError, Unavailable
 
 __all__ = ["PATIENCE_S", "Front"]
@@ -48,14 +50,22 @@ class Front:
             self._take(machine.database)
 
     def _take(self, database: Database) -> None:
-        """What signs asks the whole cluster to record a state first."""
+        """What is signed, and what transactions store, the whole cluster is asked for."""
         database._core.notary.record_state = self._record_state
+        database._core.transactions.commit_parts = self._commit
         self.on_copy()
 
     def _record_state(self, keys: Any) -> int | None:
         told = tuple((uuid, records, root) for uuid, (records, root) in sorted(keys.items()))
         number: int | None = self.ask(RecordState(told))
         return number
+
+    def _commit(self, parts: Sequence[Part], sync: bool) -> dict[str, range]:
+        commit = commit_of(parts)
+        if not commit.parts and not commit.reads:
+            return {}
+        stored = self.ask(commit, chance=any(part.store.metadata.redactable for part in parts))
+        return {name: range(first, first + count) for name, first, count in stored}
 
     @property
     def core(self) -> Core:

@@ -20,6 +20,7 @@ from blockdb.format.applied import Begun
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage.door import Door
+from blockdb.storage.history import History
 from blockdb.storage.metadata import PREFIX
 from blockdb.storage.store import Store
 
@@ -46,7 +47,13 @@ class Holding:
     """Opened by `open`, if there is a database already; by `make`, if a command says so. For one thread."""
 
     def __init__(
-        self, config: DatabaseConfig, source: MasterKeySource | None, outcomes: Outcomes, *, adopt: bool = False
+        self,
+        config: DatabaseConfig,
+        source: MasterKeySource | None,
+        outcomes: Outcomes,
+        plain_door: Door,
+        *,
+        adopt: bool = False,
     ) -> None:
         """With `adopt`, what the directory holds counts as applied. Raises ConfigError, Corruption, StorageError."""
         if config.key_file:
@@ -55,9 +62,10 @@ class Holding:
         self.source = source or MasterKeySource(config.master_key_file)
         self.files = DatabaseFiles(Path(config.data_dir))
         self.outcomes = outcomes
+        self.plain_door = plain_door
         self._adopt = adopt
         self.surroundings = CommandSurroundings()
-        self.marks = Marks(self.files, read_mark(Door(), self.files), outcomes)
+        self.marks = Marks(self.files, read_mark(plain_door, self.files), outcomes)
         self.database: Database | None = None
         self.index = self.time_ms = 0
         self._counts: dict[bytes, int] = {}
@@ -84,9 +92,7 @@ class Holding:
                 "the beginning of one, or choose an empty directory."
             )
         self._enter_begun()
-        self.database = Database(
-            self.config, read_only=False, create=False, source=self.source, surroundings=self.surroundings
-        )
+        self.database = self._opened(self.config)
         self.marks.load_outcomes(self.door)
         self.outcomes.are_kept = True
         if self._adopt:
@@ -135,13 +141,21 @@ class Holding:
                 redactable=redactable,
                 encryption_enabled=encrypted,
             )
-            Database(config, read_only=False, create=True, source=self.source, surroundings=self.surroundings).close()
-            self.database = Database(
-                self.config, read_only=False, create=False, source=self.source, surroundings=self.surroundings
-            )
+            self._opened(config, create=True).close()
+            self.database = self._opened(self.config)
         self.journal()
         self.outcomes.are_kept = True
         return self.core.catalog.default_id()
+
+    def _opened(self, config: DatabaseConfig, *, create: bool = False) -> Database:
+        return Database(
+            config,
+            read_only=False,
+            create=create,
+            door=self.plain_door,
+            source=self.source,
+            surroundings=self.surroundings,
+        )
 
     def close(self) -> None:
         """Close the database; what was applied is on the disk then, and the mark says so. Idempotent."""
@@ -174,7 +188,7 @@ class Holding:
     @property
     def door(self) -> Door:
         """The door through which what belongs to the database is read and written."""
-        return Door() if self.database is None else self.database._door
+        return self.plain_door if self.database is None else self.database._door
 
     @property
     def _journal_id(self) -> str:
@@ -204,6 +218,16 @@ class Holding:
             assert isinstance(store, Store), "a writer has stores"
             found = self._targets[collection] = Target(store, self._counts.get(collection, 0))
         return found
+
+    def history(self, collection: bytes) -> History:
+        """The chain of a collection as of now, all full blocks sealed. For any thread. Raises CollectionNotFound."""
+        reader = self.core.catalog.reader(id_of(collection))
+        reader.refresh()
+        return reader.history()
+
+    def touched(self) -> list[bytes]:
+        """The collections that commands were about since the database was opened, and the journal. For any thread."""
+        return [*list(self._targets), key_of(self._journal_id)]
 
     def forget(self, collection: bytes) -> None:
         """A collection was dropped."""

@@ -20,6 +20,7 @@ from blockdb.cluster.machine.commands import (
     digest_of,
     encode_content,
 )
+from blockdb.cluster.machine.heads import Difference, Heads
 from blockdb.cluster.machine.holding import Holding
 from blockdb.cluster.machine.outcomes import MOST, Outcomes
 from blockdb.cluster.machine.refusals import REFUSALS
@@ -32,6 +33,7 @@ from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption, InvalidData, StorageError, Unavailable
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
+from blockdb.storage.door import Door
 
 __all__ = ["Machine"]
 
@@ -44,6 +46,7 @@ class Machine:
         config: DatabaseConfig,
         source: MasterKeySource | None = None,
         *,
+        door: Door | None = None,
         adopt: bool = False,
         most_outcomes: int = MOST,
     ) -> None:
@@ -58,15 +61,19 @@ class Machine:
         """Held by whoever applies, or takes a picture of what was applied."""
         self._state = Condition()
         self._failure: BlockDBError | None = None
+        self.diverged = ""
+        """Where the history of this node is another one than that of the others, once that was found."""
         self.on_database: Callable[[Database], None] = lambda database: None
         """Called with the database when there is one, and with each that takes its place."""
         self._config, self._source, self._adopt = config, source, adopt
+        self._door = door or Door()
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Open what the directory holds."""
-        settle(DatabaseFiles(Path(self._config.data_dir)))
-        self._holding = Holding(self._config, self._source, self.outcomes, adopt=self._adopt)
+        settle(self._door, DatabaseFiles(Path(self._config.data_dir)))
+        self._holding = Holding(self._config, self._source, self.outcomes, self._door, adopt=self._adopt)
+        self.heads = Heads(self._holding)
         self._storing, self._changing = Storing(self._holding), Changing(self._holding)
         self._holding.open()
 
@@ -232,13 +239,13 @@ class Machine:
         """
         with self._applying:
             files = self._holding.files
-            prepare(snapshot, files, self._holding.source)
+            prepare(self._door, snapshot, files, self._holding.source)
             try:
                 with suppress(BlockDBError):  # it may be damaged
                     self._holding.abandon()
-                take_over(files, keep_old=isinstance(self._failure, Corruption))
+                take_over(self._door, files, keep_old=bool(self.diverged) or isinstance(self._failure, Corruption))
                 self._begin_anew()
-                self._failure = None
+                self._failure, self.diverged = None, ""
             except BaseException as error:
                 self.stop(_reason(error))
                 raise
@@ -250,6 +257,16 @@ class Machine:
             self._failure = self._failure or error
             self._state.notify_all()
         self.outcomes.fail(self._failure)
+
+    def diverge(self, difference: Difference) -> None:
+        """Serve nothing any more: the history here is not that of the others. A copy of theirs (`restore`) mends it."""
+        self.diverged = str(difference)
+        self.stop(
+            Unavailable(
+                f"This node does not serve: from {difference} on its history is another one than that of the cluster. "
+                "It will be rebuilt from another node; ask that one meanwhile."
+            )
+        )
 
     def close(self) -> None:
         """Close the database, all that was applied on the disk. Idempotent. Raises StorageError."""

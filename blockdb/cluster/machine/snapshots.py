@@ -81,7 +81,7 @@ def _chunks(head: bytes, backup: Backup) -> Iterator[bytes]:
         yield from backup
 
 
-def prepare(snapshot: Snapshot, files: DatabaseFiles, source: MasterKeySource) -> Applied:
+def prepare(door: Door, snapshot: Snapshot, files: DatabaseFiles, source: MasterKeySource) -> Applied:
     """Unpack a copy beside the database, and see that it is sound. Nothing changes yet.
 
     Raises InvalidData for what is no whole copy, or of another database; MasterKeyError, StorageError.
@@ -89,15 +89,15 @@ def prepare(snapshot: Snapshot, files: DatabaseFiles, source: MasterKeySource) -
     places = Places(files)
     stream = reading(snapshot.chunks)
     with guarded("receiving a copy of the database"):
-        make_root(Door(), files.raft.root)
-        Door().remove_tree(places.incoming)
-        Door().make_directory(places.incoming)
+        make_root(door, files.raft.root)
+        door.remove_tree(places.incoming)
+        door.make_directory(places.incoming)
     try:
         applied, outcomes = _head(stream)
         restored = restore(stream, places.database, source)
         _check(restored, applied, snapshot.index, files)
         with guarded("preparing a copy of the database"):
-            _complete(places, applied, outcomes, source)
+            _complete(door, places, applied, outcomes, source)
     except BaseException:
         shutil.rmtree(places.incoming, ignore_errors=True)
         raise
@@ -141,9 +141,9 @@ def _check(restored: Restored, applied: Applied, index: int, files: DatabaseFile
             )
 
 
-def _complete(places: Places, applied: Applied, outcomes: list[Outcome], source: MasterKeySource) -> None:
+def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outcome], source: MasterKeySource) -> None:
     """What belongs to this node alone stays its own; the mark goes along. The last file says that all is there."""
-    own, copy, door = places.files, DatabaseFiles(places.database), Door()
+    own, copy = places.files, DatabaseFiles(places.database)
     door.remove_tree(copy.audit_log.root)
     door.remove(copy.lock)
     if own.anchors.exists():
@@ -160,12 +160,12 @@ def _complete(places: Places, applied: Applied, outcomes: list[Outcome], source:
     save_checked(door, places.ready, READY, {"names": names})
 
 
-def take_over(files: DatabaseFiles, *, keep_old: bool) -> None:
+def take_over(door: Door, files: DatabaseFiles, *, keep_old: bool) -> None:
     """Put a copy that was prepared in the place of the database, which nobody has open. Once more after a crash.
 
     With `keep_old`, what was there stays in `quarantine/`. Raises StorageError.
     """
-    places, door = Places(files), Door()
+    places = Places(files)
     with guarded("taking over a copy of the database"):
         names: list[str] = load_checked(door, places.ready, READY)["names"]
         make_root(door, places.replaced)
@@ -180,7 +180,7 @@ def take_over(files: DatabaseFiles, *, keep_old: bool) -> None:
         if keep_old:
             make_root(door, files.quarantine)
             door.rename(places.replaced, files.quarantine / strftime("replaced-%Y%m%d-%H%M%S"))
-        _clear(places)
+        _clear(door, places)
 
 
 def _move(door: Door, old: Path, new: Path) -> None:
@@ -189,16 +189,16 @@ def _move(door: Door, old: Path, new: Path) -> None:
     door.force_directory(old.parent)
 
 
-def _clear(places: Places) -> None:
-    Door().remove_tree(places.incoming)
-    Door().remove_tree(places.replaced)
+def _clear(door: Door, places: Places) -> None:
+    door.remove_tree(places.incoming)
+    door.remove_tree(places.replaced)
 
 
-def settle(files: DatabaseFiles) -> None:
+def settle(door: Door, files: DatabaseFiles) -> None:
     """Before a node opens its database: finish taking over, or forget a copy that was not complete."""
     places = Places(files)
     if places.ready.exists():
-        take_over(files, keep_old=False)
+        take_over(door, files, keep_old=False)
     elif places.incoming.exists() or places.replaced.exists():
         with guarded("removing what is left of a copy of the database"):
-            _clear(places)
+            _clear(door, places)

@@ -53,12 +53,11 @@ async def ask_address(
                 wire.send(FrameKind.ASK, encode(Ask(0, name, body)))
                 kind, answer = await wire.receive(timeout_s)
             finally:
-                wire.close()
-    except TimeoutError:
-        raise Unavailable(f"{address} did not answer within {timeout_s:g} s.") from None
-    try:
+                await wire.finish()
         if kind is FrameKind.ANSWER:
             return body_of(decode(Answer, answer))
+    except TimeoutError:
+        raise Unavailable(f"{address} did not answer within {timeout_s:g} s.") from None
     except BadFrame as error:
         raise Unavailable(f"{address} does not answer as it should: {error}.") from None
     raise Unavailable(f"{address} does not answer as it should: a frame of kind {kind.name} came.")

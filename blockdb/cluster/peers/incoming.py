@@ -91,7 +91,7 @@ class Incoming:
             self._complain(host, str(error))
         finally:
             if wire is not None:
-                wire.close()
+                await wire.finish()
 
     async def _let_in(self, wire: Wire, host: str, port: int) -> Hello | None:
         """Who it is; None where it was turned away."""

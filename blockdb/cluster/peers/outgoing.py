@@ -166,7 +166,7 @@ class Outgoing:
         await asyncio.gather(self._task, return_exceptions=True)
         if self._wire is not None:
             self._flush()
-            self._wire.close()
+            await self._wire.finish()
         self._fail_asks("This node is about to stop, or the other one is no longer a member.")
 
     async def _keep_connected(self) -> None:

@@ -136,7 +136,7 @@ class Peers:
             try:
                 await give(wire, head, chunks, self._own.limits)
             finally:
-                wire.abort("the snapshot is over")
+                await wire.finish()
         except ConfigError as error:
             raise Unavailable(str(error)) from None
 

@@ -160,7 +160,7 @@ class _Stream:
         while True:
             kind, body = await self._receive()
             if kind is FrameKind.END:
-                self._check(decode(End, body), size, digest.digest())
+                self._check(body, size, digest.digest())
                 return
             if kind is not FrameKind.CHUNK or not body:
                 raise InvalidData(f"A frame of kind {kind.name} has no place in a snapshot.")
@@ -176,7 +176,11 @@ class _Stream:
         except Unavailable as error:
             raise Unavailable(f"The snapshot was cut short: {error}") from None
 
-    def _check(self, end: End, size: int, digest: bytes) -> None:
+    def _check(self, body: bytes, size: int, digest: bytes) -> None:
+        try:
+            end = decode(End, body)
+        except BadFrame as error:
+            raise InvalidData(f"The snapshot does not end as it should: {error}.") from None
         if end.size_bytes != size or end.sha256 != digest:
             raise InvalidData(f"The snapshot is not what was sent: {size} bytes came of {end.size_bytes}.")
         self.is_whole = True

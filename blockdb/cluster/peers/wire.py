@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
 
 from blockdb.errors import Unavailable
@@ -38,6 +39,7 @@ class Wire(asyncio.Protocol):
         self._on_frame: Callable[[Frame], None] | None = None
         self._wakers: list[asyncio.Future[None]] = []
         self._is_reading = True
+        self._gone = asyncio.Event()
         self.on_writable: Callable[[], None] = _nothing
         """Called when it is no longer full."""
         self.on_end: Callable[[], None] = _nothing
@@ -90,6 +92,8 @@ class Wire(asyncio.Protocol):
     def handle(self, on_frame: Callable[[Frame], None]) -> None:
         """Hand what comes to `on_frame` from here on. What that raises as BadFrame ends the connection."""
         self._on_frame = on_frame
+        if self._bad is not None:
+            self.abort(str(self._bad))
         while self._waiting and self.end_reason is None:
             self._hand_over(self._waiting.popleft())
         if not self._is_reading and self._transport is not None:
@@ -134,6 +138,13 @@ class Wire(asyncio.Protocol):
             self._loop.call_later(GRACE_S, self._transport.abort)
         self._ended("it was closed here")
 
+    async def finish(self) -> None:
+        """End it, and return once nothing is left of it."""
+        self.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * GRACE_S):
+                await self._gone.wait()
+
     def abort(self, reason: str) -> None:
         """End it now."""
         if self._transport is not None:
@@ -143,7 +154,8 @@ class Wire(asyncio.Protocol):
     async def refuse(self, body: bytes, timeout_s: float) -> None:
         """Say why not, and end it when the other side has read that."""
         self.send(FrameKind.REFUSAL, body)
-        self.handle(_ignore)
+        if self._bad is None:
+            self.handle(_ignore)
         while self.end_reason is None:
             try:
                 await self._woken(timeout_s)
@@ -179,9 +191,8 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        transport = cast(asyncio.Transport, transport)  # uvloop's is one, but no subclass
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # that of uvloop does not say so
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Something came."""
@@ -203,6 +214,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is gone."""
+        self._gone.set()
         self._ended(f"the other side closed it{_told(error)}")
 
 

@@ -37,6 +37,8 @@ class TransactionManager:
         self._timeout_s = timeout_s
         self._locks = Locks()
         self._committer = Committer(catalog, log)
+        self.commit_parts: Callable[[Sequence[Part], bool], dict[str, range]] = self._committer.commit
+        """Stores what was written in all parts, or nothing. In a cluster that is for all nodes to do."""
         self._gates: dict[str, CollectionGate] = {}
         self._begun: dict[int, Transaction] = {}
         """Those that go by their number alone."""
@@ -94,7 +96,7 @@ class TransactionManager:
         """Store all that a transaction wrote, or nothing, and end it."""
         self._locks.start_commit(holder)
         try:
-            sequences = self._committer.commit(parts, sync)
+            sequences = self.commit_parts(parts, sync)
         except BaseException as error:
             self._locks.end(holder, f"Transaction {holder.id} could not be committed: {error}")
             raise

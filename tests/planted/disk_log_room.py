@@ -1,0 +1,55 @@
+"""Bugs of the log of consensus on the disk."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.planting import Bug
+
+HOLDING: Final = "tests/cluster/test_disk_log.py"
+FAULTS: Final = "tests/cluster/test_disk_log_faults.py"
+
+DISK_LOG: Final[dict[str, Bug]] = {
+    "damage-is-cut": Bug(
+        "blockdb/cluster/consensus/loading.py",
+        "if found.damage is None and found.end < self._trust.place:",
+        "if found.damage is None and found.end < 0:",
+        (f"{HOLDING}::test_every_file_that_is_cut_or_gone",),
+        "Acknowledged entries at the end that were damaged are forgotten, and nobody is told.",
+    ),
+    "later-force-not-seen": Bug(
+        "blockdb/cluster/consensus/loading.py",
+        "and vouched(data, error.offset, header.base) <= place",
+        "",
+        (f"{HOLDING}::test_after_a_power_cut_a_later_force_tells_of_damage",),
+        "After a power cut, damage is taken for what was not forced, and cut off with all after it.",
+    ),
+    "mended-by-a-restart": Bug(
+        "blockdb/cluster/consensus/disk.py",
+        "            papers.save_damage(self._door, self._files, first)\n",
+        "",
+        (f"{HOLDING}::test_damage_is_set_aside_until_it_is_mended",),
+        "A node that lost entries votes again once it was restarted.",
+    ),
+    "vote-kept-once": Bug(
+        "blockdb/cluster/consensus/disk.py",
+        "if state != self._saved:",
+        "if state == self._saved:",
+        (f"{HOLDING}::test_every_byte_that_is_flipped[plain-False-61]",),
+        "A damaged byte makes a node forget for whom it voted.",
+    ),
+    "replaced-entries-stay": Bug(
+        "blockdb/cluster/consensus/places.py",
+        "self.cut(index) if index in self else",
+        "",
+        (f"{HOLDING}::test_it_holds_what_a_list_would",),
+        "Entries before those that are replaced are forgotten too.",
+    ),
+    "needed-file-removed": Bug(
+        "blockdb/cluster/consensus/disk.py",
+        'needed, key=attrgetter("base")) - 1',
+        'needed, key=attrgetter("base"))',
+        (f"{HOLDING}::test_it_holds_what_a_list_would", f"{HOLDING}::test_whole_files_go_when_they_are_not_needed"),
+        "A compaction removes a file in which there are newer entries.",
+    ),
+}
