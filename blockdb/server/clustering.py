@@ -22,7 +22,7 @@ from blockdb.format.consensus import NOBODY, Member, Members, Role
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.server.concerns import Concerns
-from blockdb.server.membership import PEER_PORTS
+from blockdb.server.membership import PEER_PORTS, state_of
 from blockdb.storage.door import Door
 
 __all__ = ["Node", "node_of", "settings_of"]
@@ -33,7 +33,7 @@ NAME: Final = "blockdb"
 """What a new cluster is called that nobody gave a name."""
 PATIENCE_S: Final = 8.0
 """How long it is tried to have a command decided: an election, and some more."""
-HANDING_OVER_S: Final = 3.0
+HANDING_OVER_S: Final = 1.5
 """How long a leader that is about to stop waits for another one to lead."""
 
 
@@ -49,8 +49,10 @@ class Node:
 
     def hand_over(self) -> None:
         """Have another node lead, if this one does and there is one: nobody waits for an election then."""
-        status = self.log.status()
-        if status.leader != status.node_id or len(self.log.members().voters) < 2:
+        state = state_of(self.log.status())
+        voters = [member for member in state.members if member.role == "voter"]
+        is_alone = 2 * sum(member.is_active for member in voters) <= len(voters) or len(voters) == 1
+        if state.leader != state.node_id or is_alone:
             return
         try:
             leader = self.log.transfer().result(HANDING_OVER_S)

@@ -14,7 +14,7 @@ from blockdb.cluster.waiting import Watermark, answer, refuse, unanswered
 from blockdb.cluster.worker import Worker
 from blockdb.errors import BlockDBError, Unavailable
 from blockdb.format.consensus import Entry, Kind
-from blockdb.format.proposal import unwrap
+from blockdb.format.raft_log import unwrap
 from blockdb.raft.errors import Broken
 
 __all__ = ["Applying"]

@@ -31,7 +31,7 @@ from blockdb.cluster.replicated_log import LogStatus, MemberStatus, StateMachine
 from blockdb.cluster.waiting import Listeners, Room, answer, refuse, unanswered
 from blockdb.errors import BlockDBError, InvalidData, StorageError, Unavailable
 from blockdb.format.consensus import Member, Members
-from blockdb.format.proposal import ORIGIN_BYTES
+from blockdb.format.raft_log import ORIGIN_BYTES
 from blockdb.layout import RaftFiles
 from blockdb.raft.config import RaftConfig
 from blockdb.raft.raft import Raft

@@ -17,7 +17,7 @@ from typing import Final
 
 from blockdb.cluster.waiting import Room, answer, refuse, unanswered
 from blockdb.errors import BlockDBError, InvalidData, Unavailable
-from blockdb.format.proposal import wrap
+from blockdb.format.raft_log import wrap
 
 __all__ = ["Proposals"]
 

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from blockdb.cluster.machine.outcomes import Outcomes
 from blockdb.database.creation import make_root
 from blockdb.errors import Corruption
 from blockdb.format.applied import (
     Applied,
-    Begun,
     Outcome,
     decode_applied,
     decode_outcomes,
@@ -80,14 +81,14 @@ class Marks:
                 except BadFrame as error:
                     raise Corruption(str(path), None, str(error)) from None
 
-    def write(self, door: Door, index: int, time_ms: int, counts: dict[bytes, int], begun: Begun | None = None) -> None:
-        """Say that everything up to `index` is on the disk, which it is. Raises StorageError."""
+    def write(self, door: Door, applied: Applied) -> None:
+        """Say that everything up to an index is on the disk, which it is. Raises StorageError."""
         with guarded("writing how far the log was applied"):
             if not self._files.raft.root.is_dir():
                 make_root(door, self._files.raft.root)
             kept = self._write_outcomes(door)
             before = self.last.outcomes if self.last is not None else ()
-            self.last = Applied(index, time_ms, dict(sorted(counts.items())), kept, begun)
+            self.last = msgspec.structs.replace(applied, outcomes=kept)
             door.replace(mark_path(self._files), encode_applied(self.last))
             for number in set(before) - set(kept):
                 door.remove(outcomes_path(self._files, number))

@@ -14,6 +14,8 @@ from pathlib import Path
 from time import strftime
 from typing import BinaryIO, Final
 
+import msgspec
+
 from blockdb.cluster.machine.holding import Holding, key_of
 from blockdb.cluster.machine.marks import mark_path, outcomes_path
 from blockdb.cluster.replicated_log import Snapshot
@@ -70,7 +72,7 @@ def take(holding: Holding) -> Snapshot:
     """What a node holds now, between two commands. Raises Unavailable where there is nothing, StorageError."""
     if holding.database is None:
         raise Unavailable("The node has no database yet that could be copied.")
-    head = encode_head(Applied(holding.index, holding.time_ms, holding.counts()), holding.outcomes.all())
+    head = encode_head(holding.applied(holding.counts()), holding.outcomes.all())
     backup = Backup(holding.files, partial(writes_paused, holding.core.catalog), signing_key=True)
     return Snapshot(holding.index, _chunks(head, backup))
 
@@ -154,8 +156,7 @@ def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outco
     keys = encryption.load_keys(door, copy, source)
     sealing = door if keys is None else SealedDoor(door, keys)
     sealing.replace(outcomes_path(copy, 1), encode_outcomes(outcomes))
-    applied = Applied(applied.index, applied.time_ms, applied.counts, (1,))
-    door.replace(mark_path(copy), encode_applied(applied))
+    door.replace(mark_path(copy), encode_applied(msgspec.structs.replace(applied, outcomes=(1,))))
     names = Places(copy).present()
     save_checked(door, places.ready, READY, {"names": names})
 
