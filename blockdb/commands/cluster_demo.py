@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -18,8 +19,9 @@ from blockdb.errors import BlockDBError, DuplicateKey, Unavailable
 from .command import Command, Completes, Need, Where, flag, option
 from .context import Context
 from .display import human_time, printable
-from .failures import CannotOpen, IoError
+from .failures import CannotOpen, IoError, UsageError
 from .frontends import frontend
+from .output import is_terminal
 from .parsing import count
 from .results import Live, Nothing, Result
 from .servers import Server
@@ -43,6 +45,10 @@ def demo(context: Context, arguments: Namespace) -> Result:
     """Start the nodes, and show what they do."""
     if arguments.no_explorer:
         return Live(_lines(arguments), lambda: "Interrupted.")
+    if arguments.seconds is not None:
+        raise UsageError("--seconds goes with --no-explorer")
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise UsageError("the explorer needs a terminal; off one, use --no-explorer")
     with _running(arguments) as cluster:
         context.announce(f"{len(cluster.ids)} nodes are starting …")
         _wait_for_leader(cluster)
@@ -198,6 +204,7 @@ class Writer(threading.Thread):
         while not self._stopping.is_set():
             with suppress(BlockDBError), _connected(*self._urls) as database:
                 self._write(database)
+            self._urls = (*self._urls[1:], self._urls[0])  # that one may be cut off
             self._stopping.wait(LOOK_S)
 
     def _write(self, database: AnyDatabase) -> None:

@@ -29,7 +29,7 @@ def words_of(event: Happening) -> str:
     if event.kind == "contact":
         said, what = other, "" if other and what in ("lost", "reached") else what
     if event.kind == "state":
-        said, what = f"becomes {STATES[what][1] if what in STATES else what}", ""
+        said, what = f"is {STATES[what][1] if what in STATES else what} now", ""
     parts = [said, what if what != said else ""]
     if event.term:
         parts.append(f"· term {human_count(event.term)}")

@@ -67,10 +67,19 @@ def test_nothing_is_left_however_it_ends(tmp_path: Path, number: signal.Signals)
         assert list(tmp_path.iterdir()) == []
 
 
-def test_so_many_nodes_it_does_not_start() -> None:
-    done = subprocess.run([*PROGRAM, "--nodes", "9"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "3 to 5 nodes, not 9" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--nodes", "9", "--no-explorer"), 1, "3 to 5 nodes, not 9"),
+        (("--seconds", "9"), 2, "--seconds goes with --no-explorer"),
+        ((), 2, "off one, use --no-explorer"),
+    ],
+)
+def test_what_it_cannot_do_it_says(words: tuple[str, ...], code: int, said: str) -> None:
+    command = [*PROGRAM, *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+    assert said in done.stderr
 
 
 def test_a_leader_is_killed_with_a_key_and_another_one_is_elected(tmp_path: Path) -> None:
