@@ -34,7 +34,6 @@ TIGHT = {
 }
 CHECK_EVERY = 16
 """After how many events the core has to look into itself."""
-APPLY_DELAY = MS
 SNAPSHOT_DELAY = 20 * MS
 SAVE_DELAY = 5 * MS
 
@@ -289,7 +288,7 @@ class Node:
     def _apply_soon(self) -> None:
         if not self._is_applying and self._to_apply:
             self._is_applying = True
-            self._world.after(self._world.spread(APPLY_DELAY), self._apply, self.life)
+            self._world.after(self._world.spread(self._cluster.plan.apply_delay), self._apply, self.life)
 
     def _apply(self, life: int) -> None:
         if self._waits(life, self._apply, life):
