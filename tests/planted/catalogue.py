@@ -48,6 +48,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "sealing": sealing_room.SEALING,
     "redaction": redaction_room.REDACTION,
     "disk log": disk_log_room.DISK_LOG,
+    "several nodes": disk_log_room.SEVERAL_NODES,
     "locking": transaction_room.LOCKING,
     "transactions": transaction_room.TRANSACTIONS,
     "query": query_room.QUERY,
