@@ -122,8 +122,13 @@ class ReplicatedCollection(Collection):
         first, count = self._front.ask(PutMany(self._key, ready), chance=self._needs_chance)
         return range(first, first + count)
 
-    def put_each(self, items: Iterable[tuple[bytes, bytes]]) -> list[int | BlockDBError | None]:
-        """Store records, each for itself, with one command: see `Collection.put_each`."""
+    def put_each(
+        self, items: Iterable[tuple[bytes, bytes]], names: Sequence[bytes | None] | None = None
+    ) -> list[int | BlockDBError | None]:
+        """Store records, each for itself, with one command: see `Collection.put_each`.
+
+        `names` are those of the requests that they come from (see `as_request`).
+        """
         given = list(items)
         became: list[int | BlockDBError | None] = [None] * len(given)
         asked: list[int] = []
@@ -135,7 +140,12 @@ class ReplicatedCollection(Collection):
             except InvalidData as error:
                 became[number] = error
         if asked:
-            stored = self._front.ask_each(self._key, [given[number] for number in asked], chance=self._needs_chance)
+            stored = self._front.ask_each(
+                self._key,
+                [given[number] for number in asked],
+                chance=self._needs_chance,
+                names=None if names is None else [names[number] for number in asked],
+            )
             for number, future in zip(asked, stored, strict=True):
                 try:
                     became[number] = future.result()

@@ -10,7 +10,7 @@ from time import monotonic, time_ns
 from typing import Any, Final
 
 from blockdb.cluster.database.committing import commit_of
-from blockdb.cluster.database.context import is_of_this_node, new_command_id, reads_confirm
+from blockdb.cluster.database.context import first_id, is_of_this_node, new_command_id, reads_confirm
 from blockdb.cluster.machine.commands import (
     SEED_BYTES,
     Content,
@@ -96,9 +96,20 @@ class Front:
         data = encode(id_, time_ns() // 1_000_000, urandom(SEED_BYTES) if chance else b"", content)
         return self._asked(data, [(id_, digest)])[0].result()
 
-    def ask_each(self, collection: bytes, items: Sequence[tuple[bytes, bytes]], *, chance: bool) -> list[Future[Any]]:
-        """Have records stored, each for itself, with one command; gives what became of each. Raises as `ask`."""
-        named = tuple((new_command_id(), key, value) for key, value in items)
+    def ask_each(
+        self,
+        collection: bytes,
+        items: Sequence[tuple[bytes, bytes]],
+        *,
+        chance: bool,
+        names: Sequence[bytes | None] | None = None,
+    ) -> list[Future[Any]]:
+        """Have records stored, each for itself, with one command; gives what became of each. Raises as `ask`.
+
+        `names` are those of the requests that the records come from; None: it has none.
+        """
+        ids = [new_command_id() if name is None else first_id(name) for name in names or [None] * len(items)]
+        named = tuple((id_, key, value) for id_, (key, value) in zip(ids, items, strict=True))
         wanted = [(id_, put_digest(collection, key, value)) for id_, key, value in named]
         seed = urandom(SEED_BYTES) if chance else b""
         content = PutEach(collection, named)

@@ -155,26 +155,20 @@ class Machine:
 
     def _apply(self, commands: Sequence[Command]) -> None:
         holding, had = self._holding, self.has_database
-        run: list[Job] = []
-        ids: set[bytes] = set()
         for command in commands:
             envelope, content = decode(command.data)
             holding.time_ms = max(holding.time_ms, envelope.time_ms)
             jobs = self._jobs(envelope, content)
-            if run and (jobs is None or any(job.id in ids for job in jobs)):
-                self._storing.put_all(run)
-                run, ids = [], set()
             if jobs is None:
+                self._storing.flush()
                 self._do(command.index, envelope, content)
-            else:
-                for job in jobs:
-                    if job.id not in ids and not self.outcomes.repeated(job.id, job.digest):
-                        run.append(job)
-                        ids.add(job.id)
-                if not run:
-                    holding.index = command.index
-        if run:
-            self._storing.put_all(run)
+                continue
+            for job in jobs:
+                if self._storing.is_waiting(job.id) or job.id in self.outcomes:
+                    self._storing.flush()  # what waits may have its place in the table
+                if not self.outcomes.repeated(job.id, job.digest):
+                    self._storing.add(job)
+        self._storing.flush()
         if commands:
             holding.index = commands[-1].index
         if not had and self.has_database:

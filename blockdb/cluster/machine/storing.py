@@ -34,8 +34,23 @@ class Storing:
 
     def __init__(self, holding: Holding) -> None:
         self._holding = holding
+        self._waiting: dict[bytes, Job] = {}
 
     # Each for itself.
+
+    def is_waiting(self, id_: bytes) -> bool:
+        """Whether a record of this id waits to be stored."""
+        return id_ in self._waiting
+
+    def add(self, job: Job) -> None:
+        """Have a record stored with the next `flush`. No other of its id may wait."""
+        self._waiting[job.id] = job
+
+    def flush(self) -> None:
+        """Store what waits."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            self.put_all(list(waiting.values()))
 
     def put_all(self, jobs: Sequence[Job]) -> None:
         """Store records one after the other: those of a collection with one write, if nothing is derived from them.
