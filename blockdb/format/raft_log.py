@@ -40,6 +40,9 @@ _SIGN: Final = b"\xb5RH\n"
 _HEAD: Final = Struct("<4sHIQ8s8sQQQ")
 HEAD_BYTES: Final = CHECK_BYTES + _HEAD.size
 """How many bytes the head of a batch has beside the vote."""
+_PROPOSAL: Final = Struct("<8sQ")
+ORIGIN_BYTES: Final = 8
+PROPOSAL_BYTES: Final = _PROPOSAL.size
 _ENTRY: Final = Struct("<BIQQ")
 ENTRY_BYTES: Final = CHECK_BYTES + _ENTRY.size
 """How many bytes an entry has beside its data."""
@@ -216,3 +219,16 @@ def vouched(buffer: Buffer, offset: int, base: int) -> int:
             pass
         at = buffer.find(_SIGN, at + 1)
     return found
+
+
+def wrap(origin: bytes, number: int, command: bytes) -> bytes:
+    """The data of a command's entry. `origin` are 8 bytes that a node draws anew whenever it starts."""
+    return _PROPOSAL.pack(origin, number) + command
+
+
+def unwrap(data: bytes) -> tuple[bytes, int, bytes]:
+    """Origin, number and command of what `wrap` gave. Raises ValueError."""
+    if len(data) < PROPOSAL_BYTES:
+        raise ValueError(f"an entry of {len(data)} bytes is too short to hold a command")
+    origin, number = _PROPOSAL.unpack_from(data)
+    return origin, number, data[PROPOSAL_BYTES:]
