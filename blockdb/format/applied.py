@@ -50,6 +50,8 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     outcomes: tuple[int, ...] = ()
     """The files that have the outcomes, the oldest first."""
     begun: Begun | None = None
+    erased_index: int = 0
+    """Commands up to this one hold values that were redacted since: the log should not keep them."""
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -15,14 +15,15 @@ from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.database.database import ReplicatedDatabase
 from blockdb.cluster.database.opening import open_replicated
 from blockdb.cluster.peers import PeerTls, parse_peer
+from blockdb.cluster.rebuilding import give_up_database
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.config import ClusterConfig, Config
-from blockdb.errors import BlockDBError, ConfigError
+from blockdb.errors import BlockDBError, ConfigError, Corruption, InvalidData
 from blockdb.format.consensus import NOBODY, Member, Members, Role
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.server.concerns import Concerns
-from blockdb.server.membership import PEER_PORTS
+from blockdb.server.membership import PEER_PORTS, state_of
 from blockdb.storage.door import Door
 
 __all__ = ["Node", "node_of", "settings_of"]
@@ -33,7 +34,7 @@ NAME: Final = "blockdb"
 """What a new cluster is called that nobody gave a name."""
 PATIENCE_S: Final = 8.0
 """How long it is tried to have a command decided: an election, and some more."""
-HANDING_OVER_S: Final = 3.0
+HANDING_OVER_S: Final = 1.5
 """How long a leader that is about to stop waits for another one to lead."""
 
 
@@ -49,8 +50,10 @@ class Node:
 
     def hand_over(self) -> None:
         """Have another node lead, if this one does and there is one: nobody waits for an election then."""
-        status = self.log.status()
-        if status.leader != status.node_id or len(self.log.members().voters) < 2:
+        state = state_of(self.log.status())
+        voters = [member for member in state.members if member.role == "voter"]
+        is_alone = 2 * sum(member.is_active for member in voters) <= len(voters) or len(voters) == 1
+        if state.leader != state.node_id or is_alone:
             return
         try:
             leader = self.log.transfer().result(HANDING_OVER_S)
@@ -149,9 +152,14 @@ def node_of(config: Config, port: int, source: MasterKeySource) -> Iterator[Node
     is_first = not files.raft.id.exists()
     if is_first:
         _tell_beginning(config, settings)
-    log_ = RaftLog(settings, Door(), files.raft)
     adopt = config.cluster.bootstrap and is_first and files.registry.exists()
-    database = open_replicated(config.database, log_, source=source, adopt=adopt, patience_s=PATIENCE_S)
+    try:
+        log_, database = _opened(config, settings, source, adopt=adopt)
+    except Corruption as error:
+        if is_first:
+            raise
+        _give_up(files.root, error)
+        log_, database = _opened(config, settings, source, adopt=False)
     try:
         concerns = Concerns(log_, database, config.cluster.read_concern, lambda: database.applied_index)
         node = Node(log_, database, concerns)
@@ -160,6 +168,23 @@ def node_of(config: Config, port: int, source: MasterKeySource) -> Iterator[Node
     finally:
         log.info("ending: leaving the log, closing the database")
         database.close()
+
+
+def _opened(
+    config: Config, settings: RaftSettings, source: MasterKeySource, *, adopt: bool
+) -> tuple[RaftLog, ReplicatedDatabase]:
+    log_ = RaftLog(settings, Door(), _files(config).raft)
+    return log_, open_replicated(config.database, log_, source=source, adopt=adopt, patience_s=PATIENCE_S)
+
+
+def _give_up(root: Path, error: Corruption) -> None:
+    """Have the others mend what is damaged here. Raises the error where they cannot."""
+    try:
+        kept = give_up_database(root)
+    except InvalidData as reason:
+        log.error("the database is damaged, and no other node can mend it: %s", reason)
+        raise error from None
+    log.error("the database is damaged, and a copy is fetched from another node: %s (it is kept in %s)", error, kept)
 
 
 def _tell_beginning(config: Config, settings: RaftSettings) -> None:

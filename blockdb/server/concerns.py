@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from blockdb.cluster.database.context import already_confirmed, as_request
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.errors import InvalidData, Unavailable
 from blockdb.security.roles import Principal, Right
+from blockdb.server.idempotency import MAX_KEY_CHARACTERS
 from blockdb.wire.operation import DEFAULT_COLLECTION, Operation
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ def concern_of(text: str | None) -> str | None:
 
 
 def name_of(principal: Principal, key: str, operation: Operation) -> bytes:
-    """16 bytes under which the commands of a request are decided once, whichever nodes it is sent to."""
+    """16 bytes under which the commands of a request are decided once, whichever nodes it is sent to.
+
+    Raises InvalidData for what cannot be a key.
+    """
+    if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise InvalidData(f"An Idempotency-Key has 1 to {MAX_KEY_CHARACTERS} characters; this one has {len(key)}.")
     parts = (principal.token_id or "", principal.name, operation.name, key)
     return sha256("\0".join(parts).encode()).digest()[:16]
 
@@ -175,13 +181,18 @@ class Concerns:
                 stack.enter_context(as_request(name_of(call.principal, call.idempotency_key, call.operation)))
             yield
 
+    @staticmethod
+    def together() -> AbstractContextManager[None]:
+        """What is done in here is done for several requests, which have waited."""
+        return already_confirmed()
+
     def told(self, call: Call, request: Any) -> list[tuple[bytes, bytes]]:
         """Headers that say how far this node was, of an answer that may be behind what others have."""
         if not self.is_local(call, request):
             return []
-        status = self.log.status()
-        lag = max(0, status.commit - status.applied)
-        told = (("read-concern", LOCAL), ("blockdb-applied", str(status.applied)), ("blockdb-lag", str(lag)))
+        applied = self._applied()
+        lag = max(0, self.log.status().commit - applied)
+        told = (("read-concern", LOCAL), ("blockdb-applied", str(applied)), ("blockdb-lag", str(lag)))
         return [(name.encode(), value.encode()) for name, value in told]
 
     def close(self) -> None:

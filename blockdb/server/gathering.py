@@ -10,9 +10,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, Final
 
+from blockdb.cluster.database.collection import ReplicatedCollection
 from blockdb.database.collection import Collection
+from blockdb.server.concerns import name_of
 from blockdb.server.retrying import STORING
 from blockdb.server.service import Call, Service
 
@@ -37,7 +40,9 @@ class Gatherer:
         self._is_at_it = False
 
     def takes(self, call: Call, request: Any) -> bool:
-        """Whether a quick request is one that waits for the disk."""
+        """Whether a quick request is one that waits for the disk, or for the cluster."""
+        if self._service.concerns is not None:
+            return hasattr(request, "value")
         is_write = hasattr(request, "value") and call.idempotency_key is None
         return is_write and (self._service.is_forced or request.sync)
 
@@ -79,18 +84,23 @@ class Gatherer:
 
     def _together(self, group: Sequence[Asked]) -> list[Any]:
         """What becomes of each of a group."""
+        concerns = self._service.concerns
+        with nullcontext() if concerns is None else concerns.together():
+            return self._answers(group)
+
+    def _answers(self, group: Sequence[Asked]) -> list[Any]:
         answers: list[Any] = [None] * len(group)
         by_collection: defaultdict[Collection, list[int]] = defaultdict(list)
         begun = [self._service.begin() for _ in group]
         for number, (call, request) in enumerate(group):
             try:
                 self._service.permit(call, request)
+                _name_of(call)
                 by_collection[self._service.collection(request.collection)].append(number)
             except Exception as error:
                 answers[number] = self._told(call, error, begun[number])
         for collection, numbers in by_collection.items():
-            items = [(group[number][1].key, group[number][1].value) for number in numbers]
-            for number, stored in zip(numbers, _stored(collection, items), strict=True):
+            for number, stored in zip(numbers, _stored(collection, [group[each] for each in numbers]), strict=True):
                 answers[number] = self._answer(group[number], collection.name, stored, begun[number])
         return answers
 
@@ -118,9 +128,18 @@ class Gatherer:
         self._thread.shutdown()
 
 
-def _stored(collection: Collection, items: list[tuple[bytes, bytes]]) -> Sequence[int | Exception | None]:
+def _stored(collection: Collection, asked: Sequence[Asked]) -> Sequence[int | Exception | None]:
     """What became of each; a bug is everybody's answer."""
+    items = [(request.key, request.value) for _, request in asked]
     try:
+        if isinstance(collection, ReplicatedCollection):
+            return collection.put_each(items, [_name_of(call) for call, _ in asked])
         return collection.put_each(items)
     except Exception as error:
         return [error] * len(items)
+
+
+def _name_of(call: Call) -> bytes | None:
+    """Under which its command is known to all nodes. Raises InvalidData."""
+    key = call.idempotency_key
+    return None if key is None else name_of(call.principal, key, call.operation)

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from blockdb.cluster.database.committing import ConfirmedReads
 from blockdb.cluster.database.context import of_this_node, reading
 from blockdb.cluster.database.front import Front
 from blockdb.cluster.machine.commands import (
@@ -121,8 +122,13 @@ class ReplicatedCollection(Collection):
         first, count = self._front.ask(PutMany(self._key, ready), chance=self._needs_chance)
         return range(first, first + count)
 
-    def put_each(self, items: Iterable[tuple[bytes, bytes]]) -> list[int | BlockDBError | None]:
-        """Store records, each for itself, with one command: see `Collection.put_each`."""
+    def put_each(
+        self, items: Iterable[tuple[bytes, bytes]], names: Sequence[bytes | None] | None = None
+    ) -> list[int | BlockDBError | None]:
+        """Store records, each for itself, with one command: see `Collection.put_each`.
+
+        `names` are those of the requests that they come from (see `as_request`).
+        """
         given = list(items)
         became: list[int | BlockDBError | None] = [None] * len(given)
         asked: list[int] = []
@@ -134,7 +140,12 @@ class ReplicatedCollection(Collection):
             except InvalidData as error:
                 became[number] = error
         if asked:
-            stored = self._front.ask_each(self._key, [given[number] for number in asked], chance=self._needs_chance)
+            stored = self._front.ask_each(
+                self._key,
+                [given[number] for number in asked],
+                chance=self._needs_chance,
+                names=None if names is None else [names[number] for number in asked],
+            )
             for number, future in zip(asked, stored, strict=True):
                 try:
                     became[number] = future.result()
@@ -164,9 +175,10 @@ class ReplicatedCollection(Collection):
         return list(Preparation(self._own_store).prepare(items).values)
 
     def part(self) -> Part:
-        """What one transaction has to do with the collection."""
+        """What one transaction has to do with the collection, which sees what was acknowledged anywhere before."""
+        self._front.confirm()
         store = self._own_store
-        return self._core.transactions.part(self, store, Preparation(store))
+        return self._core.transactions.part(ConfirmedReads(self), store, Preparation(store))
 
     def redact_many(self, keys: Iterable[bytes], *, reason: str, by: str | None = None) -> Redaction:
         """Erase the values of keys for good, on all nodes: see `Collection.redact_many`.

@@ -22,6 +22,7 @@ from blockdb.settings import READ_CONCERNS
 __all__ = [
     "already_confirmed",
     "as_request",
+    "first_id",
     "is_of_this_node",
     "new_command_id",
     "of_this_node",
@@ -106,4 +107,13 @@ def new_command_id() -> bytes:
     request = _request.get()
     if request is None:
         return urandom(ID_BYTES)
-    return sha256(request.name + next(request.numbers).to_bytes(8, "little")).digest()[:ID_BYTES]
+    return _id_of(request.name, next(request.numbers))
+
+
+def first_id(name: bytes) -> bytes:
+    """The id of the first command of a request with that name."""
+    return _id_of(name, 0)
+
+
+def _id_of(name: bytes, number: int) -> bytes:
+    return sha256(name + number.to_bytes(8, "little")).digest()[:ID_BYTES]

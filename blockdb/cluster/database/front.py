@@ -10,7 +10,7 @@ from time import monotonic, time_ns
 from typing import Any, Final
 
 from blockdb.cluster.database.committing import commit_of
-from blockdb.cluster.database.context import is_of_this_node, new_command_id, reads_confirm
+from blockdb.cluster.database.context import first_id, is_of_this_node, new_command_id, reads_confirm
 from blockdb.cluster.machine.commands import (
     SEED_BYTES,
     Content,
@@ -19,6 +19,7 @@ from blockdb.cluster.machine.commands import (
     digest_of,
     encode,
     encode_content,
+    lasting,
 )
 from blockdb.cluster.machine.machine import Machine, put_digest
 from blockdb.cluster.replicated_log import ReplicatedLog
@@ -26,7 +27,7 @@ from blockdb.cluster.waiting import answer, unanswered
 from blockdb.database.core import Core
 from blockdb.database.database import Database
 from blockdb.database.transactions.part import Part
-from blockdb.errors import BlockDBError, Unavailable
+from blockdb.errors import BlockDBError, Deadlock, DuplicateKey, Unavailable
 
 __all__ = ["PATIENCE_S", "Front"]
 
@@ -53,6 +54,7 @@ class Front:
         """What is signed, and what transactions store, the whole cluster is asked for."""
         database._core.notary.record_state = self._record_state
         database._core.transactions.commit_parts = self._commit
+        database._core.transactions.keeps_reads = True
         self.on_copy()
 
     def _record_state(self, keys: Any) -> int | None:
@@ -61,10 +63,20 @@ class Front:
         return number
 
     def _commit(self, parts: Sequence[Part], sync: bool) -> dict[str, range]:
+        """Store what was written in all parts, if what was read is so still; a plain write has read nothing."""
         commit = commit_of(parts)
-        if not commit.parts and not commit.reads:
+        if not commit.parts:
+            if commit.reads:
+                self.machine.check_current(commit.reads)
             return {}
-        stored = self.ask(commit, chance=any(part.store.metadata.redactable for part in parts))
+        try:
+            stored = self.ask(commit, chance=any(part.store.metadata.redactable for part in parts))
+        except DuplicateKey as error:
+            if all(part.is_plain for part in parts):
+                raise
+            raise Deadlock(
+                f"Another one stored {error.key!r} meanwhile, so the transaction was not committed. Run it again."
+            ) from error
         return {name: range(first, first + count) for name, first, count in stored}
 
     @property
@@ -80,13 +92,24 @@ class Front:
         `chance` says whether it needs any. Raises RateLimited, InvalidData where it is too long, and Unavailable where
         nobody can tell what became of it.
         """
-        id_, digest = new_command_id(), digest_of(encode_content(content))
+        id_, digest = new_command_id(), digest_of(lasting(content, encode_content(content)))
         data = encode(id_, time_ns() // 1_000_000, urandom(SEED_BYTES) if chance else b"", content)
         return self._asked(data, [(id_, digest)])[0].result()
 
-    def ask_each(self, collection: bytes, items: Sequence[tuple[bytes, bytes]], *, chance: bool) -> list[Future[Any]]:
-        """Have records stored, each for itself, with one command; gives what became of each. Raises as `ask`."""
-        named = tuple((new_command_id(), key, value) for key, value in items)
+    def ask_each(
+        self,
+        collection: bytes,
+        items: Sequence[tuple[bytes, bytes]],
+        *,
+        chance: bool,
+        names: Sequence[bytes | None] | None = None,
+    ) -> list[Future[Any]]:
+        """Have records stored, each for itself, with one command; gives what became of each. Raises as `ask`.
+
+        `names` are those of the requests that the records come from; None: it has none.
+        """
+        ids = [new_command_id() if name is None else first_id(name) for name in names or [None] * len(items)]
+        named = tuple((id_, key, value) for id_, (key, value) in zip(ids, items, strict=True))
         wanted = [(id_, put_digest(collection, key, value)) for id_, key, value in named]
         seed = urandom(SEED_BYTES) if chance else b""
         content = PutEach(collection, named)
@@ -94,6 +117,7 @@ class Front:
 
     def _asked(self, data: bytes, wanted: Sequence[tuple[bytes, bytes]]) -> list[Future[Any]]:
         """The outcomes of a command, which is appended until they are there."""
+        self.machine.check()
         _ = self.machine.database  # it says why there is none
         outcomes = self.machine.outcomes
         waiting = [outcomes.expect(id_, digest) for id_, digest in wanted]

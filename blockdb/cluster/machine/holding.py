@@ -16,7 +16,7 @@ from blockdb.database.core import Core
 from blockdb.database.database import Database
 from blockdb.database.proofs.journal import JOURNAL_COLLECTION, Journal
 from blockdb.errors import CollectionNotFound, ConfigError, DatabaseNotFound, InvalidData
-from blockdb.format.applied import Begun
+from blockdb.format.applied import Applied, Begun
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage.door import Door
@@ -68,9 +68,11 @@ class Holding:
         self.marks = Marks(self.files, read_mark(plain_door, self.files), outcomes)
         self.database: Database | None = None
         self.index = self.time_ms = 0
+        self.erased_index = 0
+        """Commands up to this one have values that were redacted since."""
         self._counts: dict[bytes, int] = {}
         self._targets: dict[bytes, Target] = {}
-        self._ahead: set[bytes] = set()
+        self._ahead: frozenset[bytes] = frozenset()
 
     # Opening and closing.
 
@@ -84,6 +86,7 @@ class Holding:
         last = self.marks.last
         if last is not None:
             self.index, self.time_ms, self._counts = last.index, last.time_ms, dict(last.counts)
+            self.erased_index = last.erased_index
         if not self.exists:
             return
         if last is None and not self._adopt:
@@ -97,7 +100,8 @@ class Holding:
         self.outcomes.are_kept = True
         if self._adopt:
             self._take_as_applied()
-        self._ahead = {key for key, count in self._records().items() if count > self._counts.get(key, 0)}
+        records = self._records().items()
+        self._ahead = frozenset(key for key, count in records if count > self._counts.get(key, 0))
 
     def _enter_begun(self) -> None:
         """Have what a command left half done finished as it would have been."""
@@ -162,7 +166,7 @@ class Holding:
         door, counts = self.door, self.counts()
         if self.database is not None:
             self.abandon()
-            self.marks.write(door, self.index, self.time_ms, counts)
+            self.marks.write(door, self.applied(counts))
 
     def abandon(self) -> None:
         """Let go of the database as it is: what the mark says stays."""
@@ -233,12 +237,15 @@ class Holding:
         """A collection was dropped."""
         self._targets.pop(collection, None)
         self._counts.pop(collection, None)
-        self._ahead.discard(collection)
+        self._ahead -= {collection}
 
     @property
     def is_ahead(self) -> bool:
         """Whether the database holds records that the log has not come to yet, since a crash."""
-        self._ahead = {key for key in self._ahead if key not in self._targets or self._targets[key].is_ahead}
+        if not self._ahead:
+            return False
+        targets = self._targets
+        self._ahead = frozenset(key for key in self._ahead if key not in targets or targets[key].is_ahead)
         return bool(self._ahead)
 
     # Marks.
@@ -250,6 +257,10 @@ class Holding:
         applied = {key: target.count for key, target in self._targets.items()}
         return {**self._counts, **applied, key_of(self._journal_id): self._journal_records()}
 
+    def applied(self, counts: dict[bytes, int], begun: Begun | None = None) -> Applied:
+        """What a mark says now."""
+        return Applied(self.index, self.time_ms, dict(sorted(counts.items())), (), begun, self.erased_index)
+
     def force(self) -> None:
         """Have all that was applied on the disk. Raises StorageError."""
         if self.database is not None:
@@ -260,7 +271,7 @@ class Holding:
         """Have everything on the disk, and say so. Raises StorageError."""
         self.force()
         self._counts = self.counts()
-        self.marks.write(self.door, self.index, self.time_ms, self._counts, begun)
+        self.marks.write(self.door, self.applied(self._counts, begun))
 
     def begin(self, index: int, seed: bytes, note: bytes) -> None:
         """Before a command that changes more than records: everything before it is on the disk, and it may be done."""

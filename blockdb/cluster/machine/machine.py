@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Condition, RLock
+from threading import RLock
 from typing import Any
 
 from blockdb.cluster.machine.changing import Changing
 from blockdb.cluster.machine.commands import (
     Commit,
+    CommitRead,
     Content,
     Envelope,
     Put,
     PutEach,
     PutMany,
+    Redact,
     decode,
     digest_of,
     encode_content,
+    lasting,
 )
 from blockdb.cluster.machine.heads import Difference, Heads
 from blockdb.cluster.machine.holding import Holding
@@ -30,7 +33,7 @@ from blockdb.cluster.replicated_log import Command, Snapshot
 from blockdb.config import DatabaseConfig
 from blockdb.database.core import Core
 from blockdb.database.database import Database
-from blockdb.errors import BlockDBError, Corruption, InvalidData, StorageError, Unavailable
+from blockdb.errors import BlockDBError, Corruption, DatabaseClosed, InvalidData, StorageError, Unavailable
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage.door import Door
@@ -59,8 +62,10 @@ class Machine:
         self.outcomes = Outcomes(most_outcomes)
         self._applying = RLock()
         """Held by whoever applies, or takes a picture of what was applied."""
-        self._state = Condition()
         self._failure: BlockDBError | None = None
+        """Why nothing is applied any more."""
+        self._silence: BlockDBError | None = None
+        """Why nothing is served any more either."""
         self.diverged = ""
         """Where the history of this node is another one than that of the others, once that was found."""
         self.on_database: Callable[[Database], None] = lambda database: None
@@ -75,23 +80,30 @@ class Machine:
         self._holding = Holding(self._config, self._source, self.outcomes, self._door, adopt=self._adopt)
         self.heads = Heads(self._holding)
         self._storing, self._changing = Storing(self._holding), Changing(self._holding)
-        self._holding.open()
+        try:
+            self._holding.open()
+        except Corruption as error:
+            with suppress(BlockDBError):
+                self._holding.abandon()
+            self._failure = error
 
     # What others see.
 
     @property
     def database(self) -> Database:
         """The database that commands are applied to: nobody else may write to it. Raises Unavailable, Corruption."""
-        self.check()
+        if self._silence is not None:
+            raise self._silence
         found = self._holding.database
         if found is None:
+            self.check()
             raise Unavailable(
                 "The node has no database yet: the cluster was not formed, or a copy of it is on its way."
             )
         return found
 
     def check(self) -> None:
-        """Raises what stopped it, if something did."""
+        """Raises what stopped it, if something did: then nothing is applied any more."""
         if self._failure is not None:
             raise self._failure
 
@@ -119,7 +131,17 @@ class Machine:
     @property
     def applied_index(self) -> int:
         """The index of the last command that was applied."""
-        return self._holding.index
+        return 0 if self.needs_copy else self._holding.index
+
+    @property
+    def needs_copy(self) -> bool:
+        """Whether what it holds is damaged, or is not what the others hold: only `restore` makes it good again."""
+        return bool(self.diverged) or isinstance(self._failure, Corruption)
+
+    @property
+    def erased_index(self) -> int:
+        """Commands up to this one hold values that were redacted since: the log is to drop them soon."""
+        return self._holding.erased_index
 
     def apply(self, commands: Sequence[Command]) -> None:
         """Apply commands, in order. What raises stops the node; it begins again from the mark."""
@@ -128,31 +150,25 @@ class Machine:
             try:
                 self._apply(commands)
             except BaseException as error:
-                self.stop(_reason(error))
+                self._fail(_reason(error))
                 raise
 
     def _apply(self, commands: Sequence[Command]) -> None:
         holding, had = self._holding, self.has_database
-        run: list[Job] = []
-        ids: set[bytes] = set()
         for command in commands:
             envelope, content = decode(command.data)
             holding.time_ms = max(holding.time_ms, envelope.time_ms)
             jobs = self._jobs(envelope, content)
-            if run and (jobs is None or any(job.id in ids for job in jobs)):
-                self._storing.put_all(run)
-                run, ids = [], set()
             if jobs is None:
+                self._storing.flush()
                 self._do(command.index, envelope, content)
-            else:
-                for job in jobs:
-                    if job.id not in ids and not self.outcomes.repeated(job.id, job.digest):
-                        run.append(job)
-                        ids.add(job.id)
-                if not run:
-                    holding.index = command.index
-        if run:
-            self._storing.put_all(run)
+                continue
+            for job in jobs:
+                if self._storing.is_waiting(job.id) or job.id in self.outcomes:
+                    self._storing.flush()  # what waits may have its place in the table
+                if not self.outcomes.repeated(job.id, job.digest):
+                    self._storing.add(job)
+        self._storing.flush()
         if commands:
             holding.index = commands[-1].index
         if not had and self.has_database:
@@ -174,7 +190,7 @@ class Machine:
 
     def _do(self, index: int, envelope: Envelope, content: Content) -> None:
         """Apply a command, unless it was applied before."""
-        digest = digest_of(bytes(envelope.content))
+        digest = digest_of(lasting(content, bytes(envelope.content)))
         if self.outcomes.repeated(envelope.id, digest):
             self._holding.index = index
             return
@@ -199,6 +215,8 @@ class Machine:
             refusal = error
         self.outcomes.add(envelope.id, digest, value, refusal)
         if is_changing:
+            if isinstance(content, Redact) and refusal is None:
+                holding.erased_index = index
             holding.end(index)
         holding.index = index
 
@@ -210,6 +228,12 @@ class Machine:
         self._holding.index = index - 1
         self._holding.begin(index, seed, note)
         return note
+
+    def check_current(self, reads: Sequence[CommitRead]) -> None:
+        """Raises Deadlock where something that a transaction has read is not so any more, between two commands."""
+        with self._applying:
+            self.check()
+            self._storing.check_current(reads)
 
     def pass_over(self, index: int) -> None:
         """What the log has up to there and did not bring is no command."""
@@ -243,20 +267,24 @@ class Machine:
             try:
                 with suppress(BlockDBError):  # it may be damaged
                     self._holding.abandon()
-                take_over(self._door, files, keep_old=bool(self.diverged) or isinstance(self._failure, Corruption))
+                take_over(self._door, files, keep_old=self.needs_copy)
+                self._failure, self._silence, self.diverged = None, None, ""
                 self._begin_anew()
-                self._failure, self.diverged = None, ""
             except BaseException as error:
                 self.stop(_reason(error))
                 raise
+            self.check()
             self.on_database(self.database)
+
+    def _fail(self, error: BlockDBError) -> None:
+        """Apply nothing any more, because of that: what was applied can be read."""
+        self._failure = self._failure or error
+        self.outcomes.fail(self._failure)
 
     def stop(self, error: BlockDBError) -> None:
         """Serve nothing any more, because of that."""
-        with self._state:
-            self._failure = self._failure or error
-            self._state.notify_all()
-        self.outcomes.fail(self._failure)
+        self._silence = self._silence or error
+        self._fail(error)
 
     def diverge(self, difference: Difference) -> None:
         """Serve nothing any more: the history here is not that of the others. A copy of theirs (`restore`) mends it."""
@@ -271,11 +299,13 @@ class Machine:
     def close(self) -> None:
         """Close the database, all that was applied on the disk. Idempotent. Raises StorageError."""
         with self._applying:
-            if self._failure is None:
-                self._holding.close()
-            else:
-                self._holding.abandon()
-        self.stop(Unavailable("The node was stopped."))
+            try:
+                if self._failure is None:
+                    self._holding.close()
+                else:
+                    self._holding.abandon()
+            finally:
+                self.stop(DatabaseClosed("The database was closed."))
 
 
 def put_digest(collection: bytes, key: bytes, value: bytes) -> bytes:

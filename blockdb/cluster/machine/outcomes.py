@@ -114,7 +114,10 @@ class Outcomes:
 
     def restore(self, outcomes: Iterable[Outcome]) -> None:
         """Have these alone, which are kept elsewhere; the oldest come first. Who waits for one of them is told."""
-        found = {outcome.id: outcome for outcome in outcomes}
+        found: dict[bytes, Outcome] = {}
+        for outcome in outcomes:
+            found.pop(outcome.id, None)  # it may have been forgotten and come again
+            found[outcome.id] = outcome
         for id_ in list(found)[: max(0, len(found) - self._most)]:
             del found[id_]
         with self._lock:
@@ -138,4 +141,4 @@ def _tell(future: Future[Any], outcome: Outcome, wanted: bytes) -> None:
 def _failure(error: BlockDBError) -> tuple[str, str, list[Any]]:
     """As it is kept: the same before and after it was written."""
     failure = failure_of(error)
-    return failure.kind, failure.message, msgspec.to_builtins(failure.arguments, builtin_types=(bytes,))
+    return failure.kind, failure.message, msgspec.msgpack.decode(msgspec.msgpack.encode(failure.arguments))

@@ -14,8 +14,9 @@ from pathlib import Path
 from time import strftime
 from typing import BinaryIO, Final
 
+import msgspec
+
 from blockdb.cluster.machine.holding import Holding, key_of
-from blockdb.cluster.machine.marks import mark_path, outcomes_path
 from blockdb.cluster.replicated_log import Snapshot
 from blockdb.database import encryption
 from blockdb.database.backup.pausing import writes_paused
@@ -42,7 +43,7 @@ from blockdb.storage.manifest import load_checked, save_checked
 from blockdb.storage.metadata import load_registry
 from blockdb.storage.sealed_door import SealedDoor
 
-__all__ = ["prepare", "settle", "take", "take_over"]
+__all__ = ["prepare", "set_aside", "settle", "take", "take_over"]
 
 READY: Final = "taking over"
 """What the file is called that says so."""
@@ -53,16 +54,16 @@ class Places:
 
     def __init__(self, files: DatabaseFiles) -> None:
         self.files = files
-        self.incoming = files.raft.root / "incoming"
+        self.incoming = files.raft.incoming
         self.database = self.incoming / "database"
         self.ready = self.incoming / "ready.toml"
-        self.replaced = files.raft.root / "replaced"
+        self.replaced = files.raft.replaced
 
     def present(self) -> list[str]:
         """What there is of the database now, by its path in the directory: the registry, which makes it one, first."""
         files = self.files
         found = [files.registry.parent, files.collections, files.keys, files.transactions, files.transactions_mark]
-        found += [files.scrub_state, mark_path(files), *sorted(files.raft.root.glob("*.outcomes"))]
+        found += [files.scrub_state, files.raft.applied, *sorted(files.raft.root.glob("*.outcomes"))]
         return [path.relative_to(files.root).as_posix() for path in found if path.exists()]
 
 
@@ -70,7 +71,7 @@ def take(holding: Holding) -> Snapshot:
     """What a node holds now, between two commands. Raises Unavailable where there is nothing, StorageError."""
     if holding.database is None:
         raise Unavailable("The node has no database yet that could be copied.")
-    head = encode_head(Applied(holding.index, holding.time_ms, holding.counts()), holding.outcomes.all())
+    head = encode_head(holding.applied(holding.counts()), holding.outcomes.all())
     backup = Backup(holding.files, partial(writes_paused, holding.core.catalog), signing_key=True)
     return Snapshot(holding.index, _chunks(head, backup))
 
@@ -153,9 +154,8 @@ def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outco
     door.make_directory(copy.raft.root)
     keys = encryption.load_keys(door, copy, source)
     sealing = door if keys is None else SealedDoor(door, keys)
-    sealing.replace(outcomes_path(copy, 1), encode_outcomes(outcomes))
-    applied = Applied(applied.index, applied.time_ms, applied.counts, (1,))
-    door.replace(mark_path(copy), encode_applied(applied))
+    sealing.replace(copy.raft.outcomes(1), encode_outcomes(outcomes))
+    door.replace(copy.raft.applied, encode_applied(msgspec.structs.replace(applied, outcomes=(1,))))
     names = Places(copy).present()
     save_checked(door, places.ready, READY, {"names": names})
 
@@ -181,6 +181,19 @@ def take_over(door: Door, files: DatabaseFiles, *, keep_old: bool) -> None:
             make_root(door, files.quarantine)
             door.rename(places.replaced, files.quarantine / strftime("replaced-%Y%m%d-%H%M%S"))
         _clear(door, places)
+
+
+def set_aside(door: Door, files: DatabaseFiles) -> Path:
+    """Move a database, which nobody has open, to `quarantine/`, and say where it is; what is left is an empty node.
+
+    After a crash it is to be done once more. Raises StorageError.
+    """
+    with guarded("setting the database aside"):
+        target = files.quarantine / strftime("replaced-%Y%m%d-%H%M%S")
+        make_root(door, target)
+        for name in Places(files).present():
+            _move(door, files.root / name, target / name)
+    return target
 
 
 def _move(door: Door, old: Path, new: Path) -> None:
