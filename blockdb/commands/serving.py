@@ -42,6 +42,7 @@ _SETTINGS = {
     "bootstrap": "cluster.bootstrap",
     "advertise": "cluster.advertise",
     "peer_port": "cluster.peer_port",
+    "advertise_peer_port": "cluster.advertise_peer_port",
     "log_level": "logging.level",
 }
 """The setting that each argument is."""
@@ -143,6 +144,12 @@ COMMANDS = (
             flag("--bootstrap", help="Make a cluster of this node alone, with the database that is there."),
             option("--advertise", metavar="HOST", help="Under which name or address others reach it; else --host."),
             option("--peer-port", metavar="PORT", type=port, help="Port for other nodes; else that of HTTP + 1,000."),
+            option(
+                "--advertise-peer-port",
+                metavar="PORT",
+                type=port,
+                help="The port under which other nodes reach it, where a proxy stands between; else --peer-port.",
+            ),
             option("--cluster-name", metavar="NAME", help="The name of the cluster; else blockdb."),
         ),
         details="It is the one writer of the database, and makes it if there is none. A line on standard output says "

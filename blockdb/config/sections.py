@@ -184,6 +184,8 @@ class ClusterConfig(_Section):
     """The name or address under which others reach this node; empty: `host` of `[server]`."""
     peer_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
     """The port for the other nodes; 0: that of `[server]` and 1,000 more."""
+    advertise_peer_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
+    """The port under which other nodes reach this one, where that is another one (a proxy); 0: `peer_port`."""
     peer_ca: str = field(default="", metadata=declared(Path()))
     """The file with the authority of the nodes' certificates (PEM); empty: `tls_client_ca` of `[security]`."""
     read_concern: str = field(default="Linearizable", metadata=declared(Choice(("Linearizable", "Local"))))

@@ -112,10 +112,12 @@ class RaftLog:
             self._end = lambda: _on(loop, life.cancel if life is not None else loop.stop)
             if self._error is not None:
                 raise self._error
-        disk, admission = await open_log(self._settings, self._door, self._files)
+        disk, admission = await open_log(self._settings, self._door, self._files, machine.applied_index)
         self._settings = replace(self._settings, cluster_id=admission.cluster_id)
         try:
             disk.restored(machine.applied_index)
+            if machine.applied_index < disk.head.index:
+                disk.lose_all()
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()

@@ -12,7 +12,10 @@ from typing import Protocol
 from blockdb.cluster.demo.node import DemoNode, unavailable
 from blockdb.errors import InvalidData
 
-__all__ = ["DemoCluster", "Wires"]
+__all__ = ["Addresses", "DemoCluster", "Wires"]
+
+Addresses = Mapping[str, str]
+"""`host:port` by the ids of nodes."""
 
 HOST = "127.0.0.1"
 NAME = "demo"
@@ -43,18 +46,19 @@ class DemoCluster:
     """
 
     def __init__(
-        self, directory: Path, count: int, wires: Callable[[Mapping[str, str]], Wires], *, is_kept: bool
+        self, directory: Path, count: int, wires: Callable[[Addresses, Addresses], Wires], *, is_kept: bool
     ) -> None:
-        """`wires` makes the connections to the nodes' own addresses by their ids. Nothing runs before `start`.
+        """`wires` makes the connections between the addresses at which nodes listen for each other, and those that the
+        others are told. No node runs before `start`.
 
-        With `is_kept` the nodes are ended in order in the end. Raises InvalidData, OSError.
+        With `is_kept` the nodes are ended in order in the end. Raises InvalidData, StorageError, OSError.
         """
         if not FEWEST <= count <= MOST:
             raise InvalidData(f"A demonstration has {FEWEST} to {MOST} nodes, not {count}.")
         directory.mkdir(parents=True, exist_ok=True)
         self.ids = [f"node{number}" for number in range(1, count + 1)]
-        self.ports, peer_ports = _ports(directory, self.ids)
-        self._wires = wires({id_: f"{HOST}:{port}" for id_, port in zip(self.ids, peer_ports, strict=True)})
+        self.ports, peer_ports, fronts = _ports(directory, count)
+        self._wires = wires(self._addresses(peer_ports), self._addresses(fronts))
         self._spawner = ThreadPoolExecutor(1, "demo-spawner")
         self._is_kept = is_kept
         self._cut: frozenset[str] = frozenset()
@@ -67,6 +71,9 @@ class DemoCluster:
     def urls(self) -> tuple[str, ...]:
         """Where the nodes serve their users, in their order."""
         return tuple(f"http://{HOST}:{port}" for port in self.ports)
+
+    def _addresses(self, ports: Sequence[int]) -> Addresses:
+        return {id_: f"{HOST}:{port}" for id_, port in zip(self.ids, ports, strict=True)}
 
     def _words(self, at: int, peer_port: int) -> list[str]:
         id_ = self.ids[at]
@@ -155,17 +162,20 @@ class DemoCluster:
         self._spawner.shutdown()
 
 
-def _ports(directory: Path, ids: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Ports for users and for nodes: those that the directory was used with before, or free ones."""
+def _ports(directory: Path, count: int) -> tuple[list[int], list[int], list[int]]:
+    """Ports for users, for other nodes, and in front of these: those that the directory was used with, or free ones.
+
+    They stay the same, since nodes keep in their logs where the others are.
+    """
     file = directory / PORTS
     if file.exists():
         ports = _kept(file)
-        if len(ports) != 2 * len(ids):
-            raise InvalidData(f"{directory} has a cluster of {len(ports) // 2} nodes; say --nodes {len(ports) // 2}.")
+        if len(ports) != 3 * count:
+            raise InvalidData(f"{directory} has a cluster of {len(ports) // 3} nodes; say --nodes {len(ports) // 3}.")
     else:
-        ports = _free(2 * len(ids))
+        ports = _free(3 * count)
         file.write_text(json.dumps(ports))
-    return ports[: len(ids)], ports[len(ids) :]
+    return ports[:count], ports[count : 2 * count], ports[2 * count :]
 
 
 def _kept(file: Path) -> list[int]:

@@ -78,10 +78,11 @@ async def _connected(own: Identity, address: str) -> Wire:
             "(`blockdb cert DIR --cluster NAME --node ID`), or say --insecure-public where something else guards them."
         )
     sock = await _first_socket([(family, place) for family, *_, place in found])
+    wire = Wire()
     if own.tls is None:
-        _, wire = await loop.create_connection(Wire, sock=sock)
+        await loop.create_connection(lambda: wire, sock=sock)
     else:
-        _, wire = await loop.create_connection(Wire, sock=sock, ssl=own.tls.client, server_hostname="")
+        await loop.create_connection(lambda: wire, sock=sock, ssl=own.tls.client, server_hostname="")
     return wire
 
 
@@ -143,7 +144,8 @@ async def accept(own: Identity, sock: socket.socket) -> Wire:
     try:
         with suppress(OSError):
             sock.setsockopt(*NO_DELAY)
-        _, wire = await loop.connect_accepted_socket(Wire, sock, ssl=tls, ssl_handshake_timeout=timeout_s)
+        wire = Wire()  # what uvloop gives back is not it
+        await loop.connect_accepted_socket(lambda: wire, sock, ssl=tls, ssl_handshake_timeout=timeout_s)
     except ssl.SSLError as error:
         raise Unavailable(f"TLS failed: {_reason(error)}") from None
     except OSError as error:

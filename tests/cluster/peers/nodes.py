@@ -12,6 +12,7 @@ from typing import Any
 from blockdb.cluster.peers import Limits, Peers, PeerTls
 from blockdb.format.consensus import Member, Members
 from blockdb.raft.messages import Heartbeat, Message, SnapshotHead
+from blockdb.serving.process import loop_factory
 
 CLUSTER = "shop"
 HEAD = SnapshotHead(7, 2, Members((Member("a"), Member("b"))))
@@ -28,16 +29,29 @@ QUICK = Limits(
 PATIENCE_S = 20.0
 
 
-def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """A test that is a coroutine, on a loop of its own, and for a bounded time."""
+Test = Callable[..., Coroutine[Any, Any, None]]
 
+
+def on_a_loop(test: Test) -> Callable[..., None]:
+    """A test that is a coroutine, on a loop as a node has it, and for a bounded time."""
+    return _on([loop_factory()], test)
+
+
+def on_both_loops(test: Test) -> Callable[..., None]:
+    """The same test also on the loop of a machine without uvloop."""
+    return _on([loop_factory(), asyncio.new_event_loop], test)
+
+
+def _on(factories: list[Callable[[], asyncio.AbstractEventLoop]], test: Test) -> Callable[..., None]:
     @wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
         async def bounded() -> None:
             async with asyncio.timeout(4 * PATIENCE_S):
                 await test(*args, **kwargs)
 
-        asyncio.run(bounded())
+        for factory in factories:
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(bounded())
 
     return run
 

@@ -12,7 +12,7 @@ import pytest
 from blockdb.cluster.peers.bodies import End, encode
 from blockdb.errors import InvalidData, Unavailable
 from blockdb.format.peer_frame import FrameKind, pack_frame
-from tests.cluster.peers.nodes import HEAD, QUICK, Ears, node, on_a_loop, pair, until
+from tests.cluster.peers.nodes import HEAD, QUICK, Ears, node, on_both_loops, pair, until
 from tests.cluster.peers.raw import calling
 
 BEGIN = pack_frame(FrameKind.SNAPSHOT, encode(HEAD))
@@ -51,19 +51,19 @@ async def streamed(chunks: int, chunk_bytes: int, lead_bytes: int) -> None:
     assert most < lead_bytes
 
 
-@on_a_loop
+@on_both_loops
 async def test_back_pressure() -> None:
     """While the reader does not read, the sender gets no further than what sockets and buffers hold."""
     await streamed(200, 256 << 10, 16 << 20)
 
 
 @pytest.mark.torture
-@on_a_loop
+@on_both_loops
 async def test_back_pressure_over_a_long_snapshot() -> None:
     await streamed(2000, 256 << 10, 16 << 20)
 
 
-@on_a_loop
+@on_both_loops
 async def test_pieces_of_any_size_from_a_thread() -> None:
     def source() -> Iterator[bytes]:
         yield b""
@@ -76,7 +76,7 @@ async def test_pieces_of_any_size_from_a_thread() -> None:
         assert [size for *_, size in b.ears.snapshots] == [1_000_002, 0]
 
 
-@on_a_loop
+@on_both_loops
 async def test_a_source_that_fails_is_a_stream_that_is_cut() -> None:
     def source() -> Iterator[bytes]:
         yield bytes(100_000)
@@ -92,7 +92,7 @@ async def test_a_source_that_fails_is_a_stream_that_is_cut() -> None:
         assert len(b.ears.snapshots) == 1
 
 
-@on_a_loop
+@on_both_loops
 async def test_what_the_taker_raises_is_what_the_sender_is_told() -> None:
     async def refuse(_: bytes) -> None:
         raise InvalidData("it is of another database")
@@ -107,7 +107,7 @@ async def test_what_the_taker_raises_is_what_the_sender_is_told() -> None:
                 await a.peers.send_snapshot("b", HEAD, iter([bytes(1_000_000)] * 40))
 
 
-@on_a_loop
+@on_both_loops
 async def test_one_at_a_time() -> None:
     never = asyncio.Event()
 
@@ -126,7 +126,7 @@ async def test_one_at_a_time() -> None:
         await first
 
 
-@on_a_loop
+@on_both_loops
 async def test_a_sender_waits_no_longer_than_the_taker_lives() -> None:
     async def hang(_: bytes) -> None:
         await asyncio.Event().wait()
@@ -162,7 +162,7 @@ CUT = {
 def test_what_is_no_whole_snapshot(what: str) -> None:
     data, error, words = CUT[what]
 
-    @on_a_loop
+    @on_both_loops
     async def scenario() -> None:
         async with node("a") as a:
             async with calling(a) as caller:
@@ -180,7 +180,7 @@ def test_what_is_no_whole_snapshot(what: str) -> None:
     scenario()
 
 
-@on_a_loop
+@on_both_loops
 async def test_a_stream_that_stalls_is_given_up() -> None:
     async with node("a", limits=replace(QUICK, stall_timeout_s=0.1)) as a, calling(a) as caller:
         await caller.introduce("snapshot")

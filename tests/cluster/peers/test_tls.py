@@ -15,7 +15,7 @@ from blockdb.cluster.peers.tls import LiveTls
 from blockdb.errors import ConfigError, Unavailable
 from blockdb.format.consensus import Member, Members
 from blockdb.server.certificates import make
-from tests.cluster.peers.nodes import CLUSTER, HEAD, QUICK, Ears, Node, node, on_a_loop, until
+from tests.cluster.peers.nodes import CLUSTER, HEAD, QUICK, Ears, Node, node, on_a_loop, on_both_loops, until
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,13 @@ def impostor(tls: PeerTls, monkeypatch: pytest.MonkeyPatch) -> PeerTls:
     return tls
 
 
-@on_a_loop
+@on_both_loops
 async def test_nodes_of_a_cluster_know_each_other(certificates: Path) -> None:
     shop = certificates / "shop"
     async with node("a", tls=files(shop, "node-a")) as a, node("b", tls=files(shop, "node-b")) as b:
         a.knows(b)
         b.knows(a)
+        await until(lambda: a.is_connected("b"))
         for term in range(100):
             a.beat("b", term)
         await until(lambda: len(b.ears.messages) == 100)
