@@ -29,7 +29,7 @@ from blockdb.database.scrubber import Scrubber, ScrubFile
 from blockdb.database.transactions.manager import ATTEMPTS
 from blockdb.database.transactions.part import Part
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
+from blockdb.errors import CollectionNotFound, DatabaseNotFound, ReadOnly, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
@@ -112,6 +112,11 @@ class Database(AuditedDatabase):
 
     def _take_over(self, create: bool) -> Signer:
         """Become the one writer, of a database that is made if there is none. Returns the key that signs."""
+        if self._files.raft.id.exists() and not self._surroundings.is_shared:
+            raise ReadOnly(
+                f"{self.path} belongs to a node of a cluster, which alone writes to it: what others wrote would be on "
+                "no other node. Open it with read_only=True, or ask the cluster's servers (--url)."
+            )
         if not self._files.registry.exists():
             creation.refuse_foreign(self._files)
             if not create:
