@@ -59,6 +59,8 @@ class Connected(Navigation):
         self.trouble: tuple[str, str, str, str] = (
             RECORDED if self.is_replay else ("Opening …", origin.name, "", "muted")
         )
+        self.no_cluster = ""
+        """Why it is not known whether there is a cluster; empty where it is."""
         self.refused: Exception | None = None
         self._telling: Timer | None = None
         self._was_inside: str | None = None
@@ -105,12 +107,18 @@ class Connected(Navigation):
             in_background(self, self._look_for_cluster, database, group="cluster", latest=True)
 
     async def _look_for_cluster(self, database: AnyDatabase) -> None:
-        """Finds out whether the database is in a cluster; a server that does not say so is asked again another time."""
-        try:
-            scene = await off_loop(self.origin.scene, database, self.wall_clock_ms)
-        except (blockdb.BlockDBError, OSError):
-            return
-        if scene is not None and self.scene is None:
+        """Finds out whether the database is in a cluster."""
+        scene, self.no_cluster = None, ""
+        while database is self.database:
+            try:
+                scene = await off_loop(self.origin.scene, database, self.wall_clock_ms)
+                break
+            except OUT_OF_TOUCH:
+                await asyncio.sleep(RETRY_S)
+            except (blockdb.BlockDBError, OSError) as error:
+                self.no_cluster = _told(error)
+                break
+        if database is self.database and self.scene is None:
             self.scene = scene
             for view in self.views():
                 view.staged()

@@ -30,6 +30,10 @@ ATTEMPTS = 2
 """How often a server is asked before it is told that no answer came; it is asked again anyway."""
 
 
+IMPATIENT: dict[str, float] = {"attempts": 1, "timeout_s": 5.0, "connect_timeout_s": 1.0, "read_timeout_s": 3.0}
+"""How long a node is waited for that is asked again anyway. An event stream says once a second that it is there."""
+
+
 class Origin(Protocol):
     """Opens the database and lets it go. Both may wait, so both are called off the event loop."""
 
@@ -138,7 +142,7 @@ class Served:
         from .cluster.asked import ServedNode
 
         servers = [replace(self._server, urls=(url,)) for url in self._server.urls]
-        return [ServedNode(partial(open_database, server, Need.READ, attempts=1)) for server in servers]
+        return [ServedNode(partial(open_database, server, Need.READ, **IMPATIENT)) for server in servers]
 
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
         raise blockdb.Unavailable("There is no connection to the server, and its files are not here to be looked at.")

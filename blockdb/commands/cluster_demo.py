@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -17,8 +19,9 @@ from blockdb.errors import BlockDBError, DuplicateKey, Unavailable
 from .command import Command, Completes, Need, Where, flag, option
 from .context import Context
 from .display import human_time, printable
-from .failures import CannotOpen, IoError
+from .failures import CannotOpen, IoError, UsageError
 from .frontends import frontend
+from .output import is_terminal
 from .parsing import count
 from .results import Live, Nothing, Result
 from .servers import Server
@@ -33,6 +36,8 @@ __all__ = ["COMMANDS"]
 READY_S = 60.0
 LOOK_S = 0.1
 WRITE_EVERY_S = 0.05
+IMPATIENT: dict[str, Any] = {"attempts": 1, "timeout_s": 5.0, "connect_timeout_s": 1.0, "read_timeout_s": 3.0}
+"""A node may be stopped where it stands; then another one is asked soon."""
 CITIES = ("Oslo", "Lyon", "Kyoto", "Lima", "Turku", "Accra")
 
 
@@ -40,6 +45,10 @@ def demo(context: Context, arguments: Namespace) -> Result:
     """Start the nodes, and show what they do."""
     if arguments.no_explorer:
         return Live(_lines(arguments), lambda: "Interrupted.")
+    if arguments.seconds is not None:
+        raise UsageError("--seconds goes with --no-explorer")
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise UsageError("the explorer needs a terminal; off one, use --no-explorer")
     with _running(arguments) as cluster:
         context.announce(f"{len(cluster.ids)} nodes are starting …")
         _wait_for_leader(cluster)
@@ -123,6 +132,7 @@ def _running(arguments: Namespace) -> Iterator[DemoCluster]:
     except ModuleNotFoundError as error:
         raise IoError(f"a cluster needs the package {error.name}: {INSTALL}") from error
     with ExitStack() as stack:
+        stack.enter_context(_ended_in_order())
         directory = arguments.dir
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="blockdb-cluster-")))
@@ -130,6 +140,23 @@ def _running(arguments: Namespace) -> Iterator[DemoCluster]:
         stack.callback(cluster.close)
         cluster.start()
         yield cluster
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Has SIGTERM, which else ends the process where it stands, leave blocks as an error does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait_for_leader(cluster: DemoCluster) -> str:
@@ -153,7 +180,7 @@ def _wait_for_leader(cluster: DemoCluster) -> str:
 def _connected(*urls: str) -> Iterator[AnyDatabase]:
     import blockdb
 
-    database = blockdb.connect(urls, token="", attempts=1)
+    database = blockdb.connect(urls, token="", **IMPATIENT)
     try:
         yield database
     finally:
@@ -177,6 +204,7 @@ class Writer(threading.Thread):
         while not self._stopping.is_set():
             with suppress(BlockDBError), _connected(*self._urls) as database:
                 self._write(database)
+            self._urls = (*self._urls[1:], self._urls[0])  # that one may be cut off
             self._stopping.wait(LOOK_S)
 
     def _write(self, database: AnyDatabase) -> None:

@@ -198,6 +198,11 @@ class Core:
     def _tell_read(self, asker: str, number: int, index: int) -> None:
         raise NotImplementedError
 
+    def _new_progress(self) -> Progress:
+        """Of a member of whom nothing is known yet: it is probed at the end of the log."""
+        config = self.config
+        return Progress(self.log.last_index + 1, config.max_in_flight, config.max_in_flight_bytes, self.now)
+
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _append_own(self, kind: Kind, *datas: bytes) -> int:

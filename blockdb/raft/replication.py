@@ -62,7 +62,7 @@ class Replication(Mending):
 
     def _send_appends(self) -> None:
         """Send each member what it may be sent; those who are equally far get the same message."""
-        made: dict[int, Append] = {}
+        made: dict[int, tuple[Append, int]] = {}
         last, commit = self.log.last_index, self.commit
         for id_, progress in self.progress.items():
             while progress.can_send and (
@@ -74,16 +74,18 @@ class Replication(Mending):
                 if progress.next <= self.log.head.index:
                     self._want_snapshot(id_, progress)
                     break
-                append = made.get(progress.next)
-                if append is None:
-                    append = made[progress.next] = self._make_append(progress.next)
+                if progress.next not in made:
+                    made[progress.next] = self._make_append(progress.next)
+                append, size = made[progress.next]
                 self._send(id_, append)
-                progress.sent(append.previous_index + len(append.entries), commit)
+                progress.sent(append.previous_index + len(append.entries), size, commit)
 
-    def _make_append(self, first: int) -> Append:
+    def _make_append(self, first: int) -> tuple[Append, int]:
+        """What comes from `first` on, and how many bytes the entries have."""
         previous, last = first - 1, self.log.last_index
         entries = self.log.entries(first, last, self.config.max_append_bytes) if first <= last else ()
-        return Append(self.id, self.term, previous, self.log.term(previous), self.commit, entries)
+        append = Append(self.id, self.term, previous, self.log.term(previous), self.commit, entries)
+        return append, sum(len(entry.data) for entry in entries)
 
     def _want_snapshot(self, id_: str, progress: Progress) -> None:
         """Only a snapshot helps a member; one who is not there gets none."""

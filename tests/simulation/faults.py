@@ -179,18 +179,20 @@ class Faults:
         for _ in range(chance.choice((1, 1, 2))):
             members = leader.disk.seen.members
             outside = [id_ for id_ in self._cluster.ids if id_ not in members]
-            if len(members.voters) > 1 and chance.random() < 0.5 and not self._cluster.is_anyone_mending():
+            if len(members.voters) > 2 and chance.random() < 0.1 and not self._cluster.is_anyone_mending():
+                leader.change(members.with_member(self._cluster.joining(chance.choice(sorted(members.voters)))))
+            elif len(members.voters) > 1 and chance.random() < 0.5 and not self._cluster.is_anyone_mending():
                 leader.change(members.without(chance.choice(sorted(members.voters))))
             elif outside and chance.random() < 0.5:
                 back = self._cluster.nodes[chance.choice(outside)]
                 back.is_gone = False
                 self._start(back)
-                leader.change(members.with_member(self._cluster.learner(back.id)))
+                leader.change(members.with_member(self._cluster.joining(back.id)))
             elif outside and chance.random() < 0.5:
                 self._retire(self._cluster.nodes[chance.choice(outside)])
             elif self._newcomers < MAX_NEWCOMERS:
                 self._newcomers += 1
-                leader.change(members.with_member(self._cluster.learner(self._cluster.newcomer())))
+                leader.change(members.with_member(self._cluster.joining(self._cluster.newcomer())))
 
     def _retire(self, node: Node) -> None:
         """Switch off a node that was let go, once that is certain."""

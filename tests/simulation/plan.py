@@ -73,7 +73,8 @@ class Plan:
     """After how many entries a node forces its machine and forgets its log; 0: only when a fault has it do so."""
     keep: int
     """How many entries stay in the log behind a snapshot."""
-    max_append_bytes: int
+    is_tight: bool
+    """Whether all bounds of the core are so tight that they are met all the time."""
     disk_delay: int
     final: str = ""
     """What is tried once all have agreed: `isolate`, `partial`, `leader`, or nothing."""
@@ -96,7 +97,7 @@ def plan_of(seed: int, chance: Random) -> Plan:
         keys=chance.choice((3, 10, 1000)),
         save_every=chance.choice((0, 0, 5, 20)),
         keep=chance.choice((0, 2, 10, 50)),
-        max_append_bytes=chance.choice((1, 40, 1000)),
+        is_tight=chance.random() < 0.4,
         disk_delay=chance.choice((MS // 10, 2 * MS, 2 * MS, 10 * MS)),
         final=chance.choice(("", "", "", "isolate", "partial", "leader")),
         drift=tuple(chance.choice((1.0, 1.0, 0.9, 1.1)) for _ in range(nodes + 4)),

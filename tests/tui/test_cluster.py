@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+import blockdb
+from blockdb_tui.cluster.lanes import Lane, Sample
 from blockdb_tui.cluster.recording import read_recording
 from blockdb_tui.cluster.scene import Scene
+from blockdb_tui.cluster.story import Happening, Story
 from blockdb_tui.origin import Recorded
 from blockdb_tui.screens import cluster as screen
 from blockdb_tui.screens.cluster import ClusterView
 from tests.tui.covering import covers, said, shown
-from tests.tui.drive import NEVER_S, exploring, make_explorer, press, screen_text, settled
-from tests.tui.fake import NOW_MS
-from tests.tui.fake_cluster import FakeStage, live, replayed, story
+from tests.tui.drive import NEVER_S, exploring, make_explorer, press, screen_text, settled, until
+from tests.tui.fake import NOW_MS, FakeDatabase, Given, sample
+from tests.tui.fake_cluster import FakeStage, Quiet, live, replayed, story
+from tests.tui.test_hostile import NASTY, assert_safe
 from tests.tui.test_snapshots import compare
 
 TEXTS = Path(__file__).parent / "text" / "cluster"
@@ -69,6 +73,7 @@ async def test_the_line_is_scrubbed_and_the_lanes_go_along() -> None:
 
 
 @covers("cluster.next_event", "cluster.previous_event", "cluster.jump")
+@pytest.mark.torture
 async def test_events_and_moments_are_gone_to() -> None:
     async with showing(replayed()) as (pilot, view):
         assert view.scene is not None
@@ -97,6 +102,7 @@ async def test_a_recording_is_played() -> None:
         assert "‖ paused ×2" in screen_text(pilot)
 
 
+@pytest.mark.torture
 async def test_a_recording_has_no_records_but_all_else_answers() -> None:
     async with showing(replayed()) as (pilot, view):
         await press(pilot, "1")
@@ -109,6 +115,7 @@ async def test_a_recording_has_no_records_but_all_else_answers() -> None:
 
 
 @covers("view.cluster", "cluster.follow")
+@pytest.mark.torture
 async def test_live_it_follows_and_is_held() -> None:
     async with showing(live()) as (pilot, view):
         assert view.scene is not None
@@ -132,7 +139,47 @@ async def test_without_a_cluster_it_says_how_to_see_one() -> None:
         assert "blockdb cluster demo" in screen_text(pilot)
 
 
+@pytest.mark.torture
+async def test_a_server_that_does_not_tell_says_why_and_one_that_is_away_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.01)
+    answers: list[Any] = [blockdb.Unavailable("away"), blockdb.Forbidden("it takes the right to read")]
+
+    class Server(Given):
+        def scene(self, *_: Any) -> Any:
+            raise answers.pop(0)
+
+    async with exploring(Server(FakeDatabase(sample()), is_server=True), NARROW) as pilot:
+        await press(pilot, "8")
+        await until(pilot, lambda: not answers)
+        await settled(pilot)
+        assert "The server does not tell of a cluster" in screen_text(pilot)
+        assert "Forbidden: it takes the right to read" in screen_text(pilot)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_whatever_nodes_say_only_what_can_be_seen_reaches_the_terminal(
+    size: tuple[int, int],
+) -> None:
+    told = Story()
+    words = [nasty.decode("utf-8", "replace") for nasty in NASTY]
+    told.add(
+        Sample(NOW_MS - 500, tuple(Lane(word, word, word, word, head=f"{word} 1 {word}", fault=word) for word in words))
+    )
+    told.add(Sample(NOW_MS, tuple(Lane(word, "Leader", term=at, head=word) for at, word in enumerate(words))))
+    for kind in ("leader", "vote", "contact", "\x1b[2J"):
+        for word in words:
+            told.add(Happening(NOW_MS - 100, word, kind, other=word, what=word))
+    async with showing(Scene(told, Quiet(told), FakeStage()), size) as (pilot, _):
+        for key in ("j", "left", "N", "x", "T", "tab", "down", "end", "question_mark"):
+            await press(pilot, key)
+            assert_safe(pilot)
+
+
 @covers("cluster.save")
+@pytest.mark.torture
 async def test_what_was_seen_is_saved_and_nothing_is_overwritten(tmp_path: Path) -> None:
     async with showing(live()) as (pilot, view):
         path = tmp_path / "kept.jsonl"
@@ -191,7 +238,7 @@ SCENES: dict[str, tuple[Callable[[], Scene], tuple[str, ...]]] = {
             name,
             size,
             id=f"{name}-{size[0]}x{size[1]}",
-            marks=[pytest.mark.torture] if size is WIDE and name != "demo" else [],
+            marks=[pytest.mark.torture] if size is WIDE or name == "election" else [],
         )
         for name in SCENES
         for size in (NARROW, WIDE)

@@ -28,12 +28,12 @@ WAIT_S = 20.0
 class Terminal:
     """The explorer on a pseudo-terminal that is nobody's controlling one, so that no SIGHUP tells of its end."""
 
-    def __init__(self, arguments: list[str], directory: Path | None) -> None:
+    def __init__(self, arguments: list[str], directory: Path | None, program: list[str] = PROGRAM) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
-            [*PROGRAM, *arguments],
+            [*program, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=subprocess.PIPE,
@@ -43,6 +43,10 @@ class Terminal:
         )
         os.close(slave)
         self.seen = b""
+
+    def press(self, keys: bytes) -> None:
+        self.seen = b""
+        os.write(self.master, keys)
 
     def wait_for(self, words: bytes) -> None:
         deadline = time.monotonic() + WAIT_S
@@ -67,8 +71,8 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(*arguments: str, directory: Path | None = None) -> Iterator[Terminal]:
-    terminal = Terminal(list(arguments), directory)
+def on_terminal(*arguments: str, directory: Path | None = None, program: list[str] = PROGRAM) -> Iterator[Terminal]:
+    terminal = Terminal(list(arguments), directory, program)
     try:
         yield terminal
     finally:

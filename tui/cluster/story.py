@@ -31,16 +31,18 @@ KINDS = {
     "state": Kind("·", "muted", "state", 1),
     "vote": Kind("•", "secondary", "vote", 2),
     "snapshot": Kind("▼", "primary", "snapshot", 4),
-    "contact": Kind("×", "warning", "contact", 3),
+    "contact": Kind("×", "warning", "lost", 3),
+    "reached": Kind("○", "success", "reached", 3),
     "election": Kind("▲", "warning", "election", 5),
     "members": Kind("±", "primary", "members", 6),
     "mended": Kind("✚", "success", "mended", 7),
     "leader": Kind("◆", "accent", "leader", 8),
+    "nobody": Kind("◇", "warning", "no leader", 3),
     "fault": Kind("!", "error", "done here", 9),
     "stopped": Kind("■", "error", "stopped", 10),
     "diverged": Kind("≠", "error", "diverged", 11),
 }
-"""The kinds of events that a cluster tells of, and `fault`, which somebody did to it here."""
+"""The kinds of events that a cluster tells of, some of them in two parts; and `fault`, what somebody did here."""
 
 UNKNOWN = Kind("?", "muted", "other", 0)
 
@@ -59,7 +61,10 @@ class Happening(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line
     @property
     def shown(self) -> Kind:
         """How it is shown."""
-        return KINDS.get(self.kind, UNKNOWN)
+        if self.kind == "contact" and self.what == "reached":
+            return KINDS["reached"]
+        is_nobody = self.kind == "leader" and not self.other
+        return KINDS.get("nobody" if is_nobody else self.kind, UNKNOWN)
 
     @property
     def lane(self) -> str:

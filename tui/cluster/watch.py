@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import blockdb
 
+from ..contact import OUT_OF_TOUCH
 from .lanes import Seen, sample_of
 from .story import Happening, Story, changes_between
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Watch"]
 
 ASK_EVERY_S = 0.25
-AGAIN_S = 0.5
+AGAIN_S, MUCH_LATER_S = 0.5, 10.0
+"""After what may be otherwise soon, and after what may not: who has no right, has none in a second either."""
 FRESH_MS = 1_500
 """So old may be what a node said of itself; older, it counts as one that does not answer."""
 MOST_WAITING = 5_000
@@ -91,7 +93,7 @@ class Watch:
 
     def _take(self, event: Happening, now_ms: int) -> None:
         """Each leader of a term is told of by every node; the first of them counts."""
-        if event.kind == "leader":
+        if event.kind == "leader" and event.other:
             if (event.term, event.other) in self._leaders:
                 return
             self._leaders.add((event.term, event.other))
@@ -104,20 +106,25 @@ class Watch:
             pause_s = ASK_EVERY_S
             try:
                 self._said[number] = (self._clock_ms(), node.status())
-            except _FAILURES:
-                pause_s = AGAIN_S
+            except _FAILURES as error:
+                pause_s = _pause_s(error)
             self._stopped.wait(pause_s)
 
     def _hear(self, number: int, node: Asked) -> None:
         while not self._stopped.is_set():
+            pause_s = AGAIN_S
             try:
                 for event in node.events():
                     self._telling.add(number)
                     self._told.append(_happening(event))
-            except _FAILURES:
-                pass
+            except _FAILURES as error:
+                pause_s = _pause_s(error)
             self._telling.discard(number)
-            self._stopped.wait(AGAIN_S)
+            self._stopped.wait(pause_s)
+
+
+def _pause_s(error: Exception) -> float:
+    return AGAIN_S if isinstance(error, (OSError, *OUT_OF_TOUCH)) else MUCH_LATER_S
 
 
 def _happening(event: Any) -> Happening:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -95,7 +96,13 @@ class ClusterView(View):
     def instead(self) -> tuple[str, str, str, str] | None:
         if self.scene is not None:
             return None
-        return self.explorer.trouble if self.database is None else ALONE
+        if self.database is None:
+            return self.explorer.trouble
+        return (
+            ("The server does not tell of a cluster", self.explorer.no_cluster, *ALONE[2:])
+            if self.explorer.no_cluster
+            else ALONE
+        )
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -255,7 +262,7 @@ class ClusterView(View):
 
     def shown_as_command(self) -> str:
         if self.scene is not None and not self.scene.is_live:
-            return f"blockdb-tui --replay {self.scene.name}"
+            return f"blockdb-tui --replay {shlex.quote(self.scene.name)}"
         return command_line(self.explorer.whole, "cluster status")
 
     # ── keeping it ──
@@ -278,7 +285,9 @@ class ClusterView(View):
         except OSError as error:
             self.explorer.say(f"It cannot be saved. {error}", "error")
         else:
-            self.explorer.say(f"Saved {human_bytes(size)}. To see it again: blockdb-tui --replay {path}")
+            self.explorer.say(
+                f"Saved {human_bytes(size)}. To see it again: blockdb-tui --replay {shlex.quote(str(path))}"
+            )
 
     # ── faults, in the demonstration ──
 

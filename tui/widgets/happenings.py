@@ -9,6 +9,7 @@ from blockdb.commands.display import human_count, human_time, printable
 
 from ..cluster.story import Happening, Story
 from ..drawing import fit, fitted_line
+from .lane_table import STATES
 from .lines import Lines
 
 __all__ = ["Happenings", "words_of"]
@@ -18,13 +19,17 @@ def words_of(event: Happening) -> str:
     """What happened, in words."""
     other, what = printable(event.other), printable(event.what)
     said = {
-        "leader": f"{other or printable(event.node_id)} leads",
+        "leader": f"{other} leads" if other else "nobody leads",
         "vote": f"votes for {other}",
         "election": "stands for election",
         "term": "goes on to a new term",
     }.get(event.kind, "")
-    if event.kind in ("contact", "snapshot") and other:
+    if event.kind == "snapshot" and other:
         said = f"{other}:" if what else other
+    if event.kind == "contact":
+        said, what = other, "" if other and what in ("lost", "reached") else what
+    if event.kind == "state":
+        said, what = f"is {STATES[what][1] if what in STATES else what} now", ""
     parts = [said, what if what != said else ""]
     if event.term:
         parts.append(f"· term {human_count(event.term)}")
@@ -38,9 +43,9 @@ class Happenings(Lines):
 
     HELP_TITLE = "What happened"
     HELP = """What the nodes told, the newest first, up to the moment under the cursor of the time line: ◆ a leader \
-was elected, ▲ a node stood for election, • a vote, × a node was lost or reached by another, ▼ a snapshot was sent or \
-taken, ± a member came or went, ✚ a damaged log was mended, ≠ a node's chain differs, ! something was done here with \
-a key. n and N go to the next event and to the one before."""
+was elected, ◇ a node knows of none, ▲ a node stood for election, • a vote, × a node was lost by another, ○ it was \
+reached, ▼ a snapshot was sent or taken, ± a member came or went, ✚ a damaged log was mended, ≠ a node's chain \
+differs, ! something was done here with a key. n and N go to the next event and to the one before."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -25,7 +25,7 @@ STATES = {
     "Leader": ("◆", "leader", "accent"),
     "Follower": ("○", "follower", "text"),
     "Candidate": ("▲", "candidate", "warning"),
-    "PreCandidate": ("△", "asks first", "warning"),
+    "PreCandidate": ("△", "asking", "warning"),
     "Learner": ("◌", "learner", "primary"),
     "Replica": ("◇", "replica", "secondary"),
     "Mending": ("✚", "mending", "warning"),
@@ -60,9 +60,10 @@ class LaneTable(Widget, can_focus=True):
 
     HELP_TITLE = "The nodes"
     HELP = """The nodes of the cluster at the moment under the cursor of the time line. ROLE: ◆ leader, ○ follower, \
-▲ candidate (it stands for election), ◌ learner (it gets the log and does not vote yet), ◇ replica (it never votes), \
-✚ mending, × unreachable. TERM counts elections. LAST is the last entry of the node's log, COMMIT what it knows to be \
-agreed on, APPLIED what its database has. LAG is how many agreed entries it has not applied.
+▲ candidate (it stands for election), △ asking (whether it would be elected), ◌ learner (it gets the log and does not \
+vote yet), ◇ replica (it never votes), ✚ mending, × unreachable. TERM counts elections. LAST is the last entry of the \
+node's log, COMMIT what it knows to be agreed on, APPLIED what its database has. LAG is how many agreed entries it has \
+not applied.
 
 CHAIN: = agrees, the node has sealed the same blocks with the same hashes; ≠ DIFFERS, it has not, and serves nothing \
 any more; · unknown, nobody has compared yet. HEARD is how long ago anybody heard of it."""

@@ -34,7 +34,7 @@ BANDS = {
     "paused": ("‖", "warning"),
 }
 LEGEND_BANDS = (("━", "leads", "accent"), ("─", "follows", "muted"), ("╌", "stands", "warning"))
-LEGEND_KINDS = ("leader", "election", "vote", "contact", "snapshot", "members", "fault")
+LEGEND_KINDS = ("leader", "election", "vote", "contact", "reached", "snapshot", "members", "fault")
 LEGEND_FAULTS = (("·", "away", "error"), ("✗", "killed", "error"), ("‖", "paused", "warning"))
 
 

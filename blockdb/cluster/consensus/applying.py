@@ -95,7 +95,7 @@ class Applying:
 
     def restored(self, index: int, term: int) -> None:
         """The machine has taken over a snapshot: on the thread."""
-        self.term = max(self.term, term)
+        self.index, self.term = max(self.index, index), max(self.term, term)
         self.reached.advance(index)
         self._progressed()
 

@@ -22,7 +22,7 @@ from blockdb.cluster.consensus.reading import FileReader, Recent
 from blockdb.database.creation import make_root
 from blockdb.errors import BlockDBError, ConfigError, Corruption, StorageError
 from blockdb.format import mark
-from blockdb.format.consensus import Entry, HardState
+from blockdb.format.consensus import Entry, HardState, Kind, Members, decode_members
 from blockdb.format.mark import Mark
 from blockdb.format.raft_log import (
     CHECK_BYTES,
@@ -37,6 +37,8 @@ from blockdb.layout import RaftFiles
 from blockdb.raft.messages import SnapshotHead
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.marked_log import MarkedLog
+
+_WALK_BYTES: Final = 1024 * 1024
 
 FILE_BYTES: Final = 16 * 1024 * 1024
 """A file that has so many bytes takes no more entries."""
@@ -260,6 +262,26 @@ class DiskLog:
             self._recent = Recent()
         with suppress(StorageError):
             self._remove_files()
+
+    def lose_all(self) -> None:
+        """Begin at the beginning, without any entry: the state machine has nothing of what the log begins behind.
+
+        All of it was acknowledged, so it counts as lost to damage until it has been made up for. Raises StorageError.
+        """
+        members = self.members()
+        papers.save_damage(self._door, self._files, 1)
+        self.first_damaged = 1
+        self.begin_anew(SnapshotHead(0, 0, members))
+
+    def members(self) -> Members:
+        """Who belongs to the cluster by the newest list in the log. O(entries)."""
+        found, index = self.head.members, self.first_index
+        while index <= self.last_index:
+            for entry in self.entries(index, self.last_index, _WALK_BYTES):
+                index = entry.index + 1
+                if entry.kind is Kind.MEMBERS:
+                    found = decode_members(entry.data)
+        return found
 
     def mended(self) -> None:
         """What was lost to damage has been made up for. Raises StorageError."""

@@ -35,7 +35,7 @@ async def open_log(settings: RaftSettings, door: Door, files: RaftFiles, applied
     Raises ConfigError, Corruption, StorageError, and Unavailable where nobody lets it join.
     """
     has_log = door.inode(files.id) is not None
-    known = papers.cluster_of(door, files) if has_log else ""
+    known = papers.owner_of(door, files)[0] if has_log else ""
     settings = replace(settings, cluster_id=settings.cluster_id or known)
     if has_log:
         disk = DiskLog.open(door, files, settings.cluster_id, settings.own.id)

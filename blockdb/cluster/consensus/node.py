@@ -116,6 +116,8 @@ class RaftLog:
         self._settings = replace(self._settings, cluster_id=admission.cluster_id)
         try:
             disk.restored(machine.applied_index)
+            if machine.applied_index < disk.head.index:
+                disk.lose_all()
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()

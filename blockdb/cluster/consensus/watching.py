@@ -80,7 +80,7 @@ class Watching:
             self.tell("state", what=status.state)
             if before is not None and before.state == "Mending":
                 self.tell("mended")
-                self._driver.storing.do(self._driver.storing.disk.mended)
+                self._driver.storing.mended()
         settings = self._driver.settings
         self.status = LogStatus(
             settings.cluster_id,

@@ -12,17 +12,15 @@ from typing import Protocol
 from blockdb.cluster.demo.node import DemoNode, unavailable
 from blockdb.errors import InvalidData
 
-__all__ = ["DemoCluster", "Wires"]
+__all__ = ["Addresses", "DemoCluster", "Wires"]
+
+Addresses = Mapping[str, str]
+"""`host:port` by the ids of nodes."""
 
 HOST = "127.0.0.1"
 NAME = "demo"
 FEWEST, MOST = 3, 5
 PORTS = "ports.json"
-KINDS = 3
-"""Of ports that each node has: for users, for nodes, and one in front of that."""
-
-Addresses = Mapping[str, str]
-"""`host:port` by id."""
 
 
 class Wires(Protocol):
@@ -50,16 +48,17 @@ class DemoCluster:
     def __init__(
         self, directory: Path, count: int, wires: Callable[[Addresses, Addresses], Wires], *, is_kept: bool
     ) -> None:
-        """`wires` makes the connections: it is given where nodes listen for each other, and where others look for them.
+        """`wires` makes the connections between the addresses at which nodes listen for each other, and those that the
+        others are told. No node runs before `start`.
 
-        Nothing runs before `start`. With `is_kept` the nodes end in order in the end. Raises InvalidData, OSError.
+        With `is_kept` the nodes are ended in order in the end. Raises InvalidData, StorageError, OSError.
         """
         if not FEWEST <= count <= MOST:
             raise InvalidData(f"A demonstration has {FEWEST} to {MOST} nodes, not {count}.")
         directory.mkdir(parents=True, exist_ok=True)
         self.ids = [f"node{number}" for number in range(1, count + 1)]
-        self.ports, peer_ports, fronts = _ports(directory, self.ids)
-        self._wires = wires(_addresses(self.ids, peer_ports), _addresses(self.ids, fronts))
+        self.ports, peer_ports, fronts = _ports(directory, count)
+        self._wires = wires(self._addresses(peer_ports), self._addresses(fronts))
         self._spawner = ThreadPoolExecutor(1, "demo-spawner")
         self._is_kept = is_kept
         self._cut: frozenset[str] = frozenset()
@@ -73,6 +72,9 @@ class DemoCluster:
         """Where the nodes serve their users, in their order."""
         return tuple(f"http://{HOST}:{port}" for port in self.ports)
 
+    def _addresses(self, ports: Sequence[int]) -> Addresses:
+        return {id_: f"{HOST}:{port}" for id_, port in zip(self.ids, ports, strict=True)}
+
     def _words(self, at: int, peer_port: int) -> list[str]:
         id_ = self.ids[at]
         others = [
@@ -83,7 +85,6 @@ class DemoCluster:
         return [
             *("-d", id_, "server", "--cluster-id", id_, "--cluster-name", NAME, "--peers", ",".join(others)),
             *("--port", str(self.ports[at]), "--peer-port", str(peer_port)),
-            *("--advertise-peer-port", self._wires.address("", id_).rpartition(":")[2]),
         ]
 
     def start(self) -> None:
@@ -161,22 +162,20 @@ class DemoCluster:
         self._spawner.shutdown()
 
 
-def _addresses(ids: Sequence[str], ports: Sequence[int]) -> dict[str, str]:
-    return {id_: f"{HOST}:{port}" for id_, port in zip(ids, ports, strict=True)}
+def _ports(directory: Path, count: int) -> tuple[list[int], list[int], list[int]]:
+    """Ports for users, for other nodes, and in front of these: those that the directory was used with, or free ones.
 
-
-def _ports(directory: Path, ids: Sequence[str]) -> tuple[list[int], list[int], list[int]]:
-    """Ports for users, for nodes, and in front of these: those that the directory had before, or free ones."""
+    They stay the same, since nodes keep in their logs where the others are.
+    """
     file = directory / PORTS
     if file.exists():
         ports = _kept(file)
-        if len(ports) != KINDS * len(ids):
-            count = len(ports) // KINDS
-            raise InvalidData(f"{directory} has a cluster of {count} nodes; say --nodes {count}.")
+        if len(ports) != 3 * count:
+            raise InvalidData(f"{directory} has a cluster of {len(ports) // 3} nodes; say --nodes {len(ports) // 3}.")
     else:
-        ports = _free(KINDS * len(ids))
+        ports = _free(3 * count)
         file.write_text(json.dumps(ports))
-    return ports[: len(ids)], ports[len(ids) : 2 * len(ids)], ports[2 * len(ids) :]
+    return ports[:count], ports[count : 2 * count], ports[2 * count :]
 
 
 def _kept(file: Path) -> list[int]:

@@ -17,6 +17,8 @@ __all__ = ["DemoNode"]
 
 END_S = 10.0
 LAST_BYTES = 4_096
+SETTINGS = {"BLOCKDB_BLOCKCHAIN_BATCH_SIZE": "50"}
+"""Blocks so small that they are sealed before the eyes."""
 _PACKAGE_ROOT = Path(__file__).absolute().parents[3]
 
 
@@ -78,7 +80,7 @@ class DemoNode:
                 process = subprocess.Popen(
                     [*child, str(settles), "-m", "blockdb.commands.main", *self._words],
                     cwd=self._directory,
-                    env={**kept, "PYTHONPATH": path},
+                    env={**kept, **SETTINGS, "PYTHONPATH": path},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -43,7 +43,7 @@ from blockdb.storage.manifest import load_checked, save_checked
 from blockdb.storage.metadata import load_registry
 from blockdb.storage.sealed_door import SealedDoor
 
-__all__ = ["prepare", "settle", "take", "take_over"]
+__all__ = ["prepare", "set_aside", "settle", "take", "take_over"]
 
 READY: Final = "taking over"
 """What the file is called that says so."""
@@ -181,6 +181,19 @@ def take_over(door: Door, files: DatabaseFiles, *, keep_old: bool) -> None:
             make_root(door, files.quarantine)
             door.rename(places.replaced, files.quarantine / strftime("replaced-%Y%m%d-%H%M%S"))
         _clear(door, places)
+
+
+def set_aside(door: Door, files: DatabaseFiles) -> Path:
+    """Move a database, which nobody has open, to `quarantine/`, and say where it is; what is left is an empty node.
+
+    After a crash it is to be done once more. Raises StorageError.
+    """
+    with guarded("setting the database aside"):
+        target = files.quarantine / strftime("replaced-%Y%m%d-%H%M%S")
+        make_root(door, target)
+        for name in Places(files).present():
+            _move(door, files.root / name, target / name)
+    return target
 
 
 def _move(door: Door, old: Path, new: Path) -> None:
