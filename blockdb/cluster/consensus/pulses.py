@@ -162,6 +162,11 @@ class Pulses:
         if is_outvoted and found is not None:
             await self._diverge(histories, *found)
 
+    def agree(self) -> None:
+        """The chains are another's now."""
+        self.diverged, self._head, self._head_index = "", _NO_HEAD, -1
+        self.agrees.clear()
+
     async def _diverge(self, histories: Histories, other: str, difference: object) -> None:
         with suppress(BlockDBError, msgspec.DecodeError):  # it is known that they differ, if not where
             difference = await to_thread(self._first, histories, other, difference)
@@ -170,7 +175,7 @@ class Pulses:
         if diverge is not None:
             await to_thread(diverge, difference)
         self._driver.watching.tell("diverged", other=other, what=self.diverged)
-        self._driver.diverged(self.diverged)
+        self._driver.rebuilding.begin(f"from {self.diverged} on its history is another one than that of the cluster")
 
     def _first(self, histories: Histories, other: str, difference: object) -> object:
         """Where the chains part: in a thread."""
