@@ -29,7 +29,7 @@ from blockdb.database.scrubber import Scrubber, ScrubFile
 from blockdb.database.transactions.manager import ATTEMPTS
 from blockdb.database.transactions.part import Part
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import CollectionNotFound, DatabaseNotFound, ReadOnly, UnsupportedFormat
+from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
@@ -64,9 +64,7 @@ class Database(AuditedDatabase):
     ) -> None:
         """Use `blockdb.open`, which documents this. `surroundings` are those of this machine unless they are given."""
         if byteorder != "little":
-            raise UnsupportedFormat(
-                "BlockDB's tables are read as they stand in memory: on little-endian machines only."
-            )
+            raise UnsupportedFormat("BlockDB's tables are read as they stand: on little-endian machines only.")
         self.path = Path(config.data_dir)
         self.read_only = read_only
         self._config = config
@@ -82,9 +80,12 @@ class Database(AuditedDatabase):
             signer = None if read_only else self._take_over(create)
             self._open(signer)
         if config.scrub_rate_limit and not read_only:
-            scrub_state = self._files.scrub_state
             self._scrubber = Scrubber(
-                self.path, scrub_state, config.scrub_rate_limit, config.scrub_interval, secret=self._door.secret
+                self.path,
+                self._files.scrub_state,
+                config.scrub_rate_limit,
+                config.scrub_interval,
+                secret=self._door.secret,
             )
         _handles.add(self)
 
@@ -112,11 +113,7 @@ class Database(AuditedDatabase):
 
     def _take_over(self, create: bool) -> Signer:
         """Become the one writer, of a database that is made if there is none. Returns the key that signs."""
-        if self._files.raft.id.exists() and not self._surroundings.is_shared:
-            raise ReadOnly(
-                f"{self.path} belongs to a node of a cluster, which alone writes to it: what others wrote would be on "
-                "no other node. Open it with read_only=True, or ask the cluster's servers (--url)."
-            )
+        creation.refuse_nodes(self._files, self._surroundings)
         if not self._files.registry.exists():
             creation.refuse_foreign(self._files)
             if not create:
