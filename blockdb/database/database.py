@@ -80,13 +80,8 @@ class Database(AuditedDatabase):
             signer = None if read_only else self._take_over(create)
             self._open(signer)
         if config.scrub_rate_limit and not read_only:
-            self._scrubber = Scrubber(
-                self.path,
-                self._files.scrub_state,
-                config.scrub_rate_limit,
-                config.scrub_interval,
-                secret=self._door.secret,
-            )
+            state, secret = self._files.scrub_state, self._door.secret
+            self._scrubber = Scrubber(self.path, state, config.scrub_rate_limit, config.scrub_interval, secret=secret)
         _handles.add(self)
 
     def _open(self, signer: Signer | None) -> None:
@@ -228,9 +223,8 @@ class Database(AuditedDatabase):
         """Remove a collection with everything in it, for good, and say what it was.
 
         The journal keeps that it was dropped: when, by whom (`by`, default: the user's login name), with how many
-        records under which root. Receipts that were made before still hold. Handles of it raise CollectionNotFound from
-        now on; what was being read ends as it can. Raises CollectionNotFound, InvalidData for the default collection,
-        ReadOnly, StorageError. O(files).
+        records under which root. Receipts that were made before still hold; what was being read ends as it can. Raises
+        CollectionNotFound, as handles of it do from now on, InvalidData for the default one, ReadOnly, StorageError.
         """
         self._refreshed()
         if self.read_only:
