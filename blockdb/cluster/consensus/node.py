@@ -117,6 +117,8 @@ class RaftLog:
         try:
             if not getattr(machine, "needs_copy", False):
                 disk.restored(machine.applied_index)
+                if machine.applied_index < disk.head.index:
+                    disk.lose_all()
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()

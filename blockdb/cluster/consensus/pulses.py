@@ -140,7 +140,7 @@ class Pulses:
     async def _compare(self, others: list[str]) -> None:
         """Hold the heads of the others against the own chains.
 
-        Who disagrees with most of them is wrong; where it stands one against one, who does not lead gives way.
+        Who disagrees with most of all members is wrong. Where it stands one against one nobody can tell: both say so.
         """
         histories = self._histories
         if histories is None:
@@ -154,12 +154,12 @@ class Pulses:
                 difference = await to_thread(histories.compare, head)
             except BlockDBError:
                 return
+            if difference is not None and self.agrees.get(id_) is not False:
+                self._driver.watching.tell("diverged", other=id_, what=f"{difference} is not what '{id_}' has")
             self.agrees[id_] = difference is None
             found = found if difference is None else (id_, difference)
         against = [id_ for id_ in others if self.agrees.get(id_) is False]
-        allies = 1 + sum(self.agrees.get(id_) is True for id_ in others)
-        is_outvoted = len(against) > allies or (len(against) == allies and self._driver.raft.leader in against)
-        if is_outvoted and found is not None:
+        if 2 * len(against) > len(others) + 1 and found is not None:
             await self._diverge(histories, *found)
 
     def agree(self) -> None:

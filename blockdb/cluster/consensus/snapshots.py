@@ -122,17 +122,15 @@ class Snapshots:
         """
         if machine.applied_index >= head.index and not self._driver.rebuilding.is_needed:
             return  # meanwhile the entries came after all
-        disk = self._driver.storing.disk
+        disk, before = self._driver.storing.disk, machine.applied_index
         disk.restoring(head)
         try:
             machine.restore(Snapshot(head.index, chunks))
         except BaseException as error:
-            if machine.applied_index >= head.index:
-                self._driver.fail(
-                    error
-                )  # it is neither what it was nor sure to be the other; who starts it again, sees
+            if machine.applied_index == before:
+                disk.restored(0)
             else:
-                disk.restored(machine.applied_index)
+                self._driver.fail(error)  # whoever starts it again sees what it is now
             raise
         self._driver.applying.restored(head.index, head.term)
 
