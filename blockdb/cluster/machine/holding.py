@@ -233,9 +233,11 @@ class Holding:
         reader.refresh()
         return reader.history()
 
-    def touched(self) -> list[bytes]:
-        """The collections that commands were about since the database was opened, and the journal. For any thread."""
-        return [*list(self._targets), key_of(self._journal_id)]
+    def touched(self) -> dict[bytes, int]:
+        """How many records each collection has that commands were about since it was opened, and the journal."""
+        targets = dict(self._targets)  # any thread may ask
+        counts = {key: target.count for key, target in targets.items()}
+        return {**counts, key_of(self._journal_id): self._journal_records()}
 
     def forget(self, collection: bytes) -> None:
         """A collection was dropped."""
