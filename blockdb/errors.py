@@ -152,7 +152,10 @@ class AppendOnly(BlockDBError):
 
 
 class Deadlock(BlockDBError):
-    """Transactions waited for each other, and this one, the youngest, gave way: nothing of it was stored."""
+    """The transaction gave way, and nothing of it was stored: run it again.
+
+    It was the youngest of some that waited for each other; or, in a cluster, another node stored what it had not seen.
+    """
 
 
 class TransactionTimeout(BlockDBError):

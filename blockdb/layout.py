@@ -2,7 +2,6 @@
 
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
-raft/applied                            of a node of a cluster: how far the replicated log is in the database
 server/tokens.toml, server/tokens.lock  who may ask a server for what, and the lock of whoever changes that
 transactions.log                        what transactions over several collections decided
 transactions.mark                       how far that log is good
@@ -16,6 +15,9 @@ raft/state.toml                         the last term, and who got the vote in i
 raft/id.toml                            which node of which cluster this is
 raft/mending.toml                       which entries were lost to damage, until they are back
 raft/restoring.toml                     the snapshot that is being taken over
+raft/applied                            how far the replicated log is in the database
+raft/<number>.outcomes                  what became of the last commands
+raft/incoming/, raft/replaced/          a copy of another node's database, and what it takes the place of
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
 global_metadata/collections.toml        the registry of collections
@@ -297,6 +299,25 @@ class RaftFiles:
     def restoring(self) -> Path:
         """The snapshot that is being taken over, until the log begins behind it."""
         return self.root / "restoring.toml"
+
+    @property
+    def applied(self) -> Path:
+        """How far the log is in the database."""
+        return self.root / "applied"
+
+    def outcomes(self, number: int) -> Path:
+        """What became of some of the last commands."""
+        return self.root / f"{number:08d}.outcomes"
+
+    @property
+    def incoming(self) -> Path:
+        """The directory of a copy of another node's database, until it is taken over."""
+        return self.root / "incoming"
+
+    @property
+    def replaced(self) -> Path:
+        """The directory of what such a copy takes the place of, until all of it is there."""
+        return self.root / "replaced"
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ writes a third holds it against `tests/cluster/conformance.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from blockdb.cluster.events import ClusterEvent
 from blockdb.format.consensus import Member, Members
 
-__all__ = ["Command", "LogStatus", "MemberStatus", "ReplicatedLog", "Snapshot", "StateMachine"]
+__all__ = ["Command", "Histories", "LogStatus", "MemberStatus", "ReplicatedLog", "Snapshot", "StateMachine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,33 @@ class StateMachine(Protocol):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Become what a snapshot holds; nothing changes unless all of it is good. Raises InvalidData, StorageError."""
+
+
+class Histories(Protocol):
+    """What a state machine that keeps chains has as `heads`, so that nodes can compare them. Safe for threads.
+
+    Where chains differ is told as an object that `str` puts into words; the machine's `diverge` gets it.
+    """
+
+    def head(self) -> Mapping[bytes, tuple[int, bytes]]:
+        """Number and hash of the newest sealed block of each collection that was written to, by its 16 bytes."""
+
+    def compare(self, other: Mapping[bytes, tuple[int, bytes]]) -> object | None:
+        """Where this node differs from one whose head that was; None where it is not known to."""
+
+    def first_difference(
+        self,
+        found: Any,
+        ask: Callable[[bytes, int, int], Sequence[bytes]],
+        ask_leaves: Callable[[bytes, int], Sequence[bytes]],
+    ) -> object:
+        """The first place where they part; `ask` and `ask_leaves` ask the other node what the methods below give."""
+
+    def block_hashes(self, collection: bytes, first: int, count: int) -> Sequence[bytes]:
+        """The hashes of so many sealed blocks from one on, those that there are."""
+
+    def leaf_hashes(self, collection: bytes, block: int) -> Sequence[bytes]:
+        """The hashes of the records of a block."""
 
 
 @dataclass(frozen=True, slots=True)

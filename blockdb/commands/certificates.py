@@ -70,7 +70,7 @@ COMMANDS = (
         "remove server.crt and server.key to have them made anew, and a server that runs takes the new ones up. Keys "
         "are readable by their owner alone. Who has ca.key can make certificates that clients with ca.crt trust, so "
         "for others to rely on, use an authority that is looked after. A node takes node-ID.crt, node-ID.key and "
-        "ca.crt: by them nodes of one cluster know each other (URI blockdb://NAME/ID).",
+        "ca.crt: by them nodes of one cluster know each other (URI blockdb://NAME/ID), users know it (--host).",
         examples=(
             ("cert tls", "An authority, and a certificate for localhost"),
             ("cert tls --host db.example.org --client shop", "For a host, and one for a client"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command import Command, Need, flag, option, positional
+from .command import Command, Need, Where, flag, option, positional
 from .context import Context
 from .display import human_time, plural, printable
 from .failures import FAILED, UsageError
@@ -110,6 +111,16 @@ def transfer(context: Context, arguments: Namespace) -> Result:
     return Words(f"{printable(leader)} leads", {"leader": leader}, role="success")
 
 
+def rebuild(context: Context, _: Namespace) -> Result:
+    """Set the database of a node aside."""
+    from blockdb.cluster.rebuilding import give_up_database
+
+    assert context.config is not None
+    kept = give_up_database(Path(context.config.data_dir))
+    words = f"The node has no database now, and gets a copy when it is started. What it had is kept in {kept}"
+    return Words(words, {"kept": str(kept)}, role="success")
+
+
 def events(context: Context, arguments: Namespace) -> Result:
     """Print what happens."""
     return Live(_events(_cluster(context), arguments.count), lambda: "Interrupted.")
@@ -204,6 +215,18 @@ COMMANDS = (
         (positional("node", "The one that is to lead; else the one that has the most of the log.", nargs="?"),),
         examples=(("cluster transfer node2", "Have node2 lead"),),
         need=Need.READ,
+        formats=_FORMATS,
+    ),
+    Command(
+        "cluster rebuild",
+        "Have a node that was stopped fetch its database anew from the others: because it is damaged, or differs.",
+        rebuild,
+        details="What it had stays in quarantine/ of its directory. A node whose database cannot be opened does the "
+        "same by itself when it is started.",
+        examples=(("cluster rebuild --data-dir node2", "The node whose directory that is"),),
+        need=Need.NOTHING,
+        where=Where.COMMAND_LINE,
+        directory_only=True,
         formats=_FORMATS,
     ),
     Command(

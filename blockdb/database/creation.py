@@ -81,6 +81,8 @@ def refuse_foreign(files: DatabaseFiles) -> None:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
     ours = (files.lock, files.keys, files.registry.parent, files.collections, files.server, files.quarantine)
     known = {path.name for path in (*ours, files.raft.root)}
+    if files.raft.id.exists():  # a node that gave its database up keeps what it told of itself
+        known.add(files.audit_log.root.name)
     foreign = sorted(path.name for path in files.root.iterdir() if path.name not in known)
     if foreign:
         raise DatabaseNotFound(

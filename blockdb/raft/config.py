@@ -20,6 +20,8 @@ class RaftConfig:
     """Of the entries of one Append; a longer entry goes alone."""
     max_in_flight: int = 64
     """How many Appends a member may be sent before it answers the first."""
+    max_in_flight_bytes: int = 4 << 20
+    """Of the entries in them: reading and writing them is work for the leader, who must not fall silent meanwhile."""
     max_uncommitted_bytes: int = 64 << 20
     """Of commands that the leader has taken and that are not committed; beyond that it takes no more."""
     max_committed_bytes: int = 4 << 20

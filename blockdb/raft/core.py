@@ -71,6 +71,7 @@ class Core:
         self._unapplied_bytes = 0
         self.is_mending = is_mending
         self._mend_to = mend_to
+        """The last index that this node may have acknowledged before it lost some; 0: unknown."""
         self._mend_after_term = self.term
 
         self._chance = chance
@@ -101,6 +102,8 @@ class Core:
         self._asked: dict[int, tuple[int, int]] = {}
         """Reads that the leader was asked about, oldest first: the number that it was told, the asker's, and when."""
         self._next_asked = chance.randrange(1 << 62)  # an answer to an earlier life of this node must not fit
+        self._mend_number = self._next_asked
+        """What the question has for a number how far the leader's log goes."""
         self._confirmed: list[tuple[int, int]] = []
 
         self._number = 0
@@ -195,6 +198,11 @@ class Core:
     def _tell_read(self, asker: str, number: int, index: int) -> None:
         raise NotImplementedError
 
+    def _new_progress(self) -> Progress:
+        """Of a member of whom nothing is known yet: it is probed at the end of the log."""
+        config = self.config
+        return Progress(self.log.last_index + 1, config.max_in_flight, config.max_in_flight_bytes, self.now)
+
     # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _append_own(self, kind: Kind, *datas: bytes) -> int:
@@ -225,20 +233,7 @@ class Core:
             awaited.last_index = min(awaited.last_index, index - 1)
 
     def _note_mended(self) -> None:
-        """Take part again once the log has all that this node may have acknowledged.
-
-        That is so when everything up to `mend_to` is known to be committed and is here; or when a leader of a later
-        term than the damage has committed an entry of its own, and this node has everything up to it: whatever this
-        node had helped to commit is before that entry (Leader Completeness; this node did not vote for that leader).
-        """
-        if not self.is_mending or self.forced_index < self.commit:
-            return
-        covers = 0 < self._mend_to <= self.commit
-        is_later = self.term > self._mend_after_term and self.log.term(self.commit) == self.term
-        if covers or is_later:
-            self.is_mending = False
-            if not self.vote:
-                self.vote = self.leader
+        raise NotImplementedError
 
     def _acknowledge(self, index: int) -> None:
         """Tell the leader, once it is forced, that the log agrees with its own up to `index`."""

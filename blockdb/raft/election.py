@@ -8,7 +8,6 @@ from blockdb.raft import quorum
 from blockdb.raft.core import Core, State
 from blockdb.raft.errors import NotLeader, TooMuch
 from blockdb.raft.messages import TimeoutNow, VoteAnswer, VoteRequest
-from blockdb.raft.progress import Progress
 
 __all__ = ["Election"]
 
@@ -51,9 +50,6 @@ class Election(Core):
         self._parted_index = -1
         self.progress = {member.id: self._new_progress() for member in self.roll.members.all if member.id != self.id}
         self._term_start = self._append_own(Kind.BEGINNING, b"")
-
-    def _new_progress(self) -> Progress:
-        return Progress(self.log.last_index + 1, self.config.max_in_flight, self.now)
 
     def _on_own_vote_forced(self) -> None:
         if self.state is State.CANDIDATE:

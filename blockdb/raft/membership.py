@@ -70,7 +70,7 @@ class Membership(Core):
         self.roll.add(self.log.entries(index, index, 0)[0])
         for member in members.all:
             if member.id != self.id and member.id not in self.progress:
-                self.progress[member.id] = Progress(index, self.config.max_in_flight, self.now)
+                self.progress[member.id] = self._new_progress()
         return index
 
     def _promote_learners(self) -> None:

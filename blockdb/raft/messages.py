@@ -113,10 +113,12 @@ class ReadRequest(_Message, frozen=True):
     """A member asks from where on a read is up to date; `number` is its own."""
 
     number: int
+    is_mending: bool = False
+    """It lost entries, and asks how far the leader's log goes: it cannot have acknowledged more than that."""
 
 
 class ReadAnswer(_Message, frozen=True):
-    """Reads may be served once everything up to `index` is applied; 0: not now, ask again."""
+    """Reads may be served once everything up to `index` is applied; 0: not now, ask again. Or how far the log goes."""
 
     number: int
     index: int

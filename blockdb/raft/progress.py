@@ -29,6 +29,7 @@ class Progress:
         "_in_flight",
         "commit_sent",
         "heard_tick",
+        "in_flight_bytes",
         "is_nudged",
         "is_paused",
         "match",
@@ -38,9 +39,10 @@ class Progress:
         "target",
         "target_tick",
         "window",
+        "window_bytes",
     )
 
-    def __init__(self, next_: int, window: int, tick: int) -> None:
+    def __init__(self, next_: int, window: int, window_bytes: int, tick: int) -> None:
         self.match = 0
         """The last index that is on its disk and agrees with the leader's log."""
         self.next = next_
@@ -51,7 +53,10 @@ class Progress:
         self.is_nudged = False
         """An Append is due even if it is empty, so that one that was lost is noticed."""
         self.window = window
-        self._in_flight: deque[int] = deque()
+        self.window_bytes = window_bytes
+        self.in_flight_bytes = 0
+        self._in_flight: deque[tuple[int, int]] = deque()
+        """The last index of each Append that was not answered, and its bytes."""
         self.commit_sent = 0
         self.heard_tick = tick
         self.round = 0
@@ -65,24 +70,24 @@ class Progress:
     def can_send(self) -> bool:
         """Whether it may be sent an Append now."""
         if self.pace is Pace.STREAMING:
-            return len(self._in_flight) < self.window
+            return len(self._in_flight) < self.window and self.in_flight_bytes < self.window_bytes
         return self.pace is Pace.PROBING and not self.is_paused
 
-    def sent(self, last_index: int, commit: int) -> None:
-        """It was sent entries up to `last_index` (`next` - 1: none)."""
+    def sent(self, last_index: int, size: int, commit: int) -> None:
+        """It was sent entries up to `last_index` (`next` - 1: none), of so many bytes."""
         self.is_nudged = False
         self.commit_sent = commit
         if self.pace is Pace.PROBING:
             self.is_paused = True
         elif last_index >= self.next:
             self.next = last_index + 1
-            self._in_flight.append(last_index)
+            self._in_flight.append((last_index, size))
+            self.in_flight_bytes += size
 
     def acknowledged(self, index: int) -> bool:
         """It has the log up to `index`; gives whether that is news."""
-        in_flight = self._in_flight
-        while in_flight and in_flight[0] <= index:
-            in_flight.popleft()
+        while self._in_flight and self._in_flight[0][0] <= index:
+            self._land()
         if index < self.match:
             return False
         is_news = index > self.match
@@ -113,25 +118,32 @@ class Progress:
         self.pace = Pace.PROBING
         self.next = max(next_, self.match + 1)
         self.is_paused = is_paused
-        self._in_flight.clear()
+        self._forget_flight()
 
     def stream(self) -> None:
         """Many Appends at once from behind what agrees."""
         self.pace = Pace.STREAMING
         self.next = self.match + 1
-        self._in_flight.clear()
+        self._forget_flight()
 
     def await_snapshot(self) -> None:
         """Nothing is sent before the snapshot has arrived."""
         self.pace = Pace.SNAPSHOT
-        self._in_flight.clear()
+        self._forget_flight()
 
     def nudge(self, last_index: int) -> None:
         """It answered a heartbeat: what should have been answered before was perhaps lost."""
         self.is_paused = False
-        if len(self._in_flight) >= self.window:
-            self._in_flight.popleft()
+        if self._in_flight and not self.can_send:
+            self._land()
         self.is_nudged = self.match < last_index
+
+    def _land(self) -> None:
+        self.in_flight_bytes -= self._in_flight.popleft()[1]
+
+    def _forget_flight(self) -> None:
+        self._in_flight.clear()
+        self.in_flight_bytes = 0
 
     def seen(self, is_active: bool) -> ProgressSeen:
         """For whoever watches."""

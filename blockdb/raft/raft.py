@@ -46,8 +46,8 @@ class Raft(Election, Replication, Membership, Reading):
     It begins with what the disk has. `applied` is the last index that the state machine has for good, by entries of
     this very log or by a snapshot that it begins behind: nothing may be made durable there before it is forced here.
     `is_mending`: entries that were acknowledged were lost to damage; the node neither stands nor votes until it has
-    them again. `mend_to` is the last index that it may have acknowledged; 0: unknown, then a leader of a later term has
-    to supply it. Raises Broken where there is a gap between state machine and log.
+    them again. `mend_to` is the last index that it may have acknowledged; 0: unknown, then it asks the leader. Raises
+    Broken where there is a gap between state machine and log.
     """
 
     def tick(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from blockdb.raft import quorum
-from blockdb.raft.core import Core, State
+from blockdb.raft.core import State
+from blockdb.raft.mending import Mending
 from blockdb.raft.messages import Heartbeat, ReadAnswer, ReadRequest
 
 __all__ = ["Reading"]
 
 
-class Reading(Core):
+class Reading(Mending):
     """From where on a read is up to date."""
 
     def read(self, number: int) -> None:
@@ -27,10 +28,16 @@ class Reading(Core):
             self._confirmed.append((number, 0))
 
     def _on_read_request(self, request: ReadRequest) -> None:
-        if self.state is State.LEADER:
+        if request.is_mending:
+            self._tell_how_far(request)
+        elif self.state is State.LEADER:
             self._ask(request.sender, request.number)
         else:
             self._tell_read(request.sender, request.number, 0)
+
+    def _tell_how_far(self, request: ReadRequest) -> None:
+        if self.state is State.LEADER:
+            self._send(request.sender, ReadAnswer(self.id, self.term, request.number, self.log.last_index))
 
     def _ask(self, asker: str, number: int) -> None:
         if self._rounds.count >= self.config.max_reads:
@@ -40,6 +47,8 @@ class Reading(Core):
             self._has_work = True
 
     def _on_read_answer(self, answer: ReadAnswer) -> None:
+        if answer.number == self._mend_number:
+            self._on_how_far(answer)
         asked = self._asked.pop(answer.number, None)
         if asked is not None:
             self._confirmed.append((asked[0], answer.index))

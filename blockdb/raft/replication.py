@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from blockdb.format.consensus import Entry, Kind
 from blockdb.raft import quorum
-from blockdb.raft.core import Core, State
+from blockdb.raft.core import State
 from blockdb.raft.errors import Broken, NotLeader, TooMuch
+from blockdb.raft.mending import Mending
 from blockdb.raft.messages import (
     Append,
     AppendAnswer,
@@ -24,7 +25,7 @@ from blockdb.raft.progress import Pace, Progress
 __all__ = ["Replication"]
 
 
-class Replication(Core):
+class Replication(Mending):
     """How entries get from the leader's log to the others'."""
 
     # ── the leader ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -61,7 +62,7 @@ class Replication(Core):
 
     def _send_appends(self) -> None:
         """Send each member what it may be sent; those who are equally far get the same message."""
-        made: dict[int, Append] = {}
+        made: dict[int, tuple[Append, int]] = {}
         last, commit = self.log.last_index, self.commit
         for id_, progress in self.progress.items():
             while progress.can_send and (
@@ -73,16 +74,18 @@ class Replication(Core):
                 if progress.next <= self.log.head.index:
                     self._want_snapshot(id_, progress)
                     break
-                append = made.get(progress.next)
-                if append is None:
-                    append = made[progress.next] = self._make_append(progress.next)
+                if progress.next not in made:
+                    made[progress.next] = self._make_append(progress.next)
+                append, size = made[progress.next]
                 self._send(id_, append)
-                progress.sent(append.previous_index + len(append.entries), commit)
+                progress.sent(append.previous_index + len(append.entries), size, commit)
 
-    def _make_append(self, first: int) -> Append:
+    def _make_append(self, first: int) -> tuple[Append, int]:
+        """What comes from `first` on, and how many bytes the entries have."""
         previous, last = first - 1, self.log.last_index
         entries = self.log.entries(first, last, self.config.max_append_bytes) if first <= last else ()
-        return Append(self.id, self.term, previous, self.log.term(previous), self.commit, entries)
+        append = Append(self.id, self.term, previous, self.log.term(previous), self.commit, entries)
+        return append, sum(len(entry.data) for entry in entries)
 
     def _want_snapshot(self, id_: str, progress: Progress) -> None:
         """Only a snapshot helps a member; one who is not there gets none."""
@@ -187,9 +190,6 @@ class Replication(Core):
         hint = max(self.log.last_of(append.previous_term, append.previous_index), self.commit)
         self._answer(append.sender, self._refusal(append.previous_index, hint))
 
-    def _refusal(self, index: int, hint: int) -> AppendAnswer:
-        return AppendAnswer(self.id, self.term, index, True, hint, self.log.term(hint), self.is_mending)
-
     def _take(self, entries: Sequence[Entry]) -> None:
         """Store entries that follow what agrees. What is there already stays, and what is behind it (a late Append)."""
         log = self.log
@@ -219,16 +219,11 @@ class Replication(Core):
     def _on_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._follow(heartbeat.sender)
         if heartbeat.commit > self.log.last_index:
-            self._begin_mending(heartbeat.commit, heartbeat.sender)
+            self._begin_mending(heartbeat.commit)
+        self._ask_how_far()
         self._advance(min(heartbeat.commit, self.log.last_index))
         round_ = 0 if self.is_mending else heartbeat.round
         self._answer(heartbeat.sender, HeartbeatAnswer(self.id, self.term, round_))
-
-    def _begin_mending(self, index: int, leader: str) -> None:
-        """The leader knows this node to have had more than it has: its disk lost what was forced. It has to be told."""
-        self.is_mending = True
-        self._mend_to = max(self._mend_to, index)
-        self._answer(leader, self._refusal(index, self.log.last_index))
 
     def _on_snapshot_offer(self, offer: SnapshotOffer) -> None:
         self._follow(offer.sender)

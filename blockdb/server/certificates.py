@@ -82,7 +82,8 @@ def make(
 ) -> list[Path]:
     """Make the certificates that are not there yet: of an authority, of a server, of clients and nodes by their names.
 
-    `hosts` are names and addresses of the server, besides those of this machine; `nodes` are ids of nodes of `cluster`.
+    `hosts` are names and addresses of the server, besides those of this machine; `nodes` are ids of nodes of `cluster`,
+    whose certificates have these names too, so that a node can show its own to its users.
     Gives the files that were made. Raises InvalidData and ConfigError for names that cannot be, InvalidData rather than
     replace anything; StorageError.
     """
@@ -91,8 +92,9 @@ def make(
     server, hosts = _Pair(root, "server"), list(hosts)
     names = [_host(host) for host in dict.fromkeys((*LOOPBACK, *hosts))]
     wanted = [_client(root, name) for name in dict.fromkeys(clients)]
-    wanted += [_node(root, cluster, node) for node in dict.fromkeys(nodes)]
-    _refuse_to_replace([*(each.pair for each in wanted), *([server] if hosts or not wanted else [])])
+    members = [_node(root, cluster, node, names) for node in dict.fromkeys(nodes)]
+    wanted += members
+    _refuse_to_replace([*(each.pair for each in wanted), *([server] if (hosts and not members) or not wanted else [])])
     with guarded(f"writing certificates to {root}"):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority, made = _authority(_Pair(root, "ca"))
@@ -124,14 +126,14 @@ def _client(root: Path, name: str) -> _Wanted:
     return _Wanted(_Pair(root, f"client-{name}"), _name(name), (ExtendedKeyUsageOID.CLIENT_AUTH,))
 
 
-def _node(root: Path, cluster: str, node: str) -> _Wanted:
+def _node(root: Path, cluster: str, node: str, names: Iterable[x509.GeneralName]) -> _Wanted:
     """Of a node, which calls others and is called by them. It has no common name, which could be that of a token."""
     check_name(cluster, "name of a cluster")
     check_name(node, "id of a node")
     uses = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
     uri = x509.UniformResourceIdentifier(node_uri(cluster, node))
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"node {node} of {cluster}"[:64])])
-    return _Wanted(_Pair(root, f"node-{node}"), subject, uses, (uri,))
+    return _Wanted(_Pair(root, f"node-{node}"), subject, uses, (uri, *names))
 
 
 def _host(name: str) -> x509.GeneralName:

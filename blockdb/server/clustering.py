@@ -15,9 +15,10 @@ from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.database.database import ReplicatedDatabase
 from blockdb.cluster.database.opening import open_replicated
 from blockdb.cluster.peers import PeerTls, parse_peer
+from blockdb.cluster.rebuilding import give_up_database
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.config import ClusterConfig, Config
-from blockdb.errors import BlockDBError, ConfigError
+from blockdb.errors import BlockDBError, ConfigError, Corruption, InvalidData
 from blockdb.format.consensus import NOBODY, Member, Members, Role
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
@@ -151,9 +152,14 @@ def node_of(config: Config, port: int, source: MasterKeySource) -> Iterator[Node
     is_first = not files.raft.id.exists()
     if is_first:
         _tell_beginning(config, settings)
-    log_ = RaftLog(settings, Door(), files.raft)
     adopt = config.cluster.bootstrap and is_first and files.registry.exists()
-    database = open_replicated(config.database, log_, source=source, adopt=adopt, patience_s=PATIENCE_S)
+    try:
+        log_, database = _opened(config, settings, source, adopt=adopt)
+    except Corruption as error:
+        if is_first:
+            raise
+        _give_up(files.root, error)
+        log_, database = _opened(config, settings, source, adopt=False)
     try:
         concerns = Concerns(log_, database, config.cluster.read_concern, lambda: database.applied_index)
         node = Node(log_, database, concerns)
@@ -162,6 +168,23 @@ def node_of(config: Config, port: int, source: MasterKeySource) -> Iterator[Node
     finally:
         log.info("ending: leaving the log, closing the database")
         database.close()
+
+
+def _opened(
+    config: Config, settings: RaftSettings, source: MasterKeySource, *, adopt: bool
+) -> tuple[RaftLog, ReplicatedDatabase]:
+    log_ = RaftLog(settings, Door(), _files(config).raft)
+    return log_, open_replicated(config.database, log_, source=source, adopt=adopt, patience_s=PATIENCE_S)
+
+
+def _give_up(root: Path, error: Corruption) -> None:
+    """Have the others mend what is damaged here. Raises the error where they cannot."""
+    try:
+        kept = give_up_database(root)
+    except InvalidData as reason:
+        log.error("the database is damaged, and no other node can mend it: %s", reason)
+        raise error from None
+    log.error("the database is damaged, and a copy is fetched from another node: %s (it is kept in %s)", error, kept)
 
 
 def _tell_beginning(config: Config, settings: RaftSettings) -> None:

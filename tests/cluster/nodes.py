@@ -37,11 +37,13 @@ class Nodes:
         *,
         max_waiting: int = 10_000,
         door: Callable[[str], Door] = lambda id_: Door(),
+        machine: Callable[[], Recorder] = Recorder,
         **settings: object,
     ) -> None:
         self.root = root
         self.max_waiting = max_waiting
         self._door = door
+        self._machine = machine
         self._settings = {"heartbeat_ms": 50, "election_ms": 150, "pulse_s": 0.1, **settings}
         addresses = free_addresses(count)
         self.bootstrap = Members(
@@ -61,7 +63,7 @@ class Nodes:
         files = RaftFiles(self.root / id_ / "raft")
         files.root.parent.mkdir(parents=True, exist_ok=True)
         self.logs[id_] = RaftLog(settings, self._door(id_), files)
-        self.machines.setdefault(id_, Recorder())
+        self.machines.setdefault(id_, self._machine())
         return self.logs[id_]
 
     def start(self, *ids: str) -> None:

@@ -45,11 +45,17 @@ def switching_often() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-class History:
-    """What some threads did with a few keys of two collections, all of them new."""
+Databases = Database | tuple[Database, ...]
+"""The same database, perhaps through several nodes of a cluster."""
 
-    def __init__(self, db: Database, names: tuple[str, str], prefix: bytes, seed: int, threads: int, each: int) -> None:
-        self.db = db
+
+class History:
+    """What some threads did with a few keys of two collections, all of them new. Threads take turns with the nodes."""
+
+    def __init__(
+        self, db: Databases, names: tuple[str, str], prefix: bytes, seed: int, threads: int, each: int
+    ) -> None:
+        self.dbs = db if isinstance(db, tuple) else (db,)
         self.names = names
         self.prefix = prefix
         self.seed = seed
@@ -68,25 +74,25 @@ class History:
                 worker.join()
 
     def _work(self, number: int) -> None:
-        chance = Random(f"{self.seed}-{number}")
+        chance, db = Random(f"{self.seed}-{number}"), self.dbs[number % len(self.dbs)]
         try:
             self._start.wait(20)
             for _ in range(self._each):
                 if chance.random() < 0.25:
-                    self._write_plainly(chance)
+                    self._write_plainly(db, chance)
                 else:
-                    self._transact(chance)
+                    self._transact(db, chance)
         except BaseException as error:
             self.failures.append(error)
 
     def _key(self, chance: Random) -> bytes:
         return self.prefix + b"%d" % chance.randrange(KEYS)
 
-    def _write_plainly(self, chance: Random) -> None:
+    def _write_plainly(self, db: Database, chance: Random) -> None:
         event = Event(next(self._numbers), next(self._clock))
         name, key = chance.choice(self.names), self._key(chance)
         try:
-            self.db.collection(name).put(key, b"%d" % event.number)
+            db.collection(name).put(key, b"%d" % event.number)
             event.wrote.add((name, key))
         except DuplicateKey:
             event.saw.add((name, key))
@@ -95,11 +101,11 @@ class History:
         event.ended = next(self._clock)
         self.events.append(event)
 
-    def _transact(self, chance: Random) -> None:
+    def _transact(self, db: Database, chance: Random) -> None:
         event = Event(next(self._numbers), next(self._clock))
         steps = [chance.choice((self._get, self._scan, self._put, self._put)) for _ in range(chance.randint(1, 4))]
         try:
-            with self.db.transaction(timeout_s=20) as transaction:
+            with db.transaction(timeout_s=20) as transaction:
                 for step in steps:
                     step(transaction, event, chance)
                 if chance.random() < 0.1:
@@ -190,14 +196,14 @@ def problem_of(history: History) -> str | None:
     if lost:
         return f"somebody saw {lost}, which nobody committed"
     for name, key in written:
-        if history.db.collection(name).get(key) is None:
+        if any(db.collection(name).get(key) is None for db in history.dbs):
             return f"{name} {key!r} was committed and is not there"
     cycle = cycle_in(edges_of(history.events))
     return None if cycle is None else f"{cycle} happened before each other: {history.events}"
 
 
 def first_problem(
-    db: Database, names: tuple[str, str], histories: int, seed: int = 0, threads: int = 3, each: int = 4
+    db: Databases, names: tuple[str, str], histories: int, seed: int = 0, threads: int = 3, each: int = 4
 ) -> str | None:
     """What is wrong with the first of some histories that is not serializable; None where all are."""
     for number in range(histories):

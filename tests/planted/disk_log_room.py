@@ -1,4 +1,4 @@
-"""Bugs of the log of consensus on the disk."""
+"""Bugs of the log of consensus on the disk, and of transactions on several nodes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tests.planted.planting import Bug
 
 HOLDING: Final = "tests/cluster/test_disk_log.py"
 FAULTS: Final = "tests/cluster/test_disk_log_faults.py"
+TRANSACTIONS: Final = "tests/cluster/test_replicated_transactions.py"
 
 DISK_LOG: Final[dict[str, Bug]] = {
     "damage-is-cut": Bug(
@@ -51,5 +52,36 @@ DISK_LOG: Final[dict[str, Bug]] = {
         'needed, key=attrgetter("base"))',
         (f"{HOLDING}::test_it_holds_what_a_list_would", f"{HOLDING}::test_whole_files_go_when_they_are_not_needed"),
         "A compaction removes a file in which there are newer entries.",
+    ),
+}
+
+SEVERAL_NODES: Final[dict[str, Bug]] = {
+    "phantom-not-seen": Bug(
+        "blockdb/database/transactions/reads.py",
+        "return any(map(self._has, keys)) or any(self._has_in(Range(*edges)) for edges in ranges)",
+        "return any(map(self._has, keys))",
+        (f"{TRANSACTIONS}::test_a_phantom_is_refused",),
+        "A transaction commits though another node has stored something in a range that it looked through.",
+    ),
+    "absent-key-forgotten": Bug(
+        "blockdb/database/transactions/transaction.py",
+        "part.reads.add_absent(key, records)\n            self._locks.check(self._holder)\n            return value",
+        "pass\n            self._locks.check(self._holder)\n            return value",
+        (f"{TRANSACTIONS}::test_write_skew_is_refused",),
+        "Two transactions on two nodes each miss what the other one stores.",
+    ),
+    "reading-is-not-looked-at": Bug(
+        "blockdb/cluster/database/front.py",
+        "            if commit.reads:\n",
+        "            if commit.parts:\n",
+        (f"{TRANSACTIONS}::test_one_that_only_reads_sees_one_moment",),
+        "A transaction that only reads sees half of what another one stored.",
+    ),
+    "reads-in-the-name": Bug(
+        "blockdb/cluster/machine/commands.py",
+        "return _encoder.encode(content.parts) if isinstance(content, Commit) else encoded",
+        "return encoded",
+        (f"{TRANSACTIONS}::test_the_same_request_on_another_node_gets_the_same_answer",),
+        "A commit that is asked for again is taken for another one, since it has read at another moment.",
     ),
 }

@@ -107,7 +107,7 @@ TRANSACTIONS: Final = {
     ),
     "open-range": Bug(
         "blockdb/database/transactions/transaction.py",
-        'self._locks.lock_range(self._holder, part.gate.space, range_.start or b"", range_.stop)',
+        'self._locks.lock_range(self._holder, part.gate.space, start or b"", stop)',
         'self._locks.lock_range(self._holder, part.gate.space, b"", b"")',
         ("tests/database/test_transactions.py::test_a_range_that_was_read_stays_as_it_was",),
         "What a scan read is not locked.",

@@ -82,13 +82,11 @@ class Node:
         self.machine = disk.head.index
         self.start()
 
-    def start(self, mend_to: int = 0) -> None:
+    def start(self, mend_to: int = 0, is_mending: bool = False) -> None:
         self.view = self.forced.copy()
         self.unforced = []
         self.is_up = True
-        self.raft = Raft(
-            self.config, self.view.state, self.view, Fixed(self.number), self.machine, mend_to > 0, mend_to
-        )
+        self.raft = Raft(self.config, self.view.state, self.view, Fixed(self.number), self.machine, is_mending, mend_to)
 
     def handle(self) -> tuple[Ready, list[tuple[str, Message]]]:
         """Do what a Ready says; gives it, and what is sent."""

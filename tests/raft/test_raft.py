@@ -5,7 +5,7 @@ import pytest
 from blockdb.errors import InvalidData
 from blockdb.format.consensus import Entry, HardState, Kind, Member, Members, Role
 from blockdb.raft import Broken, NotLeader, Raft, RaftConfig, TooMuch
-from blockdb.raft.messages import Append, AppendAnswer, Heartbeat, Propose, SnapshotHead
+from blockdb.raft.messages import Append, AppendAnswer, Heartbeat, Propose, ReadAnswer, ReadRequest, SnapshotHead
 from tests.raft.group import Disk, Fixed, Group, Node
 
 ABC = Members(tuple(Member(id_) for id_ in "abc"))
@@ -170,6 +170,15 @@ def test_a_disk_that_lost_what_was_forced_is_noticed() -> None:
     assert raft.is_mending
     raft.step(Append("a", 5, 2, 5, 4, (Entry(3, 5, Kind.COMMAND), Entry(4, 5, Kind.COMMAND))))
     assert raft.is_mending, "not before they are on the disk"
+    node.handle()
+    assert raft.is_mending, "nor before it is certain that this is all: more may have been acknowledged"
+    raft.step(Heartbeat("a", 5, 4))
+    [request] = [message for _, message in node.handle()[1] if isinstance(message, ReadRequest)]
+    raft.step(ReadAnswer("a", 5, request.number - 1, 4))
+    assert raft.is_mending
+    raft.step(ReadAnswer("a", 5, request.number, 5))
+    assert raft.is_mending
+    raft.step(Append("a", 5, 4, 5, 5, commands(5, 5)))
     node.handle()
     assert not raft.is_mending
     assert raft.vote == "a", "whom it voted for in this term may be lost as well, so it votes for nobody else"

@@ -14,7 +14,7 @@ hold [a>b] | release             what is on the wire is late: it is on the wire 
 settle [quietly]                 handle and deliver until nothing is left
 cut a b | heal                   nothing passes between a and b; `cut a` from and to everybody
 slow a | force a                 its disk forces nothing until told to
-crash a | restart a [mending=9]  what was not forced is lost
+crash a | restart a [mending[=9]] what was not forced is lost
 lose a 5                         its disk loses the entries from there on
 compact a 7                      its log begins behind that entry
 state [a …]                      what the nodes have
@@ -83,8 +83,8 @@ def show_message(message: Message) -> str:
             detail = f" index {message.index}"
         case SnapshotOffer():
             detail = f" {message.head.index}/{message.head.term} {{{show_members(message.head.members)}}}"
-        case ReadRequest() | _:
-            pass
+        case ReadRequest():
+            detail = " mending" * message.is_mending
     return f"{name} t{message.term}{detail}"
 
 
@@ -288,7 +288,7 @@ class Interpreter:
     def do_restart(self, id_: str, mending: str = "") -> None:
         node = self.group.nodes[id_]
         node.machine = min(node.machine, node.forced.last_index)
-        node.start(int(mending.partition("=")[2] or 0))
+        node.start(int(mending.partition("=")[2] or 0), is_mending=bool(mending))
 
     def do_lose(self, id_: str, index: str) -> None:
         disk = self.group.nodes[id_].forced

@@ -63,11 +63,21 @@ def test_what_they_say(tmp_path: Path) -> None:
 
 
 def test_what_those_of_nodes_say(tmp_path: Path) -> None:
-    made = make(tmp_path, cluster="shop", nodes=["node1", "node2", "node1"])
-    assert [path.name for path in made[4:]] == ["node-node1.crt", "node-node1.key", "node-node2.crt", "node-node2.key"]
+    make(tmp_path)
+    made = [
+        *make(tmp_path, ["db.example.org"], cluster="shop", nodes=["node1", "node1"]),
+        *make(tmp_path, cluster="shop", nodes=["node2"]),
+    ]
+    assert [path.name for path in made] == ["node-node1.crt", "node-node1.key", "node-node2.crt", "node-node2.key"]
     certificate = read(tmp_path / "node-node1.crt")
     certificate.verify_directly_issued_by(read(tmp_path / "ca.crt"))
-    assert names_of(tmp_path / "node-node1.crt") == ["blockdb://shop/node1"]
+    assert names_of(tmp_path / "node-node1.crt") == [
+        "blockdb://shop/node1",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "db.example.org",
+    ]
     uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(uses) == [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     assert not certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME), "it stands for no token"

@@ -111,6 +111,7 @@ class Checkers:
         if raft.commit != node.commit:
             must(raft.commit > node.commit, f"{node.id} takes back that {node.commit} is committed: {raft.commit}")
             self._commits(node, node.commit, raft.commit)
+            self._follows_its_log(node)
             node.commit = raft.commit
         if raft.is_leader:
             if self.leaders.get(raft.term) != node.id:
@@ -130,7 +131,9 @@ class Checkers:
         voters = log.members.voters
         votes = sum(voter == node.id or self._votes.get((voter, term)) == node.id for voter in voters)
         must(2 * votes > len(voters), f"{node.id} leads term {term} by {votes} votes of {len(voters)}")
+        self._follows_its_log(node)
         must(not node.is_mending, f"{node.id} leads term {term}, and lacks what it acknowledged")
+        node.is_elected()
 
     def _commits(self, node: Node, before: int, commit: int) -> None:
         log = node.disk.seen
@@ -161,6 +164,11 @@ class Checkers:
                 must(
                     other.disk.seen.covers(index, term), f"{index} of term {term} is committed; {other.id} leads later"
                 )
+
+    def _follows_its_log(self, node: Node) -> None:
+        raft, members = node.raft, node.disk.seen.members
+        assert raft is not None
+        must(raft.members == members, f"{node.id} goes by the members {raft.members}; its log says {members}")
 
     def leads(self, node: Node) -> None:
         """A leader goes on only while a majority answers. Called at each tick of a leader's clock."""

@@ -48,7 +48,9 @@ class Cluster:
         self.world.say("plan", str(self.plan))
         self.calm_weather = Weather()
         self.history = History()
-        self.network = Network(self.world, self.plan.weather, self._deliver)
+        self.network = Network(
+            self.world, self.plan.weather, self._deliver, lambda id_, to: self.nodes[id_].unreachable(to)
+        )
         self.ids = [f"n{number}" for number in range(1, self.plan.nodes + 1)]
         self.nodes: dict[str, Node] = {}
         self._numbers = 0
@@ -73,9 +75,9 @@ class Cluster:
         self._add(id_, SnapshotHead(0, 0, Members()))
         return id_
 
-    def learner(self, id_: str) -> Member:
-        """A node as somebody who is to become a voter."""
-        return Member(id_, role=Role.LEARNER)
+    def joining(self, id_: str) -> Member:
+        """A node as somebody who is to become a voter, and now and then as one who never does."""
+        return Member(id_, role=self.world.chance.choice((Role.VOTER, Role.LEARNER, Role.LEARNER, Role.REPLICA)))
 
     def leader(self) -> Node | None:
         """Who leads the latest term, as somebody who sees everything knows."""
@@ -128,6 +130,7 @@ class Cluster:
         self.clients.is_over = True
         self._agree("after the faults")
         if self.plan.final and not self.is_anyone_mending():
+            self._wait(5)  # for what is still on its way: a transfer, a message that was kept for long
             getattr(self, "_" + self.plan.final)()
 
     def _agree(self, when: str) -> Node:

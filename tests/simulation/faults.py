@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.simulation.network import shapes
-from tests.simulation.plan import ELECTION, ELECTION_TICKS, STORM
+from tests.simulation.plan import ELECTION, ELECTION_TICKS, MS, STORM
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
@@ -29,10 +29,35 @@ class Faults:
     def _strike(self) -> None:
         if self.is_over:
             return
+        self._world.after(self._world.spread(self._plan.calm), self._strike)
         kind = self._world.chance.choice(self._plan.faults)
         self._world.say("FAULT", kind)
         getattr(self, "_" + kind.replace(" ", "_"))()
-        self._world.after(self._world.spread(self._plan.calm), self._strike)
+
+    def elected(self, node: Node) -> None:
+        """Somebody leads now: what happens to the young is what elections are hard about."""
+        if not self.is_over and "youth" in self._plan.faults and self._world.chance.random() < 0.7:
+            self._world.after(self._world.spread(15 * MS), self._befall, node)
+
+    def _befall(self, node: Node) -> None:
+        chance, network, world = self._world.chance, self._cluster.network, self._world
+        if self.is_over or node.raft is None or not node.raft.is_leader:
+            return
+        what = chance.choice(("crash", "cut", "change", "change and cut"))
+        world.say("FAULT", f"{what} of the young leader {node.id}")
+        if what == "crash":
+            node.crash()
+            world.after(self._soon(), self._start, node)
+        if what.startswith("change") and "membership" in self._plan.faults:
+            self._change_members(node)
+        if what.endswith("cut"):
+            others = [id_ for id_ in self._cluster.ids if id_ != node.id and chance.random() < 0.7]
+            network.split([node.id], others)
+            world.after(world.spread(4 * ELECTION), self._heal)
+
+    def _youth(self) -> None:
+        """Have somebody stand, so that there is somebody young."""
+        self._anyone().burst(ELECTION_TICKS)
 
     def end(self) -> None:
         """Nothing more goes wrong, and what is broken is mended: now everybody must come to agree."""
@@ -145,24 +170,29 @@ class Faults:
 
     def _membership(self) -> None:
         """Ask the leader to take somebody in, or to let somebody go; two changes at once now and then."""
-        leader, chance = self._cluster.leader(), self._world.chance
-        if leader is None:
-            return
+        leader = self._cluster.leader()
+        if leader is not None:
+            self._change_members(leader)
+
+    def _change_members(self, leader: Node) -> None:
+        chance = self._world.chance
         for _ in range(chance.choice((1, 1, 2))):
             members = leader.disk.seen.members
             outside = [id_ for id_ in self._cluster.ids if id_ not in members]
-            if len(members.voters) > 1 and chance.random() < 0.5 and not self._cluster.is_anyone_mending():
+            if len(members.voters) > 2 and chance.random() < 0.1 and not self._cluster.is_anyone_mending():
+                leader.change(members.with_member(self._cluster.joining(chance.choice(sorted(members.voters)))))
+            elif len(members.voters) > 1 and chance.random() < 0.5 and not self._cluster.is_anyone_mending():
                 leader.change(members.without(chance.choice(sorted(members.voters))))
             elif outside and chance.random() < 0.5:
                 back = self._cluster.nodes[chance.choice(outside)]
                 back.is_gone = False
                 self._start(back)
-                leader.change(members.with_member(self._cluster.learner(back.id)))
+                leader.change(members.with_member(self._cluster.joining(back.id)))
             elif outside and chance.random() < 0.5:
                 self._retire(self._cluster.nodes[chance.choice(outside)])
             elif self._newcomers < MAX_NEWCOMERS:
                 self._newcomers += 1
-                leader.change(members.with_member(self._cluster.learner(self._cluster.newcomer())))
+                leader.change(members.with_member(self._cluster.joining(self._cluster.newcomer())))
 
     def _retire(self, node: Node) -> None:
         """Switch off a node that was let go, once that is certain."""

@@ -12,6 +12,8 @@ from blockdb.raft.messages import Message
 from tests.simulation.plan import ELECTION, Weather
 from tests.simulation.world import World
 
+NOTICED: Final = 0.1
+"""How often a sender is told that a message did not come through."""
 MEMORY: Final = 40
 """How many messages are kept to be repeated."""
 
@@ -22,12 +24,13 @@ Link = tuple[str, str]
 class Network:
     """Messages on their way."""
 
-    def __init__(self, world: World, weather: Weather, deliver: Deliver) -> None:
+    def __init__(self, world: World, weather: Weather, deliver: Deliver, tell: Callable[[str, str], None]) -> None:
         self.weather = weather
         self.cut: set[Link] = set()
         """From whom to whom nothing comes through. Never iterated over: sets have no order."""
         self._world = world
         self._deliver = deliver
+        self._tell = tell
         self._memory: deque[tuple[str, Message]] = deque(maxlen=MEMORY)
 
     def send(self, to: str, message: Message) -> None:
@@ -53,6 +56,8 @@ class Network:
     def _arrive(self, to: str, message: Message) -> None:
         if (message.sender, to) not in self.cut:
             self._deliver(to, message)
+        elif self._world.happens(NOTICED):
+            self._tell(message.sender, to)
 
     def heal(self) -> None:
         """Everyone reaches everyone."""

@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
     from tests.simulation.disk import Disk
 
-MAX_APPEND_BYTES = 40
 MAX_UNCOMMITTED_BYTES = 400
-MAX_IN_FLIGHT = 4
+TIGHT = {
+    "max_append_bytes": 1,
+    "max_in_flight": 2,
+    "max_committed_bytes": 20,
+    "max_unapplied_bytes": 30,
+    "max_reads": 2,
+}
+CHECK_EVERY = 16
+"""After how many events the core has to look into itself."""
 APPLY_DELAY = MS
 SNAPSHOT_DELAY = 20 * MS
 SAVE_DELAY = 5 * MS
@@ -96,9 +103,8 @@ class Node:
                 self.id,
                 election_ticks=ELECTION_TICKS,
                 heartbeat_ticks=HEARTBEAT_TICKS,
-                max_append_bytes=MAX_APPEND_BYTES,
-                max_in_flight=MAX_IN_FLIGHT,
                 max_uncommitted_bytes=MAX_UNCOMMITTED_BYTES,
+                **(TIGHT if self._cluster.plan.is_tight else {}),
             ),
             disk.seen.hard_state,
             disk.seen,
@@ -230,6 +236,8 @@ class Node:
         if self.is_mending and not raft.is_mending:
             self.disk.lost_behind = 0
         self._cluster.checkers.observe(self)
+        if self._world.events % CHECK_EVERY == 0:
+            raft.check()
 
     def _do(self, ready: Ready) -> None:
         disk, checkers = self.disk, self._cluster.checkers
@@ -402,6 +410,16 @@ class Node:
         self._turn()
 
     # ── what is asked of a leader ────────────────────────────────────────────────────────────────────────────────
+
+    def is_elected(self) -> None:
+        """It leads, in a term in which it did not before."""
+        self._cluster.faults.elected(self)
+
+    def unreachable(self, to: str) -> None:
+        """The connection to another node broke."""
+        if self.raft is not None and not self.is_paused:
+            self.raft.unreachable(to)
+            self._turn()
 
     def transfer(self, to: str) -> None:
         """Have another one lead."""

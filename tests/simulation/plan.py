@@ -18,7 +18,7 @@ HEARTBEAT_TICKS: Final = 2
 ELECTION: Final = TICK * ELECTION_TICKS
 """An election timeout, before chance is added to it."""
 
-SIZES: Final = (3, 3, 3, 3, 3, 3, 5, 5, 5, 7, 3, 2, 1)
+SIZES: Final = (3, 3, 3, 3, 3, 3, 4, 4, 5, 5, 5, 7, 2, 1)
 LENGTHS: Final = (4, 4, 4, 6, 6, 6, 6, 10, 10, 10, 10, 15, 15, 15, 40, 40, 120)
 """How long faults last, in election timeouts; most seeds are short."""
 
@@ -35,8 +35,10 @@ FAULTS: Final = (
     "membership",
     "snapshot",
     "storm",
+    "youth",
 )
-"""What may go wrong; `storm` is a while of heavy loss, delay, duplication and replay."""
+"""What may go wrong; `storm` is a while of heavy loss, delay, duplication and replay, and with `youth` it is who has
+just been elected that something happens to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Plan:
     """After how many entries a node forces its machine and forgets its log; 0: only when a fault has it do so."""
     keep: int
     """How many entries stay in the log behind a snapshot."""
+    is_tight: bool
+    """Whether all bounds of the core are so tight that they are met all the time."""
     disk_delay: int
     final: str = ""
     """What is tried once all have agreed: `isolate`, `partial`, `leader`, or nothing."""
@@ -93,6 +97,7 @@ def plan_of(seed: int, chance: Random) -> Plan:
         keys=chance.choice((3, 10, 1000)),
         save_every=chance.choice((0, 0, 5, 20)),
         keep=chance.choice((0, 2, 10, 50)),
+        is_tight=chance.random() < 0.4,
         disk_delay=chance.choice((MS // 10, 2 * MS, 2 * MS, 10 * MS)),
         final=chance.choice(("", "", "", "isolate", "partial", "leader")),
         drift=tuple(chance.choice((1.0, 1.0, 0.9, 1.1)) for _ in range(nodes + 4)),

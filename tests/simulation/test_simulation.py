@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from itertools import islice
 
 import pytest
 
@@ -14,29 +15,37 @@ from tests.planted.planting import ROOT
 from tests.simulation.canary import Hasty, Slow
 from tests.simulation.clients import Call, History
 from tests.simulation.cluster import Outcome, simulate
-from tests.simulation.many import simulate_batch
+from tests.simulation.many import outcomes, simulate_batch
 from tests.simulation.world import Wrong
 
-QUICK_SEEDS = range(40)
-LONG_SEEDS = range(1000, 6000)
+QUICK_SEEDS = range(30)
+SOME_SEEDS = range(500)
+MANY_SEEDS = range(1000, 6000)
 CANARY_SEEDS = range(20)
 
 
-def failures(outcomes: Iterable[Outcome]) -> list[str]:
-    return [
-        f"python -m tests.simulation {outcome.seed} --trace  # {outcome.wrong}" for outcome in outcomes if outcome.wrong
-    ]
+def failures(done: Iterable[Outcome]) -> list[str]:
+    return [f"python -m tests.simulation {each.seed} --trace  # {each.wrong}" for each in done if each.wrong]
+
+
+def first_failure(seeds: Iterable[int]) -> list[Outcome]:
+    return list(islice((outcome for outcome in outcomes(seeds) if outcome.wrong), 1))
 
 
 def test_all_holds_in_some_seeds() -> None:
-    outcomes = simulate_batch(QUICK_SEEDS)
-    assert not failures(outcomes)
-    assert sum(outcome.calls for outcome in outcomes) > 10 * len(QUICK_SEEDS)
+    done = simulate_batch(QUICK_SEEDS)
+    assert not failures(done)
+    assert sum(outcome.calls for outcome in done) > 10 * len(QUICK_SEEDS)
 
 
 @pytest.mark.torture
-def test_all_holds_in_many_seeds() -> None:
-    assert not failures(simulate_batch(LONG_SEEDS))
+def test_all_holds_in_hundreds_of_seeds() -> None:
+    assert not failures(first_failure(SOME_SEEDS))
+
+
+@pytest.mark.torture
+def test_all_holds_in_thousands_of_seeds() -> None:
+    assert not failures(first_failure(MANY_SEEDS))
 
 
 @pytest.mark.parametrize("core", [Hasty, Slow])

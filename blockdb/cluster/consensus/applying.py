@@ -64,8 +64,9 @@ class Applying:
     def put(self, entries: Sequence[Entry]) -> None:
         """Have entries applied, which follow those before."""
         with self._lock:
-            is_idle = not self._waiting
-            self._waiting.extend(entries)
+            is_idle = not self._waiting and self._error is None
+            if self._error is None:
+                self._waiting.extend(entries)
         if is_idle:
             self._worker.do(self._apply_waiting)
 
@@ -94,7 +95,7 @@ class Applying:
 
     def restored(self, index: int, term: int) -> None:
         """The machine has taken over a snapshot: on the thread."""
-        self.term = max(self.term, term)
+        self.index, self.term = max(self.index, index), max(self.term, term)
         self.reached.advance(index)
         self._progressed()
 

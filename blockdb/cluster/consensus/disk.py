@@ -22,7 +22,7 @@ from blockdb.cluster.consensus.reading import FileReader, Recent
 from blockdb.database.creation import make_root
 from blockdb.errors import BlockDBError, ConfigError, Corruption, StorageError
 from blockdb.format import mark
-from blockdb.format.consensus import Entry, HardState
+from blockdb.format.consensus import Entry, HardState, Kind, Members, decode_members
 from blockdb.format.mark import Mark
 from blockdb.format.raft_log import (
     CHECK_BYTES,
@@ -37,6 +37,8 @@ from blockdb.layout import RaftFiles
 from blockdb.raft.messages import SnapshotHead
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.marked_log import MarkedLog
+
+_WALK_BYTES: Final = 1024 * 1024
 
 FILE_BYTES: Final = 16 * 1024 * 1024
 """A file that has so many bytes takes no more entries."""
@@ -243,7 +245,8 @@ class DiskLog:
         with self._reading:
             places.drop(head.index)
             self._recent.drop(head.index)
-        self._remove_files()
+        with suppress(StorageError):  # they do not count any more; the next one tries again
+            self._remove_files()
 
     def begin_anew(self, head: SnapshotHead) -> None:
         """Begin behind a snapshot, without any entry; the hard state stays. A crash leaves the old log or the new one.
@@ -257,7 +260,28 @@ class DiskLog:
         with self._reading:
             self._places.clear(head.index + 1)
             self._recent = Recent()
-        self._remove_files()
+        with suppress(StorageError):
+            self._remove_files()
+
+    def lose_all(self) -> None:
+        """Begin at the beginning, without any entry: the state machine has nothing of what the log begins behind.
+
+        All of it was acknowledged, so it counts as lost to damage until it has been made up for. Raises StorageError.
+        """
+        members = self.members()
+        papers.save_damage(self._door, self._files, 1)
+        self.first_damaged = 1
+        self.begin_anew(SnapshotHead(0, 0, members))
+
+    def members(self) -> Members:
+        """Who belongs to the cluster by the newest list in the log. O(entries)."""
+        found, index = self.head.members, self.first_index
+        while index <= self.last_index:
+            for entry in self.entries(index, self.last_index, _WALK_BYTES):
+                index = entry.index + 1
+                if entry.kind is Kind.MEMBERS:
+                    found = decode_members(entry.data)
+        return found
 
     def mended(self) -> None:
         """What was lost to damage has been made up for. Raises StorageError."""
@@ -306,11 +330,22 @@ class DiskLog:
             self._segments = [*self._segments, Segment(number, base)]
 
     def _begin_behind(self, beginning: Beginning) -> None:
-        with guarded("moving on the beginning of the replicated log"):
-            papers.save_beginning(self._door, self._files, beginning)
+        try:
+            with guarded("moving on the beginning of the replicated log"):
+                papers.save_beginning(self._door, self._files, beginning)
+        except StorageError as error:
+            if not self._still_begins_where_it_did():
+                raise self._log.stop(str(error).removesuffix(".")) from error
+            raise
         with self._reading:
             self._beginning = beginning
             self._segments = [segment for segment in self._segments if segment.number >= beginning.first_file]
+
+    def _still_begins_where_it_did(self) -> bool:
+        try:
+            return papers.load_beginning(self._door, self._files) == self._beginning
+        except (BlockDBError, OSError):
+            return False
 
     def _remove_files(self) -> None:
         """Remove the files that no longer count, also those that earlier lives could not."""

@@ -14,12 +14,14 @@ from blockdb.cluster.consensus.applying import Applying
 from blockdb.cluster.consensus.barriers import Reads
 from blockdb.cluster.consensus.membership import Change, Changes
 from blockdb.cluster.consensus.proposals import Proposals
+from blockdb.cluster.consensus.pulses import Pulses
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.consensus.snapshots import Snapshots
 from blockdb.cluster.consensus.storing import Storing
 from blockdb.cluster.consensus.view import View
 from blockdb.cluster.consensus.watching import Watching
 from blockdb.cluster.peers import Peers
+from blockdb.cluster.waiting import Listeners
 from blockdb.errors import BlockDBError, InvalidData, Unavailable
 from blockdb.format.consensus import Entry, Kind, Member, Members, decode_members
 from blockdb.raft.errors import NotLeader, TooMuch
@@ -51,6 +53,7 @@ class Driver:
         applying: Applying,
         proposals: Proposals,
         reads: Reads,
+        listeners: Listeners,
         fail: Callable[[BaseException], None],
     ) -> None:
         self.settings = settings
@@ -63,7 +66,8 @@ class Driver:
         self.peers: Peers | None = None
         self.closing_peers: Future[None] | None = None
         self.storing: Storing
-        self.watching = Watching(self)
+        self.watching = Watching(self, listeners)
+        self.pulses = Pulses(self)
         self.changes = Changes(self)
         self.snapshots = Snapshots(self)
         self.members: Members = raft.members
@@ -100,6 +104,7 @@ class Driver:
         self.applying.stop(error)
         self.changes.stop(error)
         self.snapshots.stop()
+        self.pulses.stop()
         self.watching.stop(str(error))
         return True
 
@@ -325,7 +330,9 @@ class Driver:
     async def on_ask(self, sender: str, name: str, body: bytes) -> bytes:
         """As PeerHandler says."""
         if name == "pulse":
-            return self.watching.on_pulse(sender, body)
+            return self.pulses.on_pulse(sender, body)
+        if name == "hashes":
+            return await self.pulses.on_question(body)
         if name == "census":
             return msgspec.msgpack.encode(self.raft.status().last_index)
         if name in {"change", "join"}:

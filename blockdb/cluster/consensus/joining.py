@@ -27,13 +27,15 @@ _ASK_TIMEOUT_S: Final = 1.0
 _AGAIN_S: Final = 0.2
 
 
-async def open_log(settings: RaftSettings, door: Door, files: RaftFiles) -> tuple[DiskLog, Admission]:
+async def open_log(settings: RaftSettings, door: Door, files: RaftFiles, applied: int = 0) -> tuple[DiskLog, Admission]:
     """The node's log; the cluster that it belongs to, and who belongs to that as far as the log does not say it.
+
+    `applied` is what the state machine has: a new log begins behind that.
 
     Raises ConfigError, Corruption, StorageError, and Unavailable where nobody lets it join.
     """
     has_log = door.inode(files.id) is not None
-    known = papers.cluster_of(door, files) if has_log else ""
+    known = papers.owner_of(door, files)[0] if has_log else ""
     settings = replace(settings, cluster_id=settings.cluster_id or known)
     if has_log:
         disk = DiskLog.open(door, files, settings.cluster_id, settings.own.id)
@@ -43,11 +45,11 @@ async def open_log(settings: RaftSettings, door: Door, files: RaftFiles) -> tupl
     if settings.join:
         admission = await _join(settings)
         return DiskLog.open(door, files, admission.cluster_id, settings.own.id), admission
-    return await _begin(settings, door, files), Admission(settings.cluster_id, NOBODY)
+    return await _begin(settings, door, files, applied), Admission(settings.cluster_id, NOBODY)
 
 
-async def _begin(settings: RaftSettings, door: Door, files: RaftFiles) -> DiskLog:
-    """Begin a new cluster with others.
+async def _begin(settings: RaftSettings, door: Door, files: RaftFiles, applied: int) -> DiskLog:
+    """Begin a new cluster with others, or alone behind what the state machine has.
 
     Where they have entries already, this node either comes late or had a log and lost it. Nobody can tell which, so it
     gives no vote before it has what they have.
@@ -58,6 +60,11 @@ async def _begin(settings: RaftSettings, door: Door, files: RaftFiles) -> DiskLo
             f"The node '{own.id}' has no log, and is not among those that begin a cluster "
             f"({', '.join(each.id for each in members.all) or 'nobody'}). Name it there, or let it join a cluster."
         )
+    if applied and len(members.all) > 1:
+        raise ConfigError(
+            "This node has a database already, and the others begin without one: make it a cluster of its own "
+            "(--bootstrap), and have the others join that (--join)."
+        )
     if not settings.cluster_id:
         raise ConfigError("A new cluster needs a name, which is the same on all of its nodes.")
     others = [each.peer_address for each in members.all if each.id != own.id]
@@ -67,7 +74,7 @@ async def _begin(settings: RaftSettings, door: Door, files: RaftFiles) -> DiskLo
         if is_late:
             papers.save_damage(door, files, 1)
             disk.first_damaged = 1
-        disk.begin_anew(SnapshotHead(0, 0, members))
+        disk.begin_anew(SnapshotHead(applied, 0, members))
     except BaseException:
         disk.close()
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from random import SystemRandom
 from secrets import token_bytes
@@ -100,16 +101,23 @@ class RaftLog:
         except BaseException as error:
             if self._started.done():
                 self._fail(error)
-            refuse(self._started, error if isinstance(error, BlockDBError) else _failure(error))
+            failure = error if isinstance(error, BlockDBError) else _failure(error)
+            refuse(self._started, self._error or failure)
 
     async def _take_part(self, machine: StateMachine) -> None:
         """The life of the consensus thread."""
         closing = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        disk, admission = await open_log(self._settings, self._door, self._files)
+        loop, life = asyncio.get_running_loop(), asyncio.current_task()
+        with self._lock:
+            self._end = lambda: _on(loop, life.cancel if life is not None else loop.stop)
+            if self._error is not None:
+                raise self._error
+        disk, admission = await open_log(self._settings, self._door, self._files, machine.applied_index)
         self._settings = replace(self._settings, cluster_id=admission.cluster_id)
         try:
             disk.restored(machine.applied_index)
+            if machine.applied_index < disk.head.index:
+                disk.lose_all()
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()
@@ -123,16 +131,16 @@ class RaftLog:
             storing.start()
             driver.applying.start(_applied_term(driver.view, machine))
             driver.start()
-            driver.watching.start()
+            driver.pulses.start()
             with self._lock:
                 self._driver = driver
-                self._end = lambda: driver.on_loop(closing.set)
+                self._end = lambda: _on(loop, closing.set)
                 is_closed = self._error is not None
             answer(self._started, None)
             if not is_closed:
                 await closing.wait()
         finally:
-            self._shut_down(driver, self._error or Unavailable("The log was closed."))
+            self._shut_down(driver, self._reason())
             if driver.peers is not None:
                 await driver.peers.close()
             await asyncio.to_thread(_close, driver.applying, storing, disk)
@@ -151,8 +159,7 @@ class RaftLog:
         applying = Applying(
             f"blockdb-apply-{own}", machine, self._proposals, lambda: driver.wake_from_outside(), self._fail
         )
-        driver = Driver(settings, loop, raft, view, applying, self._proposals, self._reads, self._fail)
-        driver.watching.listeners = self._listeners
+        driver = Driver(settings, loop, raft, view, applying, self._proposals, self._reads, self._listeners, self._fail)
         driver.storing = Storing(f"blockdb-log-{own}", disk, driver.forced, self._fail)
         return driver
 
@@ -163,6 +170,9 @@ class RaftLog:
         driver = self._driver
         if driver is not None:
             driver.on_loop(lambda: self._shut_down(driver, failure))
+
+    def _reason(self) -> BlockDBError:
+        return self._error or Unavailable("The log was closed.")
 
     def _stop(self, error: BlockDBError) -> None:
         """Serve nobody any more."""
@@ -251,6 +261,12 @@ class RaftLog:
         if self._driver is None:
             raise Unavailable("The log was not started yet.")
         return self._driver
+
+
+def _on(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    """Have a loop do something, unless it has ended."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
 
 
 def _applied_term(view: View, machine: StateMachine) -> int:

@@ -106,9 +106,10 @@ def load_damage(door: Door, files: RaftFiles) -> int | None:
         return 1
 
 
-def cluster_of(door: Door, files: RaftFiles) -> str:
-    """The cluster that a log belongs to. Raises Corruption."""
-    return str(load_checked(door, files.id, _ID).get("cluster_id", ""))
+def owner_of(door: Door, files: RaftFiles) -> tuple[str, str]:
+    """The cluster and the node that a log belongs to. Raises Corruption."""
+    values = load_checked(door, files.id, _ID)
+    return str(values.get("cluster_id", "")), str(values.get("node_id", ""))
 
 
 def save_restoring(door: Door, files: RaftFiles, head: SnapshotHead) -> None:

@@ -21,6 +21,8 @@ from blockdb.format.raft_log import wrap
 
 __all__ = ["Proposals"]
 
+_MOST_SENT_BYTES: Final = 16 << 20
+
 _LATE: Final = (
     "The cluster did not decide within {timeout_s:g} s: it has no leader, or no majority. Nobody can tell whether the "
     "write will be stored: look, or try it again with the same idempotency key."
@@ -65,6 +67,8 @@ class Proposals:
         self._unsent: deque[int] = deque()
         self._taken: list[int] = []
         """What `take` gave last."""
+        self._sent_bytes = 0
+        """What was sent, and neither seen nor given up: more than a connection's queue may have is not sent."""
         self._next = 1
         self._error: BlockDBError | None = None
 
@@ -101,8 +105,10 @@ class Proposals:
                 slot = self._slots.get(self._unsent[0])
                 if slot is not None:
                     size += len(slot.data)
-                    if taken and size > max_bytes:
+                    is_full = self._sent_bytes > 0 and self._sent_bytes + len(slot.data) > _MOST_SENT_BYTES
+                    if is_full or (taken and size > max_bytes):
                         break
+                    self._sent_bytes += len(slot.data)
                     slot.sent_term, slot.sent_at = term, now
                     taken.append(slot.data)
                     self._taken.append(self._unsent[0])
@@ -112,7 +118,7 @@ class Proposals:
     def send_again(self, before_term: int) -> None:
         """Send again what was given to leaders before that term, now that all they had is decided."""
         with self._lock:
-            self._again(number for number, slot in self._slots.items() if slot.sent_term < before_term)
+            self._again([number for number, slot in self._slots.items() if slot.sent_term < before_term])
 
     def send_overdue(self) -> None:
         """Send again what was sent a while ago and not seen since: the message may be lost."""
@@ -127,13 +133,22 @@ class Proposals:
         with self._lock:
             for number in reversed(self._taken):
                 if number in self._slots:
-                    self._slots[number].sent_term = 0
+                    self._not_sent(self._slots[number])
                     self._unsent.appendleft(number)
             self._taken.clear()
 
     def _again(self, numbers: Iterable[int]) -> None:
         """Have these sent with what waits for that, the oldest first."""
-        self._unsent = deque(sorted({*self._unsent, *numbers}))
+        again = set(numbers)
+        for number in again:
+            self._not_sent(self._slots[number])
+        self._unsent = deque(sorted(again.union(self._unsent)))
+
+    def _not_sent(self, slot: _Slot) -> None:
+        """It is not under way, or no longer."""
+        if slot.sent_term:
+            slot.sent_term = 0
+            self._sent_bytes -= len(slot.data)
 
     def decided(self, indexes: Iterable[tuple[int, int]]) -> None:
         """Commands of this node, by number, were applied at these indexes."""
@@ -143,6 +158,7 @@ class Proposals:
                 slot = self._slots.pop(number, None)
                 if slot is None:
                     continue  # it was in the log twice, or nobody waits for it any longer
+                self._not_sent(slot)
                 proposal = slot.proposal
                 proposal.undecided -= 1
                 proposal.last_index = max(proposal.last_index, index)
@@ -162,7 +178,8 @@ class Proposals:
                     break
                 late.add(slot.proposal)
             if late:
-                self._slots = {number: slot for number, slot in self._slots.items() if slot.proposal not in late}
+                for number in [number for number, slot in self._slots.items() if slot.proposal in late]:
+                    self._not_sent(self._slots.pop(number))
                 for proposal in late:
                     self._room.leave(proposal.size, proposal.bytes)
         for proposal in late:

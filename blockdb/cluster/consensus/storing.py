@@ -46,6 +46,11 @@ class Storing:
         """Do something else with the disk's log, in its turn."""
         self._worker.do(job)
 
+    def mended(self) -> None:
+        """The core has again what was lost: the disk need not remember that any more."""
+        if self.disk.is_damaged:
+            self.do(self.disk.mended)
+
     def close(self) -> None:
         """End after what was put in."""
         self._worker.close()

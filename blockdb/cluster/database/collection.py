@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from blockdb.cluster.database.committing import ConfirmedReads
 from blockdb.cluster.database.context import of_this_node, reading
 from blockdb.cluster.database.front import Front
 from blockdb.cluster.machine.commands import (
@@ -174,9 +175,10 @@ class ReplicatedCollection(Collection):
         return list(Preparation(self._own_store).prepare(items).values)
 
     def part(self) -> Part:
-        """What one transaction has to do with the collection."""
+        """What one transaction has to do with the collection, which sees what was acknowledged anywhere before."""
+        self._front.confirm()
         store = self._own_store
-        return self._core.transactions.part(self, store, Preparation(store))
+        return self._core.transactions.part(ConfirmedReads(self), store, Preparation(store))
 
     def redact_many(self, keys: Iterable[bytes], *, reason: str, by: str | None = None) -> Redaction:
         """Erase the values of keys for good, on all nodes: see `Collection.redact_many`.

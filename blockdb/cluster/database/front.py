@@ -19,6 +19,7 @@ from blockdb.cluster.machine.commands import (
     digest_of,
     encode,
     encode_content,
+    lasting,
 )
 from blockdb.cluster.machine.machine import Machine, put_digest
 from blockdb.cluster.replicated_log import ReplicatedLog
@@ -26,7 +27,7 @@ from blockdb.cluster.waiting import answer, unanswered
 from blockdb.database.core import Core
 from blockdb.database.database import Database
 from blockdb.database.transactions.part import Part
-from blockdb.errors import BlockDBError, Unavailable
+from blockdb.errors import BlockDBError, Deadlock, DuplicateKey, Unavailable
 
 __all__ = ["PATIENCE_S", "Front"]
 
@@ -53,6 +54,7 @@ class Front:
         """What is signed, and what transactions store, the whole cluster is asked for."""
         database._core.notary.record_state = self._record_state
         database._core.transactions.commit_parts = self._commit
+        database._core.transactions.keeps_reads = True
         self.on_copy()
 
     def _record_state(self, keys: Any) -> int | None:
@@ -61,10 +63,20 @@ class Front:
         return number
 
     def _commit(self, parts: Sequence[Part], sync: bool) -> dict[str, range]:
+        """Store what was written in all parts, if what was read is so still; a plain write has read nothing."""
         commit = commit_of(parts)
-        if not commit.parts and not commit.reads:
+        if not commit.parts:
+            if commit.reads:
+                self.machine.check_current(commit.reads)
             return {}
-        stored = self.ask(commit, chance=any(part.store.metadata.redactable for part in parts))
+        try:
+            stored = self.ask(commit, chance=any(part.store.metadata.redactable for part in parts))
+        except DuplicateKey as error:
+            if all(part.is_plain for part in parts):
+                raise
+            raise Deadlock(
+                f"Another one stored {error.key!r} meanwhile, so the transaction was not committed. Run it again."
+            ) from error
         return {name: range(first, first + count) for name, first, count in stored}
 
     @property
@@ -80,7 +92,7 @@ class Front:
         `chance` says whether it needs any. Raises RateLimited, InvalidData where it is too long, and Unavailable where
         nobody can tell what became of it.
         """
-        id_, digest = new_command_id(), digest_of(encode_content(content))
+        id_, digest = new_command_id(), digest_of(lasting(content, encode_content(content)))
         data = encode(id_, time_ns() // 1_000_000, urandom(SEED_BYTES) if chance else b"", content)
         return self._asked(data, [(id_, digest)])[0].result()
 

@@ -1,8 +1,8 @@
 """What connects the nodes of a demonstration: a proxy in front of each, which can be cut, slowed down and healed.
 
 A connection belongs to the link from whoever made it, as its first frame says, to the node behind the proxy. Over a
-link that is cut nothing goes, and nobody is told: as with a cable that was pulled. What was on its way comes after it is
-healed.
+link that is cut nothing goes, and nobody is told: as with a cable that was pulled. What was on its way comes later,
+when it is healed.
 """
 
 from __future__ import annotations

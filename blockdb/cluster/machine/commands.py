@@ -19,6 +19,7 @@ from blockdb.errors import UnsupportedFormat
 __all__ = [
     "Commit",
     "CommitPart",
+    "CommitRead",
     "Content",
     "CreateCollection",
     "CreateIndex",
@@ -29,13 +30,13 @@ __all__ = [
     "Put",
     "PutEach",
     "PutMany",
-    "ReadRange",
     "RecordState",
     "Redact",
     "SetSchema",
     "decode",
     "digest_of",
     "encode",
+    "lasting",
 ]
 
 VERSION: Final = 1
@@ -92,15 +93,15 @@ class CommitPart(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     items: Items
 
 
-class ReadRange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Keys that a transaction has read, also those that were not there."""
+class CommitRead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a transaction has read that others may change: keys that were not there, and ranges."""
 
     collection: bytes
     records: int
     """How many records the collection had then."""
-    start: bytes
-    stop: bytes | None
-    """The first key behind the range; None: there is none."""
+    keys: tuple[bytes, ...] = ()
+    ranges: tuple[tuple[bytes, bytes | None], ...] = ()
+    """Of each its first key, and the first one behind it; None: there is none."""
 
 
 class Commit(_Content, frozen=True, tag=4):
@@ -108,7 +109,7 @@ class Commit(_Content, frozen=True, tag=4):
 
     parts: tuple[CommitPart, ...]
     """In the order of the collections' UUIDs, each once."""
-    reads: tuple[ReadRange, ...] = ()
+    reads: tuple[CommitRead, ...] = ()
 
 
 class CreateCollection(_Content, frozen=True, tag=5):
@@ -226,6 +227,11 @@ def decode(data: bytes) -> tuple[Envelope, Content]:
 def digest_of(content: bytes) -> bytes:
     """What tells one content from another."""
     return xxh3_64_digest(content)
+
+
+def lasting(content: Content, encoded: bytes) -> bytes:
+    """What of a content is the same where its command is sent again: what a transaction has read need not be."""
+    return _encoder.encode(content.parts) if isinstance(content, Commit) else encoded
 
 
 def encode_content(content: object) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 from blockdb.cluster.machine.changing import Changing
 from blockdb.cluster.machine.commands import (
     Commit,
+    CommitRead,
     Content,
     Envelope,
     Put,
@@ -20,6 +21,7 @@ from blockdb.cluster.machine.commands import (
     decode,
     digest_of,
     encode_content,
+    lasting,
 )
 from blockdb.cluster.machine.heads import Difference, Heads
 from blockdb.cluster.machine.holding import Holding
@@ -153,26 +155,20 @@ class Machine:
 
     def _apply(self, commands: Sequence[Command]) -> None:
         holding, had = self._holding, self.has_database
-        run: list[Job] = []
-        ids: set[bytes] = set()
         for command in commands:
             envelope, content = decode(command.data)
             holding.time_ms = max(holding.time_ms, envelope.time_ms)
             jobs = self._jobs(envelope, content)
-            if run and (jobs is None or any(job.id in ids for job in jobs)):
-                self._storing.put_all(run)
-                run, ids = [], set()
             if jobs is None:
+                self._storing.flush()
                 self._do(command.index, envelope, content)
-            else:
-                for job in jobs:
-                    if job.id not in ids and not self.outcomes.repeated(job.id, job.digest):
-                        run.append(job)
-                        ids.add(job.id)
-                if not run:
-                    holding.index = command.index
-        if run:
-            self._storing.put_all(run)
+                continue
+            for job in jobs:
+                if self._storing.is_waiting(job.id) or job.id in self.outcomes:
+                    self._storing.flush()  # what waits may have its place in the table
+                if not self.outcomes.repeated(job.id, job.digest):
+                    self._storing.add(job)
+        self._storing.flush()
         if commands:
             holding.index = commands[-1].index
         if not had and self.has_database:
@@ -194,7 +190,7 @@ class Machine:
 
     def _do(self, index: int, envelope: Envelope, content: Content) -> None:
         """Apply a command, unless it was applied before."""
-        digest = digest_of(bytes(envelope.content))
+        digest = digest_of(lasting(content, bytes(envelope.content)))
         if self.outcomes.repeated(envelope.id, digest):
             self._holding.index = index
             return
@@ -232,6 +228,12 @@ class Machine:
         self._holding.index = index - 1
         self._holding.begin(index, seed, note)
         return note
+
+    def check_current(self, reads: Sequence[CommitRead]) -> None:
+        """Raises Deadlock where something that a transaction has read is not so any more, between two commands."""
+        with self._applying:
+            self.check()
+            self._storing.check_current(reads)
 
     def pass_over(self, index: int) -> None:
         """What the log has up to there and did not bring is no command."""

@@ -7,7 +7,6 @@ since the one before, and now and then one takes the place of all.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -32,22 +31,10 @@ __all__ = ["Marks", "read_mark"]
 MOST_FILES: Final = 16
 """With more files of outcomes than that, they become one."""
 
-MARK: Final = "applied"
-
-
-def mark_path(files: DatabaseFiles) -> Path:
-    """Where the mark is."""
-    return files.raft.root / MARK
-
-
-def outcomes_path(files: DatabaseFiles, number: int) -> Path:
-    """Where a file of outcomes is."""
-    return files.raft.root / f"{number:08d}.outcomes"
-
 
 def read_mark(door: Door, files: DatabaseFiles) -> Applied | None:
     """The mark, if there is one. Raises Corruption, StorageError."""
-    path = mark_path(files)
+    path = files.raft.applied
     with guarded(f"reading {path}"):
         try:
             return decode_applied(door.read(path))
@@ -72,7 +59,7 @@ class Marks:
 
     def _kept(self, door: Door) -> Iterator[Outcome]:
         for number in self.last.outcomes if self.last is not None else ():
-            path = outcomes_path(self._files, number)
+            path = self._files.raft.outcomes(number)
             with guarded(f"reading {path}"):
                 try:
                     yield from decode_outcomes(door.read(path))
@@ -89,9 +76,9 @@ class Marks:
             kept = self._write_outcomes(door)
             before = self.last.outcomes if self.last is not None else ()
             self.last = msgspec.structs.replace(applied, outcomes=kept)
-            door.replace(mark_path(self._files), encode_applied(self.last))
+            door.replace(self._files.raft.applied, encode_applied(self.last))
             for number in set(before) - set(kept):
-                door.remove(outcomes_path(self._files, number))
+                door.remove(self._files.raft.outcomes(number))
 
     def _write_outcomes(self, door: Door) -> tuple[int, ...]:
         kept = self.last.outcomes if self.last is not None else ()
@@ -101,5 +88,5 @@ class Marks:
         number = max(kept, default=0) + 1
         if len(kept) >= MOST_FILES:
             kept, fresh = (), self._outcomes.all()
-        door.replace(outcomes_path(self._files, number), encode_outcomes(fresh))
+        door.replace(self._files.raft.outcomes(number), encode_outcomes(fresh))
         return (*kept, number)

@@ -17,7 +17,6 @@ from typing import BinaryIO, Final
 import msgspec
 
 from blockdb.cluster.machine.holding import Holding, key_of
-from blockdb.cluster.machine.marks import mark_path, outcomes_path
 from blockdb.cluster.replicated_log import Snapshot
 from blockdb.database import encryption
 from blockdb.database.backup.pausing import writes_paused
@@ -44,7 +43,7 @@ from blockdb.storage.manifest import load_checked, save_checked
 from blockdb.storage.metadata import load_registry
 from blockdb.storage.sealed_door import SealedDoor
 
-__all__ = ["prepare", "settle", "take", "take_over"]
+__all__ = ["prepare", "set_aside", "settle", "take", "take_over"]
 
 READY: Final = "taking over"
 """What the file is called that says so."""
@@ -55,16 +54,16 @@ class Places:
 
     def __init__(self, files: DatabaseFiles) -> None:
         self.files = files
-        self.incoming = files.raft.root / "incoming"
+        self.incoming = files.raft.incoming
         self.database = self.incoming / "database"
         self.ready = self.incoming / "ready.toml"
-        self.replaced = files.raft.root / "replaced"
+        self.replaced = files.raft.replaced
 
     def present(self) -> list[str]:
         """What there is of the database now, by its path in the directory: the registry, which makes it one, first."""
         files = self.files
         found = [files.registry.parent, files.collections, files.keys, files.transactions, files.transactions_mark]
-        found += [files.scrub_state, mark_path(files), *sorted(files.raft.root.glob("*.outcomes"))]
+        found += [files.scrub_state, files.raft.applied, *sorted(files.raft.root.glob("*.outcomes"))]
         return [path.relative_to(files.root).as_posix() for path in found if path.exists()]
 
 
@@ -155,8 +154,8 @@ def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outco
     door.make_directory(copy.raft.root)
     keys = encryption.load_keys(door, copy, source)
     sealing = door if keys is None else SealedDoor(door, keys)
-    sealing.replace(outcomes_path(copy, 1), encode_outcomes(outcomes))
-    door.replace(mark_path(copy), encode_applied(msgspec.structs.replace(applied, outcomes=(1,))))
+    sealing.replace(copy.raft.outcomes(1), encode_outcomes(outcomes))
+    door.replace(copy.raft.applied, encode_applied(msgspec.structs.replace(applied, outcomes=(1,))))
     names = Places(copy).present()
     save_checked(door, places.ready, READY, {"names": names})
 
@@ -182,6 +181,19 @@ def take_over(door: Door, files: DatabaseFiles, *, keep_old: bool) -> None:
             make_root(door, files.quarantine)
             door.rename(places.replaced, files.quarantine / strftime("replaced-%Y%m%d-%H%M%S"))
         _clear(door, places)
+
+
+def set_aside(door: Door, files: DatabaseFiles) -> Path:
+    """Move a database, which nobody has open, to `quarantine/`, and say where it is; what is left is an empty node.
+
+    After a crash it is to be done once more. Raises StorageError.
+    """
+    with guarded("setting the database aside"):
+        target = files.quarantine / strftime("replaced-%Y%m%d-%H%M%S")
+        make_root(door, target)
+        for name in Places(files).present():
+            _move(door, files.root / name, target / name)
+    return target
 
 
 def _move(door: Door, old: Path, new: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from blockdb.cluster.machine.commands import Commit, CommitPart, PutMany
+from blockdb.cluster.machine.commands import Commit, CommitPart, CommitRead, PutMany
 from blockdb.cluster.machine.holding import Holding, id_of
 from blockdb.cluster.machine.refusals import REFUSALS
 from blockdb.cluster.machine.target import Target
@@ -34,8 +34,23 @@ class Storing:
 
     def __init__(self, holding: Holding) -> None:
         self._holding = holding
+        self._waiting: dict[bytes, Job] = {}
 
     # Each for itself.
+
+    def is_waiting(self, id_: bytes) -> bool:
+        """Whether a record of this id waits to be stored."""
+        return id_ in self._waiting
+
+    def add(self, job: Job) -> None:
+        """Have a record stored with the next `flush`. No other of its id may wait."""
+        self._waiting[job.id] = job
+
+    def flush(self) -> None:
+        """Store what waits."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            self.put_all(list(waiting.values()))
 
     def put_all(self, jobs: Sequence[Job]) -> None:
         """Store records one after the other: those of a collection with one write, if nothing is derived from them.
@@ -110,13 +125,7 @@ class Storing:
         Raises Deadlock where what it read is not so any more, and what refuses its records.
         """
         targets = [self._holding.target(part.collection) for part in content.parts]
-        for read in content.reads:
-            if self._holding.target(read.collection).was_written_since(read.records, read.start, read.stop):
-                name = self._holding.store(read.collection).metadata.name
-                raise Deadlock(
-                    f"What the transaction has read in {name} was written by another one meanwhile, so it was not "
-                    "committed. Run it again."
-                )
+        self.check_current(content.reads)
         prepared = [
             self._prepared(target, part.items, time_ms, seed)
             for target, part in zip(targets, content.parts, strict=True)
@@ -128,6 +137,16 @@ class Storing:
             sequences = target.store_all(records)
             stored.append([target.store.metadata.name, sequences.start, len(sequences)])
         return stored
+
+    def check_current(self, reads: Sequence[CommitRead]) -> None:
+        """Raises Deadlock where something that a transaction has read is not so any more."""
+        for read in reads:
+            target = self._holding.target(read.collection)
+            if target.has_since(read):
+                raise Deadlock(
+                    f"What the transaction has read in {target.store.metadata.name} was written by another one "
+                    "meanwhile, so it was not committed. Run it again."
+                )
 
     def _store(self, target: Target, items: Sequence[tuple[bytes, bytes]], time_ms: int, seed: bytes) -> range:
         return target.store_all(self._prepared(target, items, time_ms, seed))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from blockdb.cluster.machine.commands import CommitRead
 from blockdb.database.preparation import Preparation, Prepared
+from blockdb.database.transactions.reads import Newer
 from blockdb.errors import BlockDBError, Corruption, DuplicateKey
 from blockdb.format.checks import first_repeated
 from blockdb.format.record import RecordFrame
@@ -106,16 +108,6 @@ class Target:
 
     # What was read.
 
-    def was_written_since(self, records: int, start: bytes, stop: bytes | None) -> bool:
-        """Whether a key of a range was stored after the collection had so many records. O(records since)."""
-        if self.count <= records:
-            return False
-        if stop == start + b"\0":
-            found = self.store.view.find(start)
-            if found is None or (self._next is not None and found[0] >= self._next[0]):
-                return False
-            return self.store.history().sequence_at(found[0]) >= records
-        for record in self.store.history().records(records, self.count - records):
-            if start <= record.key and (stop is None or record.key < stop):
-                return True
-        return False
+    def has_since(self, read: CommitRead) -> bool:
+        """Whether something that a transaction has read is not so any more. See `Newer`."""
+        return Newer(self.store, read.records, self.count).has_any(read.keys, read.ranges)

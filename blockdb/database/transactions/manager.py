@@ -15,6 +15,7 @@ from blockdb.database.transactions.committing import Committer
 from blockdb.database.transactions.gate import CollectionGate
 from blockdb.database.transactions.locks import Holder, Locks
 from blockdb.database.transactions.part import Opening, Part, Readable
+from blockdb.database.transactions.reads import Reads
 from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import Deadlock, InvalidData, TransactionClosed
 from blockdb.statistics import TransactionInfo, TransactionStatistics
@@ -39,6 +40,8 @@ class TransactionManager:
         self._committer = Committer(catalog, log)
         self.commit_parts: Callable[[Sequence[Part], bool], dict[str, range]] = self._committer.commit
         """Stores what was written in all parts, or nothing. In a cluster that is for all nodes to do."""
+        self.keeps_reads = False
+        """Whether transactions keep what they have read, for a commit that has to look whether it is so still."""
         self._gates: dict[str, CollectionGate] = {}
         self._begun: dict[int, Transaction] = {}
         """Those that go by their number alone."""
@@ -90,7 +93,7 @@ class TransactionManager:
         gate = self._gates.get(store.metadata.id)
         if gate is None:
             gate = self._gates.setdefault(store.metadata.id, CollectionGate(self._locks, store))
-        return Part(collection, gate, preparation)
+        return Part(collection, gate, preparation, Reads() if self.keeps_reads else None)
 
     def commit(self, holder: Holder, parts: Sequence[Part], sync: bool) -> dict[str, range]:
         """Store all that a transaction wrote, or nothing, and end it."""

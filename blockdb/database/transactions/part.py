@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from blockdb.database.documents import Given
 from blockdb.database.preparation import Preparation, Prepared
 from blockdb.database.transactions.gate import CollectionGate
+from blockdb.database.transactions.reads import Reads
 from blockdb.documents.document import Document
 from blockdb.errors import DuplicateKey, InvalidData
 from blockdb.format.checks import check_key, check_value
@@ -54,9 +55,13 @@ class Readable(Protocol):
 class Part:
     """One collection in one transaction. Used by one thread at a time."""
 
-    __slots__ = ("_bytes", "_given", "_preparation", "collection", "gate", "items", "store")
+    __slots__ = ("_bytes", "_given", "_preparation", "collection", "gate", "items", "reads", "store")
 
-    def __init__(self, collection: Readable, gate: CollectionGate, preparation: Preparation) -> None:
+    def __init__(
+        self, collection: Readable, gate: CollectionGate, preparation: Preparation, reads: Reads | None = None
+    ) -> None:
+        self.reads = reads
+        """What was read, where that is kept."""
         self.collection = collection
         self.gate = gate
         self.store = gate.store
@@ -70,6 +75,11 @@ class Part:
     def name(self) -> str:
         """The name of the collection."""
         return self.collection.name
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a plain write, and not what a user's transaction does."""
+        return self._given is not None
 
     def prepare(self, key: bytes, value: Given) -> Prepared | None:
         """What a record becomes; None where it is stored as it is given. Raises InvalidData, ValidationError."""

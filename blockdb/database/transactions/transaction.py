@@ -96,8 +96,10 @@ class Transaction:
             check_key(key)
             value = part.items.get(key)
             if value is None:
-                self._lock(part, key, exclusive=False)
+                records = self._lock(part, key, exclusive=False)
                 value = part.collection.get(key)
+                if value is None and part.reads is not None:
+                    part.reads.add_absent(key, records)
             self._locks.check(self._holder)
             return value
 
@@ -108,8 +110,10 @@ class Transaction:
             check_key(key)
             found = key in part.items
             if not found:
-                self._lock(part, key, exclusive=False)
+                records = self._lock(part, key, exclusive=False)
                 found = part.collection.exists(key)
+                if not found and part.reads is not None:
+                    part.reads.add_absent(key, records)
             self._locks.check(self._holder)
             return found
 
@@ -132,8 +136,7 @@ class Transaction:
         with self._using:
             part = self._part(collection)
             range_ = range_of(prefix, start, end)
-            self._locks.lock_range(self._holder, part.gate.space, range_.start or b"", range_.stop)
-            part.gate.shut()
+            self._lock_range(part, range_.start, range_.stop)
             own = part.own(range_.start, range_.stop, reverse)
             if own:
                 stored = part.collection.scan(start=range_.start, end=range_.stop, reverse=reverse)
@@ -166,8 +169,7 @@ class Transaction:
 
         with self._using:
             part = self._part(collection)
-            self._locks.lock_range(self._holder, part.gate.space, b"", None)
-            part.gate.shut()
+            self._lock_range(part, None, None)
             found = own_writes.find(part, where, parameters, order, limit, offset, fields)
             self._locks.check(self._holder)
             return found
@@ -215,6 +217,15 @@ class Transaction:
             part = self._parts[collection] = next(same, opened)
         return part
 
-    def _lock(self, part: Part, key: bytes, *, exclusive: bool) -> None:
+    def _lock(self, part: Part, key: bytes, *, exclusive: bool) -> int:
+        """Lock a key. Returns how many records there were then, all of which are seen by whoever reads now."""
         self._locks.lock_key(self._holder, part.gate.space, key, exclusive)
+        records = part.store.next_sequence
+        part.gate.shut()
+        return records
+
+    def _lock_range(self, part: Part, start: bytes | None, stop: bytes | None) -> None:
+        self._locks.lock_range(self._holder, part.gate.space, start or b"", stop)
+        if part.reads is not None:
+            part.reads.add_range(start, stop, part.store.next_sequence)
         part.gate.shut()

@@ -73,9 +73,9 @@ class _Adding:
         parts = tuple(commands.CommitPart(self._log.collections[name], self._items(2)) for name in names)
         reads = ()
         if self._chance.random() < 0.5:
-            start = self._key()
-            stop = self._chance.choice([None, start + b"\0", b"key040"])
-            reads = (commands.ReadRange(self._collection, self._chance.randrange(40), start, stop),)
+            ranges = ((self._key(), self._chance.choice([None, b"key040"])),) if self._chance.random() < 0.5 else ()
+            keys = tuple({self._key() for _ in range(self._chance.randint(0, 3))})
+            reads = (commands.CommitRead(self._collection, self._chance.randrange(40), tuple(sorted(keys)), ranges),)
         self._log.add(commands.Commit(parts, reads))
 
     def _again(self) -> None:

@@ -139,7 +139,7 @@ class Killer(StillDoor):
         with self.still:
             self.operations += 1
             self._left -= 1
-            if not self._left and self._path.exists():
+            if not self._left and self._path.exists() and not self._image.exists():
                 shutil.copytree(self._path, self._image, ignore_dangling_symlinks=True)
 
     def write(self, descriptor: int, data: Any) -> int:

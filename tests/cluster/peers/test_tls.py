@@ -53,6 +53,7 @@ async def test_nodes_of_a_cluster_know_each_other(certificates: Path) -> None:
     async with node("a", tls=files(shop, "node-a")) as a, node("b", tls=files(shop, "node-b")) as b:
         a.knows(b)
         b.knows(a)
+        await until(lambda: a.is_connected("b"))
         for term in range(100):
             a.beat("b", term)
         await until(lambda: len(b.ears.messages) == 100)

@@ -1,0 +1,163 @@
+"""Nodes that lost something: their log, a part of it, or the history that the others have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
+from threading import Thread
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from blockdb.cluster.consensus.settings import RaftSettings
+from blockdb.cluster.events import ClusterEvent
+from blockdb.errors import ConfigError, Unavailable
+from blockdb.format.consensus import Member
+from blockdb.layout import RaftFiles
+from tests.cluster.conformance import TIMEOUT_S, leader, others, settle, unique, until
+from tests.cluster.nodes import Nodes, free_addresses
+from tests.cluster.recorder import Recorder
+
+COLLECTION = UUID("00112233-4455-6677-8899-aabbccddeeff").bytes
+
+
+class Chain(Recorder):
+    """A recorder whose every command is a block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[object] = []
+
+    @property
+    def heads(self) -> Chain:
+        return self
+
+    def diverge(self, difference: object) -> None:
+        self.told.append(difference)
+
+    def head(self) -> Mapping[bytes, tuple[int, bytes]]:
+        last = len(self.commands) - 1
+        return {COLLECTION: (last, self.block_hashes(COLLECTION, last, 1)[0])} if last >= 0 else {}
+
+    def compare(self, other: Mapping[bytes, tuple[int, bytes]]) -> object | None:
+        number, hash_ = other[COLLECTION]
+        return None if self.block_hashes(COLLECTION, number, 1) == [hash_] else number
+
+    def first_difference(self, found: Any, ask: Any, ask_leaves: Any) -> object:
+        own = self.block_hashes(COLLECTION, 0, found + 1)
+        theirs = ask(COLLECTION, 0, found + 1)
+        block = next(number for number, pair in enumerate(zip(own, theirs, strict=True)) if pair[0] != pair[1])
+        assert self.leaf_hashes(COLLECTION, block) != ask_leaves(COLLECTION, block)
+        return f"block {block}"
+
+    def block_hashes(self, collection: bytes, first: int, count: int) -> Sequence[bytes]:
+        return [sha256(b"".join(self.data[: number + 1])).digest() for number in range(first, first + count)]
+
+    def leaf_hashes(self, collection: bytes, block: int) -> Sequence[bytes]:
+        return [self.data[block]]
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    made = Nodes(tmp_path, 3)
+    yield made
+    made.close()
+
+
+def test_a_node_with_another_history_stops_serving_and_says_where(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 3, machine=Chain)
+    try:
+        wrong = others(nodes)[0]
+        seen: list[ClusterEvent] = []
+        nodes.logs[wrong].subscribe(seen.append)
+        nodes.logs["node1"].append(unique(5)).result(TIMEOUT_S)
+        settle(nodes)
+        nodes.machines[wrong].commands[3] = (5, b"tampered with")
+        nodes.logs["node1"].append(unique(3)).result(TIMEOUT_S)
+        until(lambda: nodes.logs[wrong].status().diverged == "block 3", "it sees that it is alone")
+        machine = nodes.machines[wrong]
+        assert isinstance(machine, Chain)
+        assert machine.told == ["block 3"]
+        for future in (nodes.logs[wrong].append(unique(1)), nodes.logs[wrong].barrier()):
+            with pytest.raises(Unavailable, match="block 3"):
+                future.result(TIMEOUT_S)
+        assert any(event.kind == "diverged" for event in seen)
+        right = nodes.logs[leader(nodes)]
+        right.append(unique(1)).result(TIMEOUT_S)
+        until(lambda: {each.agrees for each in right.status().members} == {None, True, False}, "the leader knows it")
+        assert not right.status().diverged
+        assert right.status().members[0].head.startswith("col_00112233-4455-6677-8899-aabbccddeeff ")
+    finally:
+        nodes.close()
+
+
+def test_a_node_whose_log_was_wiped_gets_it_all_again_before_it_votes(nodes: Nodes) -> None:
+    commands = unique(20)
+    nodes.logs["node1"].append(commands).result(TIMEOUT_S)
+    nodes.stop("node3")
+    rmtree(nodes.root / "node3")
+    nodes.machines["node3"] = Recorder()
+    seen: list[ClusterEvent] = []
+    log = nodes.make("node3")
+    log.subscribe(seen.append)
+    log.start(nodes.machines["node3"])
+    settle(nodes)
+    assert nodes.machines["node3"].data == commands
+    until(lambda: log.status().state in {"Leader", "Follower"}, "it takes part again")
+    assert [event.what for event in seen if event.kind == "state"][:2] == ["Mending", "Follower"]
+
+
+def test_a_damaged_log_is_made_whole_by_the_others(nodes: Nodes) -> None:
+    commands = unique(50)
+    nodes.logs["node1"].append(commands).result(TIMEOUT_S)
+    broken = others(nodes)[0]
+    nodes.stop(broken)
+    files = RaftFiles(nodes.root / broken / "raft")
+    path = max(files.root.glob("*.log"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    nodes.start(broken)
+    nodes.logs["node1" if broken != "node1" else "node2"].append(unique(1)).result(TIMEOUT_S)
+    nodes.logs[leader(nodes)].transfer().result(TIMEOUT_S)
+    until(lambda: nodes.logs[broken].status().state in {"Leader", "Follower"}, "it takes part again")
+    settle(nodes)
+    assert nodes.machines[broken].data[:50] == commands
+    until(lambda: not files.mending.exists(), "the disk says so")
+
+
+def test_who_cannot_join_waits_until_it_is_closed(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 1)
+    nodes.close()
+    (nobody, own) = free_addresses(2)
+    log = nodes.make("node9", RaftSettings(Member("node9", "", own), join=(nobody,)))
+    failures: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            log.start(Recorder())
+        except Unavailable as error:
+            failures.append(error)
+
+    thread = Thread(target=start)
+    thread.start()
+    log.close()
+    thread.join(TIMEOUT_S)
+    assert len(failures) == 1
+    with pytest.raises(Unavailable, match="closed"):
+        log.append(unique(1)).result(TIMEOUT_S)
+
+
+def test_who_belongs_to_no_cluster_is_told_so(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 1)
+    nodes.close()
+    (own,) = free_addresses(1)
+    with pytest.raises(ConfigError, match="not among those"):
+        nodes.make("node9", RaftSettings(Member("node9", "", own), "test", nodes.bootstrap)).start(Recorder())
+    with pytest.raises(ConfigError, match="needs a name"):
+        nodes.make("node8", RaftSettings(nodes.bootstrap.all[0], "", nodes.bootstrap)).start(Recorder())
+    with pytest.raises(ConfigError, match="longer than the time between heartbeats"):
+        RaftSettings(nodes.bootstrap.all[0], heartbeat_ms=100, election_ms=100)
