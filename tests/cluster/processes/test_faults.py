@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from blockdb.errors import RequestTimeout, StorageError, Unavailable
 from tests.cluster.processes.load import Load
 from tests.cluster.processes.running import Running, judge, running
 
@@ -137,7 +138,8 @@ def test_the_power_fails_everywhere(tmp_path: Path, seed: int) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of a process that runs can be set there alone")
 def test_a_disk_that_is_full(tmp_path: Path, who: str) -> None:
     """No file of one node can grow any more. The others go on, and it comes back when there is room."""
-    with running(tmp_path) as cluster, loaded(cluster) as load:
+    bears = (Unavailable, RequestTimeout, StorageError)
+    with running(tmp_path) as cluster, Load(cluster.demo.urls, 1, bears=bears) as load:
         load.more(50)
         leader = cluster.leader()
         victim = leader if who == "leader" else next(id_ for id_ in cluster.ids if id_ != leader)
