@@ -26,6 +26,7 @@ MAX_UNCOMMITTED_BYTES = 400
 TIGHT = {
     "max_append_bytes": 1,
     "max_in_flight": 2,
+    "max_in_flight_bytes": 15,
     "max_committed_bytes": 20,
     "max_unapplied_bytes": 30,
     "max_reads": 2,
