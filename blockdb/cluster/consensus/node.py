@@ -115,9 +115,10 @@ class RaftLog:
         disk, admission = await open_log(self._settings, self._door, self._files, machine.applied_index)
         self._settings = replace(self._settings, cluster_id=admission.cluster_id)
         try:
-            disk.restored(machine.applied_index)
-            if machine.applied_index < disk.head.index:
-                disk.lose_all()
+            if not getattr(machine, "needs_copy", False):
+                disk.restored(machine.applied_index)
+                if machine.applied_index < disk.head.index:
+                    disk.lose_all()
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()
@@ -130,6 +131,8 @@ class RaftLog:
                 await driver.peers.start()
             storing.start()
             driver.applying.start(_applied_term(driver.view, machine))
+            if getattr(machine, "needs_copy", False):
+                driver.rebuilding.begin("its database is damaged")
             driver.start()
             driver.pulses.start()
             with self._lock:
@@ -147,13 +150,13 @@ class RaftLog:
 
     def _build(self, machine: StateMachine, disk: DiskLog, loop: asyncio.AbstractEventLoop) -> Driver:
         settings, own = self._settings, self._settings.own.id
-        view = View(disk)
+        view, needs_copy = View(disk), bool(getattr(machine, "needs_copy", False))
         raft = Raft(
             RaftConfig(own, election_ticks=settings.election_ticks, heartbeat_ticks=TICKS_PER_HEARTBEAT),
             disk.hard_state,
             view,
             SystemRandom(),
-            applied=machine.applied_index,
+            applied=view.head.index if needs_copy else machine.applied_index,
             is_mending=disk.is_damaged,
         )
         applying = Applying(
