@@ -9,9 +9,11 @@ from uuid import UUID
 
 import pytest
 
+from blockdb.cluster.machine import commands
 from blockdb.cluster.peers import bodies
 from blockdb.cluster.peers.bodies import Hello
 from blockdb.format import (
+    applied,
     archive,
     audit_log,
     batch,
@@ -250,6 +252,29 @@ def test_a_batch_of_the_replicated_log(data: bytes) -> None:
 def test_a_command_of_the_replicated_log(data: bytes) -> None:
     assert raft_log.unwrap(data) == (b"abcdefgh", 7, b"put")
     assert raft_log.wrap(b"abcdefgh", 7, b"put") == data
+
+
+@decodes("commands", "put")
+def test_a_command_that_stores_a_record(data: bytes) -> None:
+    envelope, content = commands.decode(data)
+    assert (envelope.id, envelope.time_ms, envelope.seed) == (bytes(range(16)), TIME_MS, b"")
+    assert content == commands.Put(COLLECTION, KEY, VALUE)
+    assert commands.encode(bytes(range(16)), TIME_MS, b"", content) == data
+
+
+@decodes("applied", "applied")
+def test_how_far_the_log_was_applied(data: bytes) -> None:
+    found = applied.Applied(7, TIME_MS, {COLLECTION: 1}, (1,))
+    assert applied.decode_applied(data) == found
+    assert applied.encode_applied(found) == data
+
+
+@decodes("applied", "outcomes")
+def test_what_became_of_commands(data: bytes) -> None:
+    digest = commands.digest_of(commands.encode_content(commands.Put(COLLECTION, KEY, VALUE)))
+    found = applied.Outcome(bytes(range(16)), digest, 0)
+    assert applied.decode_outcomes(data) == [found]
+    assert applied.encode_outcomes([found]) == data
 
 
 @decodes("raft", "members")

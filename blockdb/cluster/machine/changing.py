@@ -92,6 +92,8 @@ class Changing:
             metadata = replace(metadata, schemas=(new_entry(core, _schema(content.schema), None, content.by),))
         if metadata.id not in core.catalog.ids().values():
             core.lifecycle.create(metadata)
+        elif metadata.schemas:
+            self._forget_untold_indexes(self._holding.store(metadata.uuid))
         self._holding.inner.collection(metadata.id)  # which makes the indexes that the schema names
         return metadata.id
 
@@ -156,6 +158,12 @@ class Changing:
     def _opened(self, collection: bytes) -> tuple[Collection, Store]:
         store = self._holding.store(collection)
         return self._holding.inner.collection(store.metadata.id), store
+
+    def _forget_untold_indexes(self, store: Store) -> None:
+        """Of a collection that was being made: its schema may have got indexes that the journal does not tell of."""
+        entry = store.metadata.schemas[-1]
+        if not entry.is_told:
+            self._forget_indexes(store, (index.name for index in Schema.from_json(entry.schema).indexes))
 
     def _forget_indexes(self, store: Store, names: Iterable[str]) -> None:
         """Remove what this command has made before, so that it can begin anew; the journal does not tell twice."""

@@ -1,5 +1,7 @@
 """Commands: everything that changes a database of a cluster, as it stands in the replicated log.
 
+Format page: docs/formats/commands.md.
+
     command = [version, id (16), time_ms, seed, content]        MessagePack arrays throughout
     content = [tag, ...]                                        the fields of one of the classes here
 

@@ -51,15 +51,25 @@ class Heads:
 
     def __init__(self, holding: Holding) -> None:
         self._holding = holding
+        self._known: dict[bytes, tuple[int, BlockHead | None]] = {}
+        """What was looked up last, and how many records there were: a quiet collection is left alone."""
 
     def head(self) -> dict[bytes, BlockHead]:
         """The newest blocks of all collections that commands were about since this node was started. O(those)."""
-        found = {}
-        for collection in self._holding.touched():
-            number = self._blocks(collection) - 1
-            if number >= 0:
-                found[collection] = BlockHead(number, self.block_hashes(collection, number, 1)[0])
-        return found
+        counts = self._holding.touched()
+        for collection, count in counts.items():
+            known = self._known.get(collection)
+            if known is None or known[0] != count:
+                self._known[collection] = count, self._newest(collection)
+        newest = {collection: self._known[collection][1] for collection in counts}
+        return {collection: head for collection, head in newest.items() if head is not None}
+
+    def _newest(self, collection: bytes) -> BlockHead | None:
+        try:
+            history = self._holding.history(collection)
+        except CollectionNotFound:
+            return None
+        return BlockHead(history.blocks - 1, history.block(history.blocks - 1).hash) if history.blocks else None
 
     def compare(self, other: Head) -> Difference | None:
         """A block in which this node differs from another one whose head that was; None where none is known to."""
@@ -98,12 +108,6 @@ class Heads:
     def leaf_hashes(self, collection: bytes, block: int) -> list[bytes]:
         """The leaf hashes of the records of a block. Raises BlockNotFound, CollectionNotFound."""
         return self._holding.history(collection).block_leaves(block)
-
-    def _blocks(self, collection: bytes) -> int:
-        try:
-            return self._holding.history(collection).blocks
-        except CollectionNotFound:
-            return 0
 
     def _name(self, collection: bytes) -> str:
         return self._holding.core.catalog.metadata(id_of(collection)).name

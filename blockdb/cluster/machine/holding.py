@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from blockdb.cluster.machine.commands import SEED_BYTES
 from blockdb.cluster.machine.marks import Marks, read_mark
 from blockdb.cluster.machine.outcomes import Outcomes
 from blockdb.cluster.machine.surroundings import CommandSurroundings
@@ -23,6 +24,7 @@ from blockdb.storage.door import Door
 from blockdb.storage.history import History
 from blockdb.storage.metadata import PREFIX
 from blockdb.storage.store import Store
+from blockdb.storage.surroundings import MACHINE
 
 __all__ = ["Holding", "id_of", "key_of"]
 
@@ -104,9 +106,11 @@ class Holding:
         self._ahead = frozenset(key for key, count in records if count > self._counts.get(key, 0))
 
     def _enter_begun(self) -> None:
-        """Have what a command left half done finished as it would have been."""
+        """Have what a command left half done finished as it would have been; what is adopted, with our own chance."""
         begun = self.marks.last.begun if self.marks.last is not None else None
-        if begun is None:
+        if self.marks.last is None:
+            self.surroundings.enter(MACHINE.now_ms(), MACHINE.chance(SEED_BYTES, "adoption"))
+        elif begun is None:
             self.surroundings.enter(self.time_ms, b"")
         else:
             self.surroundings.enter(begun.time_ms, begun.seed)
@@ -229,9 +233,11 @@ class Holding:
         reader.refresh()
         return reader.history()
 
-    def touched(self) -> list[bytes]:
-        """The collections that commands were about since the database was opened, and the journal. For any thread."""
-        return [*list(self._targets), key_of(self._journal_id)]
+    def touched(self) -> dict[bytes, int]:
+        """How many records each collection has that commands were about since it was opened, and the journal."""
+        targets = dict(self._targets)  # any thread may ask
+        counts = {key: target.count for key, target in targets.items()}
+        return {**counts, key_of(self._journal_id): self._journal_records()}
 
     def forget(self, collection: bytes) -> None:
         """A collection was dropped."""

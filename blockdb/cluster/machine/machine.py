@@ -243,6 +243,7 @@ class Machine:
     def make_durable(self) -> int:
         """Have what was applied on the disk; the log before the index that is returned may go. Raises StorageError."""
         with self._applying:
+            self.check()  # of a command that failed nobody knows how far it has come
             self._holding.write_mark()
             return self._holding.index
 

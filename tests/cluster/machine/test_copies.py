@@ -34,8 +34,7 @@ def source(tmp_path: Path) -> Iterator[Machine]:
     machine.close()
 
 
-@pytest.mark.parametrize("kind", [{}, {"redactable": True, "encrypted": True}])
-@pytest.mark.parametrize("lacks", [22, 9, 0])
+@pytest.mark.parametrize(("kind", "lacks"), [({}, 22), ({}, 9), ({"redactable": True, "encrypted": True}, 22)])
 def test_an_empty_or_a_lagging_node_becomes_what_another_one_is(
     tmp_path: Path, kind: dict[str, Any], lacks: int
 ) -> None:
@@ -104,7 +103,7 @@ def damaged(data: bytes, chance: Random) -> bytes:
     return data + b"more"
 
 
-@pytest.mark.parametrize("seed", tiers(range(8), range(8, 300)))
+@pytest.mark.parametrize("seed", tiers(range(3), range(3, 300)))
 def test_a_damaged_copy_changes_nothing(tmp_path: Path, source: Machine, seed: int) -> None:
     chance = Random(seed)
     target = machine_at(tmp_path / "target")
@@ -139,7 +138,7 @@ def test_a_node_without_a_database_has_nothing_to_copy(tmp_path: Path) -> None:
     machine.close()
 
 
-@pytest.mark.parametrize("operation", tiers([3, 25, 60, 61, 75, 90], range(1, 140)))
+@pytest.mark.parametrize("operation", tiers([61, 75], range(1, 140)))
 def test_death_while_it_is_taken_over_leaves_the_old_one_or_the_new(
     tmp_path: Path, source: Machine, operation: int
 ) -> None:

@@ -84,9 +84,10 @@ def seed_of(index: int) -> bytes:
 def machine_at(path: Path, **changed: Any) -> Machine:
     """A machine over a directory."""
     door, most = changed.pop("door", None), changed.pop("most_outcomes", 50)
+    adopt = changed.pop("adopt", False)
     settings = {"data_dir": str(path), **SETTINGS, **changed}
     source = MasterKeySource(key=MASTER) if settings.get("encryption_enabled") else None
-    return Machine(from_settings(settings), source, door=door or StillDoor(), most_outcomes=most)
+    return Machine(from_settings(settings), source, door=door or StillDoor(), adopt=adopt, most_outcomes=most)
 
 
 def apply_all(machine: Machine, log: Sequence[Command], chance: Random | None = None) -> None:
