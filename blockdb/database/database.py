@@ -82,10 +82,8 @@ class Database(AuditedDatabase):
             signer = None if read_only else self._take_over(create)
             self._open(signer)
         if config.scrub_rate_limit and not read_only:
-            scrub_state = self._files.scrub_state
-            self._scrubber = Scrubber(
-                self.path, scrub_state, config.scrub_rate_limit, config.scrub_interval, secret=self._door.secret
-            )
+            rate, interval_s = config.scrub_rate_limit, config.scrub_interval
+            self._scrubber = Scrubber(self.path, self._files.scrub_state, rate, interval_s, secret=self._door.secret)
         _handles.add(self)
 
     def _open(self, signer: Signer | None) -> None:
