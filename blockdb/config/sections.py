@@ -186,8 +186,13 @@ class ClusterConfig(_Section):
     """The port for the other nodes; 0: that of `[server]` and 1,000 more."""
     advertise_peer_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
     """The port under which other nodes reach this one, where that is another one (a proxy); 0: `peer_port`."""
+    peer_certificate: str = field(default="", metadata=declared(Path()))
+    """The file with the certificate that says which node of which cluster this is (`blockdb cert`, PEM); empty: nodes
+    talk to each other without TLS, which they do on this machine alone."""
+    peer_key: str = field(default="", metadata=declared(Path()))
+    """The file with that certificate's secret key (PEM)."""
     peer_ca: str = field(default="", metadata=declared(Path()))
-    """The file with the authority of the nodes' certificates (PEM); empty: `tls_client_ca` of `[security]`."""
+    """The file with the authority of all nodes' certificates (PEM)."""
     read_concern: str = field(default="Linearizable", metadata=declared(Choice(("Linearizable", "Local"))))
     """What reads see that do not say themselves: all that was acknowledged anywhere before, or what this node has."""
     heartbeat_interval: int = field(default=150, metadata=declared(Number(10, 60_000)))
@@ -222,6 +227,9 @@ class ClusterConfig(_Section):
             raise ConfigError(f"[cluster] node_id: it should be given, since {given[0]} is.")
         if self.replica and not self.join:
             raise ConfigError("[cluster] replica: it should stand with join.")
+        files = [name for name in ("peer_certificate", "peer_key", "peer_ca") if getattr(self, name)]
+        if missing := [name for name in ("peer_certificate", "peer_key", "peer_ca") if files and name not in files]:
+            raise ConfigError(f"[cluster] {missing[0]}: it should be given too, since {files[0]} is.")
         names = [peer.partition(":")[0] for peer in self.peers]
         if self.node_id in names:
             raise ConfigError(f"[cluster] peers: they are the other nodes; {self.node_id} is this one.")

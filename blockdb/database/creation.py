@@ -9,7 +9,7 @@ from typing import Any
 from blockdb.config import DatabaseConfig
 from blockdb.database import encryption
 from blockdb.database.proofs import keys
-from blockdb.errors import Corruption, DatabaseNotFound
+from blockdb.errors import Corruption, DatabaseNotFound, ReadOnly
 from blockdb.format import mark, segment
 from blockdb.format.mark import Mark
 from blockdb.format.sealed import HEADER_BYTES, PIECE_EXTRA_BYTES
@@ -87,6 +87,15 @@ def refuse_foreign(files: DatabaseFiles) -> None:
     if foreign:
         raise DatabaseNotFound(
             f"{files.root} is no database and is not empty (it has {foreign[0]!r}). Choose an empty or a new directory."
+        )
+
+
+def refuse_nodes(files: DatabaseFiles, surroundings: Surroundings) -> None:
+    """Raises ReadOnly where the directory is that of a node of a cluster, and it is not the node that asks."""
+    if files.raft.id.exists() and not surroundings.is_shared:
+        raise ReadOnly(
+            f"{files.root} belongs to a node of a cluster, which alone writes to it: what others wrote would be on no "
+            "other node. Open it with read_only=True, or ask the cluster's servers (--url)."
         )
 
 

@@ -64,9 +64,7 @@ class Database(AuditedDatabase):
     ) -> None:
         """Use `blockdb.open`, which documents this. `surroundings` are those of this machine unless they are given."""
         if byteorder != "little":
-            raise UnsupportedFormat(
-                "BlockDB's tables are read as they stand in memory: on little-endian machines only."
-            )
+            raise UnsupportedFormat("BlockDB's tables are read as they stand: on little-endian machines only.")
         self.path = Path(config.data_dir)
         self.read_only = read_only
         self._config = config
@@ -82,8 +80,8 @@ class Database(AuditedDatabase):
             signer = None if read_only else self._take_over(create)
             self._open(signer)
         if config.scrub_rate_limit and not read_only:
-            rate, interval_s = config.scrub_rate_limit, config.scrub_interval
-            self._scrubber = Scrubber(self.path, self._files.scrub_state, rate, interval_s, secret=self._door.secret)
+            state, secret = self._files.scrub_state, self._door.secret
+            self._scrubber = Scrubber(self.path, state, config.scrub_rate_limit, config.scrub_interval, secret=secret)
         _handles.add(self)
 
     def _open(self, signer: Signer | None) -> None:
@@ -110,6 +108,7 @@ class Database(AuditedDatabase):
 
     def _take_over(self, create: bool) -> Signer:
         """Become the one writer, of a database that is made if there is none. Returns the key that signs."""
+        creation.refuse_nodes(self._files, self._surroundings)
         if not self._files.registry.exists():
             creation.refuse_foreign(self._files)
             if not create:
@@ -224,9 +223,8 @@ class Database(AuditedDatabase):
         """Remove a collection with everything in it, for good, and say what it was.
 
         The journal keeps that it was dropped: when, by whom (`by`, default: the user's login name), with how many
-        records under which root. Receipts that were made before still hold. Handles of it raise CollectionNotFound from
-        now on; what was being read ends as it can. Raises CollectionNotFound, InvalidData for the default collection,
-        ReadOnly, StorageError. O(files).
+        records under which root. Receipts that were made before still hold; what was being read ends as it can. Raises
+        CollectionNotFound, as handles of it do from now on, InvalidData for the default one, ReadOnly, StorageError.
         """
         self._refreshed()
         if self.read_only:

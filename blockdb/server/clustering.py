@@ -83,7 +83,7 @@ def settings_of(config: Config, port: int) -> RaftSettings:
         join=joins,
         heartbeat_ms=cluster.heartbeat_interval,
         election_ms=cluster.election_timeout,
-        tls=_tls(config),
+        tls=_tls(cluster),
         insecure_public=config.server.insecure_public,
         listen_address=_joined(config.server.host, _peer_port(cluster, port)),
     )
@@ -133,13 +133,10 @@ def _joined(host: str, port: int) -> str:
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
-def _tls(config: Config) -> PeerTls | None:
-    security, authority = config.security, config.cluster.peer_ca or config.security.tls_client_ca
-    if config.cluster.peer_ca and not security.tls_certificate:
-        raise ConfigError("[cluster] peer_ca: it should stand with tls_certificate and tls_key of [security].")
-    if not security.tls_certificate or not authority:
+def _tls(cluster: ClusterConfig) -> PeerTls | None:
+    if not cluster.peer_certificate:
         return None
-    return PeerTls(Path(security.tls_certificate), Path(security.tls_key), Path(authority))
+    return PeerTls(Path(cluster.peer_certificate), Path(cluster.peer_key), Path(cluster.peer_ca))
 
 
 @contextmanager

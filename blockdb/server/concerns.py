@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blockdb.cluster.database.context import already_confirmed, as_request
 from blockdb.cluster.replicated_log import ReplicatedLog
-from blockdb.errors import InvalidData, Unavailable
+from blockdb.errors import InvalidData, RequestTimeout, TransactionClosed, Unavailable
 from blockdb.security.roles import Principal, Right
 from blockdb.server.idempotency import MAX_KEY_CHARACTERS
+from blockdb.server.retrying import STORING
+from blockdb.wire.messages import transactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Operation
 
 if TYPE_CHECKING:
-    from blockdb.database.database import Database
-    from blockdb.server.service import Call
+    from blockdb.cluster.database.database import ReplicatedDatabase
+    from blockdb.server.service import Call, Session
 
 __all__ = ["LINEARIZABLE", "LOCAL", "Concerns", "concern_of", "name_of"]
 
@@ -74,7 +76,7 @@ class Concerns:
     def __init__(
         self,
         log: ReplicatedLog,
-        database: Database,
+        database: ReplicatedDatabase,
         default: str = LINEARIZABLE,
         applied: Callable[[], int] | None = None,
     ) -> None:
@@ -180,6 +182,26 @@ class Concerns:
             if call.idempotency_key is not None:
                 stack.enter_context(as_request(name_of(call.principal, call.idempotency_key, call.operation)))
             yield
+
+    def committing(self, commit: Callable[[Session, Any], Any]) -> Callable[[Session, Any], Any]:
+        """Of a commit that is asked for again after its node is gone, what became of it is looked up."""
+
+        def committed(session: Session, request: transactions.Commit) -> Any:
+            call = session.call
+            try:
+                return commit(session, request)
+            except TransactionClosed:
+                if call.idempotency_key is None or session.service.transactions.is_of_here(request.transaction):
+                    raise
+            stored = self._database.found_commit(name_of(call.principal, call.idempotency_key, call.operation))
+            if stored is not None:
+                return STORING["commit"].answer(request, stored)
+            raise RequestTimeout(
+                f"Transaction {request.transaction} was not begun at this node, so nobody here can tell whether it was "
+                "committed. Look, or run it again."
+            )
+
+        return committed
 
     @staticmethod
     def together() -> AbstractContextManager[None]:

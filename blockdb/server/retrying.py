@@ -27,6 +27,8 @@ __all__ = ["Retries"]
 CHANGING: Final = frozenset({Right.WRITE, Right.MANAGE, Right.OPERATE})
 OF_TRANSACTIONS: Final = frozenset({"begin", "commit", "abort"})
 """Who may read may do these, and they change something too."""
+OF_NODES: Final = frozenset({*OF_TRANSACTIONS, "transaction_put"})
+"""What is about a transaction of one node of a cluster; all else the cluster remembers."""
 
 DIRECTORY: Final = "server"
 MAX_LOOKED_AT: Final = 100_000
@@ -81,16 +83,21 @@ STORING: Final[Mapping[str, _Storing]] = {
 class Retries:
     """Does requests once, and gives those who ask again the first answer. Safe for threads."""
 
-    def __init__(self, database: Database) -> None:
-        """What an earlier process was about to store is read from the directory of the database."""
+    def __init__(self, database: Database, *, is_of_node: bool = False) -> None:
+        """What an earlier process was about to store is read from the directory of the database.
+
+        A node of a cluster remembers what is about its transactions, and only as long as it runs.
+        """
         self._database = database
-        self._log = IntentLog(database.path / DIRECTORY, database.secret_for("idempotency"))
-        self._idempotency = Idempotency(self._log, self._log.take_earlier())
+        self._is_of_node = is_of_node
+        self._log = None if is_of_node else IntentLog(database.path / DIRECTORY, database.secret_for("idempotency"))
+        self._idempotency = Idempotency() if self._log is None else Idempotency(self._log, self._log.take_earlier())
         self._began_ms = int(time() * 1000)
 
-    @staticmethod
-    def concern(operation: Operation) -> bool:
+    def concern(self, operation: Operation) -> bool:
         """Whether an operation changes something, so that it matters how often it is done."""
+        if self._is_of_node:
+            return operation.name in OF_NODES
         return operation.right in CHANGING or operation.name in OF_TRANSACTIONS
 
     def run(
@@ -114,7 +121,7 @@ class Retries:
 
         owner = f"{principal.token_id or ''}\0{principal.name}"
         asked = operation.name.encode() + b"\0" + msgspec.msgpack.encode(request)
-        storing = STORING.get(operation.name)
+        storing = None if self._log is None else STORING.get(operation.name)
         if storing is None:
             answer = self._idempotency.run(owner, key, asked, encoded)
         else:
@@ -165,6 +172,7 @@ class Retries:
         first = _first_by_key(collection, items) if items else self._first_by_digest(collection, part)
         if first is None or first < part.next_sequence:
             return None
+        assert self._log is not None, "only what was written down is recalled"
         run = list(collection.records(first, part.records))
         digests = self._log.digests
         if len(run) < part.records or any(record.time_ms > self._began_ms for record in run):
@@ -175,6 +183,7 @@ class Retries:
         return range(first, first + part.records)
 
     def _first_by_digest(self, collection: Collection, part: Part) -> int | None:
+        assert self._log is not None, "only what was written down is recalled"
         of: Callable[[bytes], bytes] = self._log.digests.of
         for record in islice(collection.records(part.next_sequence), MAX_LOOKED_AT):
             if of(record.key)[:FIRST_BYTES] == part.first:
@@ -183,7 +192,8 @@ class Retries:
 
     def close(self) -> None:
         """Close the log. Idempotent."""
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
 
 def _first_by_key(collection: Collection, items: Items) -> int | None:

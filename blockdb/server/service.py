@@ -107,7 +107,7 @@ class Service:
         self.database = database
         self.authenticator = authenticator or Everybody()
         self.transactions = OpenTransactions(database)
-        self.retries = None if database.read_only or concerns is not None else Retries(database)
+        self.retries = None if database.read_only else Retries(database, is_of_node=concerns is not None)
         """Answers that are remembered for those who ask again."""
         self.nobody = Principal("nobody", Role.READER)
         """Who asks what everybody may ask, and who has not said yet who they are."""
@@ -168,6 +168,8 @@ class Service:
         """What a handler answers, or, to a request that came before under the same key, has answered."""
         session = Session(self, call)
         handler = self._handlers[call.operation.name]
+        if self.concerns is not None and call.operation.name == "commit":
+            handler = self.concerns.committing(handler)
         key = call.idempotency_key
         if key is None or self.retries is None or not self.retries.concern(call.operation):
             answer: Message = handler(session, request)

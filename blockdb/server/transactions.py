@@ -61,8 +61,9 @@ class OpenTransactions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._first = self._last = time.time_ns() // 1000
         if not database.read_only:  # what clients remember of an earlier server is nobody's number now
-            database.number_transactions_from(time.time_ns() // 1000)
+            database.number_transactions_from(self._first)
         self._open: dict[int, Open] = {}
         self._late: deque[Late] = deque(maxlen=MOST_LATE)
         """The last ones that took too long, so that whoever goes on with one is told so."""
@@ -80,8 +81,13 @@ class OpenTransactions:
             if len(self._open) >= MOST_OPEN:
                 raise InvalidData(f"There are {MOST_OPEN:,} transactions under way, and no more are taken. End some.")
             transaction = self._database.transaction(seconds)
+            self._last = transaction.id
             self._open[transaction.id] = Open(transaction, _owner(principal), time.monotonic() + seconds, seconds)
             return transaction.id, seconds
+
+    def is_of_here(self, id_: int) -> bool:
+        """Whether a transaction was begun here, as far as its number says."""
+        return self._first <= id_ <= self._last
 
     def held_off(self) -> HeldOff:
         """Whether none is under way; none begins then before this is over."""

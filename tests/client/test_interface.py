@@ -40,6 +40,7 @@ EMBEDDED_ONLY = {
     "open_collections",
     "put_each",
     "record_act",
+    "record_index",
     "secret_for",
     "values_of",
 }

@@ -14,7 +14,8 @@ import pytest
 
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.events import ClusterEvent
-from blockdb.errors import ConfigError, Unavailable
+from blockdb.cluster.replicated_log import Command, Snapshot
+from blockdb.errors import ConfigError, InvalidData, Unavailable
 from blockdb.format.consensus import Member
 from blockdb.layout import RaftFiles
 from tests.cluster.conformance import TIMEOUT_S, leader, others, settle, unique, until
@@ -60,6 +61,13 @@ class Chain(Recorder):
         return [self.data[block]]
 
 
+class Stubborn(Chain):
+    """A chain that takes no copy."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        raise InvalidData("It is not good enough.")
+
+
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[Nodes]:
     made = Nodes(tmp_path, 3)
@@ -68,7 +76,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 
 
 def test_a_node_with_another_history_stops_serving_and_says_where(tmp_path: Path) -> None:
-    nodes = Nodes(tmp_path, 3, machine=Chain)
+    nodes = Nodes(tmp_path, 3, machine=Stubborn)
     try:
         wrong = others(nodes)[0]
         seen: list[ClusterEvent] = []
@@ -161,3 +169,59 @@ def test_who_belongs_to_no_cluster_is_told_so(tmp_path: Path) -> None:
         nodes.make("node8", RaftSettings(nodes.bootstrap.all[0], "", nodes.bootstrap)).start(Recorder())
     with pytest.raises(ConfigError, match="longer than the time between heartbeats"):
         RaftSettings(nodes.bootstrap.all[0], heartbeat_ms=100, election_ms=100)
+
+
+class Damaged(Chain):
+    """A chain whose files are damaged when it is opened."""
+
+    def __init__(self, is_damaged: bool = False) -> None:
+        super().__init__()
+        self.needs_copy = is_damaged
+
+    def apply(self, commands: Sequence[Command]) -> None:
+        assert not self.needs_copy
+        super().apply(commands)
+
+    def diverge(self, difference: object) -> None:
+        self.needs_copy = True
+        super().diverge(difference)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        super().restore(snapshot)
+        self.needs_copy = False
+
+
+def test_who_has_another_history_gets_that_of_the_others(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 3, machine=Damaged)
+    try:
+        wrong = leader(nodes)
+        nodes.logs[wrong].append(unique(5)).result(TIMEOUT_S)
+        settle(nodes)
+        nodes.machines[wrong].commands[2] = (4, b"tampered with")
+        nodes.logs[wrong].append(unique(2)).result(TIMEOUT_S)
+        until(lambda: nodes.machines[wrong].restored, "it gets a copy")
+        until(lambda: not nodes.logs[wrong].status().diverged, "it serves again")
+        nodes.logs[wrong].append(unique(1)).result(TIMEOUT_S)
+        settle(nodes)
+        first, *rest = (machine.commands for machine in nodes.machines.values())
+        assert all(other == first for other in rest)
+    finally:
+        nodes.close()
+
+
+def test_a_node_whose_database_is_damaged_gets_a_copy(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 3, machine=Damaged)
+    try:
+        nodes.logs["node1"].append(unique(5)).result(TIMEOUT_S)
+        settle(nodes)
+        nodes.stop("node2")
+        nodes.machines["node2"] = Damaged(is_damaged=True)
+        nodes.start("node2")
+        nodes.logs["node1"].append(unique(2)).result(TIMEOUT_S)
+        until(lambda: nodes.machines["node2"].restored, "it gets a copy")
+        settle(nodes)
+        nodes.logs["node2"].append(unique(1)).result(TIMEOUT_S)
+        settle(nodes)
+        assert nodes.machines["node2"].commands == nodes.machines["node1"].commands
+    finally:
+        nodes.close()

@@ -239,6 +239,7 @@ def test_a_whole_configuration_is_frozen_and_plain() -> None:
         ({"join": ["a:1"], "bootstrap": True}, r"\[cluster\] bootstrap: it cannot stand with join"),
         ({"peers": ["b:h:1"], "join": ["a:1"]}, r"\[cluster\] join: it cannot stand with peers"),
         ({"peers": ["b:h:1"], "node_id": ""}, r"\[cluster\] node_id: it should be given, since peers is"),
+        ({"peer_ca": "ca.crt"}, r"\[cluster\] peer_certificate: it should be given too, since peer_ca is"),
         ({"replica": True}, r"\[cluster\] replica: it should stand with join"),
         ({"peers": ["a:h:1"]}, r"\[cluster\] peers: they are the other nodes; a is this one"),
         ({"peers": ["b:h:1", "b:h:2"]}, r"\[cluster\] peers: b is there twice"),

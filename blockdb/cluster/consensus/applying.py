@@ -55,6 +55,7 @@ class Applying:
         self._waiting: deque[Entry] = deque()
         self._error: BlockDBError | None = None
         self._calls: set[Future[object]] = set()
+        self._is_held = False
 
     def start(self, term: int) -> None:
         """Begin behind an entry of that term."""
@@ -69,6 +70,15 @@ class Applying:
                 self._waiting.extend(entries)
         if is_idle:
             self._worker.do(self._apply_waiting)
+
+    def hold(self) -> None:
+        """Apply nothing more until `go_on`."""
+        self._is_held = True
+
+    def go_on(self) -> None:
+        """Apply what came meanwhile, behind what the machine has."""
+        self._is_held = False
+        self._worker.do(self._apply_waiting)
 
     def call(self, function: Callable[[StateMachine], T]) -> Future[T]:
         """Call the machine, after what was put in before. What that raises is the future's, and stops nothing."""
@@ -116,7 +126,7 @@ class Applying:
         self._worker.close()
 
     def _apply_waiting(self) -> None:
-        while batch := self._next_batch():
+        while not self._is_held and (batch := self._next_batch()):
             self._apply(batch)
 
     def _next_batch(self) -> list[Entry]:

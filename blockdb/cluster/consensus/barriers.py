@@ -87,10 +87,16 @@ class Reads:
         for future in late:
             refuse(future, Unavailable(_LATE.format(timeout_s=self._timeout_s)))
 
+    def go_on(self, error: BlockDBError) -> None:
+        """Serve again, if that is why nobody was."""
+        with self._lock:
+            if self._error is error:
+                self._error = None
+
     def stop(self, error: BlockDBError) -> None:
         """Refuse everybody, now and from now on."""
         with self._lock:
-            self._error = self._error or error
+            self._error = error
             groups = [self._waiting, *(waiters for _, waiters in self._asked.values())]
             waiters = [waiter for group in groups for waiter in group]
             self._waiting = []

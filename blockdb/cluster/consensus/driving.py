@@ -12,9 +12,10 @@ import msgspec
 
 from blockdb.cluster.consensus.applying import Applying
 from blockdb.cluster.consensus.barriers import Reads
-from blockdb.cluster.consensus.membership import Change, Changes
+from blockdb.cluster.consensus.membership import Changes
 from blockdb.cluster.consensus.proposals import Proposals
 from blockdb.cluster.consensus.pulses import Pulses
+from blockdb.cluster.consensus.rebuilding import Rebuilding
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.consensus.snapshots import Snapshots
 from blockdb.cluster.consensus.storing import Storing
@@ -22,7 +23,7 @@ from blockdb.cluster.consensus.view import View
 from blockdb.cluster.consensus.watching import Watching
 from blockdb.cluster.peers import Peers
 from blockdb.cluster.waiting import Listeners
-from blockdb.errors import BlockDBError, InvalidData, Unavailable
+from blockdb.errors import BlockDBError, InvalidData
 from blockdb.format.consensus import Entry, Kind, Member, Members, decode_members
 from blockdb.raft.errors import NotLeader, TooMuch
 from blockdb.raft.messages import Message, Propose, SnapshotHead
@@ -70,6 +71,7 @@ class Driver:
         self.pulses = Pulses(self)
         self.changes = Changes(self)
         self.snapshots = Snapshots(self)
+        self.rebuilding = Rebuilding(self)
         self.members: Members = raft.members
         """The newest list that is committed."""
         self.members_index = 0
@@ -83,7 +85,7 @@ class Driver:
         self._queued = self._forced = 0
         """The last Ready that went to the disk, and the last one that is there."""
         self._decided_term = applying.term
-        self._is_woken = self._is_called = self._is_stopped = False
+        self._is_woken = self._is_called = self.is_stopped = False
         self._timer: TimerHandle | None = None
         self._last_tick = monotonic()
         self._ticks = 0
@@ -96,29 +98,18 @@ class Driver:
 
     def stop(self, error: BlockDBError) -> bool:
         """Do nothing any more, and say whether that is new."""
-        if self._is_stopped:
+        if self.is_stopped:
             return False
-        self._is_stopped = True
+        self.is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
         self.applying.stop(error)
         self.changes.stop(error)
         self.snapshots.stop()
         self.pulses.stop()
+        self.rebuilding.stop()
         self.watching.stop(str(error))
         return True
-
-    def diverged(self, what: str) -> None:
-        """This node's state is not that of the others: serve nobody, and leave the lead to another."""
-        error = Unavailable(
-            f"This node's chain is not that of the other nodes ({what}), so it serves nobody. Look at it with "
-            "`blockdb audit`, then remove the node from the cluster and let it join anew with an empty directory."
-        )
-        self.proposals.stop(error)
-        self.reads.stop(error)
-        self.applying.stop(error)
-        if self.raft.is_leader:
-            self.changes.ask(Change("transfer", Member(""), self.settings.own.id))
 
     # ── when something is to be done ─────────────────────────────────────────────────────────────────────────────
 
@@ -153,7 +144,7 @@ class Driver:
             self.raft.tick()
         self._ticks += 1
         self.turn()
-        if not self._is_stopped:
+        if not self.is_stopped:
             if self._ticks % _CHORES_EVERY_TICKS == 0:
                 self._chores()
             self._timer = self.loop.call_later(max(0.0, self._last_tick + tick_s - monotonic()), self._tick)
@@ -170,7 +161,7 @@ class Driver:
     def turn(self) -> None:
         """Do what there is to do now."""
         self._is_woken = False
-        if self._is_stopped:
+        if self.is_stopped:
             return
         try:
             self._applied()
@@ -214,7 +205,7 @@ class Driver:
 
     def on_message(self, sender: str, message: Message) -> None:
         """As PeerHandler says."""
-        if self._is_stopped:
+        if self.is_stopped:
             return
         try:
             self.raft.step(message)
@@ -271,7 +262,7 @@ class Driver:
         """They are on the disk: called on the thread that has put them there."""
 
         def tell() -> None:
-            if not self._is_stopped:
+            if not self.is_stopped:
                 self._on_disk(readys)
                 self.turn()
 
@@ -323,7 +314,7 @@ class Driver:
     def on_contact(self, id_: str, is_reached: bool) -> None:
         """As PeerHandler says."""
         self.watching.contact(id_, is_reached)
-        if not is_reached and not self._is_stopped:
+        if not is_reached and not self.is_stopped:
             self.raft.unreachable(id_)
             self.wake()
 
@@ -331,6 +322,8 @@ class Driver:
         """As PeerHandler says."""
         if name == "pulse":
             return self.pulses.on_pulse(sender, body)
+        if name == "copy":
+            return self.snapshots.on_ask(sender)
         if name == "hashes":
             return await self.pulses.on_question(body)
         if name == "census":

@@ -30,7 +30,7 @@ from blockdb.cluster.events import ClusterEvent
 from blockdb.cluster.peers import Peers
 from blockdb.cluster.replicated_log import LogStatus, MemberStatus, StateMachine
 from blockdb.cluster.waiting import Listeners, Room, answer, refuse, unanswered
-from blockdb.errors import BlockDBError, InvalidData, StorageError, Unavailable
+from blockdb.errors import BlockDBError, InvalidData, StorageError, Unavailable, WritesStopped
 from blockdb.format.consensus import Member, Members
 from blockdb.format.raft_log import ORIGIN_BYTES
 from blockdb.layout import RaftFiles
@@ -115,9 +115,10 @@ class RaftLog:
         disk, admission = await open_log(self._settings, self._door, self._files, machine.applied_index)
         self._settings = replace(self._settings, cluster_id=admission.cluster_id)
         try:
-            disk.restored(machine.applied_index)
-            if machine.applied_index < disk.head.index:
-                disk.lose_all()
+            if not getattr(machine, "needs_copy", False):
+                disk.restored(machine.applied_index)
+                if machine.applied_index < disk.head.index:
+                    disk.lose_all()
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()
@@ -130,6 +131,8 @@ class RaftLog:
                 await driver.peers.start()
             storing.start()
             driver.applying.start(_applied_term(driver.view, machine))
+            if getattr(machine, "needs_copy", False):
+                driver.rebuilding.begin("its database is damaged")
             driver.start()
             driver.pulses.start()
             with self._lock:
@@ -147,13 +150,13 @@ class RaftLog:
 
     def _build(self, machine: StateMachine, disk: DiskLog, loop: asyncio.AbstractEventLoop) -> Driver:
         settings, own = self._settings, self._settings.own.id
-        view = View(disk)
+        view, needs_copy = View(disk), bool(getattr(machine, "needs_copy", False))
         raft = Raft(
             RaftConfig(own, election_ticks=settings.election_ticks, heartbeat_ticks=TICKS_PER_HEARTBEAT),
             disk.hard_state,
             view,
             SystemRandom(),
-            applied=machine.applied_index,
+            applied=view.head.index if needs_copy else machine.applied_index,
             is_mending=disk.is_damaged,
         )
         applying = Applying(
@@ -164,8 +167,12 @@ class RaftLog:
         return driver
 
     def _fail(self, error: BaseException) -> None:
-        """Something that must not fail did: take part no longer. From any thread."""
-        failure = error if isinstance(error, BlockDBError) else _failure(error)
+        """Something that must not fail did: take part no longer. From any thread.
+
+        What is wrong with this node's disk is not what a request failed of: others can do it.
+        """
+        is_disk = isinstance(error, (StorageError, WritesStopped))
+        failure = error if isinstance(error, BlockDBError) and not is_disk else _failure(error)
         self._stop(failure)
         driver = self._driver
         if driver is not None:
@@ -298,7 +305,8 @@ def _close(applying: Applying, storing: Storing, disk: DiskLog) -> None:
 
 
 def _failure(error: BaseException) -> BlockDBError:
-    return Unavailable(f"This node has stopped: {error!r}. What it acknowledged is safe; start it again.")
+    what = str(error).rstrip(".") if isinstance(error, BlockDBError) else repr(error)
+    return Unavailable(f"This node has stopped: {what}. What it acknowledged is safe; start it again.")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

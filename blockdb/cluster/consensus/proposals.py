@@ -185,10 +185,16 @@ class Proposals:
         for proposal in late:
             refuse(proposal.future, Unavailable(_LATE.format(timeout_s=self._timeout_s)))
 
+    def go_on(self, error: BlockDBError) -> None:
+        """Take commands again, if that is why they were refused."""
+        with self._lock:
+            if self._error is error:
+                self._error = None
+
     def stop(self, error: BlockDBError) -> None:
         """Refuse everything, now and from now on."""
         with self._lock:
-            self._error = self._error or error
+            self._error = error
             proposals = {slot.proposal for slot in self._slots.values()}
             self._slots.clear()
             self._unsent.clear()

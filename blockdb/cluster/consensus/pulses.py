@@ -140,7 +140,7 @@ class Pulses:
     async def _compare(self, others: list[str]) -> None:
         """Hold the heads of the others against the own chains.
 
-        Who disagrees with most of them is wrong; where it stands one against one, who does not lead gives way.
+        Who disagrees with most of all members is wrong. Where it stands one against one nobody can tell: both say so.
         """
         histories = self._histories
         if histories is None:
@@ -154,13 +154,18 @@ class Pulses:
                 difference = await to_thread(histories.compare, head)
             except BlockDBError:
                 return
+            if difference is not None and self.agrees.get(id_) is not False:
+                self._driver.watching.tell("diverged", other=id_, what=f"{difference} is not what '{id_}' has")
             self.agrees[id_] = difference is None
             found = found if difference is None else (id_, difference)
         against = [id_ for id_ in others if self.agrees.get(id_) is False]
-        allies = 1 + sum(self.agrees.get(id_) is True for id_ in others)
-        is_outvoted = len(against) > allies or (len(against) == allies and self._driver.raft.leader in against)
-        if is_outvoted and found is not None:
+        if 2 * len(against) > len(others) + 1 and found is not None:
             await self._diverge(histories, *found)
+
+    def agree(self) -> None:
+        """The chains are another's now."""
+        self.diverged, self._head, self._head_index = "", _NO_HEAD, -1
+        self.agrees.clear()
 
     async def _diverge(self, histories: Histories, other: str, difference: object) -> None:
         with suppress(BlockDBError, msgspec.DecodeError):  # it is known that they differ, if not where
@@ -170,7 +175,7 @@ class Pulses:
         if diverge is not None:
             await to_thread(diverge, difference)
         self._driver.watching.tell("diverged", other=other, what=self.diverged)
-        self._driver.diverged(self.diverged)
+        self._driver.rebuilding.begin(f"from {self.diverged} on its history is another one than that of the cluster")
 
     def _first(self, histories: Histories, other: str, difference: object) -> object:
         """Where the chains part: in a thread."""

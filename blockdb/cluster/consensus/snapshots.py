@@ -11,7 +11,7 @@ from threading import Condition
 from typing import TYPE_CHECKING, Final
 
 from blockdb.cluster.replicated_log import Snapshot, StateMachine
-from blockdb.errors import BlockDBError, InvalidData, Unavailable
+from blockdb.errors import BlockDBError, InvalidData, StorageError, Unavailable, WritesStopped
 from blockdb.raft.messages import SnapshotHead
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Snapshots:
         self._tasks: set[Task[None]] = set()
         self._sending: set[str] = set()
         self._is_compacting = False
+        self._erased = 0
+        """Up to here commands hold values that the machine has erased since."""
         self._seen_bytes = self._seen_entries = 0
         """How much had gone through when the log was cut last."""
 
@@ -51,6 +53,14 @@ class Snapshots:
             self._sending.add(id_)
             self._begin(self._send(id_))
 
+    def on_ask(self, id_: str) -> bytes:
+        """A member whose machine is damaged wants one. Raises Unavailable."""
+        if not self._driver.raft.is_leader or self._driver.rebuilding.is_needed:
+            raise Unavailable(f"'{self._driver.settings.own.id}' does not lead.")
+        if id_ in self._driver.raft.members:
+            self.send(id_)
+        return b""
+
     async def _send(self, id_: str) -> None:
         is_sent = False
         try:
@@ -66,8 +76,8 @@ class Snapshots:
 
     async def _send_newest(self, id_: str) -> None:
         driver = self._driver
-        if driver.peers is None:
-            raise Unavailable("This node has no address for other nodes.")
+        if driver.peers is None or driver.rebuilding.is_needed:
+            raise Unavailable("This node has nothing to give to others.")
         snapshot = await wrap_future(driver.applying.call(lambda machine: machine.snapshot()))
         try:
             head = driver.raft.head_at(snapshot.index)
@@ -85,7 +95,7 @@ class Snapshots:
     async def receive(self, sender: str, head: SnapshotHead, chunks: AsyncIterator[bytes]) -> None:
         """Take a snapshot over, if this node needs it."""
         driver = self._driver
-        if not driver.raft.needs(head):
+        if not driver.raft.needs(head) and not driver.rebuilding.would_help(head):
             return
         driver.watching.tell("snapshot", index=head.index, other=sender, what="is being received")
         bridge = _Bridge(driver)
@@ -101,6 +111,7 @@ class Snapshots:
         await wrap_future(restored)
         driver.raft.restored(head, sender)
         driver.watching.tell("snapshot", index=head.index, other=sender, what="was taken over")
+        driver.rebuilding.done()
         driver.turn()
         driver.storing.do(lambda: driver.storing.disk.restored(head.index))
 
@@ -109,19 +120,17 @@ class Snapshots:
 
         From here on until the log begins behind it, what says so stands beside the log.
         """
-        if machine.applied_index >= head.index:
+        if machine.applied_index >= head.index and not self._driver.rebuilding.is_needed:
             return  # meanwhile the entries came after all
-        disk = self._driver.storing.disk
+        disk, before = self._driver.storing.disk, machine.applied_index
         disk.restoring(head)
         try:
             machine.restore(Snapshot(head.index, chunks))
         except BaseException as error:
-            if machine.applied_index >= head.index:
-                self._driver.fail(
-                    error
-                )  # it is neither what it was nor sure to be the other; who starts it again, sees
+            if machine.applied_index == before:
+                disk.restored(0)
             else:
-                disk.restored(machine.applied_index)
+                self._driver.fail(error)  # whoever starts it again sees what it is now
             raise
         self._driver.applying.restored(head.index, head.term)
 
@@ -131,21 +140,26 @@ class Snapshots:
         """Cut the log if much was applied since that was done."""
         applying, settings = self._driver.applying, self._driver.settings
         new_bytes, new_entries = applying.bytes - self._seen_bytes, applying.entries - self._seen_entries
-        is_due = new_bytes >= settings.compact_bytes or new_entries >= settings.compact_entries
+        erased = getattr(applying.machine, "erased_index", 0)
+        must_erase = self._erased < erased <= applying.index
+        is_due = new_bytes >= settings.compact_bytes or new_entries >= settings.compact_entries or must_erase
         if is_due and not self._is_compacting:
             self._is_compacting = True
             self._seen_bytes, self._seen_entries = applying.bytes, applying.entries
-            self._begin(self._compact(min(settings.keep_entries, new_entries)))
+            self._erased = max(self._erased, erased if must_erase else 0)
+            self._begin(self._compact(min(settings.keep_entries, new_entries), self._erased))
 
-    async def _compact(self, keep: int) -> None:
+    async def _compact(self, keep: int, erased: int) -> None:
         """Cut it behind what the machine has on the disk, but for some entries that members may still lack."""
         driver = self._driver
         try:
             durable = await wrap_future(driver.applying.call(lambda machine: machine.make_durable()))
-            self.cut(min(durable, driver.applying.index) - keep)
-        except BlockDBError as error:
-            if not isinstance(error, Unavailable):
-                driver.fail(error)
+            index = min(durable, driver.applying.index)
+            self.cut(max(index - keep, min(erased, index)))
+        except Unavailable:
+            return
+        except Exception as error:
+            driver.fail(error)
         finally:
             self._is_compacting = False
 
@@ -156,7 +170,17 @@ class Snapshots:
             head = driver.raft.head_at(index)
             driver.view.compact(head)
             driver.raft.compacted(head)
-            driver.storing.do(lambda: driver.storing.disk.compact(head))
+            driver.storing.do(lambda: self._cut(head))
+
+    def _cut(self, head: SnapshotHead) -> None:
+        """Cut the log on the disk: on its thread. Where that fails, it is longer than need be until the next time."""
+        try:
+            self._driver.storing.disk.compact(head)
+        except WritesStopped:
+            raise
+        except StorageError as error:
+            what = f"the log was not cut: {error}"
+            self._driver.on_loop(lambda: self._driver.watching.tell("snapshot", what=what))
 
 
 class _Bridge(Iterator[bytes]):

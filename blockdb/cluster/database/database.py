@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from blockdb.cluster.database.collection import ReplicatedCollection, locally, schema_text
+from blockdb.cluster.database.context import first_id, reading
 from blockdb.cluster.database.front import Front
 from blockdb.cluster.machine.commands import CreateCollection, DropCollection
 from blockdb.cluster.replicated_log import ReplicatedLog
@@ -132,6 +133,16 @@ class ReplicatedDatabase(ReplicatedCollection, Database):
         catalog = self._core.catalog
         opened = {reader.metadata.id for reader in catalog.opened() if not reader.is_parked}
         return {name: self._handle(id_) for name, id_ in catalog.ids().items() if id_ in opened}
+
+    def found_commit(self, name: bytes) -> dict[str, range] | None:
+        """What was stored by the commit in the request of that name (see `as_request`), whichever node it was sent to.
+
+        None: it was not committed yet, or too long ago. Raises what refused it, Unavailable.
+        """
+        with reading("Linearizable"):
+            self._front.confirm()
+        found = self._front.machine.outcomes.found(first_id(name))
+        return None if found is None else {each: range(first, first + count) for each, first, count in found.result()}
 
     # The cluster, by the names of the Rust library.
 

@@ -83,6 +83,15 @@ class Outcomes:
             _tell(future, found, digest)
         return future
 
+    def found(self, id_: bytes) -> Future[Any] | None:
+        """What became of the command of that id, whatever it was; None: it was not applied, or too long ago."""
+        outcome = self._found.get(id_)
+        if outcome is None:
+            return None
+        future: Future[Any] = unanswered()
+        _tell(future, outcome, outcome.digest)
+        return future
+
     def forget(self, id_: bytes, future: Future[Any]) -> None:
         """Nobody waits with this future any more."""
         with self._lock:

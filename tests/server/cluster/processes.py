@@ -30,7 +30,7 @@ class NodeProcess:
     peer_port: int
     log: Path
     process: subprocess.Popen[bytes] | None = None
-    words: list[str] = field(default_factory=list)
+    environ: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -55,7 +55,11 @@ class NodeProcess:
         ports = ["--port", str(self.port), "--peer-port", str(self.peer_port)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *ports, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+                [*command, *ports, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **self.environ},
             )
 
     def wait(self) -> None:
@@ -119,7 +123,3 @@ def leader_of(nodes: Sequence[NodeProcess]) -> NodeProcess:
     with connected(nodes) as db:
         leader = db.cluster.state().leader
     return next(node for node in nodes if node.name == leader)
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, **more}

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import blockdb
+from blockdb.cluster.database.database import ReplicatedDatabase
 from blockdb.errors import InvalidData, Unavailable
 from blockdb.security.roles import ANONYMOUS
 from blockdb.server import concerns as module
@@ -52,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def of(server: Served, log: FakeLog, default: str = "Linearizable") -> Concerns:
-    return Concerns(log, server.database, default)
+    return Concerns(log, cast("ReplicatedDatabase", server.database), default)
 
 
 def call(name: str, **fields: Any) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -10,6 +11,9 @@ from time import monotonic
 import pytest
 
 import blockdb
+from blockdb.security.roles import Role
+from blockdb.server.certificates import make
+from blockdb.server.tokens import TokenFile
 from tests.server.cluster.processes import NodeProcess, connected, leader_of, node_at, processes
 from tests.storage.doors import until
 
@@ -224,3 +228,47 @@ def test_without_a_majority_nothing_is_stored_and_local_reads_go_on(tmp_path: Pa
         stored = left.ask("POST", "/api/v1/put", json.dumps({"key": "m", "value": "v"}).encode())
         assert stored.status == 200
         same_everywhere(nodes)
+
+
+def test_nodes_know_each_other_by_certificates_and_users_by_tokens(tmp_path: Path) -> None:
+    tls = tmp_path / "tls"
+    names = ["node1", "node2", "node3"]
+    make(tls, cluster="shop", nodes=names)
+    make(tmp_path / "theirs", cluster="shop", nodes=["node4"])
+    nodes = [node_at(tmp_path, name) for name in names]
+    _, token = TokenFile(nodes[0].path).create("admin", Role.ADMIN)
+    for node in nodes[1:]:
+        (node.path / "server").mkdir(parents=True)
+        shutil.copy(nodes[0].path / "server" / "tokens.toml", node.path / "server")
+    stranger = node_at(tmp_path, "node4")
+    try:
+        for node in (*nodes, stranger):
+            own = tls if node is not stranger else tmp_path / "theirs"
+            node.environ = {
+                "BLOCKDB_CLUSTER_PEER_CA": str(own / "ca.crt"),
+                "BLOCKDB_CLUSTER_PEER_CERTIFICATE": str(own / f"node-{node.name}.crt"),
+                "BLOCKDB_CLUSTER_PEER_KEY": str(own / f"node-{node.name}.key"),
+                "BLOCKDB_SECURITY_TLS_CERTIFICATE": str(own / "server.crt"),
+                "BLOCKDB_SECURITY_TLS_KEY": str(own / "server.key"),
+                "BLOCKDB_CLUSTER_CLUSTER_NAME": "shop",
+            }
+        for node in nodes:
+            node.begin("--peers", ",".join(other.peer for other in nodes if other is not node))
+        for node in nodes:
+            node.wait()
+        urls = [f"https://127.0.0.1:{node.port}" for node in nodes]
+        with blockdb.connect(urls, token=token, ca_file=tls / "ca.crt") as db:
+            db.put(b"k", b"v")
+            assert db.cluster.state().health == "healthy"
+        for url in urls:
+            with blockdb.connect(url, token=token, ca_file=tls / "ca.crt") as db:
+                assert db.get(b"k") == b"v"
+            with pytest.raises(blockdb.Unauthenticated):
+                blockdb.connect(url, ca_file=tls / "ca.crt")
+        stranger.begin("--join", f"127.0.0.1:{nodes[0].port}:{nodes[0].peer_port}")
+        until(lambda: "not" in nodes[0].log.read_text() and "joins a cluster" in stranger.log.read_text())
+        with blockdb.connect(urls, token=token, ca_file=tls / "ca.crt") as db:
+            assert [node.id for node in db.cluster.state().members] == names
+    finally:
+        for node in (*nodes, stranger):
+            node.kill()

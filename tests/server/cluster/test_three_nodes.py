@@ -86,6 +86,20 @@ def test_transactions_of_different_nodes_do_not_cross(nodes: list[NodeHere]) -> 
         assert two.get(b"last") == b"a"
 
 
+def test_a_commit_that_is_asked_for_again_elsewhere_is_found(nodes: list[NodeHere]) -> None:
+    path = "/api/v1/transactions"
+    begun = nodes[0].ask("POST", path, b"{}", Idempotency_Key="t0").json["transaction"]
+    assert nodes[0].ask("POST", path, b"{}", Idempotency_Key="t0").json["transaction"] == begun
+    put = b'{"items": [{"key": "tx", "value": "1"}]}'
+    for _ in range(2):
+        assert nodes[0].ask("POST", f"{path}/{begun}/put", put, Idempotency_Key="t1").status == 200
+    elsewhere = nodes[1].ask("POST", f"{path}/{begun}/commit", b"{}", Idempotency_Key="t2")
+    assert (elsewhere.status, elsewhere.json["error"]) == (504, "RequestTimeout")
+    commits = [node.ask("POST", f"{path}/{begun}/commit", b"{}", Idempotency_Key="t2") for node in (nodes[0], *nodes)]
+    assert {(answer.status, answer.body) for answer in commits} == {(200, commits[0].body)}
+    assert nodes[2].ask("POST", f"{path}/{begun}/put", put).json["error"] == "TransactionClosed"
+
+
 def test_a_local_read_says_so(nodes: list[NodeHere]) -> None:
     nodes[0].ask("POST", "/api/v1/put", b'{"key": "near", "value": "1"}')
     answer = nodes[0].ask("GET", "/api/v1/get/near", Read_Concern="Local")

@@ -1,0 +1,119 @@
+"""Nodes whose database is damaged, or given up: they get it again from the others, and lose nothing on the way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blockdb.cluster.consensus.disk import DiskLog
+from blockdb.cluster.rebuilding import give_up_database
+from blockdb.errors import DatabaseLocked, InvalidData
+from blockdb.format.consensus import Entry, HardState, Kind, Member, Members, Role, encode_members
+from blockdb.layout import DatabaseFiles
+from blockdb.raft.messages import SnapshotHead
+from blockdb.storage.door import Door
+from tests.server.cluster.processes import NodeProcess, connected, leader_of, processes
+from tests.storage.doors import open_through, until
+
+
+def node_alone(path: Path, *others: Member) -> Path:
+    """The directory of a node that has a log, with a database in it."""
+    with open_through(Door(), path) as db:
+        db.put(b"key", b"value")
+    log = DiskLog.open(Door(), DatabaseFiles(path).raft, "cluster", "node1")
+    members = Members((Member("node1"), *others))
+    log.store(HardState(1, "node1"), [Entry(1, 1, Kind.MEMBERS, encode_members(members)), Entry(2, 1, Kind.COMMAND)])
+    log.close()
+    return path
+
+
+def test_what_nobody_else_has_is_not_given_up(tmp_path: Path) -> None:
+    with open_through(Door(), tmp_path / "db") as db:
+        db.put(b"key", b"value")
+    with pytest.raises(InvalidData, match="belongs to no node"):
+        give_up_database(tmp_path / "db")
+    path = node_alone(tmp_path / "node1", Member("node2", role=Role.LEARNER))
+    with pytest.raises(InvalidData, match="the only copy"):
+        give_up_database(path)
+    with open_through(Door(), path) as db:
+        assert db.get(b"key") == b"value"
+
+
+def test_what_is_given_up_is_kept_aside(tmp_path: Path) -> None:
+    path = node_alone(tmp_path / "node1", Member("node2"))
+    with open_through(Door(), path), pytest.raises(DatabaseLocked):
+        give_up_database(path)
+    kept = give_up_database(path)
+    assert kept.parent == path / "quarantine"
+    assert not DatabaseFiles(path).registry.exists()
+    assert DatabaseFiles(path).raft.id.exists()
+    with open_through(Door(), kept) as db:
+        assert db.get(b"key") == b"value"
+
+
+def test_a_log_whose_beginning_nobody_has_counts_as_lost(tmp_path: Path) -> None:
+    files, members = DatabaseFiles(tmp_path).raft, Members((Member("node1"), Member("node2")))
+    log = DiskLog.open(Door(), files, "cluster", "node1")
+    log.store(HardState(3, "node2"), [Entry(index, 2, Kind.COMMAND) for index in range(1, 9)])
+    log.compact(SnapshotHead(5, 2, members))
+    log.lose_all()
+    log.close()
+    log = DiskLog.open(Door(), files, "cluster", "node1")
+    assert (log.first_index, log.last_index, log.is_damaged, log.members()) == (1, 0, True, members)
+    assert (log.hard_state.term, log.hard_state.vote) == (3, "node2")
+    log.close()
+
+
+# ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fill(nodes: list[NodeProcess]) -> None:
+    """So much that the log begins later than at its beginning."""
+    with connected(nodes) as db:
+        for batch in range(20):
+            db.put_many([(b"%02d-%03d" % (batch, number), bytes(6_000)) for number in range(1_000)])
+        assert db.cluster.state().first_index > 1
+
+
+def _damage(node: NodeProcess) -> None:
+    largest = max(node.path.glob("collections/*/chain/*"), key=lambda path: path.stat().st_size)
+    manifest = largest.parent.parent / "manifest.toml"
+    manifest.write_bytes(manifest.read_bytes()[:-5] + b"?????")
+
+
+def _give_up(node: NodeProcess) -> None:
+    command = [sys.executable, "-m", "blockdb.commands.main", "cluster", "rebuild", "--data-dir", str(node.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "gets a copy when it is started" in done.stdout
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("lose", [_damage, _give_up])
+def test_a_node_without_its_database_gets_it_again(tmp_path: Path, lose: object) -> None:
+    assert callable(lose)
+    with processes(tmp_path) as nodes:
+        _fill(nodes)
+        leader = leader_of(nodes)
+        node = next(each for each in nodes if each is not leader)
+        assert node.stop() == 0
+        lose(node)
+        with connected([each for each in nodes if each is not node]) as db:
+            db.put(b"meanwhile", b"1")
+        node.begin()
+        node.wait()
+        with connected([node]) as db:
+            assert (db.get(b"meanwhile"), db.count()) == (b"1", 20_001)
+        assert list(node.path.glob("quarantine/*/collections"))
+        leader.kill()  # a leader of a later term, whose first entry says that all before is here
+        with connected([each for each in nodes if each is not leader]) as db:
+            db.put(b"later", b"1")
+        until(lambda: not DatabaseFiles(node.path).raft.mending.exists())
+        leader.begin()
+        leader.wait()
+        heads = {each.ask("GET", "/api/v1/collections/default/checkpoint").json["checkpoint"] for each in nodes}
+        assert len(heads) == 1
+        assert all(each.ask("POST", "/verify").json["blockchain_valid"] for each in nodes)
