@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Thread
 from unittest.mock import patch
 
@@ -63,6 +62,7 @@ def test_what_is_committed_is_on_all_nodes(nodes: tuple[Node, Node], key: bytes)
         transaction.put(key, b"2", collection="other")
         assert transaction.get(key) == b"1"
         assert two.db.get(key) is None
+    assert not (one.db.path / "transactions.log").exists(), "the replicated log has the commit"
     assert [two.db.get(key), two.db["other"].get(key)] == [b"1", b"2"]
     with two.db.transaction() as transaction:
         assert dict(transaction.scan(prefix=key)) == {key: b"1"}
@@ -230,13 +230,3 @@ def test_the_check_finds_what_is_not_serializable(nodes: tuple[Node, Node]) -> N
     one, two = nodes
     with patch.object(Storing, "check_current", lambda *_: None):
         assert first_problem((one.db, two.db), NAMES, 500, seed=77, threads=4, each=5) is not None
-
-
-def test_where_they_are_kept(tmp_path: Path) -> None:
-    """The log of transactions over several collections is not written: the replicated one has the commit."""
-    with open_replicated(from_settings({"data_dir": str(tmp_path)}), SharedLogMember(SharedLog(), "node0")) as db:
-        db.create_collection("other")
-        with db.transaction() as transaction:
-            transaction.put(b"a", b"")
-            transaction.put(b"a", b"", collection="other")
-        assert not (tmp_path / "transactions.log").exists()

@@ -15,7 +15,7 @@ from threading import Barrier, Thread
 
 from blockdb.database.database import Database
 from blockdb.database.transactions.transaction import Transaction
-from blockdb.errors import Deadlock, DuplicateKey
+from blockdb.errors import Deadlock, DuplicateKey, Unavailable
 
 KEYS = 5
 Place = tuple[str, bytes]
@@ -60,6 +60,8 @@ class History:
         self.prefix = prefix
         self.seed = seed
         self.events: list[Event] = []
+        self.uncertain: list[Event] = []
+        """Of whom nobody was told what became of them."""
         self.deadlocks = 0
         self.failures: list[BaseException] = []
         self._clock = count(1)
@@ -98,6 +100,10 @@ class History:
             event.saw.add((name, key))
         except Deadlock:
             return
+        except Unavailable:
+            event.wrote.add((name, key))
+            self.uncertain.append(event)
+            return
         event.ended = next(self._clock)
         self.events.append(event)
 
@@ -113,6 +119,9 @@ class History:
                     return
         except Deadlock:
             self.deadlocks += 1
+            return
+        except Unavailable:
+            self.uncertain.append(event)
             return
         event.ended = next(self._clock)
         self.events.append(event)
@@ -189,6 +198,11 @@ def problem_of(history: History) -> str | None:
     """Why a history is not one of transactions, or None."""
     if history.failures:
         return repr(history.failures[0])
+    for event in history.uncertain:
+        values = {history.dbs[0].collection(name).get(key) for name, key in event.wrote}
+        if b"%d" % event.number in values:
+            event.ended = sys.maxsize
+            history.events.append(event)
     written = [place for event in history.events for place in event.wrote]
     if len(set(written)) < len(written):
         return "a key was written twice"

@@ -36,7 +36,7 @@ DISK_LOG: Final[dict[str, Bug]] = {
         "blockdb/cluster/consensus/disk.py",
         "if state != self._saved:",
         "if state == self._saved:",
-        (f"{HOLDING}::test_every_byte_that_is_flipped[plain-False-61]",),
+        (f"{HOLDING}::test_every_byte_that_is_flipped[plain-False-97]",),
         "A damaged byte makes a node forget for whom it voted.",
     ),
     "replaced-entries-stay": Bug(

@@ -42,4 +42,18 @@ EXPLORER: Final[dict[str, Bug]] = {
         ("tests/tui/test_contact.py::test_what_could_not_be_read_meanwhile_is_read_when_the_server_is_back",),
         "What could not be read while the server was away is never read.",
     ),
+    "cluster-believes-an-old-leader": Bug(
+        "tui/cluster/lanes.py",
+        "return max((lane for lane in self.lanes if lane.is_leader), key=lambda lane: lane.term, default=None)",
+        "return next((lane for lane in self.lanes if lane.is_leader), None)",
+        ("tests/tui/test_cluster_model.py::test_of_two_that_lead_the_newer_term_counts",),
+        "Of two nodes that believe to lead, the view shows the one that was cut off.",
+    ),
+    "cluster-node-outlives-its-parent": Bug(
+        "blockdb/cluster/demo/node.py",
+        "            waiting.read()\n",
+        "",
+        ("tests/cluster/demo/test_processes.py::test_a_node_ends_with_its_parent_even_while_it_is_paused",),
+        "A node of the demonstration that is paused at once is left behind.",
+    ),
 }

@@ -212,10 +212,6 @@ RAFT: Final[dict[str, Bug]] = {
         SEEDS,
         "What a command does depends on the process that applies it: its clock, its memory, the order of a set.",
     ),
-}
-"""Those that some hundred seeds find."""
-
-RARE: Final[dict[str, Bug]] = {
     "old-terms-by-counting": Bug(
         "blockdb/raft/replication.py",
         "        if index >= self._term_start:\n",
@@ -245,4 +241,4 @@ RARE: Final[dict[str, Bug]] = {
         "The members change before the leader has committed an entry of its term (raft-dev, 2015).",
     ),
 }
-"""Those that take thousands of seeds."""
+"""By name."""

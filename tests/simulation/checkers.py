@@ -34,8 +34,8 @@ class Checkers:
     def __init__(self, members: Members) -> None:
         self.members = members
         """Who belongs to the cluster, as far as that is committed."""
-        self.committed: list[tuple[int, str]] = [(0, "")]
-        """By index: the term of the committed entry, and who knew first."""
+        self.committed: list[tuple[int, int, str]] = [(0, 0, "")]
+        """By index: the term of the committed entry, the term in which it was committed, and who knew first."""
         self.leaders: dict[int, str] = {}
         """Who led each term."""
         self._stored: dict[tuple[int, int], tuple[Entry, int]] = {}
@@ -59,6 +59,15 @@ class Checkers:
             must(other is entry or other == entry, f"two entries {entry.index} of term {entry.term}: {other}, {entry}")
             must(before == before_other, f"entry {entry.index} of term {entry.term} follows two terms")
             must(before <= entry.term, f"{node.id} has entry {entry.index} of term {entry.term} after term {before}")
+            if entry.kind is Kind.MEMBERS and other is entry:
+                self._changes_members(node, entry)
+
+    def _changes_members(self, node: Node, entry: Entry) -> None:
+        """A leader begins a change: only after a commit in its own term, and one at a time (Ongaro, raft-dev, 2015)."""
+        in_term = self.committed[self.commit][1]
+        must(in_term >= entry.term, f"{node.id} changes the members before a commit in its term")
+        others = [other.index for other in node.disk.seen.changes if other.index < entry.index]
+        must(max(others, default=0) <= self.commit, f"{node.id} changes the members twice at once")
 
     def forces(self, node: Node, ready: Ready) -> None:
         """A vote that is on the disk stays; one that never got there may be another after a crash."""
@@ -124,10 +133,10 @@ class Checkers:
         other = self.leaders.setdefault(term, node.id)
         must(other == node.id, f"term {term} has two leaders: {other} and {node.id}")
         index = self.commit
-        while self.committed[index][0] >= term:  # in a later term, which this one has not heard of yet
+        while self.committed[index][1] >= term:  # in a later term, which this one has not heard of yet
             index -= 1
-        known = self.committed[index][0]
-        must(log.covers(index, known), f"{node.id} leads term {term} without {index}, committed in term {known}")
+        known, in_term, _ = self.committed[index]
+        must(log.covers(index, known), f"{node.id} leads term {term} without {index}, committed in term {in_term}")
         voters = log.members.voters
         votes = sum(voter == node.id or self._votes.get((voter, term)) == node.id for voter in voters)
         must(2 * votes > len(voters), f"{node.id} leads term {term} by {votes} votes of {len(voters)}")
@@ -138,20 +147,19 @@ class Checkers:
     def _commits(self, node: Node, before: int, commit: int) -> None:
         log = node.disk.seen
         must(commit <= log.last_index, f"{node.id} says that {commit} is committed; its log ends at {log.last_index}")
+        if commit > self.commit:
+            must(log.term(commit) == node.term, f"{node.id} commits {commit} by counting, which is not of its term")
         for index in range(max(before + 1, log.head.index), commit + 1):
             term = log.term(index)
             if index > self.commit:
                 self._newly(node, index, term)
-            must(
-                self.committed[index][0] == term,
-                f"{node.id} has {index} of term {term} committed, {self.committed[index][1]} of term "
-                f"{self.committed[index][0]}",
-            )
+            known, _, first = self.committed[index]
+            must(known == term, f"{node.id} has {index} of term {term} committed, {first} of term {known}")
 
     def _newly(self, node: Node, index: int, term: int) -> None:
-        """Someone is the first to know that an entry is committed."""
+        """Someone is the first to know that an entry is committed: the leader who committed it, in its term."""
         must(index == self.commit + 1, f"{node.id} takes over a snapshot up to {index}, beyond what is committed")
-        self.committed.append((term, node.id))
+        self.committed.append((term, node.term, node.id))
         entry = self._stored[index, term][0]
         if entry.kind is Kind.MEMBERS:
             self.members = decode_members(entry.data)
@@ -160,10 +168,8 @@ class Checkers:
         must(2 * len(have) > len(voters), f"{node.id} commits {index}; of {sorted(voters)} only {have} have it forced")
         for other in node.others.values():
             raft = other.raft
-            if raft is not None and raft.is_leader and raft.term > term:
-                must(
-                    other.disk.seen.covers(index, term), f"{index} of term {term} is committed; {other.id} leads later"
-                )
+            if raft is not None and raft.is_leader and raft.term > node.term:
+                must(other.disk.seen.covers(index, term), f"{index} is committed; {other.id} leads later without it")
 
     def _follows_its_log(self, node: Node) -> None:
         raft, members = node.raft, node.disk.seen.members
@@ -191,8 +197,18 @@ class Checkers:
 
     def restores(self, node: Node, index: int, chain: int) -> None:
         """A snapshot is what everyone else had at its index."""
+        log, head = node.disk.seen, node.machine.head
+        must(log.covers(head.index, head.term), f"{node.id} takes over a snapshot, and keeps a log that contradicts it")
         must(index < len(self._chains), f"{node.id} takes over a snapshot of {index}, which nobody has applied")
         must(self._chains[index] == chain, f"{node.id} takes over a snapshot that is not what others have at {index}")
+
+    def hears(self, node: Node, append: Append, before: int) -> None:
+        """What an Append has a follower take for committed is no more than what it compared."""
+        compared = append.previous_index + len(append.entries)
+        assert node.raft is not None
+        must(
+            node.raft.commit <= max(before, compared), f"{node.id} commits beyond {compared}, which is all it compared"
+        )
 
     def confirms(self, node: Node, index: int, floor: int) -> None:
         """A read is as new as what was committed before it began."""

@@ -19,8 +19,11 @@ from tests.simulation.node import Answer, Node
 from tests.simulation.plan import ELECTION, Plan, Weather, plan_of
 from tests.simulation.world import World, Wrong
 
-PATIENCE: Final = 40 * ELECTION
-"""How long everybody has to agree once nothing goes wrong any more."""
+LEADERLESS: Final = 10 * ELECTION
+"""How long there may be no leader once nothing goes wrong any more..."""
+PATIENCE: Final = 20 * ELECTION
+"""... and how long it may take until everybody agrees."""
+NOBODY_LEADS: Final = "nobody leads"
 STEP: Final = ELECTION // 2
 
 
@@ -135,9 +138,10 @@ class Cluster:
 
     def _agree(self, when: str) -> Node:
         """Wait until everyone agrees, and give the leader."""
-        end = self.world.now + PATIENCE
+        began = self.world.now
         while what := self._missing():
-            must(self.world.now < end, f"{when}: {what}, {PATIENCE // ELECTION} election timeouts on")
+            patience = LEADERLESS if what == NOBODY_LEADS else PATIENCE
+            must(self.world.now < began + patience, f"{when}: {what}, {patience // ELECTION} election timeouts on")
             self.world.run(self.world.now + STEP)
         leader = self.leader()
         assert leader is not None
@@ -149,7 +153,7 @@ class Cluster:
         """What there is to wait for."""
         leader = self.leader()
         if leader is None or leader.raft is None:
-            return "nobody leads"
+            return NOBODY_LEADS
         if self.clients.open:
             return "calls wait: " + ", ".join(map(str, self.clients.open.values()))
         members = leader.disk.seen.members

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from blockdb.errors import InvalidData
 from blockdb.format.consensus import Entry, Kind, Members
 from blockdb.raft import NotLeader, Raft, RaftConfig, Ready, TooMuch
-from blockdb.raft.messages import AppendAnswer, HeartbeatAnswer, Message, Propose, SnapshotHead, SnapshotOffer
+from blockdb.raft.messages import Append, AppendAnswer, HeartbeatAnswer, Message, Propose, SnapshotHead, SnapshotOffer
 from tests.simulation.checkers import must
 from tests.simulation.machine import Machine, command_of
 from tests.simulation.plan import ELECTION_TICKS, HEARTBEAT_TICKS, MS, TICK
@@ -34,7 +34,6 @@ TIGHT = {
 }
 CHECK_EVERY = 16
 """After how many events the core has to look into itself."""
-APPLY_DELAY = MS
 SNAPSHOT_DELAY = 20 * MS
 SAVE_DELAY = 5 * MS
 
@@ -188,7 +187,10 @@ class Node:
             self._say("hears", message)
         if type(message) in (AppendAnswer, HeartbeatAnswer) and message.term == raft.term:
             self.heard[message.sender] = self.ticks
+        before = raft.commit
         raft.step(message)
+        if isinstance(message, Append):
+            self._cluster.checkers.hears(self, message, before)
         self._turn()
 
     # ── what clients want ────────────────────────────────────────────────────────────────────────────────────────
@@ -289,7 +291,7 @@ class Node:
     def _apply_soon(self) -> None:
         if not self._is_applying and self._to_apply:
             self._is_applying = True
-            self._world.after(self._world.spread(APPLY_DELAY), self._apply, self.life)
+            self._world.after(self._world.spread(self._cluster.plan.apply_delay), self._apply, self.life)
 
     def _apply(self, life: int) -> None:
         if self._waits(life, self._apply, life):
@@ -404,10 +406,10 @@ class Node:
             return
         self._say("takes over", offer.head)
         self.machine, self.disk.machine = machine.copy(), machine
-        self._cluster.checkers.restores(self, machine.head.index, machine.chain)
         raft.restored(offer.head, offer.sender)
         self._serve_reads()
         self._turn()
+        self._cluster.checkers.restores(self, machine.head.index, machine.chain)
 
     # ── what is asked of a leader ────────────────────────────────────────────────────────────────────────────────
 

@@ -38,6 +38,12 @@ def test_each_node_speaks_for_itself_and_the_leader_for_those_that_are_silent() 
     assert (lanes["node3"].state, lanes["node3"].last, lanes["node3"].term) == ("Unreachable", 10, 0)
 
 
+def test_of_a_leader_that_was_not_asked_a_follower_knows_the_term() -> None:
+    told = [Member("node1", "Leader"), Member("node2"), Member("node3")]
+    sample = sample_of([Said("node2", term=7, leader="node1", members=told)], NOW_MS)
+    assert [(lane.state, lane.term) for lane in sample.lanes] == [("Leader", 7), ("Follower", 7), ("Follower", 0)]
+
+
 def test_of_two_that_lead_the_newer_term_counts() -> None:
     old, new = Said("node1", "Leader", term=4, commit=9), Said("node2", "Leader", term=5, commit=9)
     sample = sample_of([old, new], NOW_MS, {"node1": "cut off"}, ["node1", "node2", "node3"])

@@ -137,7 +137,7 @@ def _lane(id_: str, own: Seen | None, by_authority: Sequence[Seen], commit: int,
     told = _told(id_, by_authority)
     if own is None and told is None:
         return Lane(id_, UNREACHABLE)
-    lane = Lane(id_, UNREACHABLE) if told is None else _as_told(told)
+    lane = Lane(id_, UNREACHABLE) if told is None else _as_told(*told)
     if own is None:
         return lane
     return msgspec.structs.replace(
@@ -154,20 +154,19 @@ def _lane(id_: str, own: Seen | None, by_authority: Sequence[Seen], commit: int,
     )
 
 
-def _told(id_: str, by_authority: Sequence[Seen]) -> MemberSeen | None:
-    """What another node says of it: the one with the most authority of those that know it."""
-    others = (view for view in by_authority if view.node_id != id_)
-    return next((member for view in others for member in view.members if member.id == id_), None) or next(
-        (member for view in by_authority for member in view.members if member.id == id_), None
-    )
+def _told(id_: str, by_authority: Sequence[Seen]) -> tuple[Seen, MemberSeen] | None:
+    """What another node says of it: the one with the most authority of those that know it; else it itself."""
+    known = [(view, member) for view in by_authority for member in view.members if member.id == id_]
+    return next((each for each in known if each[0].node_id != id_), known[0] if known else None)
 
 
-def _as_told(member: MemberSeen) -> Lane:
+def _as_told(view: Seen, member: MemberSeen) -> Lane:
     return Lane(
         member.id,
         member.state,
         role=member.role,
         address=member.address,
+        term=view.term if member.state == LEADER and member.id == view.leader else 0,
         last=member.match,
         commit=member.commit,
         applied=member.applied,

@@ -30,7 +30,7 @@ from blockdb.cluster.events import ClusterEvent
 from blockdb.cluster.peers import Peers
 from blockdb.cluster.replicated_log import LogStatus, MemberStatus, StateMachine
 from blockdb.cluster.waiting import Listeners, Room, answer, refuse, unanswered
-from blockdb.errors import BlockDBError, InvalidData, StorageError, Unavailable
+from blockdb.errors import BlockDBError, InvalidData, StorageError, Unavailable, WritesStopped
 from blockdb.format.consensus import Member, Members
 from blockdb.format.raft_log import ORIGIN_BYTES
 from blockdb.layout import RaftFiles
@@ -167,8 +167,12 @@ class RaftLog:
         return driver
 
     def _fail(self, error: BaseException) -> None:
-        """Something that must not fail did: take part no longer. From any thread."""
-        failure = error if isinstance(error, BlockDBError) else _failure(error)
+        """Something that must not fail did: take part no longer. From any thread.
+
+        What is wrong with this node's disk is not what a request failed of: others can do it.
+        """
+        is_disk = isinstance(error, (StorageError, WritesStopped))
+        failure = error if isinstance(error, BlockDBError) and not is_disk else _failure(error)
         self._stop(failure)
         driver = self._driver
         if driver is not None:
@@ -301,7 +305,8 @@ def _close(applying: Applying, storing: Storing, disk: DiskLog) -> None:
 
 
 def _failure(error: BaseException) -> BlockDBError:
-    return Unavailable(f"This node has stopped: {error!r}. What it acknowledged is safe; start it again.")
+    what = str(error).rstrip(".") if isinstance(error, BlockDBError) else repr(error)
+    return Unavailable(f"This node has stopped: {what}. What it acknowledged is safe; start it again.")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -24,6 +24,11 @@ WALKED: Final = 1_000
 """So many records are looked through one by one; of more it is asked which of a range's keys are among them."""
 
 
+EVERYTHING_OF_IT: Final[Edges] = (b"", None)
+MOST: Final = 10_000
+"""Whoever has read more of a collection than so many keys and ranges is taken to have read all of it."""
+
+
 class Read(NamedTuple):
     """What was read of a collection when it had so many records."""
 
@@ -47,11 +52,20 @@ class Reads:
 
     def add_absent(self, key: bytes, records: int) -> None:
         """A key was not there, when there were at least so many records."""
-        self._keys.setdefault(key, records)
+        if EVERYTHING_OF_IT not in self._ranges:
+            self._keys.setdefault(key, records)
+            self._limit()
 
     def add_range(self, start: bytes | None, stop: bytes | None, records: int) -> None:
         """A range was looked through, from a key on and before another."""
-        self._ranges.setdefault((start or b"", stop), records)
+        if EVERYTHING_OF_IT not in self._ranges:
+            self._ranges.setdefault((start or b"", stop), records)
+            self._limit()
+
+    def _limit(self) -> None:
+        if len(self._keys) + len(self._ranges) > MOST:
+            first = min((*self._keys.values(), *self._ranges.values()))
+            self._keys, self._ranges = {}, {EVERYTHING_OF_IT: first}
 
     def of(self, collection: bytes) -> Iterator[Read]:
         """All of it, by the number of records. O(n log n)."""

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -153,7 +153,7 @@ def test_one_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> 
 PARENT = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import ClassVar
 from blockdb.cluster.demo.links import Links
@@ -179,7 +179,11 @@ def test_a_node_ends_with_its_parent_even_while_it_is_paused(tmp_path: Path) -> 
         assert state_of(pid)
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait(WAIT_S)
-        wait_until(lambda: state_of(pid) in ("", "Z"))
+        try:
+            wait_until(lambda: state_of(pid) in ("", "Z"))
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.torture

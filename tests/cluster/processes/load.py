@@ -26,11 +26,20 @@ PATIENT = {"timeout_s": 20.0, "connect_timeout_s": 1.0, "read_timeout_s": 3.0, "
 class Load:
     """Rivals, who put the same keys each through one node after the other, and loners, whose keys nobody else puts."""
 
-    def __init__(self, urls: Sequence[str], seed: int, rivals: int = 4, loners: int = 2) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        seed: int,
+        rivals: int = 4,
+        loners: int = 2,
+        bears: tuple[type[BlockDBError], ...] = (Unavailable, RequestTimeout),
+    ) -> None:
+        """`bears` are the errors that a rival may see; loners have other nodes to go on with."""
         self.ops: list[Op] = []
         self.surprises: list[str] = []
         """Errors that no client should see."""
         self.kinds: Counter[str] = Counter()
+        self._bears = bears
         self._urls = urls
         self._stopping = threading.Event()
         self._at = 0
@@ -110,7 +119,7 @@ class Load:
         except DuplicateKey:
             what = REFUSED
         except BlockDBError as error:
-            what = self._unknown(error)
+            what = self._unknown(error, who)
         self._note(Op(key, what, began, time.monotonic(), value, number, who))
         return what
 
@@ -119,14 +128,14 @@ class Load:
         try:
             found = client.call(lambda database: database.get(key))
         except BlockDBError as error:
-            self._unknown(error)
+            self._unknown(error, who)
             return
         what = ABSENT if found is None else VALUE
         self._note(Op(key, what, began, time.monotonic(), found or b"", None, who))
 
-    def _unknown(self, error: BlockDBError) -> str:
-        if not isinstance(error, (Unavailable, RequestTimeout)):
-            self.surprises.append(repr(error))
+    def _unknown(self, error: BlockDBError, who: str) -> str:
+        if not isinstance(error, self._bears if who.startswith("rival") else (Unavailable, RequestTimeout)):
+            self.surprises.append(f"{who}: {error!r}")
         self.kinds[type(error).__name__] += 1
         return UNKNOWN
 
