@@ -6,6 +6,7 @@ block that differs is found by asking the other node for more hashes.
 
 from __future__ import annotations
 
+import logging
 from asyncio import Task, gather, run_coroutine_threadsafe, sleep, to_thread
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from blockdb.cluster.consensus.driving import Driver
 
 __all__ = ["Pulse", "Pulses"]
+
+_log = logging.getLogger("blockdb.cluster.consensus")
 
 _MOST_HASHES: Final = 1_000
 _NO_HEAD: Final[Mapping[bytes, tuple[int, bytes]]] = {}
@@ -112,12 +115,19 @@ class Pulses:
     async def _beat(self) -> None:
         while True:
             await sleep(self._driver.settings.pulse_s)
+            try:
+                await self._beat_once()
+            except Exception:
+                _log.exception("%s could not compare itself with other nodes.", self._driver.settings.own.id)
+
+    async def _beat_once(self) -> None:
+        own = self._driver.settings.own.id
+        others = [each.id for each in self._driver.raft.members.all if each.id != own]
+        if not self._driver.rebuilding.is_needed:
             await self._look_up_head()
-            own = self._driver.settings.own.id
-            others = [each.id for each in self._driver.raft.members.all if each.id != own]
-            await gather(*(self._tell(id_) for id_ in others))
-            if not self.diverged:
-                await self._compare(others)
+        await gather(*(self._tell(id_) for id_ in others))
+        if not self._driver.rebuilding.is_needed:
+            await self._compare(others)
 
     async def _tell(self, id_: str) -> None:
         if self._driver.peers is not None:
@@ -134,8 +144,8 @@ class Pulses:
         if histories is not None and index != self._head_index:
             try:
                 self._head, self._head_index = await to_thread(histories.head), index
-            except BlockDBError:
-                return  # the machine has stopped, or has nothing yet
+            except (BlockDBError, LookupError):
+                return  # the machine has stopped, or its database is only just being made
 
     async def _compare(self, others: list[str]) -> None:
         """Hold the heads of the others against the own chains.
@@ -148,6 +158,8 @@ class Pulses:
         found = None
         for id_ in others:
             head = self.heard[id_][1].head if id_ in self.heard else _NO_HEAD
+            if not head:
+                self.agrees[id_] = None  # it has nothing yet, or something else than before
             if not _is_as_far(self._head, head):
                 continue
             try:
