@@ -69,7 +69,7 @@ class Cluster:
 
     def _add(self, id_: str, head: SnapshotHead) -> None:
         drift = self.plan.drift[len(self.nodes) % len(self.plan.drift)]
-        node = self.nodes[id_] = Node(id_, self, Disk(head), drift)
+        node = self.nodes[id_] = Node(id_, self, Disk(head, keeps_gaps=self.plan.keeps_gaps), drift)
         node.start()
 
     def newcomer(self) -> str:

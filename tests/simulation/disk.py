@@ -117,7 +117,9 @@ class Image:
 class Disk:
     """What survives a node: its log, and its machine as it was made durable last."""
 
-    def __init__(self, head: SnapshotHead = BEFORE_ALL) -> None:
+    def __init__(self, head: SnapshotHead = BEFORE_ALL, *, keeps_gaps: bool = False) -> None:
+        self._keeps_gaps = keeps_gaps
+        """Whether a log that damage made shorter than what the machine has is left so."""
         self.seen = Image(head)
         """What is on the disk, or on its way."""
         self.forced = Image(head)
@@ -162,6 +164,7 @@ class Disk:
     def _close_gap(self) -> None:
         """Where the log ends before what the machine has, or contradicts it, it begins anew behind that."""
         head, image = self.machine.head, self.forced
-        if not image.covers(head.index, head.term):
+        is_left = self._keeps_gaps and self.lost_behind > 0 and image.last_index < head.index
+        if not is_left and not image.covers(head.index, head.term):
             image.begin_behind(head)
         self.seen = image.copy()

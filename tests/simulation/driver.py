@@ -109,7 +109,10 @@ class Driver:
             is_mending=self.is_mending,
             mend_to=disk.lost_behind if self._world.chance.random() < 0.5 else 0,
         )
-        self.term, self.commit = disk.forced.hard_state.term, self.machine.head.index
+        self.term = disk.forced.hard_state.term
+        self.commit = min(
+            self.machine.head.index, disk.seen.last_index
+        )  # less than it has applied, where damage took it
         self.heard.clear()
         self.led_ticks = 0
         self._say("starts", self.disk.seen.head.index, self.disk.seen.last_index, disk.seen.hard_state)

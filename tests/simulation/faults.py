@@ -39,6 +39,11 @@ class Faults:
         if not self.is_over and "youth" in self._plan.faults and self._world.chance.random() < 0.7:
             self._world.after(self._world.spread(15 * MS), self._befall, node)
 
+    def restored(self, node: Node) -> None:
+        """Somebody has taken over a snapshot, and the log behind it is not on the disk yet: a good moment to crash."""
+        if not self.is_over and self._plan.faults and self._world.chance.random() < 0.3:
+            self._world.after(self._world.spread(self._plan.disk_delay // 2), self._crash_one, node)
+
     def _befall(self, node: Node) -> None:
         chance, network, world = self._world.chance, self._cluster.network, self._world
         if self.is_over or node.raft is None or not node.raft.is_leader:
@@ -106,7 +111,9 @@ class Faults:
             self._cluster.network.heal()
 
     def _crash(self) -> None:
-        node = self._anyone()
+        self._crash_one(self._anyone())
+
+    def _crash_one(self, node: Node) -> None:
         node.crash()
         self._world.after(self._soon(), self._start, node)
 

@@ -89,6 +89,7 @@ class Node(Driver):
         self._serve_reads()
         self._turn()
         self._cluster.checkers.restores(self, machine.head.index, machine.chain)
+        self._cluster.faults.restored(self)
 
     # ── what is asked of a leader ────────────────────────────────────────────────────────────────────────────────
 

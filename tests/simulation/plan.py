@@ -76,6 +76,7 @@ class Plan:
     is_tight: bool
     """Whether all bounds of the core are so tight that they are met all the time."""
     disk_delay: int
+    keeps_gaps: bool
     apply_delay: int
     final: str = ""
     """What is tried once all have agreed: `isolate`, `partial`, `leader`, or nothing."""
@@ -100,6 +101,7 @@ def plan_of(seed: int, chance: Random) -> Plan:
         keep=chance.choice((0, 2, 10, 50)),
         is_tight=chance.random() < 0.4,
         disk_delay=chance.choice((MS // 10, 2 * MS, 2 * MS, 10 * MS)),
+        keeps_gaps=chance.random() < 0.5,
         apply_delay=chance.choice((MS, MS, MS, 10 * MS, 40 * MS)),
         final=chance.choice(("", "", "", "isolate", "partial", "leader")),
         drift=tuple(chance.choice((1.0, 1.0, 0.9, 1.1)) for _ in range(nodes + 4)),

@@ -19,7 +19,7 @@ from tests.simulation.many import outcomes, simulate_batch
 from tests.simulation.world import Wrong
 
 QUICK_SEEDS = range(30)
-SOME_SEEDS = range(500)
+SOME_SEEDS = range(600)
 MANY_SEEDS = range(1000, 6000)
 CANARY_SEEDS = range(20)
 
