@@ -174,28 +174,28 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        subprocess.run(["umount", str(directory)], check=True)
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("leads", [True, False])
 def test_a_file_system_that_is_full(tmp_path: Path, small_disk: Path, leads: bool) -> None:
-    with running(tmp_path) as cluster:
-        with Load(cluster.demo.urls, 1, bears=(Unavailable, RequestTimeout, StorageError, WritesStopped)) as load:
-            load.more(50)
-            if (cluster.leader() == "node2") != leads:
-                with blockdb.connect(cluster.urls["node2"], token="") as database:
-                    database.cluster.transfer("node2" if leads else "node1")  # type: ignore[attr-defined]
-            ballast = small_disk / "ballast"
-            with ballast.open("wb", 0) as file, suppress(OSError):
-                while file.write(bytes(1024)):
-                    pass
-            load.more(200, 60.0)
-            ballast.unlink()
-            if cluster.demo.nodes["node2"].pid is not None:
-                cluster.demo.kill("node2")
-            cluster.demo.restart("node2")
-            judge(cluster, load)
+    bears = (Unavailable, RequestTimeout, StorageError, WritesStopped)
+    with running(tmp_path) as cluster, Load(cluster.demo.urls, 1, bears=bears) as load:
+        load.more(50)
+        if (cluster.leader() == "node2") != leads:
+            with blockdb.connect(cluster.urls["node2"], token="") as database:
+                database.cluster.transfer("node2" if leads else "node1")  # type: ignore[attr-defined]
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", 0) as file, suppress(OSError):
+            while file.write(bytes(1024)):
+                pass
+        load.more(200, 60.0)
+        ballast.unlink()
+        if cluster.demo.nodes["node2"].pid is not None:
+            cluster.demo.kill("node2")
+        cluster.demo.restart("node2")
+        judge(cluster, load)
 
 
 @pytest.mark.torture
