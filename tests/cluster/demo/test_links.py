@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from blockdb.cluster.demo.links import Links
 from blockdb.format.consensus import Member, Members
-from tests.cluster.peers.nodes import HEAD, Node, node, on_a_loop, until
+from tests.cluster.peers.nodes import HEAD, QUICK, Node, node, on_a_loop, until
 from tests.cluster.peers.raw import hello
 
 
 @asynccontextmanager
 async def linked() -> AsyncIterator[tuple[Node, Node, Links]]:
     """Two nodes that reach each other through links."""
-    async with node("a") as a, node("b") as b:
+    limits = replace(QUICK, dial_timeout_s=0.5, handshake_timeout_s=0.5, silence_timeout_s=0.5)
+    async with node("a", limits=limits) as a, node("b", limits=limits) as b:
         links = Links(
             {each.id: each.member.peer_address for each in (a, b)}, {each.id: "127.0.0.1:0" for each in (a, b)}
         )

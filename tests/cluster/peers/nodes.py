@@ -17,11 +17,7 @@ from blockdb.serving.process import loop_factory
 CLUSTER = "shop"
 HEAD = SnapshotHead(7, 2, Members((Member("a"), Member("b"))))
 QUICK = Limits(
-    handshake_timeout_s=0.5,
-    dial_timeout_s=0.5,
     ping_every_s=0.05,
-    silence_timeout_s=0.5,
-    stall_timeout_s=0.5,
     first_wait_s=0.01,
     longest_wait_s=0.05,
     stale_s=0.1,

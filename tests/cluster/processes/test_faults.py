@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import resource
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from blockdb.errors import RequestTimeout, StorageError, Unavailable
+import blockdb
+from blockdb.errors import RequestTimeout, StorageError, Unavailable, WritesStopped
 from tests.cluster.processes.load import Load
 from tests.cluster.processes.running import Running, judge, running
 
@@ -152,6 +156,45 @@ def test_a_disk_that_is_full(tmp_path: Path, who: str) -> None:
         if node.pid is not None:
             cluster.demo.kill(victim)
         cluster.demo.restart(victim)
+        judge(cluster, load)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The directory of a node on a file system of its own, of four megabytes."""
+    directory = tmp_path / "node2"
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(directory)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        pytest.skip(f"nothing can be mounted here: {error}")
+    if mounted.returncode:
+        pytest.skip(f"nothing can be mounted here: {mounted.stderr}")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_file_system_that_is_full(tmp_path: Path, small_disk: Path, leads: bool) -> None:
+    bears = (Unavailable, RequestTimeout, StorageError, WritesStopped)
+    with running(tmp_path) as cluster, Load(cluster.demo.urls, 1, bears=bears) as load:
+        load.more(50)
+        if (cluster.leader() == "node2") != leads:
+            with blockdb.connect(cluster.urls["node2"], token="") as database:
+                database.cluster.transfer("node2" if leads else "node1")  # type: ignore[attr-defined]
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", 0) as file, suppress(OSError):
+            while file.write(bytes(1024)):
+                pass
+        load.more(200, 60.0)
+        ballast.unlink()
+        if cluster.demo.nodes["node2"].pid is not None:
+            cluster.demo.kill("node2")
+        cluster.demo.restart("node2")
         judge(cluster, load)
 
 
