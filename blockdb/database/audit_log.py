@@ -49,8 +49,7 @@ class AuditLogKeeper:
             raise ReadOnly("The database is open for reading only; open it for writing to write its audit log.")
         with self._opening:
             if self._log is None:
-                journaled = None if self._is_shared else self._journaled()
-                heads = [head for head in (self._signed(), journaled) if head is not None]
+                heads = [head for head in (self._signed(), self._journaled()) if head is not None]
                 self._log = AuditLog(self._door, self._files, self.database, self._sign, heads)
             return self._log
 
@@ -107,8 +106,8 @@ class AuditLogKeeper:
         return LogHead(found.size, found.root)
 
     def _journaled(self) -> LogHead | None:
-        """What the journal says last. Raises Corruption."""
-        journal = self._notary.journal(make=False)
+        """What the journal says last of the log of this node. Raises Corruption."""
+        journal = None if self._is_shared else self._notary.journal(make=False)
         for _, event in journal.events(EVENT, newest_first=True) if journal is not None else ():
             try:
                 return head_of(event)

@@ -13,7 +13,7 @@ from blockdb.database.lifecycle import Lifecycle
 from blockdb.database.proofs.notary import Notary
 from blockdb.database.redaction import record_event
 from blockdb.database.transactions.manager import TransactionManager
-from blockdb.errors import ReadOnly, StorageError
+from blockdb.errors import DatabaseLocked, ReadOnly, StorageError
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.door import Door
@@ -35,7 +35,16 @@ class Core:
         signer: Signer | None,
         surroundings: Surroundings = MACHINE,
     ) -> None:
-        """The directory is there, and locked if there is a signer, which says that it is to be written."""
+        """The directory is there, and locked if there is a signer, which says that it is to be written.
+
+        Raises DatabaseLocked where only the node of a cluster whose directory it is may do that.
+        """
+        if signer is not None and not surroundings.is_shared and files.raft.applied.exists():
+            raise DatabaseLocked(
+                f"{path} is the directory of a node of a cluster: what is written to it alone would part it from the "
+                "others. Start its server, or open it with read_only=True. To make it a database of its own for good, "
+                f"remove {files.raft.root}."
+            )
         self.path = path
         self.config = config
         self.door = door

@@ -224,8 +224,8 @@ class ReplicatedDatabase(ReplicatedCollection, Database):
     def rotate_key(self) -> str:
         """Refuse: raises InvalidData."""
         raise InvalidData(
-            "The signing key of a cluster cannot be changed while it runs: stop it, rotate the key of one node's "
-            "database, and form the cluster anew from that with --bootstrap."
+            "The signing key of a cluster cannot be changed while it runs. Stop it, remove raft/ of one node, rotate "
+            "the key there, and form the cluster anew from that with --bootstrap."
         )
 
     def close(self) -> None:
