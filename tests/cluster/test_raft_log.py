@@ -294,3 +294,12 @@ def test_nothing_that_was_acknowledged_is_lost_when_leaders_are_killed(tmp_path:
     assert histories[0] == histories[1] == histories[2]
     assert acknowledged <= {data for _, data in histories[0]}
     assert len(acknowledged) > 20
+
+
+def test_what_was_decided_waits_no_longer(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 1, max_waiting=3)
+    try:
+        for command in unique(10):
+            nodes.logs["node1"].append([command]).result(TIMEOUT_S)
+    finally:
+        nodes.close()

@@ -14,7 +14,7 @@ NODE: Final[dict[str, Bug]] = {
         "blockdb/cluster/consensus/proposals.py",
         "                    done.append(proposal)\n                    self._room.leave(proposal.size, proposal.bytes)\n",
         "                    done.append(proposal)\n",
-        (_RAFT + "TestOneNode::test_what_waits_is_bounded",),
+        (_RAFT + "test_what_was_decided_waits_no_longer",),
         "What was decided goes on to take the room of what waits.",
     ),
     "one-objection-is-enough": Bug(
