@@ -12,8 +12,8 @@ _RAFT: Final = "tests/cluster/test_raft_log.py::"
 NODE: Final[dict[str, Bug]] = {
     "room-is-kept": Bug(
         "blockdb/cluster/consensus/proposals.py",
-        "                    done.append(proposal)\n                    self._room.leave(proposal.size, proposal.bytes)\n",
-        "                    done.append(proposal)\n",
+        "done.append(proposal)\n                    self._room.leave(proposal.size, proposal.bytes)\n",
+        "done.append(proposal)\n",
         (_RAFT + "test_what_was_decided_waits_no_longer",),
         "What was decided goes on to take the room of what waits.",
     ),
