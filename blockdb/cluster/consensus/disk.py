@@ -277,10 +277,10 @@ class DiskLog:
 
         Raises StorageError.
         """
-        first = min(first, self.first_damaged or first)
+        earliest = min(first, self.first_damaged or first)
         with guarded("noting that entries of the replicated log are lost"):
-            papers.save_damage(self._door, self._files, first)
-        self.first_damaged = first
+            papers.save_damage(self._door, self._files, earliest)
+        self.first_damaged = earliest
 
     def members(self) -> Members:
         """Who belongs to the cluster by the newest list in the log. O(entries)."""
