@@ -78,9 +78,11 @@ def _node(
     if not (config.cluster.is_cluster or DatabaseFiles(Path(config.database.data_dir)).raft.id.exists()):
         return None
     from blockdb.server.clustering import node_of  # here: most servers stand alone
+    from blockdb.server.forming import Forming
 
     port = sockets[0].getsockname()[1]
-    return stack.enter_context(node_of(config, port, source_of(config.database)))
+    with Forming(sockets, has_tls=bool(config.security.tls_certificate)):
+        return stack.enter_context(node_of(config, port, source_of(config.database)))
 
 
 def _tls(config: Config) -> LiveTls | None:

@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted import (
     backup_room,
     client_room,
+    cluster_server_room,
     disk_log_room,
     document_room,
     explorer_room,
@@ -68,6 +69,7 @@ COMPONENTS: Final[dict[str, dict[str, Bug]]] = {
     "server": serving_room.SERVER,
     "anchors": outside.ANCHORS,
     "trail": trail_room.TRAIL,
+    "cluster-server": cluster_server_room.CLUSTER_SERVER,
     "grpc": grpc_room.GRPC,
     "monitoring": monitoring_room.MONITORING,
     "guard": guard_room.GUARD,

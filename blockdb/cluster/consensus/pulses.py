@@ -6,6 +6,7 @@ block that differs is found by asking the other node for more hashes.
 
 from __future__ import annotations
 
+import logging
 from asyncio import Task, gather, run_coroutine_threadsafe, sleep, to_thread
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pulse", "Pulses"]
 
+_log = logging.getLogger("blockdb.cluster.consensus")
+
 _MOST_HASHES: Final = 1_000
 _NO_HEAD: Final[Mapping[bytes, tuple[int, bytes]]] = {}
 
@@ -38,6 +41,8 @@ class Pulse(msgspec.Struct, frozen=True, array_like=True):
     applied: int
     head: dict[bytes, tuple[int, bytes]] = {}
     """By the 16 bytes of a collection's id: number and hash of its newest sealed block."""
+    is_member: bool = True
+    """In an answer: whether who is answered belongs to the cluster, as far as this node knows."""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +69,8 @@ class Pulses:
         self.agrees: dict[str, bool | None] = {}
         self.diverged = ""
         """Where this node's chain is another one than that of the others."""
+        self.is_removed = False
+        """Whether this node belongs to the cluster no longer, as who has most of the log says."""
         self._head = _NO_HEAD
         self._head_index = -1
         """What was applied when the head was looked up last."""
@@ -99,12 +106,12 @@ class Pulses:
         self._heard(sender, pulse)
         if pulse.member.id == sender:
             self._driver.meet(Members((pulse.member,)))
-        return _encode(self._pulse())
+        return _encode(self._pulse(sender))
 
-    def _pulse(self) -> Pulse:
-        status = self._driver.watching.status
-        own = self._driver.settings.own
-        return Pulse(own, status.state, status.last_index, status.commit, status.applied, dict(self._head))
+    def _pulse(self, to: str) -> Pulse:
+        status, own = self._driver.watching.status, self._driver.settings.own
+        is_member = to in self._driver.raft.members
+        return Pulse(own, status.state, status.last_index, status.commit, status.applied, dict(self._head), is_member)
 
     def _heard(self, id_: str, pulse: Pulse) -> None:
         self.heard[id_] = (int(time() * 1000), pulse)
@@ -112,18 +119,31 @@ class Pulses:
     async def _beat(self) -> None:
         while True:
             await sleep(self._driver.settings.pulse_s)
+            try:
+                await self._beat_once()
+            except Exception:
+                _log.exception("%s could not compare itself with other nodes.", self._driver.settings.own.id)
+
+    async def _beat_once(self) -> None:
+        own = self._driver.settings.own.id
+        others = [each.id for each in self._driver.raft.members.all if each.id != own]
+        if not self._driver.rebuilding.is_needed:
             await self._look_up_head()
-            own = self._driver.settings.own.id
-            others = [each.id for each in self._driver.raft.members.all if each.id != own]
-            await gather(*(self._tell(id_) for id_ in others))
-            if not self.diverged:
-                await self._compare(others)
+        known = {*others, *self._driver.strangers}
+        await gather(*(self._tell(id_) for id_ in known))
+        told = [self.heard[id_][1] for id_ in known if id_ in self.heard]
+        newest = max(told, key=lambda pulse: pulse.commit, default=None)
+        self.is_removed = newest is not None and not newest.is_member
+        if not self._driver.rebuilding.is_needed:
+            await self._compare(others)
 
     async def _tell(self, id_: str) -> None:
         if self._driver.peers is not None:
             timeout_s = max(1.0, self._driver.settings.pulse_s)
             try:
-                self._heard(id_, _decode(await self._driver.peers.ask(id_, "pulse", _encode(self._pulse()), timeout_s)))
+                self._heard(
+                    id_, _decode(await self._driver.peers.ask(id_, "pulse", _encode(self._pulse(id_)), timeout_s))
+                )
             except (BlockDBError, msgspec.DecodeError):
                 return
 
@@ -134,8 +154,8 @@ class Pulses:
         if histories is not None and index != self._head_index:
             try:
                 self._head, self._head_index = await to_thread(histories.head), index
-            except BlockDBError:
-                return  # the machine has stopped, or has nothing yet
+            except (BlockDBError, LookupError):
+                return  # the machine has stopped, or its database is only just being made
 
     async def _compare(self, others: list[str]) -> None:
         """Hold the heads of the others against the own chains.
@@ -148,6 +168,8 @@ class Pulses:
         found = None
         for id_ in others:
             head = self.heard[id_][1].head if id_ in self.heard else _NO_HEAD
+            if not head:
+                self.agrees[id_] = None  # it has nothing yet, or something else than before
             if not _is_as_far(self._head, head):
                 continue
             try:

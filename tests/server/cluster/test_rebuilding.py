@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import blockdb
 from blockdb.cluster.consensus.disk import DiskLog
 from blockdb.cluster.rebuilding import give_up_database
 from blockdb.errors import DatabaseLocked, InvalidData
@@ -38,14 +39,16 @@ def test_what_nobody_else_has_is_not_given_up(tmp_path: Path) -> None:
     path = node_alone(tmp_path / "node1", Member("node2", role=Role.LEARNER))
     with pytest.raises(InvalidData, match="the only copy"):
         give_up_database(path)
-    with open_through(Door(), path) as db:
+    with blockdb.open(path, read_only=True) as db:
         assert db.get(b"key") == b"value"
 
 
 def test_what_is_given_up_is_kept_aside(tmp_path: Path) -> None:
     path = node_alone(tmp_path / "node1", Member("node2"))
-    with open_through(Door(), path), pytest.raises(DatabaseLocked):
+    lock = Door().lock(DatabaseFiles(path).lock)
+    with pytest.raises(DatabaseLocked):
         give_up_database(path)
+    Door().unlock(lock)
     kept = give_up_database(path)
     assert kept.parent == path / "quarantine"
     assert not DatabaseFiles(path).registry.exists()
