@@ -20,6 +20,10 @@ from tests.tiers import tiers
 def some_log(**kind: Any) -> Log:
     log = Log(**kind)
     log.create("users")
+    log.create("empty")
+    log.create("gone")
+    log.put(b"key", b"", "gone")
+    log.add(commands.DropCollection(log.collections["gone"], "me"))
     for number in range(10):
         log.put(b"key%d" % number, b"value")
         log.put(b"user%d" % number, b"{}", "users")
