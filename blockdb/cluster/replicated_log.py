@@ -90,7 +90,8 @@ class MemberStatus:
 
     member: Member
     state: str
-    """`Leader`, `Follower`, `Candidate`, `Learner`, `Replica`, `Mending` or `Unreachable`."""
+    """`Leader`, `Follower`, `PreCandidate`, `Candidate`, `Learner`, `Replica`, `Mending` or `Unreachable`; of a node
+    itself also `Removed`, `Starting` or `Stopped`."""
     last_heard_ms: int
     """When it was heard of last, in milliseconds since 1970; 0: never."""
     match: int

@@ -171,6 +171,24 @@ def test_who_belongs_to_no_cluster_is_told_so(tmp_path: Path) -> None:
         RaftSettings(nodes.bootstrap.all[0], heartbeat_ms=100, election_ms=100)
 
 
+def test_a_node_that_lost_its_log_and_joins_again_gives_no_vote_before_it_has_it(nodes: Nodes) -> None:
+    commands = unique(20)
+    nodes.logs["node1"].append(commands).result(TIMEOUT_S)
+    member = nodes.bootstrap.get("node3")
+    assert member is not None
+    nodes.stop("node3")
+    rmtree(nodes.root / "node3")
+    nodes.machines["node3"] = Recorder()
+    seen: list[ClusterEvent] = []
+    log = nodes.make("node3", RaftSettings(member, join=(nodes.bootstrap.all[0].peer_address,)))
+    log.subscribe(seen.append)
+    log.start(nodes.machines["node3"])
+    until(lambda: log.status().state in {"Leader", "Follower"}, "it takes part again")
+    settle(nodes)
+    assert nodes.machines["node3"].data == commands
+    assert next(event.what for event in seen if event.kind == "state") == "Mending"
+
+
 class Damaged(Chain):
     """A chain whose files are damaged when it is opened."""
 

@@ -103,6 +103,7 @@ def test_members_are_added_and_removed_through_any_node(nodes: Nodes) -> None:
     follower = others(nodes)[0]
     nodes.join("node4", Role.REPLICA)
     assert nodes.logs[follower].remove_member("node4").result(TIMEOUT_S)
+    until(lambda: nodes.logs["node4"].status().state == "Removed", "it knows")
     nodes.remove("node4")
     assert set(roles(nodes)) == {"node1", "node2", "node3"}
     first = leader(nodes)

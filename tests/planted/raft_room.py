@@ -101,7 +101,7 @@ RAFT: Final[dict[str, Bug]] = {
         "Who takes over a snapshot does not take over who the members are.",
     ),
     "snapshot-races-with-applying": Bug(
-        "tests/simulation/node.py",
+        "tests/simulation/driver.py",
         "        if entry.index <= machine.head.index:  # a snapshot covers it\n            return\n",
         "",
         SEEDS,

@@ -16,7 +16,7 @@ from tests.simulation.plan import ELECTION_TICKS
 from tests.simulation.world import Wrong
 
 if TYPE_CHECKING:
-    from tests.simulation.node import Node
+    from tests.simulation.driver import Driver
 
 PATIENCE_TICKS = 3 * ELECTION_TICKS
 """How long a leader may go on without hearing from a majority."""
@@ -50,7 +50,7 @@ class Checkers:
 
     # ── what goes to the disk and to others ──────────────────────────────────────────────────────────────────────
 
-    def stores(self, node: Node, ready: Ready) -> None:
+    def stores(self, node: Driver, ready: Ready) -> None:
         """Log matching: look at entries that were just written."""
         log = node.disk.seen
         for entry in ready.entries:
@@ -62,21 +62,21 @@ class Checkers:
             if entry.kind is Kind.MEMBERS and other is entry:
                 self._changes_members(node, entry)
 
-    def _changes_members(self, node: Node, entry: Entry) -> None:
+    def _changes_members(self, node: Driver, entry: Entry) -> None:
         """A leader begins a change: only after a commit in its own term, and one at a time (Ongaro, raft-dev, 2015)."""
         in_term = self.committed[self.commit][1]
         must(in_term >= entry.term, f"{node.id} changes the members before a commit in its term")
         others = [other.index for other in node.disk.seen.changes if other.index < entry.index]
         must(max(others, default=0) <= self.commit, f"{node.id} changes the members twice at once")
 
-    def forces(self, node: Node, ready: Ready) -> None:
+    def forces(self, node: Driver, ready: Ready) -> None:
         """A vote that is on the disk stays; one that never got there may be another after a crash."""
         state = ready.hard_state
         if state is not None:
             must(state.term >= node.disk.forced.hard_state.term, f"{node.id} forgets its term for {state.term}")
             self._vote(node.id, state.term, state.vote)
 
-    def sends(self, node: Node, to: str, message: Message) -> None:
+    def sends(self, node: Driver, to: str, message: Message) -> None:
         """What is promised is on the disk."""
         forced = node.disk.forced
         must(message.sender == node.id, f"{node.id} sends as {message.sender}")
@@ -95,7 +95,7 @@ class Checkers:
             must(message.commit <= self.commit, f"{node.id} says that {message.commit} is committed, which is not")
             must(forced.hard_state.term >= message.term, f"{node.id} leads term {message.term}, which is not forced")
 
-    def _votes_for(self, node: Node, term: int, vote: str) -> None:
+    def _votes_for(self, node: Driver, term: int, vote: str) -> None:
         self._vote(node.id, term, vote)
         state = node.disk.forced.hard_state
         must(
@@ -110,7 +110,7 @@ class Checkers:
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def observe(self, node: Node) -> None:
+    def observe(self, node: Driver) -> None:
         """Look at a node after something happened to it."""
         raft = node.raft
         assert raft is not None
@@ -128,7 +128,7 @@ class Checkers:
         else:
             node.led_ticks = 0
 
-    def _elects(self, node: Node) -> None:
+    def _elects(self, node: Driver) -> None:
         term, log = node.term, node.disk.seen
         other = self.leaders.setdefault(term, node.id)
         must(other == node.id, f"term {term} has two leaders: {other} and {node.id}")
@@ -144,7 +144,7 @@ class Checkers:
         must(not node.is_mending, f"{node.id} leads term {term}, and lacks what it acknowledged")
         node.is_elected()
 
-    def _commits(self, node: Node, before: int, commit: int) -> None:
+    def _commits(self, node: Driver, before: int, commit: int) -> None:
         log = node.disk.seen
         must(commit <= log.last_index, f"{node.id} says that {commit} is committed; its log ends at {log.last_index}")
         if commit > self.commit:
@@ -156,7 +156,7 @@ class Checkers:
             known, _, first = self.committed[index]
             must(known == term, f"{node.id} has {index} of term {term} committed, {first} of term {known}")
 
-    def _newly(self, node: Node, index: int, term: int) -> None:
+    def _newly(self, node: Driver, index: int, term: int) -> None:
         """Someone is the first to know that an entry is committed: the leader who committed it, in its term."""
         must(index == self.commit + 1, f"{node.id} takes over a snapshot up to {index}, beyond what is committed")
         self.committed.append((term, node.term, node.id))
@@ -171,12 +171,12 @@ class Checkers:
             if raft is not None and raft.is_leader and raft.term > node.term:
                 must(other.disk.seen.covers(index, term), f"{index} is committed; {other.id} leads later without it")
 
-    def _follows_its_log(self, node: Node) -> None:
+    def _follows_its_log(self, node: Driver) -> None:
         raft, members = node.raft, node.disk.seen.members
         assert raft is not None
         must(raft.members == members, f"{node.id} goes by the members {raft.members}; its log says {members}")
 
-    def leads(self, node: Node) -> None:
+    def leads(self, node: Driver) -> None:
         """A leader goes on only while a majority answers. Called at each tick of a leader's clock."""
         node.led_ticks += 1
         if node.led_ticks % ELECTION_TICKS == 0 and node.led_ticks > PATIENCE_TICKS:
@@ -187,7 +187,7 @@ class Checkers:
 
     # ── what is applied and read ─────────────────────────────────────────────────────────────────────────────────
 
-    def applies(self, node: Node, index: int, chain: int) -> None:
+    def applies(self, node: Driver, index: int, chain: int) -> None:
         """The same entry at the same index, everywhere."""
         must(index <= node.commit, f"{node.id} applies {index}; committed is {node.commit}")
         if index == len(self._chains):
@@ -195,14 +195,14 @@ class Checkers:
         must(index < len(self._chains), f"{node.id} applies {index} where {len(self._chains)} comes next")
         must(self._chains[index] == chain, f"{node.id} has applied something else up to {index}")
 
-    def restores(self, node: Node, index: int, chain: int) -> None:
+    def restores(self, node: Driver, index: int, chain: int) -> None:
         """A snapshot is what everyone else had at its index."""
         log, head = node.disk.seen, node.machine.head
         must(log.covers(head.index, head.term), f"{node.id} takes over a snapshot, and keeps a log that contradicts it")
         must(index < len(self._chains), f"{node.id} takes over a snapshot of {index}, which nobody has applied")
         must(self._chains[index] == chain, f"{node.id} takes over a snapshot that is not what others have at {index}")
 
-    def hears(self, node: Node, append: Append, before: int) -> None:
+    def hears(self, node: Driver, append: Append, before: int) -> None:
         """What an Append has a follower take for committed is no more than what it compared."""
         compared = append.previous_index + len(append.entries)
         assert node.raft is not None
@@ -210,6 +210,6 @@ class Checkers:
             node.raft.commit <= max(before, compared), f"{node.id} commits beyond {compared}, which is all it compared"
         )
 
-    def confirms(self, node: Node, index: int, floor: int) -> None:
+    def confirms(self, node: Driver, index: int, floor: int) -> None:
         """A read is as new as what was committed before it began."""
         must(index >= floor, f"{node.id} may read at {index}, and {floor} was committed before it asked")

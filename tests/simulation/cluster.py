@@ -12,10 +12,11 @@ from blockdb.raft.messages import Message, SnapshotHead, SnapshotOffer
 from tests.simulation.checkers import Checkers, must
 from tests.simulation.clients import Call, Clients, History
 from tests.simulation.disk import Disk
+from tests.simulation.driver import Answer
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Machine
 from tests.simulation.network import Network
-from tests.simulation.node import Answer, Node
+from tests.simulation.node import Node
 from tests.simulation.plan import ELECTION, Plan, Weather, plan_of
 from tests.simulation.world import World, Wrong
 

@@ -269,9 +269,18 @@ class DiskLog:
         All of it was acknowledged, so it counts as lost to damage until it has been made up for. Raises StorageError.
         """
         members = self.members()
-        papers.save_damage(self._door, self._files, 1)
-        self.first_damaged = 1
+        self.lost(1)
         self.begin_anew(SnapshotHead(0, 0, members))
+
+    def lost(self, first: int) -> None:
+        """Entries from that one on were acknowledged, and are not here: remember it until `mended`.
+
+        Raises StorageError.
+        """
+        first = min(first, self.first_damaged or first)
+        with guarded("noting that entries of the replicated log are lost"):
+            papers.save_damage(self._door, self._files, first)
+        self.first_damaged = first
 
     def members(self) -> Members:
         """Who belongs to the cluster by the newest list in the log. O(entries)."""

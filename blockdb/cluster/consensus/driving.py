@@ -79,7 +79,8 @@ class Driver:
         """Tell that what must not fail did; from any thread."""
         self._committed: deque[Entry] = deque()
         """What is committed and waits for this node's own disk: its machine must never be ahead of its log."""
-        self._strangers: dict[str, Member] = {}
+        self.strangers: dict[str, Member] = {}
+        """Members that others know and this node does not, or no longer."""
         self._known: Members | None = None
         self._leader = ""
         self._queued = self._forced = 0
@@ -293,7 +294,7 @@ class Driver:
             self.wake()
         if members is not self._known:
             self._known = members
-            known = {member.id: member for member in (*self._strangers.values(), *self.members.all, *members.all)}
+            known = {member.id: member for member in (*self.strangers.values(), *self.members.all, *members.all)}
             if self.peers is not None:
                 self.peers.update(Members(tuple(known.values())))
             self.watching.publish()
@@ -301,8 +302,8 @@ class Driver:
     def meet(self, strangers: Members) -> None:
         """These are there, says somebody who knows: a node that is behind must answer members it has not heard of."""
         for member in strangers.all:
-            if member.id not in self.raft.members and len(self._strangers) < _MOST_STRANGERS:
-                self._strangers[member.id] = member
+            if member.id not in self.raft.members and len(self.strangers) < _MOST_STRANGERS:
+                self.strangers[member.id] = member
                 self._known = None
 
     # ── what other nodes want beside that ────────────────────────────────────────────────────────────────────────

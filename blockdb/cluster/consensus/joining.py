@@ -44,7 +44,10 @@ async def open_log(settings: RaftSettings, door: Door, files: RaftFiles, applied
         disk.close()
     if settings.join:
         admission = await _join(settings)
-        return DiskLog.open(door, files, admission.cluster_id, settings.own.id), admission
+        disk = DiskLog.open(door, files, admission.cluster_id, settings.own.id)
+        if admission.is_known:
+            disk.lost(1)
+        return disk, admission
     return await _begin(settings, door, files, applied), Admission(settings.cluster_id, NOBODY)
 
 
@@ -72,8 +75,7 @@ async def _begin(settings: RaftSettings, door: Door, files: RaftFiles, applied: 
     disk = DiskLog.open(door, files, settings.cluster_id, own.id)
     try:
         if is_late:
-            papers.save_damage(door, files, 1)
-            disk.first_damaged = 1
+            disk.lost(1)
         disk.begin_anew(SnapshotHead(applied, 0, members))
     except BaseException:
         disk.close()

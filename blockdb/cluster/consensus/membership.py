@@ -50,6 +50,8 @@ class Admission(msgspec.Struct, frozen=True):
 
     cluster_id: str
     members: Members
+    is_known: bool = False
+    """There was a member of that id: a node that comes without a log has lost what it promised."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -81,8 +83,10 @@ class Changes:
         """What another node asks for. Raises InvalidData, Unavailable."""
         try:
             if name == "join":
-                await self._until_done(Change("admit", _decode_member(body)))
-                return _encode(Admission(self._driver.settings.cluster_id, self._driver.members))
+                member = _decode_member(body)
+                is_known = member.id in self._driver.members
+                await self._until_done(Change("admit", member))
+                return _encode(Admission(self._driver.settings.cluster_id, self._driver.members, is_known))
             return _encode(await self._lead(_decode_change(body)))
         except msgspec.DecodeError as error:
             raise InvalidData(f"A node asked for a change in words that are not understood: {error}.") from None

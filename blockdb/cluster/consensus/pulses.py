@@ -41,6 +41,8 @@ class Pulse(msgspec.Struct, frozen=True, array_like=True):
     applied: int
     head: dict[bytes, tuple[int, bytes]] = {}
     """By the 16 bytes of a collection's id: number and hash of its newest sealed block."""
+    is_member: bool = True
+    """In an answer: whether who is answered belongs to the cluster, as far as this node knows."""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +69,8 @@ class Pulses:
         self.agrees: dict[str, bool | None] = {}
         self.diverged = ""
         """Where this node's chain is another one than that of the others."""
+        self.is_removed = False
+        """Whether this node belongs to the cluster no longer, as who has most of the log says."""
         self._head = _NO_HEAD
         self._head_index = -1
         """What was applied when the head was looked up last."""
@@ -102,12 +106,12 @@ class Pulses:
         self._heard(sender, pulse)
         if pulse.member.id == sender:
             self._driver.meet(Members((pulse.member,)))
-        return _encode(self._pulse())
+        return _encode(self._pulse(sender))
 
-    def _pulse(self) -> Pulse:
-        status = self._driver.watching.status
-        own = self._driver.settings.own
-        return Pulse(own, status.state, status.last_index, status.commit, status.applied, dict(self._head))
+    def _pulse(self, to: str) -> Pulse:
+        status, own = self._driver.watching.status, self._driver.settings.own
+        is_member = to in self._driver.raft.members
+        return Pulse(own, status.state, status.last_index, status.commit, status.applied, dict(self._head), is_member)
 
     def _heard(self, id_: str, pulse: Pulse) -> None:
         self.heard[id_] = (int(time() * 1000), pulse)
@@ -125,7 +129,11 @@ class Pulses:
         others = [each.id for each in self._driver.raft.members.all if each.id != own]
         if not self._driver.rebuilding.is_needed:
             await self._look_up_head()
-        await gather(*(self._tell(id_) for id_ in others))
+        known = {*others, *self._driver.strangers}
+        await gather(*(self._tell(id_) for id_ in known))
+        told = [self.heard[id_][1] for id_ in known if id_ in self.heard]
+        newest = max(told, key=lambda pulse: pulse.commit, default=None)
+        self.is_removed = newest is not None and not newest.is_member
         if not self._driver.rebuilding.is_needed:
             await self._compare(others)
 
@@ -133,7 +141,9 @@ class Pulses:
         if self._driver.peers is not None:
             timeout_s = max(1.0, self._driver.settings.pulse_s)
             try:
-                self._heard(id_, _decode(await self._driver.peers.ask(id_, "pulse", _encode(self._pulse()), timeout_s)))
+                self._heard(
+                    id_, _decode(await self._driver.peers.ask(id_, "pulse", _encode(self._pulse(id_)), timeout_s))
+                )
             except (BlockDBError, msgspec.DecodeError):
                 return
 

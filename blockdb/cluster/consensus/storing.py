@@ -51,6 +51,11 @@ class Storing:
         if self.disk.is_damaged:
             self.do(self.disk.mended)
 
+    def mending(self) -> None:
+        """The core lacks what it acknowledged: the disk has to remember that."""
+        if not self.disk.is_damaged:
+            self.do(lambda: self.disk.lost(1))
+
     def close(self) -> None:
         """End after what was put in."""
         self._worker.close()

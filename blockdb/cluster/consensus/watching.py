@@ -78,6 +78,8 @@ class Watching:
             self.tell("leader", other=status.leader, what="" if status.leader else "nobody leads")
         if before is None or status.state != before.state:
             self.tell("state", what=status.state)
+            if before is not None and status.state == "Mending":
+                self._driver.storing.mending()
             if before is not None and before.state == "Mending":
                 self.tell("mended")
                 self._driver.storing.mended()
@@ -86,7 +88,7 @@ class Watching:
             settings.cluster_id,
             settings.own.id,
             "raft",
-            _state(status.state, self._driver.raft.members.get(settings.own.id)),
+            "Removed" if self._is_removed() else _state(status.state, self._driver.raft.members.get(settings.own.id)),
             status.term,
             status.leader,
             status.last_index,
@@ -98,6 +100,10 @@ class Watching:
             self._elections,
             self._driver.pulses.diverged,
         )
+
+    def _is_removed(self) -> bool:
+        members = self._driver.raft.members
+        return self._driver.pulses.is_removed or (bool(members.all) and self._driver.settings.own.id not in members)
 
     def _member(self, member: Member, status: Status) -> MemberStatus:
         if member.id == self._driver.settings.own.id:

@@ -150,4 +150,8 @@ def _tell(future: Future[Any], outcome: Outcome, wanted: bytes) -> None:
 def _failure(error: BlockDBError) -> tuple[str, str, list[Any]]:
     """As it is kept: the same before and after it was written."""
     failure = failure_of(error)
-    return failure.kind, failure.message, msgspec.msgpack.decode(msgspec.msgpack.encode(failure.arguments))
+    message = failure.message.encode(errors="backslashreplace").decode()
+    try:
+        return failure.kind, message, msgspec.msgpack.decode(msgspec.msgpack.encode(failure.arguments))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):  # what cannot be told to anybody
+        return failure.kind, message, []

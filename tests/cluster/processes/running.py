@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -102,13 +100,9 @@ def running(directory: Path, count: int = 3) -> Iterator[Running]:
     finally:
         cluster.demo.close()
     for id_ in cluster.ids:
-        verified = verify(directory, id_)
-        assert verified.returncode == 0, f"{id_}: {verified.stdout}{verified.stderr}"
-
-
-def verify(directory: Path, id_: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "blockdb.commands.main", "-d", id_, "verify"]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=WAIT_S, check=False)
+        with blockdb.open(directory / id_, read_only=True) as database:
+            report = database.verify()
+        assert report.valid, f"{id_}: {report.problems}"
 
 
 def judge(cluster: Running, load: Load) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 from pathlib import Path
 
@@ -151,6 +152,27 @@ def test_a_disk_that_is_full(tmp_path: Path, who: str) -> None:
         if node.pid is not None:
             cluster.demo.kill(victim)
         cluster.demo.restart(victim)
+        judge(cluster, load)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("who", ["leader", "follower"])
+def test_a_node_whose_disk_was_exchanged(tmp_path: Path, who: str) -> None:
+    """Under its old name, with nothing: it gives no votes before it has what the others have."""
+    with running(tmp_path) as cluster, loaded(cluster) as load:
+        load.more(100)
+        leader = cluster.leader()
+        victim = leader if who == "leader" else next(id_ for id_ in cluster.ids if id_ != leader)
+        cluster.demo.kill(victim)
+        shutil.rmtree(tmp_path / victim)
+        load.more(50)
+        cluster.demo.restart(victim)
+        load.more(50)
+        cluster.wait(lambda: cluster.is_there(victim), f"an answer of {victim}")
+        another = next(id_ for id_ in cluster.ids if id_ not in (victim, cluster.leader()))
+        cluster.demo.kill(another)
+        load.more(50)
+        cluster.demo.restart(another)
         judge(cluster, load)
 
 
