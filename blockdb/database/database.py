@@ -80,8 +80,8 @@ class Database(AuditedDatabase):
             signer = None if read_only else self._take_over(create)
             self._open(signer)
         if config.scrub_rate_limit and not read_only:
-            state, secret = self._files.scrub_state, self._door.secret
-            self._scrubber = Scrubber(self.path, state, config.scrub_rate_limit, config.scrub_interval, secret=secret)
+            rate, interval_s = config.scrub_rate_limit, config.scrub_interval
+            self._scrubber = Scrubber(self.path, self._files.scrub_state, rate, interval_s, secret=self._door.secret)
         _handles.add(self)
 
     def _open(self, signer: Signer | None) -> None:

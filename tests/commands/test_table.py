@@ -79,6 +79,7 @@ def test_what_can_be_given_where() -> None:
         "witness serve",
         "cert",
         "cluster demo",
+        "cluster rebuild",
         "server",
         "backup",
         "restore",

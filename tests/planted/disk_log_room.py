@@ -27,8 +27,8 @@ DISK_LOG: Final[dict[str, Bug]] = {
     ),
     "mended-by-a-restart": Bug(
         "blockdb/cluster/consensus/disk.py",
-        "            papers.save_damage(self._door, self._files, first)\n",
-        "",
+        "            papers.save_damage(self._door, self._files, first)\n            set_aside(",
+        "            set_aside(",
         (f"{HOLDING}::test_damage_is_set_aside_until_it_is_mended",),
         "A node that lost entries votes again once it was restarted.",
     ),

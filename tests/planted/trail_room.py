@@ -42,7 +42,7 @@ TRAIL: Final[dict[str, Bug]] = {
     ),
     "old-head-forgotten": Bug(
         "blockdb/database/audit_log.py",
-        "(self._signed(), journaled)",
+        "(self._signed(), self._journaled())",
         "(self._signed(),)",
         (f"{AUDIT}::test_a_log_that_is_put_back_as_a_whole_is_found_by_the_journal",),
         "A log that was put back is gone on with, and signed.",

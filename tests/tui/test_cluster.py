@@ -185,6 +185,7 @@ async def test_what_was_seen_is_saved_and_nothing_is_overwritten(tmp_path: Path)
         path = tmp_path / "kept.jsonl"
         for words in ("Saved", "is there already"):
             await press(pilot, "w")
+            assert view.prompt._input.value == "cluster-20250615-150640.jsonl"
             view.prompt._input.value = str(path)
             await press(pilot, "enter")
             assert words in said(pilot)[-1]

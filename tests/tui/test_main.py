@@ -48,8 +48,8 @@ class Terminal:
         self.seen = b""
         os.write(self.master, keys)
 
-    def wait_for(self, words: bytes) -> None:
-        deadline = time.monotonic() + WAIT_S
+    def wait_for(self, words: bytes, patience_s: float = WAIT_S) -> None:
+        deadline = time.monotonic() + patience_s
         while words not in self.seen:
             assert time.monotonic() < deadline, self.seen[-2000:]
             if select.select([self.master], [], [], 0.1)[0]:

@@ -269,7 +269,7 @@ class ClusterView(View):
 
     def action_save(self) -> None:
         """Asks where to keep what was seen."""
-        stamp = human_time(self.explorer.wall_clock_ms())[:19].replace("-", "").replace(":", "").replace("T", "-")
+        stamp = human_time(self.explorer.wall_clock_ms())[:19].replace("-", "").replace(":", "").replace(" ", "-")
         self.prompt.ask("Save the time line as", f"cluster-{stamp}.jsonl", done=self._save)
 
     def _save(self, name: str) -> None:

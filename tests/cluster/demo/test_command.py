@@ -16,6 +16,8 @@ from tests.tui.test_main import on_terminal
 
 pytestmark = pytest.mark.torture
 
+PATIENCE_S = 90.0
+"""Three nodes, their explorer and a writer start at once, perhaps on a busy machine."""
 PROGRAM = [sys.executable, "-m", "blockdb.commands.main", "cluster", "demo"]
 
 
@@ -84,14 +86,14 @@ def test_what_it_cannot_do_it_says(words: tuple[str, ...], code: int, said: str)
 
 def test_a_leader_is_killed_with_a_key_and_another_one_is_elected(tmp_path: Path) -> None:
     with on_terminal("-m", "blockdb.commands.main", "cluster", "demo", program=[sys.executable]) as terminal:
-        terminal.wait_for(b"majority")
+        terminal.wait_for(b"majority", PATIENCE_S)
         nodes = children_of(terminal.process.pid)
-        terminal.wait_for(b"following")
+        terminal.wait_for(b"following", PATIENCE_S)
         terminal.press(b"x")
-        terminal.wait_for(b"killed")
-        terminal.wait_for(b"2 of 3")
+        terminal.wait_for(b"killed", PATIENCE_S)
+        terminal.wait_for(b"2 of 3", PATIENCE_S)
         terminal.press(b"r")
-        terminal.wait_for(b"started again")
+        terminal.wait_for(b"started again", PATIENCE_S)
         terminal.press(b"q")
         assert terminal.read_to_the_end() == 0
         assert terminal.words() == ""
