@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import documents, integrity, proofs, reads, server, space, writes
+from . import cluster, documents, integrity, proofs, reads, server, space, writes
 from .data import Data, make_data
 from .lines import OURS, Line, Session, rest
 from .report import save, table
@@ -28,6 +28,7 @@ SESSIONS: Final = (
     *proofs.SESSIONS,
     *documents.SESSIONS,
     *server.SESSIONS,
+    *cluster.SESSIONS,
     *space.SESSIONS,
 )
 RESULTS: Final = Path(__file__).parent / "results"
