@@ -68,7 +68,7 @@ class Comparison:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, keep the raw results of a whole run."""
     options = parse(arguments)
-    sessions, lines = chosen(options.only, options.memory)
+    sessions, lines = chosen(options.only, options.long)
     data = make_data(options.records)
     gc.freeze()
     comparison = Comparison(sessions, data)
@@ -82,14 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def chosen(only: Sequence[str], memory: bool = False) -> tuple[list[Session], list[Line]]:
+def chosen(only: Sequence[str], is_long: bool = False) -> tuple[list[Session], list[Line]]:
     """The sessions to hold and the lines to tell: those whose names contain one of these; without any, all."""
     words = [word.casefold() for word in only]
 
     def wanted(session: Session, line: Line) -> bool:
         if words:
             return any(word in line.name.casefold() for word in words)
-        return memory or not session.on_request
+        return is_long or not session.on_request
 
     pairs = [(session, line) for session in SESSIONS for line in session.lines if wanted(session, line)]
     sessions = [session for session in SESSIONS if any(session is other for other, _ in pairs)]
@@ -108,7 +108,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--records", type=int, default=1_000_000, help="how many (1,000,000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often; medians are told (3)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="lines whose name contains one of these")
-    parser.add_argument("--memory", action="store_true", help="also write 10,000,000 records and watch the memory")
+    parser.add_argument("--long", action="store_true", help="also what takes minutes: 10 M records, 200 elections")
     parser.add_argument("--directory", help="where the databases are made; by default with the temporary files")
     parser.add_argument("--no-save", action="store_true", help="keep no raw results; those of --only never are")
     options = parser.parse_args(arguments)
