@@ -221,10 +221,13 @@ def test_of_a_pasted_block_all_runs_or_nothing(start: Start) -> None:
     shell.type("\x1b[200~put a 1\nbogus\nput b 2\x1b[201~" + ENTER)
     shell.until("line 2: Error: Usage: there is no command 'bogus'")
     assert "Successfully" not in shell.until("None of the 3 lines was run.")
+    shell.until(lambda screen: screen.count("blockdb_data>") >= 2)  # what is typed earlier is the terminal's to echo
     shell.type("\x1b[200~put a 1\n# a comment\nget a\x1b[201~" + ENTER)
     shell.until("\n1\n")
+    shell.until(lambda screen: screen.count("blockdb_data>") >= 3)
     shell.type("\x1b[200~put a 2\nput never 1\x1b[201~" + ENTER)
     shell.until("line 1: Error: DuplicateKey")
+    shell.until(lambda screen: screen.count("blockdb_data>") >= 4)
     shell.run("get never --exists", lambda screen: screen.count("blockdb_data>") >= 5)
     shell.run("scan --keys-only", "KEY\na\n")
 
