@@ -17,13 +17,15 @@ from tests.simulation.faults import Faults
 from tests.simulation.machine import Machine
 from tests.simulation.network import Network
 from tests.simulation.node import Node
-from tests.simulation.plan import ELECTION, Plan, Weather, plan_of
+from tests.simulation.plan import ELECTION, MS, Plan, Weather, plan_of
 from tests.simulation.world import World, Wrong
 
 LEADERLESS: Final = 10 * ELECTION
 """How long there may be no leader once nothing goes wrong any more..."""
 PATIENCE: Final = 20 * ELECTION
-"""... and how long it may take until everybody agrees."""
+"""... and how long it may take until everybody agrees..."""
+AN_ENTRY: Final = 30 * MS
+"""... and so much longer for each entry that somebody lacks: in some seeds an Append takes one."""
 NOBODY_LEADS: Final = "nobody leads"
 STEP: Final = ELECTION // 2
 
@@ -137,11 +139,16 @@ class Cluster:
             self._wait(5)  # for what is still on its way: a transfer, a message that was kept for long
             getattr(self, "_" + self.plan.final)()
 
+    def _behind(self) -> int:
+        """How many entries the last of the nodes lacks."""
+        lasts = [node.raft.log.last_index for node in self.nodes.values() if node.raft is not None]
+        return max(lasts, default=0) - min(lasts, default=0)
+
     def _agree(self, when: str) -> Node:
         """Wait until everyone agrees, and give the leader."""
-        began = self.world.now
+        began, catching_up = self.world.now, AN_ENTRY * self._behind()
         while what := self._missing():
-            patience = LEADERLESS if what == NOBODY_LEADS else PATIENCE
+            patience = LEADERLESS if what == NOBODY_LEADS else PATIENCE + catching_up
             must(self.world.now < began + patience, f"{when}: {what}, {patience // ELECTION} election timeouts on")
             self.world.run(self.world.now + STEP)
         leader = self.leader()
