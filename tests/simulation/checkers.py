@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blockdb.format.consensus import Entry, Kind, Members, decode_members
-from blockdb.raft.messages import Append, AppendAnswer, Heartbeat, Message, VoteAnswer, VoteRequest
+from blockdb.raft.messages import Append, AppendAnswer, Heartbeat, Message, SnapshotHead, VoteAnswer, VoteRequest
 from blockdb.raft.ready import Ready
 from tests.simulation.plan import ELECTION_TICKS
 from tests.simulation.world import Wrong
@@ -198,9 +198,9 @@ class Checkers:
         must(index < len(self._chains), f"{node.id} applies {index} where {len(self._chains)} comes next")
         must(self._chains[index] == chain, f"{node.id} has applied something else up to {index}")
 
-    def restores(self, node: Driver, index: int, chain: int) -> None:
+    def restores(self, node: Driver, head: SnapshotHead, chain: int) -> None:
         """A snapshot is what everyone else had at its index."""
-        log, head = node.disk.seen, node.machine.head
+        log, index = node.disk.seen, head.index
         must(log.covers(head.index, head.term), f"{node.id} takes over a snapshot, and keeps a log that contradicts it")
         must(index < len(self._chains), f"{node.id} takes over a snapshot of {index}, which nobody has applied")
         must(self._chains[index] == chain, f"{node.id} takes over a snapshot that is not what others have at {index}")

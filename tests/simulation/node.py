@@ -84,11 +84,12 @@ class Node(Driver):
         if not raft.needs(offer.head):
             return
         self._say("takes over", offer.head)
-        self.machine, self.disk.machine = machine.copy(), machine
+        if self.machine.head.index < machine.head.index:  # else damage took entries that the machine has
+            self.machine, self.disk.machine = machine.copy(), machine
         raft.restored(offer.head, offer.sender)
         self._serve_reads()
         self._turn()
-        self._cluster.checkers.restores(self, machine.head.index, machine.chain)
+        self._cluster.checkers.restores(self, machine.head, machine.chain)
         self._cluster.faults.restored(self)
 
     # ── what is asked of a leader ────────────────────────────────────────────────────────────────────────────────
