@@ -236,7 +236,7 @@ async def test_a_real_collection_is_gone_through(shop: Path) -> None:
         assert "schema 1" in screen_text(pilot)
         await press(pilot, "w", "c", "i", "tab", *" = 'Lima' order by age desc", "enter")
         await until(pilot, lambda: "index by_city · 8 records touched" in screen_text(pilot))
-        assert "p:23" in screen_text(pilot).splitlines()[3]
+        await until(pilot, lambda: "p:23" in screen_text(pilot).splitlines()[3])
         await press(pilot, "5")
         await until(pilot, lambda: "version 2 of 2, from record #25 on" in screen_text(pilot))
         assert "by_city" in screen_text(pilot)

@@ -51,6 +51,8 @@ class Incoming:
         self._loop = asyncio.get_running_loop()
         self._greeting: dict[asyncio.Task[None], None] = {}
         self._serving: set[asyncio.Task[None]] = set()
+        self._unserved: dict[asyncio.Task[None], socket.socket] = {}
+        """Sockets of those that have not begun: they are closed with them."""
         self._wires: dict[str, Wire] = {}
         self._complaints: dict[tuple[str, str], float] = {}
         self._accepting = self._loop.create_task(self._accept())
@@ -71,13 +73,18 @@ class Incoming:
             self._greeting[task] = None
             self._serving.add(task)
             task.add_done_callback(self._forget)
+            self._unserved[task] = sock
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._serving.discard(task)
         self._greeting.pop(task, None)
+        sock = self._unserved.pop(task, None)
+        if sock is not None:  # it was ended before it began
+            sock.close()
 
     async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
         wire = None
+        self._unserved.pop(_current(), None)
         try:
             async with asyncio.timeout(self._own.limits.handshake_timeout_s):
                 wire = await accept(self._own, sock)
