@@ -7,12 +7,18 @@ ARGS ?=
 SEEDS ?= 1000
 FIRST ?= 0
 JOBS ?= 2
+WORKERS ?= 3
 
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -q -n 2
+# Halves of what there is, so that what a module sets up is rarely set up twice
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+comma := ,
 SETUP := pyproject.toml constraints.txt
 # mypy cannot see through the import hook of an editable install; these links have the installed names (see pyproject.toml)
 LINKS := .make/packages
+
+# Who has forbidden Python to keep what it compiled waits for it again in each process, and tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -44,6 +50,7 @@ simulate: $(VENV)/.ready-dev  ## run whole clusters in simulated time, with faul
 
 snapshots: $(VENV)/.ready-dev  ## take the screens' snapshots anew; look at the difference before you commit it
 	@$(PYTEST) -n 0 tests/tui --snapshot-update $(ARGS)
+	@$(PYTEST) -n 0 -m torture tests/tui -k "scene or picture or matrix" --snapshot-update
 
 pictures: $(VENV)/.ready-dev  ## take the documentation's pictures anew, from the application itself
 	@$(BIN)/python docs/pictures/make.py
@@ -75,7 +82,7 @@ endef
 
 $(VENV)/.ready: $(SETUP)
 	$(require_python)
-	$(call install,.)
+	$(call install,.[client$(comma)server])
 
 $(VENV)/.ready-dev: $(SETUP)
 	$(require_python)

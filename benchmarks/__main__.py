@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from . import cluster, documents, integrity, proofs, reads, server, space, writes
+from . import cluster, documents, integrity, proofs, reads, server, space, streams, writes
 from .data import Data, make_data
 from .lines import OURS, Line, Session, rest
 from .report import save, table
@@ -29,6 +29,7 @@ SESSIONS: Final = (
     *documents.SESSIONS,
     *server.SESSIONS,
     *cluster.SESSIONS,
+    *streams.SESSIONS,
     *space.SESSIONS,
 )
 RESULTS: Final = Path(__file__).parent / "results"

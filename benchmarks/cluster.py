@@ -1,4 +1,7 @@
-"""Three nodes on loopback, which share this machine's cores with each other and with the load."""
+"""Three nodes on loopback, which share this machine's cores with each other and with the load.
+
+`python -m benchmarks.cluster` prints what a record costs each of them: processor time, helpers included.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Final
 
 from .data import Data
@@ -24,6 +28,9 @@ BATCH: Final = 1_000
 KILLS: Final = 200
 ALONE: Final = "one node, forced"
 HEALTHY: Final = "all well"
+SETTLING_S: Final = 2.0
+"""Followers and helpers come to their end meanwhile."""
+COSTS: Final = ("k/s", "p50 ms", "us leader", "us follower")
 
 SINGLE: Final = Line("cluster, put, 64 clients, p50", "ms", (Goal(10),))
 SINGLE_RATE: Final = Line("cluster, put, 64 clients", "k/s", (Goal(1.3),))
@@ -110,3 +117,31 @@ SESSIONS: Final = (
     Session((STOPPED,), {"BlockDB": partial(stopped, True), HEALTHY: partial(stopped, False)}),
     Session((ELECTION, SLOWEST), {"BlockDB": elections}, on_request=True),
 )
+
+
+# ── costs ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _cost(directory: Path, clients: int, requests: int, records: int) -> str:
+    with clustered(NODES, Path(tempfile.mkdtemp(dir=directory))) as nodes:
+        leader = nodes.leader()
+        _asked(Job(leader.port, clients, max(clients, requests // 10), records, seed=6))
+        before = {node.name: node.spent_s()[0] for node in nodes.all}
+        outcome = _asked(Job(leader.port, clients, requests, records, seed=7))
+        time.sleep(SETTLING_S)
+        took = {node.name: node.spent_s()[0] - before[node.name] for node in nodes.all}
+    led, count = took.pop(leader.name), requests * records
+    cells = (count / outcome.elapsed_s / 1e3, 1e3 * outcome.p50_s, 1e6 * led / count, 1e6 * mean(took.values()) / count)
+    return "".join(f"{cell:>12.1f}" for cell in cells)
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{NODES} nodes, records of 32 + 128 bytes" + "".join(f"{head:>12}" for head in COSTS))
+    with tempfile.TemporaryDirectory() as directory:
+        print(f"{f'one a request, {CLIENTS} clients':<38}{_cost(Path(directory), CLIENTS, 20_000, 1)}", flush=True)
+        print(f"{f'batches of {BATCH:,}, 8 clients':<38}{_cost(Path(directory), 8, 300, BATCH)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -12,9 +12,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from random import Random
 from subprocess import PIPE, run
 from typing import Final
+
+from blockdb.cluster.partitions.spreading import Spreading
 
 __all__ = ["KEY_BYTES", "VALUE_BYTES", "Job", "Outcome", "load"]
 
@@ -37,6 +40,9 @@ class Job:
     seed: int = 0
     speaks: str = "http"
     """`http`, or `redis`."""
+    collection: str = "default"
+    partitions: int = 1
+    """The keys of a request belong to one of so many partitions, one after the other."""
     slow: int = 0
     """How many connections besides never come to the end of their head."""
 
@@ -66,25 +72,34 @@ def load(job: Job) -> Outcome:
 def requests(job: Job) -> Iterator[bytes]:
     """The bytes of each request."""
     chance = Random(job.seed)
-    for _ in range(job.requests):
-        pairs = [(chance.randbytes(KEY_BYTES), chance.randbytes(VALUE_BYTES)) for _ in range(job.records)]
-        yield _redis(*pairs[0]) if job.speaks == "redis" else _http(pairs)
+    for number in range(job.requests):
+        keys = islice(_keys(chance, job.partitions, (number + job.seed) % job.partitions), job.records)
+        pairs = [(key, chance.randbytes(VALUE_BYTES)) for key in keys]
+        yield _redis(*pairs[0]) if job.speaks == "redis" else _http(pairs, job.collection)
+
+
+def _keys(chance: Random, partitions: int, partition: int) -> Iterator[bytes]:
+    spreading = Spreading(partitions)
+    while True:
+        key = chance.randbytes(KEY_BYTES)
+        if spreading.of_key(key) == partition:
+            yield key
 
 
 def _redis(key: bytes, value: bytes) -> bytes:
     return b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (len(key), key, len(value), value)
 
 
-def _http(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+def _http(pairs: Sequence[tuple[bytes, bytes]], collection: str) -> bytes:
     import msgspec
 
     items = [{"key": key, "value": value} for key, value in pairs]
     path, body = ("records", items[0]) if len(items) == 1 else ("batch", {"items": items})
     data = msgspec.msgpack.encode(body)
     return (
-        b"POST /api/v1/collections/default/%s HTTP/1.1\r\nhost: localhost\r\naccept: application/msgpack\r\n"
+        b"POST /api/v1/collections/%s/%s HTTP/1.1\r\nhost: localhost\r\naccept: application/msgpack\r\n"
         b"content-type: application/msgpack\r\ncontent-length: %d\r\n\r\n%s"
-    ) % (path.encode(), len(data), data)
+    ) % (collection.encode(), path.encode(), len(data), data)
 
 
 class _Connection(asyncio.Protocol):

@@ -52,6 +52,11 @@ class Node:
         """How others are told of it."""
         return f"{self.name}:127.0.0.1:{self.port}:{self.peer_port}"
 
+    @property
+    def url(self) -> str:
+        """Where it serves its users."""
+        return f"http://127.0.0.1:{self.port}"
+
     def start(self, peers: Sequence[Node], settings: dict[str, str]) -> None:
         """Begin to run."""
         others = ",".join(peer.peer for peer in peers if peer is not self)
@@ -65,11 +70,23 @@ class Node:
     def status(self) -> dict[str, Any] | None:
         """What it says of the cluster; None where it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/cluster/status", timeout=0.5) as answer:
+            with urllib.request.urlopen(f"{self.url}/cluster/status", timeout=0.5) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except (OSError, urllib.error.URLError, ValueError):
             return None
+
+    def spent_s(self) -> tuple[float, float]:
+        """The processor time that it has taken so far, with its helpers; and what its NATS server has (Linux)."""
+        assert self.process is not None
+        ours_s, nats_s = 0.0, 0.0
+        for pid in (self.process.pid, *_children(self.process.pid)):
+            name, took_s = _took_s(pid)
+            if name.startswith("nats-server"):
+                nats_s += took_s
+            else:
+                ours_s += took_s
+        return ours_s, nats_s
 
     def signal(self, number: signal.Signals) -> None:
         """Send its process a signal."""
@@ -128,6 +145,22 @@ class Nodes:
             return True if None not in statuses and len(leaders) == 1 and "" not in leaders else None
 
         until(look)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{parent}/task").iterdir():
+        found += [int(pid) for pid in (task / "children").read_text().split()]
+    return found + [grandchild for child in found for grandchild in _children(child)]
+
+
+def _took_s(pid: int) -> tuple[str, float]:
+    """The name of a process, and the processor time of it and of those of its children that have ended."""
+    try:
+        head, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:  # a helper that has just ended: its parent has its time now
+        return "", 0.0
+    return head.partition("(")[2], sum(map(int, rest.split()[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -54,8 +54,8 @@ def in_tables(peer: Peer, directory: Path, data: Data, tables: int) -> Iterator[
 
 
 def all_in_memory(data: Data) -> Setup:
-    """A memtable that takes all records, with room to spare."""
-    return Setup(memtable_records=2 * len(data.pairs))
+    """A memtable that takes all records, with room to spare: BlockDB fills half of it, and its journal a little."""
+    return Setup(memtable_records=4 * len(data.pairs))
 
 
 def fill(store: Store, pairs: Sequence[Pair]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, Final
 
-__all__ = ["CONSTANT", "FORCED", "PLAIN", "Server", "serving"]
+__all__ = ["CONSTANT", "FORCED", "PLAIN", "Server", "cpu_s", "serving"]
 
 PLAIN: Final = "plain"
 """BlockDB as it comes."""
@@ -36,8 +36,13 @@ class Server:
 
     def cpu_s(self) -> float:
         """The processor time that it has taken so far, in seconds (Linux)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.pid)
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time that a process has taken so far, in seconds (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -12,9 +12,9 @@ Importing this package opens nothing, starts nothing and is quick: the engine is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from blockdb.client.connecting import connect, connect_async
 from blockdb.errors import (
@@ -58,41 +58,12 @@ from blockdb.errors import (
     WritesStopped,
 )
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
-from blockdb.settings import CollectionSettings
-from blockdb.statistics import (
-    Latency,
-    RequestStatistics,
-    ScrubStatistics,
-    ServerStatistics,
-    Snapshot,
-    Statistics,
-    TableStatistics,
-    TransactionInfo,
-    TransactionStatistics,
-)
-from blockdb.types import (
-    REDACTED,
-    Act,
-    Anchor,
-    AsOf,
-    Block,
-    Change,
-    CollectionInfo,
-    CollectionStats,
-    GoodBlock,
-    IndexInfo,
-    Problem,
-    Progress,
-    Publication,
-    Record,
-    Redaction,
-    Report,
-)
 
 if TYPE_CHECKING:
     from blockdb.client.aio.database import AsyncDatabase
     from blockdb.client.collection import RemoteCollection
     from blockdb.client.database import RemoteDatabase
+    from blockdb.database.backup.front import backup, restore
     from blockdb.database.backup.restore import Restored
     from blockdb.database.backup.stream import Backup
     from blockdb.database.collection import Collection
@@ -106,9 +77,38 @@ if TYPE_CHECKING:
     from blockdb.ledger.range_receipt import RangeReceipt
     from blockdb.ledger.receipt import Receipt, RunReceipt
     from blockdb.ledger.receipt_parts import Verified
-    from blockdb.masterkey import MasterKeySource
     from blockdb.query.explanation import Explanation
+    from blockdb.settings import CollectionSettings
+    from blockdb.statistics import (
+        Latency,
+        RequestStatistics,
+        ScrubStatistics,
+        ServerStatistics,
+        Snapshot,
+        Statistics,
+        TableStatistics,
+        TransactionInfo,
+        TransactionStatistics,
+    )
     from blockdb.storage.feed import Feed
+    from blockdb.types import (
+        REDACTED,
+        Act,
+        Anchor,
+        AsOf,
+        Block,
+        Change,
+        CollectionInfo,
+        CollectionStats,
+        GoodBlock,
+        IndexInfo,
+        Problem,
+        Progress,
+        Publication,
+        Record,
+        Redaction,
+        Report,
+    )
 
 __version__ = "0.1.0"
 
@@ -242,9 +242,10 @@ def open(  # noqa: A001 - the name is the interface: blockdb.open, as in dbm.ope
     """
     from blockdb.config import from_settings
     from blockdb.database.database import Database
+    from blockdb.masterkey import source_of
 
     config = from_settings({"data_dir": str(path), **settings})
-    source = _source(config.master_key_file, master_key, passphrase, ask_passphrase)
+    source = source_of(config.master_key_file, master_key, passphrase, ask_passphrase)
     return Database(config, read_only=read_only, create=create, source=source)
 
 
@@ -274,8 +275,9 @@ def verify(
     from blockdb.audit.door import audit_location
     from blockdb.database.encryption import keys_for_audit
     from blockdb.layout import DatabaseFiles
+    from blockdb.masterkey import source_of
 
-    source = _source(**secrets)
+    source = source_of(**secrets)
     report = audit_location(
         str(path),
         progress,
@@ -300,42 +302,9 @@ def repair(path: str | Path, progress: Callable[[Progress], None] | None = None,
     where not even the beginning of the chain can be read.
     """
     from blockdb.database.repairing.repair import repair
+    from blockdb.masterkey import source_of
 
-    return repair(Path(path), progress, _source(**secrets))
-
-
-def backup(path: str | Path, *, signing_key: bool = False) -> Backup:
-    """A copy of a database as a stream of bytes, without opening it, also beside its writer: see `Database.backup`.
-
-    Raises DatabaseNotFound, Corruption, InvalidData; and StorageError, also where the writer is so busy with several
-    collections that no moment is found: then have it make the backup itself.
-    """
-    from blockdb.database.backup.stream import Backup
-    from blockdb.layout import DatabaseFiles
-
-    return Backup(DatabaseFiles(Path(path)), signing_key=signing_key)
-
-
-def restore(stream: BinaryIO | Iterable[bytes], path: str | Path, **secrets: Any) -> Restored:
-    """Make a database of a backup, in a directory that is not there yet, and audit it. O(all bytes), O(1) of memory.
-
-    `secrets` are those of `open`. Raises InvalidData for what is no whole backup, and for a directory that is there;
-    StorageError. Nothing is left then.
-    """
-    from blockdb.database.backup.restore import reading, restore
-
-    return restore(reading(stream), Path(path), _source(**secrets))
-
-
-def _source(
-    master_key_file: str | Path | None = None,
-    master_key: bytes | None = None,
-    passphrase: str | None = None,
-    ask_passphrase: Callable[[str], str] | None = None,
-) -> MasterKeySource:
-    from blockdb.masterkey import MasterKeySource
-
-    return MasterKeySource(master_key_file, key=master_key, passphrase=passphrase, ask=ask_passphrase)
+    return repair(Path(path), progress, source_of(**secrets))
 
 
 def merkle_levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
@@ -361,6 +330,32 @@ def verify_receipt(receipt: str, *keys: str) -> Verified:
 
 
 _LAZY = {
+    "Latency": "blockdb.statistics",
+    "RequestStatistics": "blockdb.statistics",
+    "ScrubStatistics": "blockdb.statistics",
+    "ServerStatistics": "blockdb.statistics",
+    "Snapshot": "blockdb.statistics",
+    "Statistics": "blockdb.statistics",
+    "TableStatistics": "blockdb.statistics",
+    "TransactionInfo": "blockdb.statistics",
+    "TransactionStatistics": "blockdb.statistics",
+    "REDACTED": "blockdb.types",
+    "Act": "blockdb.types",
+    "Anchor": "blockdb.types",
+    "AsOf": "blockdb.types",
+    "Block": "blockdb.types",
+    "Change": "blockdb.types",
+    "CollectionInfo": "blockdb.types",
+    "CollectionStats": "blockdb.types",
+    "GoodBlock": "blockdb.types",
+    "IndexInfo": "blockdb.types",
+    "Problem": "blockdb.types",
+    "Progress": "blockdb.types",
+    "Publication": "blockdb.types",
+    "Record": "blockdb.types",
+    "Redaction": "blockdb.types",
+    "Report": "blockdb.types",
+    "CollectionSettings": "blockdb.settings",
     "AnyCollection": "blockdb.interface",
     "AnyDatabase": "blockdb.interface",
     "AnyFeed": "blockdb.interface",
@@ -368,6 +363,8 @@ _LAZY = {
     "AnyTransaction": "blockdb.interface",
     "AsyncDatabase": "blockdb.client.aio.database",
     "Backup": "blockdb.database.backup.stream",
+    "backup": "blockdb.database.backup.front",
+    "restore": "blockdb.database.backup.front",
     "Collection": "blockdb.database.collection",
     "Transaction": "blockdb.database.transactions.transaction",
     "Database": "blockdb.database.database",
@@ -392,5 +389,10 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         from importlib import import_module
 
-        return getattr(import_module(_LAZY[name]), name)
+        found = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return found
     raise AttributeError(f"module 'blockdb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

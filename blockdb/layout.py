@@ -2,6 +2,7 @@
 
 LOCK                                    kernel lock of the writer, always empty
 scrub.toml                              what the scrubber did and found
+restored.toml                           of a database that was restored as of a moment: to which, and from what
 server/tokens.toml, server/tokens.lock  who may ask a server for what, and the lock of whoever changes that
 transactions.log                        what transactions over several collections decided
 transactions.mark                       how far that log is good
@@ -15,8 +16,13 @@ raft/state.toml                         the last term, and who got the vote in i
 raft/id.toml                            which node of which cluster this is
 raft/mending.toml                       which entries were lost to damage, until they are back
 raft/restoring.toml                     the snapshot that is being taken over
+raft/stream.toml                        which stream the database follows, where that is the log
 raft/applied                            how far the replicated log is in the database
 raft/<number>.outcomes                  what became of the last commands
+raft/<number>.pending                   transactions over several partitions that have not ended
+nats/                                   of a node that has a NATS server of its own: what that server keeps
+partitions/<partition>/                 of a node that keeps some partitions of a cluster: a database each
+nats/id.toml                            of a node over NATS JetStream: which node of which cluster this is
 raft/incoming/, raft/replaced/          a copy of another node's database, and what it takes the place of
 keys/signing.toml, keys/public.toml     the Ed25519 key, and all public keys that ever signed
 keys/encryption.toml                    of an encrypted database: its data keys, wrapped by the master key
@@ -36,20 +42,13 @@ collections/col_<uuid>/
     indexes/<number>.idx                values of fields -> places in the chain
     tree.nodes                          upper nodes of the Merkle tree, for proofs
     checkpoint                          the last checkpoint that was signed
-
-A witness has a directory of its own:
-
-LOCK                                    kernel lock of the witness that serves, always empty
-witness.toml                            its name and its secret key
-logs/<hash of origin>.toml              a log that it trusts: origin and keys
-checkpoints/<hash of origin>            the last checkpoint of that log which it cosigned
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SEGMENT_SUFFIX = ".chain"
 ZSTD = ".zst"
@@ -63,8 +62,7 @@ OLD_SUFFIX = ".old"
 """A chain file whose place another one took, until its values are overwritten."""
 
 
-@dataclass(frozen=True)
-class DatabaseFiles:
+class DatabaseFiles(NamedTuple):
     """The files of a whole database."""
 
     root: Path
@@ -132,9 +130,24 @@ class DatabaseFiles:
         return RaftFiles(self.root / "raft")
 
     @property
+    def nats(self) -> NatsFiles:
+        """What a node of a cluster over NATS JetStream keeps beside its databases."""
+        return NatsFiles(self.root / "nats")
+
+    @property
+    def partitions(self) -> Path:
+        """The directory of the databases of partitions, each by the name of its partition."""
+        return self.root / "partitions"
+
+    @property
     def scrub_state(self) -> Path:
         """What the scrubber did and found."""
         return self.root / "scrub.toml"
+
+    @property
+    def restored(self) -> Path:
+        """To which moment of the past it was restored, and from what."""
+        return self.root / "restored.toml"
 
     @property
     def server(self) -> Path:
@@ -161,8 +174,7 @@ class DatabaseFiles:
         return CollectionFiles(self.collections / collection_id)
 
 
-@dataclass(frozen=True)
-class CollectionFiles:
+class CollectionFiles(NamedTuple):
     """The files of one collection."""
 
     root: Path
@@ -239,8 +251,7 @@ class CollectionFiles:
         return self.indexes / f"{number:08d}{INDEX_SUFFIX}"
 
 
-@dataclass(frozen=True)
-class AuditLogFiles:
+class AuditLogFiles(NamedTuple):
     """The files of an audit log."""
 
     root: Path
@@ -260,8 +271,7 @@ class AuditLogFiles:
         return self.root / "head"
 
 
-@dataclass(frozen=True)
-class RaftFiles:
+class RaftFiles(NamedTuple):
     """The files of consensus."""
 
     root: Path
@@ -301,6 +311,11 @@ class RaftFiles:
         return self.root / "restoring.toml"
 
     @property
+    def stream(self) -> Path:
+        """Which stream the database follows, where a stream is the log."""
+        return self.root / "stream.toml"
+
+    @property
     def applied(self) -> Path:
         """How far the log is in the database."""
         return self.root / "applied"
@@ -308,6 +323,10 @@ class RaftFiles:
     def outcomes(self, number: int) -> Path:
         """What became of some of the last commands."""
         return self.root / f"{number:08d}.outcomes"
+
+    def pending(self, number: int) -> Path:
+        """The transactions over several partitions that have not ended."""
+        return self.root / f"{number:08d}.pending"
 
     @property
     def incoming(self) -> Path:
@@ -320,39 +339,15 @@ class RaftFiles:
         return self.root / "replaced"
 
 
-@dataclass(frozen=True)
-class WitnessFiles:
-    """The files of a witness; a log goes by the hash of its origin."""
+class NatsFiles(NamedTuple):
+    """The files of a node whose log is NATS JetStream."""
 
     root: Path
 
     @property
-    def lock(self) -> Path:
-        """The file whose kernel lock the witness holds while it serves."""
-        return self.root / "LOCK"
-
-    @property
-    def witness(self) -> Path:
-        """The name and the secret key; its existence is what makes a directory a witness's."""
-        return self.root / "witness.toml"
-
-    @property
-    def logs(self) -> Path:
-        """The directory of trusted logs."""
-        return self.root / "logs"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The directory of the last checkpoints."""
-        return self.root / "checkpoints"
-
-    def log(self, log_id: str) -> Path:
-        """A trusted log."""
-        return self.logs / f"{log_id}.toml"
-
-    def checkpoint(self, log_id: str) -> Path:
-        """The last checkpoint of a log."""
-        return self.checkpoints / log_id
+    def id(self) -> Path:
+        """Which node of which cluster it is; its existence is what makes the directory that of such a node."""
+        return self.root / "id.toml"
 
 
 def segment_numbers(names: Iterable[str]) -> list[int]:

@@ -106,3 +106,13 @@ def _key_in(text: str, source: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise MasterKeyError(f"What is in {source} is no master key: that is {2 * KEY_BYTES} hexadecimal digits.")
     return key
+
+
+def source_of(
+    master_key_file: str | Path | None = None,
+    master_key: bytes | None = None,
+    passphrase: str | None = None,
+    ask_passphrase: Ask | None = None,
+) -> MasterKeySource:
+    """The source that the arguments of `blockdb.open` describe. Raises ConfigError."""
+    return MasterKeySource(master_key_file, key=master_key, passphrase=passphrase, ask=ask_passphrase)

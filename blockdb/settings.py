@@ -14,6 +14,7 @@ _LIMITS: Final[Mapping[str, tuple[int, int]]] = {
     "max_document_size": (1, 64 * 1024**2),
     "ttl_seconds": (1, 100 * 31_536_000),
     "replication_factor": (1, 64),
+    "partitions": (1, 1024),
 }
 
 READ_CONCERNS: Final = ("Local", "Linearizable")
@@ -40,6 +41,8 @@ class CollectionSettings:
     """`Local` or `Linearizable`; outside of a cluster every read is both."""
     write_concern: str = "Acknowledged"
     """`Acknowledged`: as `wal_sync_interval` says; `Journaled`, and outside of a cluster `Majority`: forced first."""
+    partitions: int = 1
+    """Over how many streams its keys are spread (1 to 1,024), in a cluster whose engine has streams; else it is 1."""
 
     def __post_init__(self) -> None:
         for key, (low, high) in _LIMITS.items():

@@ -137,18 +137,27 @@ _MIDDLES_US: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class TransactionInfo:
-    """A transaction that is under way."""
+    """A transaction that is under way, or has ended."""
 
     id: int
     """The smaller, the older."""
     age_s: float
+    """How long it has taken so far, or took."""
     locks: int
-    """How many locks on keys and ranges it holds."""
+    """How many locks on keys and ranges it holds, or held when it ended."""
     waits_for: tuple[int, ...] = ()
     """Which ones it waits for; none while it does not wait."""
     wanted: str | None = None
     """What it waits for, in words."""
     committing: bool = False
+    collections: tuple[str, ...] = ()
+    """The names of those that it has read or written."""
+    writes: int = 0
+    """How many records it is to store, or was."""
+    outcome: str = ""
+    """How it ended: `committed`, `aborted`, `deadlock` or `timeout`; empty while it is under way."""
+    ended_s: float = 0.0
+    """How many seconds ago it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +285,8 @@ class Statistics:
     transactions: TransactionStatistics = TransactionStatistics()
     writes_stopped: str | None = None
     """Why no more writes are taken, until the database is opened again; None while they are."""
+    partitions: int = 1
+    """Over how many partitions its records are spread, in a cluster; the figures are those of all of them."""
 
     @property
     def write_amplification(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from blockdb.errors import InvalidData, Violation
@@ -89,16 +89,18 @@ class Block:
     """Ed25519, 64 bytes, over the hash."""
     key_id: bytes
     """Which key signed: the first 8 bytes of the SHA-256 of the public key."""
+    step: int = 1
+    """How far apart the numbers of its records are: over how many partitions the collection is spread, in a cluster."""
 
     @property
     def last_sequence(self) -> int:
         """The sequence number of its last record."""
-        return self.first_sequence + self.count - 1
+        return self.first_sequence + (self.count - 1) * self.step
 
     @property
     def size(self) -> int:
         """How many leaves the tree has after this block."""
-        return self.first_sequence + self.count
+        return self.first_sequence // self.step + self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsOf:
-    """A moment of the past that a read goes back to; exactly one of the three is given. Raises InvalidData."""
+    """A moment of the past that a read goes back to; exactly one of them is given. Raises InvalidData."""
 
     block: int | None = None
     """When this block was sealed: its last record is the newest one seen."""
@@ -130,10 +132,14 @@ class AsOf:
     """When this record was stored: it is the newest one seen."""
     time_ms: int | None = None
     """At this time (Unix, in milliseconds): what was stored then or earlier is seen."""
+    sequences: tuple[int, ...] | None = field(default=None, repr=False)
+    """When these records were stored, the newest one seen of each partition; -1 where none of it is (in a cluster)."""
 
     def __post_init__(self) -> None:
         given = [value for value in (self.block, self.sequence, self.time_ms) if value is not None]
-        if len(given) != 1 or type(given[0]) is not int or given[0] < 0:
+        if self.sequences is not None and not given:
+            return
+        if self.sequences is not None or len(given) != 1 or type(given[0]) is not int or given[0] < 0:
             raise InvalidData("as_of is one of AsOf(block=...), AsOf(sequence=...), AsOf(time_ms=...), from 0 up.")
 
 

@@ -1,96 +1,66 @@
-"""The history of the shell: a file that only its owner can read, that stays small and keeps no secrets.
-
-Values are not kept: nobody can put the same record twice, so `put KEY` is all that is of use later. Lines that look
-as if they held a secret, and lines that begin with a blank, are not kept at all. In the running shell, every line is.
-"""
+"""The history of the shell, as the toolkit wants it."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit.history import History
 
-from blockdb.commands.line import words
+from blockdb.commands.history import LineHistory, kept
+from blockdb.commands.line import is_blank, words
+from blockdb.commands.secret_words import looks_secret
 
-__all__ = ["ShellHistory", "history_path", "kept"]
+from .multiline import blocks
 
-MOST_LINES = 2_000
-"""Above this the file is cut to its newest half."""
+__all__ = ["ShellHistory", "kept_of"]
 
-_SECRET = re.compile(r"passw|secret|token|api.?key|private.?key|credential", re.IGNORECASE)
-
-
-def history_path() -> Path:
-    """Where the history is: in the user's state directory (XDG_STATE_HOME)."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "blockdb" / "history"
+EDIT = r"\e"
 
 
-def kept(line: str) -> str | None:
-    """What is kept of a line; None if nothing is."""
-    found = words(line)
-    if not found or line.startswith((" ", "\t")) or _SECRET.search(line):
+def kept_of(text: str) -> str | None:
+    """What is kept of what was typed, which may be several commands; None if nothing is."""
+    if not text.strip() or text.startswith((" ", "\t")) or looks_secret(text):
         return None
-    if found[0].text == "put":
-        key = 1
-    elif [word.text for word in found[:2]] == ["collection", "put"]:
-        key = 3
-    else:
+    found: list[str] = []
+    for block in blocks(text):
+        line = _kept_of_one(block.typed)
+        if line is None:
+            return None
+        found.append(line)
+    return "\n".join(found)
+
+
+def _kept_of_one(line: str) -> str | None:
+    """The same of one command, which may stand behind a directive."""
+    if is_blank(line):
         return line
-    if (
-        "\n" in line
-        or len(found) <= key
-        or any(word.problem or word.text.startswith("-") for word in found[1 : key + 1])
-    ):
-        return None
-    return line[found[0].start : found[key].end]
+    from .directives.table import names as directives  # here: the first prompt does not wait for them
+
+    name = words(line)[0].text
+    if not name.startswith("\\"):
+        return kept(line)
+    before = line[: line.index(name) + len(name)] + " "
+    rest = line[len(before) :]
+    directive = directives().get(name)
+    inner = rest if name == EDIT else None if directive is None else directive.command(rest)
+    if not inner:
+        return line
+    shown = _kept_of_one(inner.lstrip())
+    return None if shown is None else f"{before}{rest[: len(rest) - len(inner)]}{shown}"
 
 
 class ShellHistory(History):
-    """Lines in a file, one JSON string a line. A file that cannot be read or written is no reason to complain."""
+    """The lines of a file, which the explorer's command line keeps its own in too."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._path = path
+        self._lines = LineHistory(path, kept_of)
 
     def load_history_strings(self) -> Iterable[str]:
         """The lines, the newest first."""
-        found = self._read()
-        if len(found) > MOST_LINES:
-            found = found[-MOST_LINES // 2 :]
-            self._rewrite(found)
-        return reversed(found)
+        return reversed(self._lines.lines())
 
     def store_string(self, string: str) -> None:
         """Add a line, or what may be kept of it."""
-        if (line := kept(string)) is not None:
-            with suppress(OSError):
-                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._write(self._path, [line], os.O_APPEND)
-
-    def _read(self) -> list[str]:
-        found = []
-        with suppress(OSError):
-            for line in self._path.read_bytes().splitlines():
-                with suppress(ValueError):
-                    entry = json.loads(line)
-                    if isinstance(entry, str):
-                        found.append(entry)
-        return found
-
-    def _rewrite(self, found: list[str]) -> None:
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with suppress(OSError):
-            self._write(temporary, found, os.O_TRUNC)
-            temporary.replace(self._path)
-
-    def _write(self, path: Path, found: list[str], mode: int) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | mode, 0o600)
-        with open(descriptor, "ab") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(b"".join(json.dumps(line).encode() + b"\n" for line in found))
+        self._lines.add(string)

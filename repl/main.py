@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from blockdb.commands.colour import theme_roles
+from blockdb.commands.colour import chosen_theme
 from blockdb.commands.command import Need
 from blockdb.commands.failures import CannotOpen
 from blockdb.commands.locating import title_of
@@ -34,18 +34,22 @@ def run(
     format: str | None = None,
     theme: str | None = None,
     read_only: bool = False,
+    style: str | None = None,
 ) -> int:
     """Run the shell, or the `sources` (`("line", text)` or `("file", path)`), or the lines of standard input.
 
     Gives the exit code. Raises `CannotOpen` and `UsageError`.
     """
-    if theme is not None:
-        theme_roles(theme)
-    if not sources and is_terminal(sys.stdin) and is_terminal(sys.stdout):
+    prompts = not sources and is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    if prompts or theme is not None:
+        chosen_theme(theme)
+    if prompts:
         from .shell import run_shell
 
         output = Output(words_are_data=True, theme=theme)
-        return run_shell(lambda where: _open(where, read_only), output, location, format=format, theme=theme)
+        return run_shell(
+            lambda where: _open(where, read_only), output, location, format=format, theme=theme, style=style
+        )
 
     from .script import run_script
 

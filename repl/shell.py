@@ -9,40 +9,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import DynamicCompleter
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output as Screen
 
 from blockdb.commands.display import printable, shortened
-from blockdb.commands.failures import DONE, describe
-from blockdb.commands.invocation import parse_line
-from blockdb.commands.line import is_blank
+from blockdb.commands.failures import DONE
+from blockdb.commands.history import history_path
 from blockdb.commands.locating import title_of
 from blockdb.commands.output import Output
 from blockdb.commands.servers import Server
 from blockdb.errors import BlockDBError
 
-from .completer import LineCompleter, LiveKeys
 from .connection import Connection, seconds
 from .highlight import LineLexer
-from .history import ShellHistory, history_path
+from .history import ShellHistory
+from .keys import prompt_keys
+from .late import LateCompletion, Rest
+from .notices import Herald, Notices
+from .past import prompt_words
 from .session import Session
 from .style import colour_depth, shell_style
+from .terminal import Terminal, usual_style
 from .toolbar import Toolbar
 
 if TYPE_CHECKING:
     from blockdb import AnyDatabase
     from blockdb.commands.locating import Location
 
-__all__ = ["BANNER", "run_input", "run_shell"]
+__all__ = ["BANNER", "run_shell"]
 
 BANNER = "BlockDB Interactive Mode\nType 'help' for available commands, 'exit' to quit.\n"
 FAREWELL = "Goodbye!"
 MENU_LINES = 6
 REFRESH_S = 1.0
-"""How often the toolbar is drawn where it may have to tell for how long no answer came."""
+"""How often the toolbar is drawn where it may have to tell for how long no answer came, or a transaction is open."""
 
 
 def run_shell(
@@ -52,6 +55,7 @@ def run_shell(
     *,
     format: str | None = None,
     theme: str | None = None,
+    style: str | None = None,
     keyboard: Input | None = None,
     screen: Screen | None = None,
 ) -> int:
@@ -65,27 +69,33 @@ def run_shell(
     session = Session(connection, output, format=format, in_script=False)
     with (
         closing(connection),
-        closing(LiveKeys(connection)) as keys,
+        closing(LateCompletion(connection, lambda: session.collection)) as completion,
         closing(Toolbar(connection, session.target)) as toolbar,
     ):
         prompt: PromptSession[str] = PromptSession(
             message=lambda: _prompt(connection, session),
             lexer=LineLexer(),
-            completer=LineCompleter(keys, keys.collections, lambda: session.collection),
+            completer=DynamicCompleter(completion),
             complete_in_thread=True,
             complete_while_typing=True,
             auto_suggest=AutoSuggestFromHistory(),
             history=ShellHistory(history_path()),
+            key_bindings=prompt_keys(),
             style=shell_style(theme),
             color_depth=colour_depth(),
-            bottom_toolbar=lambda: toolbar.fragments(session.latency_s),
+            bottom_toolbar=lambda: toolbar.fragments(session, prompt.output.get_size().columns, terminal.mode),
             reserve_space_for_menu=MENU_LINES,
             input=keyboard,
             output=screen,
         )
-        _give_notice(connection, session, prompt)
+        session.terminal = terminal = Terminal(prompt, output)
+        terminal.style = style or usual_style()
+        herald = Herald(prompt, output)
+        toolbar.notices = Notices(session, herald.say)
+        _give_notice(connection, session, herald)
         prompt.app.after_render += lambda _: toolbar.start(prompt.app.invalidate)
-        _converse(session, prompt, toolbar, connection)
+        prompt.app.after_render += Rest()
+        _converse(session, prompt, toolbar, connection, terminal, herald)
         left_open = session.leave()
     if left_open is not None:
         output.note(f"{left_open[0].upper()}{left_open[1:]}.", "warning")
@@ -93,10 +103,20 @@ def run_shell(
     return DONE
 
 
-def _converse(session: Session, prompt: PromptSession[str], toolbar: Toolbar, connection: Connection) -> None:
+def _converse(
+    session: Session,
+    prompt: PromptSession[str],
+    toolbar: Toolbar,
+    connection: Connection,
+    terminal: Terminal,
+    herald: Herald,
+) -> None:
     while not session.left:
         try:
-            run_input(session, prompt.prompt(refresh_interval=REFRESH_S if connection.is_server else 0))
+            herald.say_what_waited()
+            text, terminal.proposed = terminal.proposed, ""
+            changes = connection.is_server or session.transaction is not None
+            session.run_block(prompt.prompt(default=text, refresh_interval=REFRESH_S if changes else 0))
             toolbar.look()
         except KeyboardInterrupt:  # at the prompt the line is dropped, in a command the command
             session.output.place = ""
@@ -116,16 +136,9 @@ def _leave(prompt: PromptSession[str], error: BaseException) -> None:
         app.loop.call_soon_threadsafe(leave)
 
 
-def _give_notice(connection: Connection, session: Session, prompt: PromptSession[str]) -> None:
+def _give_notice(connection: Connection, session: Session, herald: Herald) -> None:
     """Have it said above the prompt, from whatever thread, when the server is lost, and when it is found again."""
-
-    def say(words: str, role: str) -> None:
-        app = prompt.app
-        show = partial(session.output.note, words, role)
-        if app.loop is not None and app.is_running:
-            app.loop.call_soon_threadsafe(lambda: run_in_terminal(show))
-        else:
-            show()
+    say = partial(herald.say, can_wait=False)
 
     def lost(_: BlockDBError) -> None:
         say(f"The connection to {title_of(connection.location)} is lost; trying again …", "warning")
@@ -145,34 +158,10 @@ def _prompt(connection: Connection, session: Session) -> StyleAndTextTuples:
     if session.collection is not None:
         place += f"/{shortened(printable(session.collection), 24)}"
     pieces: StyleAndTextTuples = [("class:prompt", place)]
+    if session.bygone is not None:
+        pieces.append(("class:problem", f" @{prompt_words(session.bygone)}"))
     transaction = session.transaction
     if transaction is not None:
         role = "transaction" if transaction.is_active else "problem"
         pieces.append((f"class:{role}", f" [transaction {transaction.id}{'' if transaction.is_active else ', ended'}]"))
     return [*pieces, ("class:prompt", "> ")]
-
-
-def run_input(session: Session, text: str) -> None:
-    """Run what was typed or pasted. Of several lines none runs unless all can be understood."""
-    lines = text.split("\n")
-    if len(lines) == 1:
-        session.execute(text)
-    elif _all_understood(session, lines):
-        for number, line in enumerate(lines, 1):
-            session.output.place = f"line {number}"
-            if session.left or session.execute(line) != DONE:
-                break
-    session.output.place = ""
-
-
-def _all_understood(session: Session, lines: list[str]) -> bool:
-    for number, line in enumerate(lines, 1):
-        try:
-            if not is_blank(line):
-                parse_line(line)
-        except BlockDBError as error:
-            session.output.place = f"line {number}"
-            session.output.error(describe(error))
-            session.output.note(f"None of the {len(lines)} lines was run.", "warning")
-            return False
-    return True

@@ -1,19 +1,48 @@
 """What every test stands on: no settings, no history and no terminal of the person who runs it."""
 
+import gc
 import os
+import signal
+import sys
 
 import pytest
 from hypothesis import settings
 
 os.environ["TEXTUAL_ANIMATIONS"] = "none"  # read when textual is imported
 
+# Compiling the modules takes longer than most tests, and each process that a test starts would do it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+# Who starts the tests in the background has them ignore Ctrl-C, and each process that they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def force_nothing(descriptor: int) -> None:
+    """In place of forcing a file to the disk: no test cuts the power, and those that play it record the calls."""
+
+
+# Before the engine is imported, which takes these once. A process that a test starts forces as always.
+os.fsync = os.fdatasync = force_nothing
+
 # Two noisy cores: an example may take its time. The long tier may try more of them.
-settings.register_profile("quick", deadline=None, max_examples=100)
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=100)
 settings.register_profile("torture", deadline=None, max_examples=2_000)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile("torture" if config.getoption("markexpr") == "torture" else "quick")
+    if not config.getoption("hypothesis_profile", None):
+        settings.load_profile("torture" if config.getoption("markexpr") == "torture" else "quick")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: no collection of garbage need look through it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from blockdb.format import (
     applied,
     archive,
     audit_log,
+    backup_header,
     batch,
     block,
     checked_toml,
@@ -34,6 +35,7 @@ from blockdb.format import (
     record,
     sealed,
     segment,
+    stream_message,
     table,
     transaction,
 )
@@ -45,6 +47,7 @@ from blockdb.format.frame import RECORD
 from blockdb.format.keyring import DataKeys
 from blockdb.format.mark import Mark
 from blockdb.format.peer_frame import FrameKind, FrameReader
+from blockdb.format.reserved import end_of, filled_bytes, is_torn, whole_at
 from blockdb.format.sealed import Binding, Kind, Pieces
 from blockdb.format.segment import SegmentHeader
 from blockdb.format.transaction import Decision, LogHeader, Writes
@@ -148,6 +151,17 @@ def test_messages_of_a_node(data: bytes) -> None:
     assert bodies.decode_batch(data[peer_frame.HEADER_BYTES :]) == [message]
 
 
+@decodes("peer-frames", "piece")
+def test_a_piece_of_messages(data: bytes) -> None:
+    body = bodies.encode_batch([bodies.encode(Heartbeat("node1", 3, 9, 1))])
+    assert data == peer_frame.pack_frame(FrameKind.PIECE, body[:3])
+    reader = FrameReader(peer_frame.HEADER_BYTES * 4)
+    reader.push(data)
+    assert reader.pull() is None
+    reader.push(peer_frame.pack_frame(FrameKind.LAST_PIECE, body[3:]))
+    assert reader.pull() == (FrameKind.MESSAGES, body)
+
+
 def _only_frame(data: bytes) -> tuple[FrameKind, bytes] | None:
     reader = FrameReader(peer_frame.HEADER_BYTES * 4)
     reader.push(data)
@@ -178,6 +192,18 @@ def test_a_redacted_record(data: bytes) -> None:
     assert data[4:-24] == EXAMPLES["chain", "redactable"][4:-24]
 
 
+@decodes("reserve", "reserve")
+def test_the_reserve_of_a_chain_file(data: bytes) -> None:
+    whole = EXAMPLES["chain", "header"] + EXAMPLES["chain", "record"]
+    torn = data.rstrip(b"\0")
+    assert EXAMPLES["chain", "record"].startswith(torn)
+    filled = filled_bytes(len(data), lambda start, stop: data[start:stop])
+    assert (filled, len(data)) == (len(torn), len(torn) + 42)
+    assert whole_at(whole + data, len(whole), len(whole + data)) is None
+    assert is_torn(whole + data, len(whole), len(whole) + filled)
+    assert end_of(whole + data[filled:]) == len(whole)
+
+
 @decodes("chain", "batch")
 def test_a_batch(data: bytes) -> None:
     bodies = record.encode_many(TIME_MS, [b"a", b"b"], [b"1", b""])
@@ -191,6 +217,16 @@ def test_what_stands_before_a_file_of_a_backup(data: bytes) -> None:
     entry = archive.Entry("keys/public.toml", 197)
     assert archive.decode_entry(data) == entry
     assert archive.encode_entry(entry) == data
+
+
+@decodes("backup-header", "header")
+def test_the_header_of_an_increment(data: bytes) -> None:
+    path = "audit/00000000.acts"
+    logs, parts = {path: backup_header.LogFile(96, 5, 0, "ff")}, {path: 87}
+    names = {"kind": "increment", "parent": "a", "parent_digest": "00", "logs": logs, "parts": parts}
+    header = backup_header.Header("b", 7, "c", False, False, 9, {}, **names)
+    assert backup_header.decode_header(data) == header
+    assert header.encode() == data
 
 
 @decodes("intents", "header")
@@ -262,6 +298,25 @@ def test_a_command_that_stores_a_record(data: bytes) -> None:
     assert commands.encode(bytes(range(16)), TIME_MS, b"", content) == data
 
 
+TRANSACTION = bytes(range(16, 32))
+PREPARE = commands.Prepare(TRANSACTION, "ab-0", (), (commands.CommitPart(COLLECTION, ((KEY, VALUE),)),))
+
+
+@decodes("pending", "prepare")
+def test_a_command_that_prepares_a_part(data: bytes) -> None:
+    envelope, content = commands.decode(data)
+    assert (envelope.time_ms, content) == (TIME_MS, PREPARE)
+    assert commands.encode(bytes(range(16)), TIME_MS, b"", PREPARE) == data
+
+
+@decodes("pending", "pending")
+def test_what_has_not_ended(data: bytes) -> None:
+    prepared = applied.Prepared(TIME_MS, b"", commands.encode_content(PREPARE))
+    found = applied.Unfinished((prepared,), (applied.Decided(TRANSACTION, ("ab-1",)),))
+    assert applied.decode_unfinished(data) == found
+    assert applied.encode_unfinished(found) == data
+
+
 @decodes("applied", "applied")
 def test_how_far_the_log_was_applied(data: bytes) -> None:
     found = applied.Applied(7, TIME_MS, {COLLECTION: 1}, (1,))
@@ -275,6 +330,34 @@ def test_what_became_of_commands(data: bytes) -> None:
     found = applied.Outcome(bytes(range(16)), digest, 0)
     assert applied.decode_outcomes(data) == [found]
     assert applied.encode_outcomes([found]) == data
+
+
+@decodes("stream-message", "two")
+def test_a_message_of_a_stream(data: bytes) -> None:
+    found = stream_message.decode(data)
+    assert (found.sort, found.pieces, found.origin, found.number) == (stream_message.Sort.COMMANDS, 1, b"abcdefgh", 7)
+    assert list(stream_message.commands_in(found.data)) == [b"put", b"get"]
+    assert stream_message.encode_commands(b"abcdefgh", 7, [b"put", b"get"], len(data)) == [data]
+
+
+@decodes("stream-message", "first")
+def test_the_first_piece_of_a_command(data: bytes) -> None:
+    found = stream_message.decode(data)
+    assert (found.piece, found.pieces, found.number) == (0, 2, 9)
+    assert stream_message.encode_commands(b"abcdefgh", 9, [b"a long one"], len(data))[0] == data
+
+
+@decodes("stream-message", "second")
+def test_the_last_piece_of_a_command(data: bytes) -> None:
+    whole = stream_message.decode(EXAMPLES["stream-message", "first"]).data + stream_message.decode(data).data
+    assert list(stream_message.commands_in(whole)) == [b"a long one"]
+
+
+@decodes("stream-message", "barrier")
+def test_a_barrier_in_a_stream(data: bytes) -> None:
+    barrier = stream_message.Message(stream_message.Sort.BARRIER, 0, 1, b"abcdefgh", 1, b"")
+    assert stream_message.decode(data) == barrier
+    assert stream_message.encode(barrier) == data
 
 
 @decodes("raft", "members")
@@ -468,6 +551,7 @@ SIZES = {
     "peer-frames": [peer_frame.HEADER_BYTES],
     "raft": [raft_log.HEADER_BYTES, raft_log.HEAD_BYTES, raft_log.ENTRY_BYTES],
     "sealed": [sealed.HEADER_BYTES],
+    "stream-message": [stream_message.MESSAGE_BYTES],
     "transactions": [transaction.HEADER_BYTES, transaction.DECISION_BYTES, batch.TRANSACTION_HEADER_BYTES],
 }
 

@@ -74,6 +74,7 @@ ROOMS = [
     "process",
     "query",
     "raft",
+    "scratch",
     "security",
     "server",
     "serving",

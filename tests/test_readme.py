@@ -20,6 +20,8 @@ import pexpect
 import pyte
 import pytest
 
+from tests.tiers import tiers
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BIN = Path(sys.executable).parent
@@ -106,9 +108,11 @@ RUNNERS: dict[str, Callable[[str, Path], None]] = {
 DOCUMENT = README.read_text() if README.exists() else ""
 BLOCKS = list(blocks(DOCUMENT))
 SECTIONS = {name: list(group) for name, group in itertools.groupby((b for b in BLOCKS if b.runs), lambda b: b.section)}
+DAILY = ["In Python", "Documents", "As a server"]
+"""The sections that are tried with every change; `.ci/run` tries all of them."""
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", tiers(DAILY, [name for name in SECTIONS if name not in DAILY]))
 def test_the_commands_of_a_section_work(section: str, tmp_path: Path) -> None:
     for block in SECTIONS[section]:
         try:
@@ -140,10 +144,11 @@ def test_the_demo_paints_records_and_quits(tmp_path: Path) -> None:
     )
     try:
         deadline = time.monotonic() + PATIENCE_S
-        while not re.search(r"commit:|trade:", "\n".join(terminal.display)):
-            assert time.monotonic() < deadline, "\n".join(terminal.display)
-            stream.feed(demo.read_nonblocking(65_536, timeout=PATIENCE_S))
-        demo.send("q")
+        for shown, key in ((r"payments +\d", "1"), (r"commit:|trade:", "q")):
+            while not re.search(shown, "\n".join(terminal.display)):
+                assert time.monotonic() < deadline, "\n".join(terminal.display)
+                stream.feed(demo.read_nonblocking(65_536, timeout=PATIENCE_S))
+            demo.send(key)
         demo.expect(pexpect.EOF)
         demo.wait()
         assert demo.exitstatus == 0

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from blockdb.commands.audit_log import Follower
-
 if TYPE_CHECKING:
     from blockdb import Act, Database
 
@@ -41,6 +39,8 @@ class Acts:
     def read(self) -> int:
         """Takes what there is, the newest where there is much, and returns how many that was. Raises BlockDBError."""
         if self._last is None:
+            from blockdb.commands.audit_log import Follower  # here: the start does not wait for it
+
             found = list(self._database.acts(reverse=True, limit=KEPT_ACTS))[::-1]
             self._reader = Follower(self._database, found[-1].sequence if found else -1)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -14,31 +13,39 @@ from textual.binding import Binding, BindingType
 
 import blockdb
 import blockdb_themes
-from blockdb.commands.display import human_bytes, printable
+from blockdb.commands.display import printable
+from blockdb.commands.history import LineHistory
+from blockdb.commands.moment import moment_words
 
 from .alarms import Alarms
-from .connected import Connected
-from .keytext import visible
+from .beginning import Beginning
+from .dresser import LOOK_S, Dresser
+from .keytext import as_pasted
 from .offloop import in_background, off_loop
 from .origin import Origin
+from .recorder import Recorder
 from .tampering import Laboratory
-from .theme import palettes, textual_theme
+from .theme import Wardrobe
 from .verification import collection_of
+from .views import VIEWS
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.widget import Widget
 
     from blockdb import AnyCollection, Problem, Report, Statistics
     from blockdb.commands.alerts import Lookout
 
     from .cluster.scene import Scene
+    from .keymap import Keymap
+    from .session import Memory
 
 __all__ = ["ClusterExplorer", "Explorer"]
 
 POLL_S = 0.25
+REST_S = 0.15
 PROGRESS_S = 0.1
 SMALLEST_WIDTH, SMALLEST_HEIGHT = 60, 15
-CLIPBOARD_BYTES = 64 * 1024
 HANGUP_CODE = 128 + signal.SIGHUP
 
 
@@ -48,7 +55,7 @@ def _finder() -> type[Provider]:
     return Finder
 
 
-class Explorer(Connected):
+class Explorer(Beginning):
     """The explorer on one database. The exit code is what `run` returns."""
 
     TITLE = "BlockDB"
@@ -60,19 +67,23 @@ class Explorer(Connected):
     ENABLE_COMMAND_PALETTE = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("0", "view('collections')", "Collections", show=False, id="view.collections"),
-        Binding("1", "view('records')", "Records", show=False, id="view.records"),
-        Binding("2", "view('blocks')", "Blocks", show=False, id="view.blocks"),
-        Binding("3", "view('metrics')", "Metrics", show=False, id="view.metrics"),
-        Binding("4", "view('lab')", "Lab", show=False, id="view.lab"),
-        Binding("5", "view('schema')", "Schema", show=False, id="view.schema"),
-        Binding("6", "view('changes')", "Changes", show=False, id="view.changes"),
-        Binding("7", "view('acts')", "Audit log", show=False, id="view.acts"),
-        Binding("8", "view('cluster')", "Cluster", show=False, id="view.cluster"),
+        *(
+            Binding(view.key, f"view('{mode}')", view.title, show=False, id=f"view.{mode}")
+            for mode, view in VIEWS.items()
+        ),
         Binding("v", "verify", "Verify", id="app.verify"),
         Binding("p", "problems", "Problems", show=False, id="app.problems"),
         Binding("t", "theme", "Theme", id="app.theme"),
-        Binding("colon", "command_palette", "Commands", key_display=":", id="app.commands"),
+        Binding("R", "record", "Record", show=False, id="app.record"),
+        Binding("A", "as_of", "As of …", show=False, id="app.as_of"),
+        Binding("left_square_bracket", "as_of_step(-1)", "A block back", show=False, key_display="[", id="app.back"),
+        Binding("right_square_bracket", "as_of_step(1)", "A block on", show=False, key_display="]", id="app.on"),
+        Binding("C", "compare", "Compare …", show=False, id="app.compare"),
+        Binding("exclamation_mark", "arm", "Arm", show=False, key_display="!", id="app.arm"),
+        Binding("semicolon", "jump", "Jump to", show=False, key_display=";", id="app.jump"),
+        Binding("colon", "command", "Command", key_display=":", id="app.command"),
+        Binding("ctrl+p", "command_palette", "Find", key_display="^p", id="app.commands"),
+        Binding("E", "save", "Save", show=False, id="app.save"),
         Binding("Y", "copy_command", "Copy command", show=False, id="app.copy_command"),
         Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
         Binding("q", "quit", "Quit", id="app.quit"),
@@ -87,23 +98,42 @@ class Explorer(Connected):
         steady: Callable[[], float] = time.monotonic,
         poll_s: float = POLL_S,
         laboratory: Laboratory | None = None,
-        lookout: Lookout | None = None,
+        lookout: Callable[[], Lookout] | None = None,
         scene: Scene | None = None,
+        record_into: str | None = None,
+        rest_s: float = REST_S,
+        keymap: Callable[[], Keymap] | None = None,
+        memory: Memory | None = None,
+        start: str | None = None,
     ) -> None:
         """`clock` tells the time of day, `steady` never goes back, both in seconds; `poll_s` is between snapshots.
 
-        `lookout` knows what there is to be alarmed about; None: nobody asks.
-        `scene` is the cluster, where that is known already.
+        `rest_s` is how long the cursor rests on a record before that is proven.
+
+        `lookout` makes what knows what there is to be alarmed about; None: nobody asks.
+        `scene` is the cluster, where that is known already. `keymap` reads the keys that somebody wants, `memory` knows
+        where they were last; `start` is the mode of the view to begin with where that is not known.
+        `record_into` is a file to record into from the beginning.
         """
-        super().__init__(origin, laboratory or Laboratory(), steady, poll_s, scene)
+        known = memory.place.view if memory is not None else ""
+        super().__init__(
+            origin, laboratory or Laboratory(), steady, poll_s, scene, rest_s, known if known in VIEWS else start
+        )
+        self.memory, self.keymap = memory, keymap
+        self._was_inside = memory.place.collection or None if memory is not None else None
         self._clock = clock
+        self._record_into = record_into
         self.alarms = Alarms(self, lookout)
+        self.recorder = Recorder(self)
         self._event_loop: asyncio.AbstractEventLoop | None = None
-        for name in list(self.available_themes):
-            self.unregister_theme(name)
-        for known in palettes().values():
-            self.register_theme(textual_theme(known.theme))
-        self.theme = theme
+        self.dresser = Dresser(self, theme)
+        self.lines = LineHistory(None)
+        """What was typed on the command line before."""
+
+    @property
+    def wardrobe(self) -> Wardrobe:
+        """The themes that there are."""
+        return self.dresser.wardrobe
 
     # ── the database ──
 
@@ -118,8 +148,12 @@ class Explorer(Connected):
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 self._event_loop.add_signal_handler(number, self.exit, None, 128 + number)
+        self.call_after_refresh(self.begin)
         if not self.is_replay:
             self.call_after_refresh(self._connect)
+        if self._record_into is not None:
+            self.recorder.begin(self._record_into)
+        self.call_after_refresh(self.dresser.start, max(self._poll_s, LOOK_S))
 
     def _connect(self) -> None:
         in_background(self, self._keep_connected, group="connection")
@@ -132,6 +166,7 @@ class Explorer(Connected):
     def take(self, statistics: Statistics) -> None:
         """Adds a snapshot to the history, and shows it."""
         moment = self.history.add(self._steady(), statistics)
+        self.recorder.take(statistics)
         self.show_moment(moment)
         self.alarms.look_out(moment.time_s)
 
@@ -146,12 +181,12 @@ class Explorer(Connected):
     @property
     def state(self) -> tuple[str, str]:
         """The state of the database in a few words, and the role that colours them."""
-        if self.is_replay:
-            return "▶ recording", "accent"
         if self.contact.lost:
             return "◌ no answer", "error"
         if self.database is None:
             return ("○ not open", "error") if self.trouble[3] == "error" else ("○ opening", "muted")
+        if self.past.as_of is not None:
+            return f"◂ {moment_words(self.past.as_of)}", "warning"
         moment = self.history.latest
         if self.scene is not None and self.scene.story.samples:
             leader = self.scene.story.samples[-1].leader
@@ -161,6 +196,17 @@ class Explorer(Connected):
         if self.origin.is_server:
             return "● connected", "success"
         return ("● live", "success") if self.origin.writes_here else ("○ attached", "muted")
+
+    def close_tour(self) -> None:
+        """Ends what a tour has begun."""
+
+    def show_replay(self) -> None:
+        """Has the view in front show the moment of a recording."""
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether what happens is recorded."""
+        return self.recorder.is_on
 
     # ── actions ──
 
@@ -205,7 +251,8 @@ class Explorer(Connected):
         from .screens.proof import Proof
 
         if self.database is not None and self.collection is not None:
-            self.push_screen(Proof(self.database, collection or self.collection.name, key))
+            name = collection or self.collection.name
+            self.push_screen(Proof(self.database, name, key, self.past.as_of_in(name)))
 
     def action_problems(self) -> None:
         """Lists what the last verification found."""
@@ -221,11 +268,26 @@ class Explorer(Connected):
         if problem is not None and problem.block is not None and self.collection is not None:
             self.visit_block(problem.block, collection=collection_of(problem))
 
+    def action_as_of(self) -> None:
+        """Asks for a moment of the past, which all views go back to."""
+        self.past.ask()
+
+    def action_as_of_step(self, blocks: int) -> None:
+        """To the block before or behind, in all views; from now to the last one that is sealed."""
+        self.past.step(blocks)
+
+    def action_compare(self) -> None:
+        """Asks for two moments, and compares them."""
+        self.past.ask_for_two()
+
     def action_theme(self) -> None:
         """Offers the themes, each shown as it is passed over."""
         from .screens.themes import ThemePicker
 
-        self.push_screen(ThemePicker())
+        if self.wardrobe.alone:
+            self.say("NO_COLOR is set, so there are no colours to choose.")
+        else:
+            self.push_screen(ThemePicker(self.wardrobe))
 
     def action_command_palette(self) -> None:
         """Finds commands, blocks and keys."""
@@ -234,11 +296,41 @@ class Explorer(Connected):
         if not isinstance(self.screen, Finding):
             self.push_screen(Finding(id="--command-palette"))
 
+    def action_command(self) -> None:
+        """Asks for a command, and runs it here."""
+        from .screens.command import CommandScreen
+
+        if self.view is not None and not isinstance(self.screen, CommandScreen):
+            self.clear_notifications()
+            self.push_screen(CommandScreen())
+
+    def action_jump(self) -> None:
+        """Draws a letter on every pane and tab; the next key goes there."""
+        from .screens.jumps import Jumps, jumps_of
+
+        if self.view is not None:
+            self.clear_notifications()
+            self.push_screen(Jumps(jumps_of(self.view)), self._jump)
+
+    async def _jump(self, to: Widget | str | None) -> None:
+        if isinstance(to, str):
+            await self.action_view(to)
+        elif to is not None:
+            to.focus()
+
     def action_help(self) -> None:
         """Explains the focused pane and its keys."""
         from .screens.help import Help
 
+        self.clear_notifications()
         self.push_screen(Help(self.screen))
+
+    def action_record(self) -> None:
+        """Begins to record what happens into a file, or ends that."""
+        if self.recorder.is_on:
+            self.recorder.stop()
+        elif self.view is not None and not self.is_replay:
+            self.view.prompt.ask("Record into", self.recorder.new_name(), done=self.recorder.begin)
 
     def action_copy_command(self) -> None:
         """Copies the command that prints what is shown."""
@@ -246,31 +338,16 @@ class Explorer(Connected):
             command = self.view.shown_as_command()
             self.copy(command.encode("utf-8", "surrogateescape"), command)
 
-    def copy(self, data: bytes, what: str) -> None:
-        """Hands bytes to the terminal's clipboard, and says what can be known about that: that it was asked."""
-        if len(data) > CLIPBOARD_BYTES:
-            self.say(
-                f"{human_bytes(len(data))} is more than terminals take. Y copies a command that prints it.", "warning"
-            )
-            return
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            text, what = data.hex(), f"{what}, in hex because it is not text"
-        self.copy_to_clipboard(text)
-        through = " (tmux must have set-clipboard on)" if os.environ.get("TMUX") else ""
-        self.say(f"Asked the terminal to copy {what}. Whether it did, it does not tell{through}.")
-
-    def say(self, words: str, severity: str = "information") -> None:
+    def say(self, words: str, severity: str = "information", timeout_s: float = 4) -> None:
         """Says something in passing. The words may hold stored bytes."""
-        self.notify(printable(words), severity=severity, markup=False, timeout=4)  # type: ignore[arg-type]
+        self.notify(printable(words), severity=severity, markup=False, timeout=timeout_s)  # type: ignore[arg-type]
 
     async def on_event(self, event: events.Event) -> None:
         """Makes visible what is pasted: a prompt would send it to the terminal as it is."""
         if self._exit and isinstance(event, events.InputEvent):
             return  # nobody is left to take it
         if isinstance(event, events.Paste):
-            event.text = visible(event.text.rstrip("\r\n"))
+            event.text = as_pasted(event.text, in_one_line=getattr(self.focused, "JOINS_LINES", False))
         await super().on_event(event)
 
     # ── size ──

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.widget import Widget
@@ -19,9 +19,16 @@ from blockdb.commands.display import printable
 from .offloop import in_background, off_loop
 
 if TYPE_CHECKING:
-    from blockdb import AnyDatabase, CollectionInfo
+    from blockdb import AnyCollection, AnyDatabase, CollectionInfo
+    from blockdb.commands.standing import Standing
 
-__all__ = ["Known", "KnownCollections", "Names"]
+__all__ = ["NOT_TOLD", "Known", "KnownCollections", "Names"]
+
+
+NOT_TOLD = -1
+"""Stands for how many bytes a collection had, where that would take long to find out."""
+MOST_BLOCKS = 2000
+"""The blocks of a moment are added up where there are no more than so many."""
 
 
 class Names:
@@ -57,13 +64,22 @@ class Known:
     blocks: int = 0
     indexes: int = 0
     trouble: str = ""
+    later: bool = False
+    """Whether it was made after the moment that is looked at."""
 
 
 class KnownCollections:
     """What is known of collections. `wanted` names those in view; `came` is called when something has come."""
 
-    def __init__(self, widget: Widget, wanted: Callable[[], Sequence[str]], came: Callable[[], None]) -> None:
-        self._widget, self._wanted, self._came = widget, wanted, came
+    def __init__(
+        self,
+        widget: Widget,
+        wanted: Callable[[], Sequence[str]],
+        came: Callable[[], None],
+        standing_in: Callable[[AnyCollection], Standing | None],
+    ) -> None:
+        """`standing_in` gives where a collection stood at the moment that is looked at; None for now."""
+        self._widget, self._wanted, self._came, self._standing_in = widget, wanted, came, standing_in
         self._database: AnyDatabase | None = None
         self._known: dict[str, Known] = {}
         self._stale: set[str] = set()
@@ -104,7 +120,7 @@ class KnownCollections:
     async def _look(self) -> None:
         try:
             while (name := self._next()) is not None and (database := self._database) is not None:
-                known = await off_loop(_look_at, database, name)
+                known = await off_loop(_look_at, database, name, self._standing_in)
                 if database is self._database:
                     self._stale.discard(name)
                     if known != self._known.get(name):
@@ -114,9 +130,35 @@ class KnownCollections:
             self._looking = False
 
 
-def _look_at(database: AnyDatabase, name: str) -> Known:
+def _look_at(database: AnyDatabase, name: str, standing_in: Callable[[AnyCollection], Standing | None]) -> Known:
     try:
         collection = database.collection(name)
-        return Known(collection.describe(), collection.stats().blocks, len(collection.indexes()))
+        info, indexes = collection.describe(), len(collection.indexes())
+        then = standing_in(collection)
+        if then is None:
+            return Known(info, collection.stats().blocks, indexes)
+        if not then.records and info.created_at * 1000 > then.time_ms:
+            return Known(None, trouble="It was not there yet.", later=True)
+        return Known(_as_it_was(collection, info, then), then.blocks, indexes)
     except (blockdb.BlockDBError, OSError) as error:
         return Known(None, trouble=printable(f"{type(error).__name__}: {error}"))
+
+
+def _as_it_was(collection: AnyCollection, info: CollectionInfo, then: Standing) -> CollectionInfo:
+    """What a collection had at a moment of the past."""
+    several = len(then.counts)
+    size, time_ms = NOT_TOLD, then.time_ms
+    if several == 1 and then.blocks <= MOST_BLOCKS:
+        size = sum(block.data_bytes for block in collection.blocks(0, then.blocks))
+        open_then = collection.records(then.covered, then.records - then.covered)
+        size += sum(len(record.key) + len(record.value) for record in open_then)
+    if several == 1 and then.records:
+        time_ms = next(iter(collection.records(then.records - 1, 1))).time_ms
+    stats = replace(
+        info.stats,
+        document_count=then.records,
+        total_size_bytes=size,
+        last_updated=time_ms // 1000,
+        operations_count=then.records,
+    )
+    return replace(info, stats=stats)

@@ -7,7 +7,7 @@ long time begins near the end; how many were passed over is counted.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,13 +53,18 @@ class Changed:
 class Stream:
     """The newest changes of some collections. `stop` may be called from any thread, and waits for nothing."""
 
-    def __init__(self, collections: Mapping[str, AnyCollection]) -> None:
+    def __init__(
+        self, collections: Mapping[str, AnyCollection], then: Mapping[str, tuple[int, ...]] | None = None
+    ) -> None:
+        """With `then`, how many records each partition of each collection had at a moment, no more than those."""
         self.passed_over = 0
         """How many changes were not shown, because too many had come while nobody looked."""
         self.came = 0
         self.trouble: Exception | None = None
         """What ended the stream, if anything did."""
         self._collections = collections
+        self._then = then
+        self._ended: defaultdict[str, set[int]] = defaultdict(set)
         self._kept: deque[Changed] = deque(maxlen=KEPT_CHANGES)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -89,7 +94,7 @@ class Stream:
 
     def _run(self) -> None:
         try:
-            positions = dict.fromkeys(self._collections, -1)
+            positions: dict[str, int | str] = dict.fromkeys(self._collections, -1)
             while not self._stopped.is_set():
                 self._looked_at.wait()
                 try:
@@ -99,7 +104,7 @@ class Stream:
         except (blockdb.BlockDBError, OSError) as error:
             self.trouble = error
 
-    def _follow(self, positions: dict[str, int]) -> None:
+    def _follow(self, positions: dict[str, int | str]) -> None:
         """Reads for as long as somebody looks; `positions` are the last records that were read, by collection."""
         feeds: dict[str, AnyFeed] = {}
         try:
@@ -110,7 +115,7 @@ class Stream:
             for feed in feeds.values():
                 feed.stop()  # a server keeps a connection for each
 
-    def _taken(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int]) -> int:
+    def _taken(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int | str]) -> int:
         """Reads what has come of one collection; one of several that breaks is left out from then on."""
         try:
             return self._read(name, feeds, positions)
@@ -122,26 +127,46 @@ class Stream:
             del positions[name]  # it was dropped, or it broke: the others are followed all the same
             return 0
 
-    def _read(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int]) -> int:
+    def _read(self, name: str, feeds: dict[str, AnyFeed], positions: dict[str, int | str]) -> int:
         """Takes what has come of one collection, up to so many. Returns how many."""
         if name not in feeds:
             feeds[name] = self._feed(name, positions[name])
         feed, taken = feeds[name], 0
         while taken < BURST and (change := feed.take(0)) is not None:
-            self._keep(name, change)
+            if self._was_there(name, change):
+                self._keep(name, change)
+            elif self._is_past_all(name, change):
+                del positions[name]
+                return taken
             taken += 1
         positions[name] = feed.position
         return taken
 
-    def _feed(self, name: str, position: int) -> AnyFeed:
+    def _feed(self, name: str, position: int | str) -> AnyFeed:
         """The stream of one collection from a record on; from near its end, where too much has come since."""
         collection = self._collections[name]
-        near_end = collection.stats().records - BACKLOG - 1
-        if position < near_end:
-            if position >= 0:
-                self.passed_over += near_end - position
-            position = near_end
-        return collection.watch(after=max(position, -1))
+        if isinstance(position, str):
+            return collection.watch(after=position)
+        counts = collection.record_counts() if self._then is None else self._then[name]
+        backlog = BACKLOG if self._then is None else KEPT_CHANGES // len(self._collections)
+        begins = [max(position, count - backlog // len(counts) - 1, -1) for count in counts]
+        if position >= 0:
+            self.passed_over += sum(begins) - position
+        return collection.watch(after=begins[0] if len(begins) == 1 else ".".join(map(str, begins)))
+
+    def _was_there(self, name: str, change: Change) -> bool:
+        """Whether a change had come at the moment that is looked at."""
+        if self._then is None:
+            return True
+        own, partition = divmod(change.sequence, len(self._then[name]))
+        return own < self._then[name][partition]
+
+    def _is_past_all(self, name: str, change: Change) -> bool:
+        """Whether a change that came later is the first such one of the last partition: all had come by then."""
+        assert self._then is not None
+        several = len(self._then[name])
+        self._ended[name].add(change.sequence % several)
+        return len(self._ended[name]) == several
 
     def _keep(self, name: str, change: Change) -> None:
         record = change.record

@@ -14,6 +14,7 @@ from .navigation import Navigation
 from .offloop import in_background, off_loop
 from .origin import Origin, advice_for
 from .tampering import Laboratory
+from .trusting import Trusting
 from .verification import Verification
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ TOLD_EVERY_S = 0.5
 _HOPELESS = (blockdb.DatabaseNotFound, blockdb.Unauthenticated, blockdb.Forbidden)
 """Errors after which there is no point in trying again, if it never worked."""
 
-RECORDED = ("A recording of a cluster has no records", "It tells what the nodes did.", "8 goes back to it.", "muted")
+RECORDED = (
+    "A recording has no records",
+    "It has figures and events: what the engine did, and the nodes of a cluster.",
+    "3 shows the figures, 7 what happened, and 8 the cluster, where there was one.",
+    "muted",
+)
 
 T = TypeVar("T")
 
@@ -48,13 +54,17 @@ class Connected(Navigation):
         steady: Callable[[], float],
         poll_s: float,
         scene: Scene | None = None,
+        rest_s: float = 0.0,
+        start: str | None = None,
     ) -> None:
-        super().__init__(origin, scene)
+        """`rest_s` is how long the cursor rests on a record before that is proven."""
+        super().__init__(origin, scene, start)
         self._steady, self._poll_s = steady, poll_s
         self.laboratory = laboratory
         self.verification = Verification(steady)
         self.verification.elsewhere = origin.is_server
         self.verification.reads_are_proven = origin.is_verified
+        self.trusting = Trusting(self, rest_s)
         self.contact = Contact(steady)
         self.trouble: tuple[str, str, str, str] = (
             RECORDED if self.is_replay else ("Opening …", origin.name, "", "muted")
@@ -100,9 +110,11 @@ class Connected(Navigation):
         self.database, self.collection = database, collection
         self.history = History()
         self.verification.forget()
+        self.trusting.forget()
         self._found()
         for view in self.views():
             view.connected(collection)
+        self.past.forget()
         if self.scene is None:
             in_background(self, self._look_for_cluster, database, group="cluster", latest=True)
 
@@ -119,13 +131,13 @@ class Connected(Navigation):
                 self.no_cluster = _told(error)
                 break
         if database is self.database and self.scene is None:
-            self.scene = scene
-            for view in self.views():
-                view.staged()
+            self.show_scene(scene)
 
-    def wall_clock_ms(self) -> int:
-        """The time of day in Unix milliseconds."""
-        raise NotImplementedError
+    def show_scene(self, scene: Scene | None) -> None:
+        """Has the views show a cluster."""
+        self.scene = scene
+        for view in self.views():
+            view.staged()
 
     def _lost(self, error: Exception) -> None:
         self._was_inside = self.inside

@@ -9,9 +9,10 @@ from functools import lru_cache
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.content import Content
 from textual.strip import Strip
 
-__all__ = ["ago", "area", "bar", "fit", "fitted_line", "layered", "nice_ceiling", "short_hash"]
+__all__ = ["ago", "area", "bar", "fit", "fitted_line", "layered", "looks", "nice_ceiling", "short_hash"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -39,6 +40,11 @@ def fitted_line(pieces: Iterable[tuple[str, Style]], width: int, rest: Style | N
     if room > 0:
         segments.append(Segment(" " * room, rest))
     return Strip(segments, width)
+
+
+def looks(*words: Content) -> object:
+    """What words look like, to be compared: their text, and how it is coloured. `==` of textual sees the text alone."""
+    return [(each.plain, each.spans) for each in words]
 
 
 def short_hash(digest: bytes, width: int = 12) -> str:
@@ -78,6 +84,13 @@ _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 _RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
 _CELLS = [[chr(0x2800 + _LEFT[left] + _RIGHT[right]) for right in range(5)] for left in range(5)]
 _CELLS[0][0] = " "  # not every font has the empty cell
+_FROM_TOP_LEFT, _FROM_TOP_RIGHT = (0x00, 0x01, 0x03, 0x07, 0x47), (0x00, 0x08, 0x18, 0x38, 0xB8)
+_UPSIDE_DOWN = {
+    ord(_CELLS[left][right]): chr(0x2800 + _FROM_TOP_LEFT[left] + _FROM_TOP_RIGHT[right])
+    for left in range(5)
+    for right in range(5)
+    if left or right
+}
 
 
 def _heights(values: Sequence[float], width: int, height: int, ceiling: float) -> list[int]:
@@ -88,14 +101,21 @@ def _heights(values: Sequence[float], width: int, height: int, ceiling: float) -
     return [0] * (2 * width - len(dots)) + dots
 
 
-def area(values: Sequence[float], width: int, height: int, ceiling: float) -> list[str]:
-    """A filled area in braille, two values a cell, the newest at the right: `height` rows, the top one first."""
-    return _rows(_heights(values, width, height, ceiling), width, height)
+def area(values: Sequence[float], width: int, height: int, ceiling: float, *, hanging: bool = False) -> list[str]:
+    """A filled area in braille, two values a cell, the newest at the right: `height` rows, the top one first.
+
+    One that is `hanging` grows down from its upper edge.
+    """
+    rows = _rows(_heights(values, width, height, ceiling), width, height)
+    return [row.translate(_UPSIDE_DOWN) for row in reversed(rows)] if hanging else rows
 
 
 def _rows(dots: Sequence[int], width: int, height: int) -> list[str]:
-    rows = []
+    rows, top = [], max(dots, default=0)
     for base in range((height - 1) * 4, -1, -4):
+        if base >= top:
+            rows.append(" " * width)
+            continue
         levels = [min(max(dot - base, 0), 4) for dot in dots]
         rows.append("".join(_CELLS[levels[at]][levels[at + 1]] for at in range(0, 2 * width, 2)))
     return rows

@@ -5,11 +5,18 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from blockdb.commands.moment import as_option, moment_word
+
+if TYPE_CHECKING:
+    from blockdb import AsOf
 
 __all__ = [
     "Target",
+    "as_pasted",
     "command_line",
+    "diff_command",
     "find_command",
     "get_command",
     "key_of",
@@ -23,8 +30,7 @@ __all__ = [
 RECEIPT = "receipt.txt"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What a command is about: a database, and perhaps another collection of it than the default one.
 
     `option` is the one that names the database: `-d` where `path` is a directory, `--url`, or `--profile`.
@@ -57,6 +63,12 @@ def text_of(key: bytes) -> str:
     return visible(key.replace(b"\\", b"\\\\").decode("utf-8", "surrogateescape"))
 
 
+def as_pasted(text: str, *, in_one_line: bool) -> str:
+    """A pasted text as it is put into a line: made visible, or its lines with blanks between them."""
+    text = text.rstrip("\r\n")
+    return visible(" ".join(text.replace("\t", " ").splitlines()) if in_one_line else text)
+
+
 def visible(text: str) -> str:
     r"""A text that can be typed: whatever cannot be seen becomes `\xNN`, a byte at a time."""
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
@@ -81,12 +93,12 @@ def command_line(target: Target, command: str, *words: str) -> str:
     return " ".join(["blockdb", target.option, shlex.quote(target.path), command, *target.named, *words])
 
 
-def get_command(target: Target, key: bytes) -> str:
-    """The command that prints the value of a key, whatever its bytes."""
-    word = shell_word(key)
+def get_command(target: Target, key: bytes, as_of: AsOf | None = None) -> str:
+    """The command that prints the value of a key, whatever its bytes; the one that it had at a moment."""
+    word, then = shell_word(key), as_option(as_of)
     if word is None or key.startswith(b"-"):
-        return command_line(target, "get", "--key-base64", _base64(key))
-    return command_line(target, "get", word)
+        return command_line(target, "get", *then, "--key-base64", _base64(key))
+    return command_line(target, "get", *then, word)
 
 
 def proof_command(target: Target, key: bytes, sequence: int, verifier_key: str) -> str:
@@ -97,23 +109,36 @@ def proof_command(target: Target, key: bytes, sequence: int, verifier_key: str) 
     return f"{prove} && blockdb check {RECEIPT} --key {shlex.quote(verifier_key)}"
 
 
-def scan_command(target: Target, prefix: bytes) -> str:
+def scan_command(target: Target, prefix: bytes, as_of: AsOf | None = None) -> str:
     """The command that lists the records whose keys begin with `prefix`."""
+    then = as_option(as_of)
     if not prefix:
-        return command_line(target, "scan")
+        return command_line(target, "scan", *then)
     word = shell_word(prefix)
     if word is None or prefix.startswith(b"-"):
-        return command_line(target, "scan", "--key-base64", "--prefix", _base64(prefix))
-    return command_line(target, "scan", "--prefix", word)
+        return command_line(target, "scan", *then, "--key-base64", "--prefix", _base64(prefix))
+    return command_line(target, "scan", *then, "--prefix", word)
 
 
-def find_command(target: Target, where: str, order: str) -> str:
+def find_command(target: Target, where: str, order: str, as_of: AsOf | None = None) -> str:
     """The command that lists what a query finds."""
     words = [] if not where.strip() else [shlex.quote(where.strip())]
     ordered = [] if not order else ["--order", shlex.quote(order)]
     if where.startswith("-"):
         words.insert(0, "--")
-    return command_line(target, "find", "--all", *ordered, *words)
+    return command_line(target, "find", "--all", *as_option(as_of), *ordered, *words)
+
+
+def diff_command(target: Target, one: AsOf | None, other: AsOf | None, prefix: bytes) -> str:
+    """The command that compares two moments; records whose keys begin with `prefix` are counted."""
+    words = [moment_word(moment) for moment in (one, other)]
+    if words[0] == "now":  # the first is a moment of the past
+        words.reverse()
+    word = shell_word(prefix)
+    narrowed = [] if not prefix else ["--key-base64", "--prefix", _base64(prefix)]
+    if prefix and word is not None and not prefix.startswith(b"-"):
+        narrowed = ["--prefix", word]
+    return command_line(target, "diff", *words, *narrowed)
 
 
 def _base64(data: bytes) -> str:

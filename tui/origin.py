@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,11 +49,18 @@ class Origin(Protocol):
     """The collection to begin in, if it is not the default one."""
 
     @property
+    def server(self) -> Server | None:
+        """How the server is reached, where there is one."""
+
+    @property
     def target(self) -> Target:
         """What the commands that can be copied are about."""
 
     def open(self) -> AnyDatabase:
         """The database, ready to read. Raises `BlockDBError` or `OSError`; may be called again after that."""
+
+    def to_write(self) -> AbstractContextManager[AnyDatabase]:
+        """The database, ready to write, while something is done to it. Raises `BlockDBError` or `OSError`."""
 
     def scene(self, database: AnyDatabase, clock_ms: Callable[[], int], /) -> Scene | None:
         """The cluster that the database is of; None where it is of none. Raises `BlockDBError` or `OSError`."""
@@ -71,6 +78,7 @@ class _Directory:
     name: str
     is_server = is_verified = False
     collection: str | None = None
+    server: Server | None = None
 
     @property
     def target(self) -> Target:
@@ -96,6 +104,10 @@ class Attached(_Directory):
         self._database = blockdb.open(self._path, read_only=True, create=False, **self._secrets)
         return self._database
 
+    def to_write(self) -> AbstractContextManager[AnyDatabase]:
+        """A second opening for as long as something is done: nobody else is kept from writing in between."""
+        return blockdb.open(self._path, create=False, **self._secrets)
+
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
         return blockdb.verify(self._path, progress, cancel, **self._secrets)
 
@@ -112,23 +124,29 @@ class Served:
     is_server = True
 
     def __init__(self, server: Server) -> None:
+        self.server = server
         self.name = server.url
         self.collection = server.collection
         self.is_verified = server.verified
-        self._server = server
         self._database: AnyDatabase | None = None
 
     @property
     def target(self) -> Target:
-        profile = self._server.profile
+        profile = self.server.profile
         return Target(self.name, option="--url") if profile is None else Target(profile, option="--profile")
 
     def open(self) -> AnyDatabase:
         try:
-            self._database = open_database(self._server, Need.READ, attempts=ATTEMPTS)
+            self._database = open_database(self.server, Need.READ, attempts=ATTEMPTS)
         except CannotOpen as error:
             raise (error.__cause__ if isinstance(error.__cause__, Exception) else error) from None
         return self._database
+
+    def to_write(self) -> AbstractContextManager[AnyDatabase]:
+        """The connection that there is: the server decides what the token may do."""
+        if self._database is None:
+            raise blockdb.Unavailable("There is no connection to the server.")
+        return nullcontext(self._database)
 
     def scene(self, database: AnyDatabase, clock_ms: Callable[[], int], /) -> Scene | None:
         """A scene for which each address that was given is asked for itself."""
@@ -141,7 +159,7 @@ class Served:
         """The servers, each to be asked for itself."""
         from .cluster.asked import ServedNode
 
-        servers = [replace(self._server, urls=(url,)) for url in self._server.urls]
+        servers = [replace(self.server, urls=(url,)) for url in self.server.urls]
         return [ServedNode(partial(open_database, server, Need.READ, **IMPATIENT)) for server in servers]
 
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
@@ -154,7 +172,7 @@ class Served:
 
 
 class Recorded(_Directory):
-    """A recording of a cluster: there is no database."""
+    """A recording: there is no database."""
 
     writes_here = False
 
@@ -162,10 +180,16 @@ class Recorded(_Directory):
         self.name = str(path)
 
     def open(self) -> AnyDatabase:
-        raise blockdb.DatabaseNotFound(f"{self.name} is a recording of a cluster, and no database.")
+        raise self._refusal()
+
+    def to_write(self) -> AbstractContextManager[AnyDatabase]:
+        raise self._refusal()
 
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
-        raise blockdb.DatabaseNotFound(f"{self.name} is a recording of a cluster, and no database.")
+        raise self._refusal()
+
+    def _refusal(self) -> blockdb.DatabaseNotFound:
+        return blockdb.DatabaseNotFound(f"{self.name} is a recording, and no database.")
 
     def close(self) -> None:
         pass
@@ -180,6 +204,7 @@ class DemoDirectory(_Directory):
         self.name = "demo" if directory is None else str(directory)
         self._directory = directory
         self._held = ExitStack()
+        self._database: AnyDatabase | None = None
 
     def open(self) -> AnyDatabase:
         from .demo import open_demo
@@ -190,7 +215,13 @@ class DemoDirectory(_Directory):
             stack.callback(demo.stop)
             self._held = stack.pop_all()
         self.name = str(demo.database.path)
+        self._database = demo.database
         return demo.database
+
+    def to_write(self) -> AbstractContextManager[AnyDatabase]:
+        """The one that is open: the demo's own writer has it."""
+        assert self._database is not None
+        return nullcontext(self._database)
 
     def verify(self, progress: Callable[[Progress], None], cancel: Callable[[], bool], /) -> Report:
         return blockdb.verify(self.name, progress, cancel)

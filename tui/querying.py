@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from blockdb.commands.display import human_count, human_duration, plural, printa
 from .listing import Row, row_of
 
 if TYPE_CHECKING:
-    from blockdb import AnyCollection
+    from blockdb import AnyCollection, AsOf, Document
+    from blockdb.commands.standing import Standing
 
 __all__ = ["MOST_FOUND", "Found", "Mistake", "Plan", "Query", "Search", "plan_of"]
 
@@ -39,6 +40,11 @@ class Query:
     where: str
     order: str = ""
     order_at: int = 0
+
+    @classmethod
+    def of(cls, asked: Query | str) -> Query:
+        """A query, or what a text asks for."""
+        return cls.parse(asked) if isinstance(asked, str) else asked
 
     @classmethod
     def parse(cls, text: str) -> Query:
@@ -67,11 +73,11 @@ class Plan:
     words: str
 
 
-def plan_of(collection: AnyCollection, text: str) -> Plan | Mistake:
+def plan_of(collection: AnyCollection, asked: Query | str, as_of: AsOf | None = None) -> Plan | Mistake:
     """How a query will be answered, without running it, or what is wrong with it. Raises BlockDBError."""
-    query = Query.parse(text)
+    query = Query.of(asked)
     try:
-        told = collection.explain(query.where, order=query.order, limit=0)
+        told = collection.explain(query.where, order=query.order, limit=0, as_of=as_of)
     except blockdb.QueryError as error:
         at = query.order_at if error.text == query.order and query.order else 0
         return Mistake(at + error.position, printable(error.what))
@@ -84,11 +90,29 @@ def plan_of(collection: AnyCollection, text: str) -> Plan | Mistake:
 
 
 class Search:
-    """One query, run by a thread of its own from `start` on until all is found, or as many as are kept, or `stop`."""
+    """One query, run by a thread of its own from `start` on until all is found, or as many as are kept, or `stop`.
 
-    def __init__(self, collection: AnyCollection, text: str, plan: Plan) -> None:
-        self.text = text
+    It finds what is there now, or, with `then`, what was there at that moment.
+    """
+
+    def __init__(
+        self,
+        collection: AnyCollection,
+        asked: Query | str,
+        plan: Plan,
+        then: Standing | None = None,
+        *,
+        most: int | None = None,
+        fields: str = "",
+        take: Callable[[Document], None] | None = None,
+    ) -> None:
+        """It keeps `most` keys (None: `MOST_FOUND`). `take` is called in its thread with each document.
+
+        Those have the `fields` that are named, or all of them.
+        """
         self.plan = plan
+        self._most, self._take = MOST_FOUND if most is None else most, take
+        self._shape: dict[str, Any] = {"fields": fields} if fields else {}
         self.keys: list[bytes] = []
         self.searched = self.total = 0
         """How many records were looked through, of how many; zeros where an index tells."""
@@ -96,8 +120,10 @@ class Search:
         self.trouble: Exception | None = None
         self.told = ""
         """What it took, once that is known."""
+        self.as_of = None if then is None else then.as_of
+        self._then = then
         self._collection = collection
-        self._query = Query.parse(text)
+        self._query = Query.of(asked)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="explorer-search", daemon=True)
 
@@ -117,7 +143,7 @@ class Search:
     @property
     def is_full(self) -> bool:
         """Whether as many were found as are kept."""
-        return len(self.keys) >= MOST_FOUND
+        return len(self.keys) >= self._most
 
     def progress(self) -> str:
         """How far it is, and what came of it, in words that are fit to be shown."""
@@ -134,6 +160,8 @@ class Search:
     def _run(self) -> None:
         try:
             for document in self._documents():
+                if self._take is not None:
+                    self._take(document)
                 self.keys.append(document.key)
                 if self.is_full or self._stopped.is_set():
                     break
@@ -146,19 +174,23 @@ class Search:
     def _documents(self) -> Iterator[Any]:
         collection, query = self._collection, self._query
         if self.plan.access != ALL_RECORDS or query.order:
-            yield from collection.find(query.where, order=query.order, limit=MOST_FOUND)
+            yield from collection.find(
+                query.where, order=query.order, limit=self._most, as_of=self.as_of, **self._shape
+            )
             return
-        self.total = collection.stats().records
+        self.total = collection.next_sequence if self._then is None else self._then.next_sequence
         while self.searched < self.total and not self._stopped.is_set():
             end = min(self.searched + STRETCH_RECORDS, self.total)
-            yield from collection.find(_stretch(query.where, self.searched, end))
+            stretch = _stretch(query.where, self.searched, end)
+            yield from collection.find(stretch, as_of=self.as_of, **self._shape)
             self.searched = end
 
     def _tell(self) -> None:
         """Finds out what the query touches. It is run once more for that, so only if it was quick."""
         if self._stopped.is_set() or self.is_full or self.total > STRETCH_RECORDS:
             return
-        told = self._collection.explain(self._query.where, order=self._query.order, limit=MOST_FOUND)
+        query = self._query
+        told = self._collection.explain(query.where, order=query.order, limit=self._most, as_of=self.as_of)
         took = human_duration(told.elapsed_ms / 1000)
         self.told = f"{printable(told.access)} · {plural(told.touched, 'record')} touched · {took}"
 
@@ -179,7 +211,8 @@ class Found:
         return len(self.search.keys)
 
     def fetch(self, first: int, limit: int, count: int) -> Sequence[Row]:
-        return [row_of(self._collection, key) for key in self.search.keys[first : min(first + limit, count)]]
+        keys, as_of = self.search.keys[first : min(first + limit, count)], self.search.as_of
+        return [row_of(self._collection, key, as_of) for key in keys]
 
     def locate(self, row: Row, count: int) -> int:
         return self.position(row.key)

@@ -11,6 +11,7 @@ from blockdb.commands.display import printable
 
 if TYPE_CHECKING:
     from blockdb import AnyCollection
+    from blockdb.commands.standing import Standing
     from blockdb.types import IndexInfo
 
 __all__ = ["FieldRow", "SchemaVersion", "Shape", "shape_of"]
@@ -33,6 +34,8 @@ class SchemaVersion:
 
     version: int
     first_sequence: int
+    time_ms: int
+    """When it was set."""
     source: Mapping[str, Any]
     """Its JSON form."""
 
@@ -67,10 +70,14 @@ def _rule(rule: Mapping[str, Any]) -> str:
     return ", ".join(printable(f"{name} {json.dumps(value, ensure_ascii=False)}") for name, value in rule.items())
 
 
-def shape_of(collection: AnyCollection) -> Shape:
-    """What is known of the documents of a collection. Waits for the disk; raises BlockDBError."""
+def shape_of(collection: AnyCollection, then: Standing | None = None) -> Shape:
+    """What is known of the documents of a collection. Waits for the disk; raises BlockDBError.
+
+    With `then`, the schemas that were set by that moment; the indexes are those of now.
+    """
     versions = [
-        SchemaVersion(version.version, version.first_sequence, version.schema.to_json())
+        SchemaVersion(version.version, version.first_sequence, version.time_ms, version.schema.to_json())
         for version in collection.schemas()
+        if then is None or version.first_sequence < then.next_sequence or version.time_ms <= then.time_ms
     ]
     return Shape(versions, collection.indexes())

@@ -13,7 +13,11 @@ from blockdb import config
 if TYPE_CHECKING:
     from blockdb.commands.tamper_lab import Lab, Outcome, Tampering
 
-__all__ = ["Laboratory"]
+__all__ = ["GivenUp", "Laboratory"]
+
+
+class GivenUp(Exception):
+    """Nobody wants to know any more what comes of a tampering."""
 
 
 def _open_lab(source: Path) -> Lab:
@@ -37,12 +41,32 @@ class Laboratory:
         """Why one could not be tried; it may quote what is stored."""
         self.doing: tuple[str, str] | None = None
         """The name of the tampering that is being tried, and what is being done."""
+        self.chosen: bytes | None = None
+        """The key of the record to be tampered with; None: one in the middle."""
+        self._given_up = threading.Event()
+
+    def choose(self, key: bytes | None) -> None:
+        """Chooses the record; what came of others is forgotten."""
+        if key != self.chosen:
+            self.chosen = key
+            self.outcomes.clear()
+            self.troubles.clear()
+
+    def begin(self) -> None:
+        """What was given up before has nothing to do with what is tried next."""
+        self._given_up.clear()
+
+    def give_up(self) -> None:
+        """Asks the tampering that is under way to stop: it does after the copying or the check that it is at."""
+        self._given_up.set()
+        if self.doing is not None:
+            self.doing = self.doing[0], "stopping"
 
     def run(self, source: Path, tampering: Tampering) -> Outcome:
-        """Tries a tampering on a copy of the database at `source`. Raises `BlockDBError` or `OSError`."""
+        """Tries a tampering on a copy of the database at `source`. Raises `BlockDBError`, `OSError` and `GivenUp`."""
         with self._lock:
             lab = self._opened(source)
-            self._latest = outcome = lab.run(tampering, self._tell)
+            self._latest = outcome = lab.run(tampering, self._tell, key=self.chosen)
             return outcome
 
     def keep(self, source: Path, tampering: Tampering, target: Path) -> Outcome:
@@ -50,7 +74,7 @@ class Laboratory:
         with self._lock:
             lab = self._opened(source)
             if self._latest is None or self._latest.tampering is not tampering:
-                self._latest = lab.run(tampering, self._tell)
+                self._latest = lab.run(tampering, self._tell, key=self.chosen)
             return lab.keep(self._latest, target)
 
     def is_there(self, outcome: Outcome) -> bool:
@@ -73,6 +97,8 @@ class Laboratory:
         return self._lab
 
     def _tell(self, words: str) -> None:
+        if self._given_up.is_set():
+            raise GivenUp
         if self.doing is not None:
             self.doing = self.doing[0], words
 

@@ -70,10 +70,13 @@ def check_acts(
     findings: Findings,
     keys: DataKeys | None,
     watch: Watch,
+    *,
+    restored: int | None = None,
 ) -> list[str]:
     """Check every entry, and the log against its heads; notes are returned. O(bytes).
 
     `database` is the UUID of the default collection, where that is known. `told` is what the journal said before.
+    `restored` is how many entries there were when it was restored as of a moment: so many may have no signed head.
     """
     if not files.root.exists():
         for one in told[-1:]:
@@ -82,10 +85,10 @@ def check_acts(
                 findings.add(files.root, what)
         return begun_anew(told)
     problems, before = len(findings.problems), _state(files)
-    notes = _Run(files, database, findings, keys, watch).check(told, public_keys)
+    notes = _Run(files, database, findings, keys, watch, restored).check(told, public_keys)
     if len(findings.problems) > problems and _state(files) != before:  # somebody opened or closed it meanwhile
         del findings.problems[problems:]
-        notes = _Run(files, database, findings, keys, watch).check(told, public_keys)
+        notes = _Run(files, database, findings, keys, watch, restored).check(told, public_keys)
     return begun_anew(told) + notes
 
 
@@ -106,6 +109,7 @@ class _Run:
     findings: Findings
     keys: DataKeys | None
     watch: Watch
+    restored: int | None = None
     mark: Mark | None = None
     position: Position = _START
     number: int = 0
@@ -127,6 +131,8 @@ class _Run:
             return []
         self._check_sizes(head)
         size = self.position.sequence
+        if head is None and size and size == self.restored:
+            return [f"The audit log was cut when the database was restored; its {size} entries are not signed since."]
         if len(self.findings.problems) > problems or head is None or head.head.size == size:
             return []
         return [f"The last {size - head.head.size} of the audit log's {size} entries are not signed yet."]
@@ -209,7 +215,7 @@ class _Run:
             if told:
                 what = f"the audit log has {size} entries, and {ones[0].by} says that there were {told}"
                 self.findings.add(self.files.root, what, expected=str(told), found=str(size))
-        if head is None and size and not self.files.head.exists():
+        if head is None and size not in (0, self.restored) and not self.files.head.exists():
             self.findings.add(self.files.head, "the file is gone: nothing says how many entries there were")
         if head is not None and self.mark is not None and self.mark.clean and head.head.size < size:
             what = f"the log was closed with {size} entries, and the head that was signed has {head.head.size}"

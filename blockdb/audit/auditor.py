@@ -29,6 +29,7 @@ from blockdb.types import GoodBlock, Report
 
 DEFAULT_COLLECTION: Final = "default"
 """The collection by whose UUID the database goes."""
+RESTORED: Final = "restored database"
 NOBODY: Final = str(UUID(int=0))
 
 
@@ -98,7 +99,7 @@ class _Run:
         for name, collection_id in sorted(named.items(), key=lambda item: (item[0] != JOURNAL_COLLECTION, item[1])):
             trusted = [state for state in self._options.trusted if is_of(state, collection_id, name)]
             self._collection(name, collection_id, trusted)
-        check_redactions(files, named, findings, self._options.data_keys)
+        self.notes += check_redactions(files, named, findings, self._options.data_keys)
         if self._options.only is None:
             check_transactions(files, findings, self._options.data_keys)
             self._check_acts(named)
@@ -136,8 +137,10 @@ class _Run:
         told = heads_in(journal.records()) if journal is not None else []
         default = named.get(DEFAULT_COLLECTION)
         database = None if default is None else UUID(uuid_of(default)).bytes
-        findings, keys = self.findings, self._options.data_keys
-        self.notes += check_acts(self._files.audit_log, database, told, self._keys_now(), findings, keys, self.watch)
+        findings, keys, log = self.findings, self._options.data_keys, self._files.audit_log
+        values = read_values(self._files.restored, RESTORED, findings) if self._files.restored.exists() else None
+        restored = None if values is None else int(values.get("acts", 0))
+        self.notes += check_acts(log, database, told, self._keys_now(), findings, keys, self.watch, restored=restored)
 
     def _named_now(self) -> dict[str, str]:
         """What the registry names at this moment: a writer may make and drop collections."""

@@ -32,7 +32,7 @@ from blockdb.format.block import decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, SEAL, BadFrame
 from blockdb.format.place import place_of, split_place
-from blockdb.format.walk import bodies
+from blockdb.format.walk import count
 from blockdb.layout import CollectionFiles
 
 MOST_PROCESSES: Final = 8
@@ -110,19 +110,27 @@ class BulkAudit:
 
     def advance(self, cuts: Sequence[Cut]) -> Sequence[Cut]:
         """Audit these stretches, which are next, up to the first that leaves a doubt; returns that and all after it."""
-        self._do_stretches(cuts)
+        done = 0
+        for _ in self._do_stretches(cuts):
+            done += self._add(cuts[done:])  # now, while others still work
+        return cuts[done + self._add(cuts[done:]) :]
+
+    def _add(self, cuts: Sequence[Cut]) -> int:
+        """Append stretches to the whole, up to the first that was not audited or leaves a doubt; returns how many."""
         for done, cut in enumerate(cuts):
             answer = self._answers.get(cut)
+            if answer is None:
+                return done
             try:
-                if answer is None:
-                    return cuts[done:]
                 self._whole.add(answer)
             except Doubt:
-                return cuts[done:]
+                self._answers[cut] = None
+                return done
             del self._answers[cut]
-        return ()
+        return len(cuts)
 
-    def _do_stretches(self, cuts: Sequence[Cut]) -> None:
+    def _do_stretches(self, cuts: Sequence[Cut]) -> Iterator[None]:
+        """Audit those of these stretches that were not yet, in any order, one at each step."""
         alone = {cuts[-1]} if cuts else set()
         alone |= {cut for cut, after in pairwise(cuts) if not self._bench.has_all(cut.sequence, after.sequence)}
         left = [cut for cut in cuts if cut not in self._answers]
@@ -141,6 +149,7 @@ class BulkAudit:
             else:
                 self._records += answer.records
                 self._blocks += len(answer.seals)
+            yield
 
     def forget(self, place: int) -> None:
         """Have looked at nothing from this place on that is in no table: it will be looked at more closely."""
@@ -252,5 +261,4 @@ def _starts(chain: Chain, number: int, stop: int) -> Iterator[tuple[int, int]]:
         segment_of_first, first = split_place(seal.first_place)
         if segment_of_first == number and at - LATE_BYTES < first:
             with suppress(BadFrame, StructError, IndexError):  # of damage the stretch before tells
-                before = bodies(buffer, first, at)[0] if first < at else []
-                yield at, seal.header.first_sequence + len(before)
+                yield at, seal.header.first_sequence + count(buffer, first, at)

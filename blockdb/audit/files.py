@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,10 +14,14 @@ from typing import Any, Final
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.findings import Findings
 from blockdb.format import checked_toml, packed, sealed
+from blockdb.format import mark as mark_format
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
 from blockdb.format.keyring import DataKeys
+from blockdb.format.place import split_place
+from blockdb.format.reserved import end_of
 from blockdb.layout import CollectionFiles
+from blockdb.machine import boot_id
 
 KEPT_BYTES: Final = 256 * 1024 * 1024
 """About so much of an encrypted chain is open in memory at a time, in each process of an audit."""
@@ -45,7 +50,8 @@ def map_segment(
     """
     path, packed_path = files.segment(number), files.packed(number)
     try:
-        return path, _opened(path, _mapped(path), keys)  # as long as there are both, it is this one that counts
+        whole = _mapped(path) if keys is not None else _without_reserve(files, number)
+        return path, _opened(path, whole, keys)  # as long as there are both, it is this one that counts
     except BadFrame as error:
         findings.add(path, str(error), offset=0)
         return None
@@ -54,6 +60,23 @@ def map_segment(
             return _unpacked(packed_path, number, findings, keys)
     buffer = map_file(path, findings)
     return None if buffer is None else (path, buffer)
+
+
+def _without_reserve(files: CollectionFiles, number: int) -> Buffer:
+    """A chain file up to what was written, if it is the one that is written to. Raises OSError, ValueError."""
+    path = files.segment(number)
+    if files.segment(number + 1).exists():
+        return _mapped(path)
+    try:
+        mark = mark_format.decode(files.mark.read_bytes())
+    except (OSError, BadFrame):
+        return _mapped(path, end_of(_mapped(path)))
+    if mark.clean:
+        return _mapped(path)
+    if mark.is_of(boot_id()):
+        newest, written = split_place(mark.written)
+        return _mapped(path, written if newest == number else 0)
+    return _mapped(path, end_of(_mapped(path)))
 
 
 def _unpacked(path: Path, number: int, findings: Findings, keys: DataKeys | None) -> tuple[Path, Buffer] | None:
@@ -158,6 +181,8 @@ def _opened(path: Path, buffer: Buffer, keys: DataKeys | None) -> Buffer:
     return buffer if keys is None or binding is None else sealed.open_file(buffer, binding, keys)
 
 
-def _mapped(path: Path) -> mmap:
+def _mapped(path: Path, most: int = 0) -> mmap:
+    """A file, mapped; with `most`, no more than that of its bytes."""
     with path.open("rb") as file:
-        return mmap(file.fileno(), 0, access=ACCESS_READ)
+        size = os.fstat(file.fileno()).st_size
+        return mmap(file.fileno(), min(most, size), access=ACCESS_READ)

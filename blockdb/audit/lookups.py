@@ -43,9 +43,8 @@ class Lookups:
         homes = home_slots(packed, self._home_slots)
         stored, marked = self._words, self._marks
         try:
-            for found, slot, wanted, mark in zip(
-                map(stored.__getitem__, homes), homes, words(packed, places), marks, strict=True
-            ):
+            begun = list(map(stored.__getitem__, homes))  # in one go: the processor need not wait for each in turn
+            for found, slot, wanted, mark in zip(begun, homes, words(packed, places), marks, strict=True):
                 while found != wanted:
                     if not found:
                         raise Doubt

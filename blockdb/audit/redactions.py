@@ -46,13 +46,15 @@ def check_state(collection_id: str, files: CollectionFiles, findings: Findings, 
 
 def check_redactions(
     files: DatabaseFiles, collections: Mapping[str, str], findings: Findings, keys: DataKeys | None = None
-) -> None:
-    """Hold the redacted records of all collections against the journal. O(records that can be redacted).
+) -> list[str]:
+    """Hold the redacted records of all collections against the journal; notes are returned.
 
-    The journal is read last: an event stands there before the value is erased. What is damaged was named before.
+    The journal is read last: an event stands there before the value is erased. Only a database that was restored as of
+    a moment before that has it yet to tell: what it will tell is noted. What is damaged was named before.
+    O(records that can be redacted).
     """
     aside = Findings(files.root)
-    erased = {}
+    erased, notes = {}, []
     for collection_id in collections.values():
         own = files.collection(collection_id)
         metadata = read_values(own.metadata, "collection", aside) or {}
@@ -65,10 +67,15 @@ def check_redactions(
         else {}
     )
     for collection_id, found in erased.items():
-        for path, offset, sequence, key in found:
-            if (sequence, key) not in told.get(collection_id, ()):
+        pending = _pending_in(files.collection(collection_id), aside, keys) if files.restored.exists() else set()
+        untold = [one for one in found if one[2:] not in told.get(collection_id, ())]
+        if pending.intersection(one[2:] for one in untold):
+            notes.append(f"The next who writes will have the journal tell of redactions in {collection_id}.")
+        for path, offset, sequence, key in untold:
+            if (sequence, key) not in pending:
                 what = "its value was erased, and the journal tells of no redaction"
                 findings.add(path, what, offset=offset, sequence=sequence, key=key)
+    return notes
 
 
 def segments_of(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> Iterator[tuple[Path, Buffer]]:
@@ -130,6 +137,16 @@ def _told_in(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> 
         except (DamagedChain, KeyError, TypeError, ValueError):
             continue
     return told
+
+
+def _pending_in(files: CollectionFiles, aside: Findings, keys: DataKeys | None) -> set[tuple[int, bytes]]:
+    """The sequence numbers and the keys of what the journal is yet to tell of."""
+    values = read_values(files.redactions, "redactions", aside, keys) if files.redactions.exists() else None
+    try:
+        event = _event_in((values or {}).get("event", "").encode())
+        return {(entry["sequence"], bytes.fromhex(entry["key"])) for entry in event.get("records", ())}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return set()
 
 
 def _event_in(value: bytes) -> dict[str, Any]:

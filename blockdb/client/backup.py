@@ -9,9 +9,19 @@ from blockdb.client.carrying import FAILURES, failure_of
 from blockdb.client.link import Link
 from blockdb.client.plans.plan import Ask
 from blockdb.errors import Unavailable
-from blockdb.wire.messages.server import Backup
+from blockdb.interface.backups import Older, read_older
+from blockdb.wire.messages.server import Backup, BackupSince
 
-__all__ = ["RemoteBackup"]
+__all__ = ["RemoteBackup", "asked_backup"]
+
+
+def asked_backup(signing_key: bool, since: Older | None) -> Ask:
+    """What a server is asked for. Raises InvalidData for a file that is no backup, StorageError."""
+    if since is None:
+        return Ask("backup", Backup(signing_key=signing_key))
+    header = read_older(since)
+    assert header is not None, "one was named"
+    return Ask("backup_since", BackupSince(since=header.encode().decode(), signing_key=signing_key))
 
 
 class RemoteBackup(Iterator[bytes]):
@@ -20,9 +30,9 @@ class RemoteBackup(Iterator[bytes]):
     Iterating raises Unavailable where it breaks off; what came until then is no backup.
     """
 
-    def __init__(self, link: Link, signing_key: bool) -> None:
+    def __init__(self, link: Link, asked: Ask) -> None:
         self._link = link
-        self._reply = link.open(Ask("backup", Backup(signing_key=signing_key)))
+        self._reply = link.open(asked)
         self._pieces = self._reply.pieces()
         self.done_bytes = 0
         """How many have come."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blockdb.client.link import Link
 from blockdb.client.plans import cluster as plans
-from blockdb.nodes import ClusterEvent, ClusterState
+from blockdb.nodes import ClusterEvent, ClusterState, PartitionMove, PartitionState
 
 __all__ = ["RemoteCluster"]
 
@@ -21,6 +21,21 @@ class RemoteCluster:
     def state(self) -> ClusterState:
         """All that the node which answers knows of it. Raises Unavailable."""
         return self._link.run(plans.state())
+
+    def partitions(self) -> tuple[PartitionState, ...]:
+        """Which node holds which partition, and how far each is; none where the engine has no partitions.
+
+        The node that answers asks others for what it does not hold. Raises Unavailable.
+        """
+        return tuple(self._link.run(plans.partitions()).partitions)
+
+    def rebalance(self, *, dry_run: bool = False) -> tuple[PartitionMove, ...]:
+        """Have partitions spread evenly over the nodes; gives what has moved, or, with `dry_run`, what would.
+
+        Each copy is there before the one goes whose place it takes. Raises InvalidData where the engine has no
+        partitions, Forbidden, Unavailable.
+        """
+        return tuple(self._link.run(plans.rebalance(dry_run)))
 
     def add(self, node_id: str, address: str, *, peer_address: str = "", replica: bool = False) -> None:
         """Take a node in, which serves its users at `address` (`host:port`). It counts once it has caught up.

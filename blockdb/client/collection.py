@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,7 +34,7 @@ from blockdb.types import (
     Report,
 )
 from blockdb.wire.messages.records import InCollection
-from blockdb.wire.messages.server import Watch
+from blockdb.wire.messages.server import Watch, asked_as
 
 __all__ = ["RemoteCollection"]
 
@@ -64,6 +64,11 @@ class RemoteCollection:
         """Its id: `col_` and a UUID."""
         return self._plans.collection
 
+    @property
+    def proven_records(self) -> int | None:
+        """How far its history was proven to be one and the same: so many records; None without `verified=True`."""
+        return self._plans.proven_records
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} of {self._link!r}>"
 
@@ -73,7 +78,7 @@ class RemoteCollection:
         """See `blockdb.Collection.put`. It is sent again under the same idempotency key where that is needed."""
         return self._run(self._plans.put(key, value, sync))
 
-    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
+    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> Sequence[int]:
         """See `blockdb.Collection.put_many`. What does not fit into one request goes in pieces, in a transaction."""
         return self._run(self._plans.put_many(items, sync))
 
@@ -181,6 +186,24 @@ class RemoteCollection:
 
         return RemoteResults(self._link, again(after, limit), again)
 
+    def _find_detailed(
+        self,
+        where: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        order: str = "",
+        limit: int | None = None,
+        after: str | None = None,
+        fields: Iterable[str] | None = None,
+        as_of: AsOf | None = None,
+    ) -> RemoteResults:
+        """As `find`, and all that is known of a document comes along with it: for whoever asks for that of each."""
+
+        def again(cursor: str | None, most: int | None) -> Pages[Document]:
+            return self._plans.find(where, parameters, order, most, 0, cursor, fields, as_of, None)
+
+        return RemoteResults(self._link, again(after, limit), again)
+
     def explain(
         self,
         where: str = "",
@@ -220,10 +243,10 @@ class RemoteCollection:
         return self._run(self._plans.block_leaves(number))
 
     def watch(
-        self, *, prefix: bytes | None = None, after: int | None = None, timeout_s: float | None = None
+        self, *, prefix: bytes | None = None, after: int | str | None = None, timeout_s: float | None = None
     ) -> RemoteFeed:
         """See `blockdb.Collection.watch`. Where the connection breaks, it goes on behind the last change."""
-        return RemoteFeed(self._link, Watch(collection=self.id, prefix=prefix, after=after), timeout_s)
+        return RemoteFeed(self._link, Watch(collection=self.id, prefix=prefix, **asked_as(after)), timeout_s)
 
     # Indexes and schemas.
 
@@ -309,11 +332,19 @@ class RemoteCollection:
     @property
     def next_sequence(self) -> int:
         """See `blockdb.Collection.next_sequence`."""
-        return self._run(self._plans.collection_stats()).operations_count
+        return self._run(self._plans.next_sequence())
+
+    def record_counts(self) -> tuple[int, ...]:
+        """See `blockdb.Collection.record_counts`."""
+        return self._run(self._plans.record_counts())
 
     def sequence_at(self, as_of: AsOf) -> int:
         """Refuse: raises InvalidData. Reads take the moment itself, as `as_of`."""
         raise refuse("Looking up the record of a moment")
+
+    def moment(self, as_of: AsOf | None = None) -> AsOf | None:
+        """Refuse: raises InvalidData. Pages are of one moment by their cursors."""
+        raise refuse("Looking up a moment")
 
     def describe(self) -> CollectionInfo:
         """See `blockdb.Collection.describe`."""

@@ -21,7 +21,8 @@ def connect(url: str | Iterable[str], *, token: str | None = None, **options: An
     `url` is the address of a server, as `http://127.0.0.1:8080`, or several (a list, or with commas between them), of
     which those are passed over that do not answer. `token` is what `blockdb token create` printed (default:
     BLOCKDB_TOKEN). Other options: `ca_file` with the authority whose certificates are trusted (default: the
-    system's); `certificate`, a pair of files, for servers that ask for one; and the limits of
+    system's); `certificate`, a pair of files, for servers that ask for one; `idempotency_keys`, a function that gives
+    each write a key under which it is done once (default: by chance); and the limits of
     blockdb.client.policy.Policy: `timeout_s`, `connect_timeout_s`, `read_timeout_s`, `attempts`, `max_connections`.
 
     With `verified=True` the server is not believed: what it says has to be proven, by a history that extends all that

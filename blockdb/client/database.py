@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from random import random
 from types import TracebackType
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from blockdb.alerts import Alert
 from blockdb.client.auditing import run_audit
-from blockdb.client.backup import RemoteBackup
+from blockdb.client.backup import RemoteBackup, asked_backup
 from blockdb.client.cluster import RemoteCluster
 from blockdb.client.collection import RemoteCollection
 from blockdb.client.feed import RemoteFeed
@@ -20,12 +20,15 @@ from blockdb.client.plans.documents import Source
 from blockdb.client.plans.plan import Ask
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.client.plans.transactions import TransactionPlans, begin, pause_s
+from blockdb.client.tokens import RemoteTokens
 from blockdb.client.transaction import RemoteTransaction
 from blockdb.errors import Deadlock, Forbidden, InvalidData
+from blockdb.interface.backups import Older
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
 from blockdb.types import Act, Anchor, CollectionInfo, Problem, Progress, Publication, Report
-from blockdb.wire.messages.server import About
+from blockdb.wire.messages.collections import Located
+from blockdb.wire.messages.server import About, Whoami
 from blockdb.wire.operation import Nothing
 
 __all__ = ["RemoteDatabase"]
@@ -71,6 +74,11 @@ class RemoteDatabase(RemoteCollection):
         """The cluster that the servers are nodes of."""
         return RemoteCluster(self._link)
 
+    @property
+    def tokens(self) -> RemoteTokens:
+        """Who may ask the servers for what."""
+        return RemoteTokens(self._link)
+
     # Collections.
 
     def create_collection(
@@ -89,7 +97,7 @@ class RemoteDatabase(RemoteCollection):
         """See `blockdb.Database.collection`. The server is asked for it each time: keep the handle."""
         return self._handle(self._run(self._whole.find_collection(name_or_id)))
 
-    def _handle(self, info: CollectionInfo) -> RemoteCollection:
+    def _handle(self, info: Located) -> RemoteCollection:
         if info.id == self.id:
             return self
         found = self._collections.get(info.id)
@@ -127,7 +135,7 @@ class RemoteDatabase(RemoteCollection):
         *,
         collection: str | None = None,
         prefix: bytes | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         timeout_s: float | None = None,
     ) -> RemoteFeed:
         """See `blockdb.Database.watch`. Where the connection breaks, it goes on behind the last change."""
@@ -162,7 +170,7 @@ class RemoteDatabase(RemoteCollection):
         """See `blockdb.Database.get_transaction`. Whether there is one shows when it is used."""
         return RemoteTransaction(self._link, TransactionPlans(transaction_id))
 
-    def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, range]:
+    def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, Sequence[int]]:
         """See `blockdb.Database.commit_transaction`."""
         return self.get_transaction(transaction_id).commit(sync=sync)
 
@@ -173,6 +181,10 @@ class RemoteDatabase(RemoteCollection):
     def transactions(self) -> tuple[TransactionInfo, ...]:
         """See `blockdb.Database.transactions`: those of everybody that the server has."""
         return self._run(self._whole.transactions())
+
+    def recent_transactions(self) -> tuple[TransactionInfo, ...]:
+        """See `blockdb.Database.recent_transactions`: those of everybody; none of a server of an earlier version."""
+        return self._run(self._whole.recent_transactions())
 
     # Proofs, keys and anchors.
 
@@ -258,6 +270,10 @@ class RemoteDatabase(RemoteCollection):
         """What the server counts and times of its own work. Raises Forbidden for a token that may not audit."""
         return self._run(self._whole.server_statistics())
 
+    def whoami(self) -> Whoami:
+        """Who the server takes this client for: name, role, and what the token is good for."""
+        return self._run(self._whole.whoami())
+
     def alerts(self) -> tuple[Alert, ...]:
         """What somebody should look at now, critical ones first. Raises Forbidden for a token that may not audit."""
         return self._run(self._whole.alerts())
@@ -284,9 +300,9 @@ class RemoteDatabase(RemoteCollection):
         refuse_anchors(anchors)
         return run_audit(self._link, Ask("audit", Nothing()), progress, cancel)
 
-    def backup(self, *, signing_key: bool = False) -> RemoteBackup:
-        """See `blockdb.Database.backup`: the stream comes over the network."""
-        return RemoteBackup(self._link, signing_key)
+    def backup(self, *, signing_key: bool = False, since: Older | None = None) -> RemoteBackup:
+        """See `blockdb.Database.backup`: the stream comes over the network, what `since` names is read here."""
+        return RemoteBackup(self._link, asked_backup(signing_key, since))
 
     def close(self) -> None:
         """Hang up. What is under way in other threads ends with DatabaseClosed. Closing twice is no error."""

@@ -16,7 +16,7 @@ from blockdb.client.link import Link
 from blockdb.client.plans.plan import Ask, restored
 from blockdb.errors import BlockDBError, DatabaseClosed, RequestTimeout, Unavailable
 from blockdb.types import Change
-from blockdb.wire.messages.server import Watch, Watched
+from blockdb.wire.messages.server import Watch, Watched, asked_as
 
 __all__ = ["RemoteFeed", "behind", "change_of"]
 
@@ -41,7 +41,7 @@ class RemoteFeed:
         Thread(target=reader.read, name="blockdb-feed", daemon=True).start()
 
     @property
-    def position(self) -> int:
+    def position(self) -> int | str:
         """See `blockdb.Feed.position`."""
         return self._position
 
@@ -66,7 +66,7 @@ class RemoteFeed:
                 continue
             if isinstance(told, BlockDBError):
                 raise told
-            self._position = told.position
+            self._position = told.place
             if told.change is not None:
                 return change_of(told)
         return None
@@ -92,9 +92,9 @@ class _Reader:
         first: Watched | None = next(self._answers, None)
         if first is None:
             raise Unavailable("The server ended the stream before it began: it is about to stop.")
-        self.position = first.position
+        self.position: int | str = first.place
         """Where it began."""
-        self._wanted = behind(wanted, first.position)
+        self._wanted = behind(wanted, first.place)
         """The stream from behind what was had last."""
 
     def is_over(self) -> bool:
@@ -126,7 +126,7 @@ class _Reader:
             for told in self._answers:
                 if not self._put(told):
                     return False
-                self._wanted = behind(self._wanted, told.position)
+                self._wanted = behind(self._wanted, told.place)
         except (Unavailable, RequestTimeout):
             pass
         return not self.is_over()
@@ -156,9 +156,9 @@ class _Reader:
         return False
 
 
-def behind(wanted: Watch, position: int) -> Watch:
+def behind(wanted: Watch, place: int | str) -> Watch:
     """The same stream from behind a record on."""
-    return msgspec.structs.replace(wanted, after=position)
+    return msgspec.structs.replace(wanted, **asked_as(place))
 
 
 def change_of(told: Watched) -> Change | None:

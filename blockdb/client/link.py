@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from blockdb.client.carrying import FAILURES, failure_of
 from blockdb.client.plans.plan import Ask, Pages, Plan
 from blockdb.client.transport import OpenReply, Transport
-from blockdb.client.wiring import Frames, answer_of, asked_of
+from blockdb.client.wiring import Frames, answer_of, asked_of, chance
 from blockdb.errors import BlockDBError, Unavailable
 
 __all__ = ["Link", "Stream"]
@@ -19,15 +19,17 @@ T = TypeVar("T")
 class Link:
     """Asks a server for what plans want. Safe for threads."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, key_of: Callable[[], str] = chance) -> None:
+        """`key_of` gives each request that changes something its Idempotency-Key."""
         self.transport = transport
+        self._key_of = key_of
 
     def __repr__(self) -> str:
         return ",".join(map(str, self.transport.nodes.all))
 
     def ask(self, ask: Ask) -> Any:
         """The answer to one request. Raises what the server raises, Unavailable, RequestTimeout, DatabaseClosed."""
-        return answer_of(ask, self.transport.send(asked_of(ask)))
+        return answer_of(ask, self.transport.send(asked_of(ask, self._key_of)))
 
     def run(self, plan: Plan[T]) -> T:
         """What a plan comes to. Raises as `ask`."""
@@ -57,7 +59,7 @@ class Link:
 
     def open(self, ask: Ask) -> OpenReply:
         """The answer to a request, whose body is still coming in. Raises as `ask`."""
-        reply = self.transport.open(asked_of(ask))
+        reply = self.transport.open(asked_of(ask, self._key_of))
         if reply.response is None:
             answer_of(ask, reply)
         return reply

@@ -20,6 +20,7 @@ from blockdb.client.plans.verifying import VerifyingDatabasePlans, VerifyingPlan
 from blockdb.client.policy import Policy
 from blockdb.client.transport import Transport
 from blockdb.client.trust import Trust, state_files
+from blockdb.client.wiring import chance
 from blockdb.errors import ConfigError, InvalidData
 from blockdb.wire.messages.server import About
 
@@ -44,6 +45,8 @@ class Connecting:
     identity: Identity
     context: SSLContext
     trust: Trust | None
+    key_of: Callable[[], str] = chance
+    """What gives each request that changes something its Idempotency-Key."""
 
     @classmethod
     def of(
@@ -55,6 +58,7 @@ class Connecting:
         state: str | Path | None = None,
         ca_file: str | Path | None = None,
         certificate: tuple[str | Path, str | Path] | None = None,
+        idempotency_keys: Callable[[], str] = chance,
         **limits: Any,
     ) -> Connecting:
         """Raises InvalidData, ConfigError, HistoryConflict, StorageError."""
@@ -63,7 +67,8 @@ class Connecting:
             raise InvalidData("keys and state are for verified=True, which alone looks at proofs.")
         files = state_files(nodes) if state is None else [Path(state)]
         trust = Trust(files, [keys] if isinstance(keys, str) else keys) if verified else None
-        return cls(nodes, _policy_of(limits), Identity(token), tls_context(ca_file, certificate), trust)
+        context = tls_context(ca_file, certificate, nodes)
+        return cls(nodes, _policy_of(limits), Identity(token), context, trust, idempotency_keys)
 
     def plan(self) -> Plan[Opened]:
         """Ask what is served; where proofs are demanded, its newest checkpoints have to extend those that were seen."""
@@ -83,7 +88,7 @@ class Connecting:
 def connect(url: str | Iterable[str], **options: Any) -> RemoteDatabase:
     """See `blockdb.connect`."""
     given = Connecting.of(url, **options)
-    link = Link(Transport(given.nodes, given.policy, given.identity, given.context))
+    link = Link(Transport(given.nodes, given.policy, given.identity, given.context), given.key_of)
     try:
         opened = link.run(given.plan())
     except BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 from types import TracebackType
 from typing import Any, TypeVar
@@ -92,7 +92,7 @@ class RemoteTransaction:
         """See `blockdb.Transaction.find`. All of it is fetched at once."""
         return iter(self._run(self._plans.find(where, parameters, order, limit, offset, fields, collection)))
 
-    def commit(self, *, sync: bool = False) -> dict[str, range]:
+    def commit(self, *, sync: bool = False) -> dict[str, Sequence[int]]:
         """See `blockdb.Transaction.commit`."""
         self._is_finished = True
         return self._run(self._plans.commit(sync))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from blockdb.wire.failures import Failure, error_of
 from blockdb.wire.operation import Kind, Message, Operation
 from blockdb.wire.table import BY_NAME
 
-__all__ = ["Frames", "answer_of", "asked_of"]
+__all__ = ["Frames", "answer_of", "asked_of", "chance"]
 
 MSGPACK: Final = "application/msgpack"
 JSON: Final = "application/json"
@@ -41,12 +41,17 @@ CHATTY: Final = frozenset(("cluster_events", "watch"))
 """Streams that say now and then that they are alive."""
 
 
-def asked_of(ask: Ask) -> Asked:
+def chance() -> str:
+    """A key that no other request has."""
+    return uuid4().hex
+
+
+def asked_of(ask: Ask, key_of: Callable[[], str] = chance) -> Asked:
     """How something is asked for over HTTP. What changes something has a key under which it is done only once."""
     operation = BY_NAME[ask.operation]
     method, target, body = _written(operation, ask.request)
     changes = operation.method != "GET"
-    key = (("idempotency-key", uuid4().hex),) if changes else ()
+    key = (("idempotency-key", key_of()),) if changes else ()
     return Asked(
         method,
         target,

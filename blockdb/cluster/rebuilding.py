@@ -1,4 +1,4 @@
-"""A node whose database is damaged, or has another history, gives it up: it gets a copy from the others then."""
+"""The database of a node is set aside, so that it gets a copy from the others: what `blockdb cluster rebuild` does."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["give_up_database"]
 def give_up_database(root: Path, door: Door | None = None) -> Path:
     """Set the database of a node that does not run aside, and give the directory where it is kept.
 
-    When the node is started, it gets a copy from another one. It gives no vote before it has all that it ever
-    acknowledged, so the others have to be there. Raises InvalidData where the directory is no node's, or the node is
-    the only one that counts; DatabaseLocked, Corruption, StorageError.
+    When the node is started, it gets a copy from another one, or makes it again from its log if that goes back to the
+    beginning. The log stays as it is, and with it what the node has promised. Raises InvalidData where the directory
+    is no node's, or the node is the only one that counts; DatabaseLocked, Corruption, StorageError.
     """
     door, files = door or Door(), DatabaseFiles(root)
     if door.inode(files.raft.id) is None:

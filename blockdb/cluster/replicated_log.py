@@ -1,7 +1,7 @@
 """The replicated log: the one interface between a database and whatever agrees on the order of its commands.
 
-Raft is one implementation (`blockdb.cluster.consensus`), a log of one node another (`blockdb.cluster.lone`). Whoever
-writes a third holds it against `tests/cluster/conformance.py`.
+Raft is one implementation (`blockdb.cluster.consensus`), a stream of NATS another (`blockdb.cluster.jetstream`), a log
+of one node a third (`blockdb.cluster.lone`). All are held against `tests/cluster/conformance.py`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class LogStatus:
     cluster_id: str
     node_id: str
     engine: str
-    """`raft`, or `lone`."""
+    """`raft`, `jetstream` or `lone`."""
     state: str
     """As in `MemberStatus`."""
     term: int
@@ -131,6 +131,8 @@ class LogStatus:
     """Where the first difference from the others is, on a node that stopped serving because of it."""
     stopped: str = ""
     """Why it takes part no longer, where its state is `Stopped`."""
+    step: int = 1
+    """By how much the index grows from one entry to the next: an entry may have room for several commands."""
 
 
 class ReplicatedLog(Protocol):

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from blockdb.cluster.events import ClusterEvent
 from blockdb.errors import BlockDBError, InvalidData, RateLimited, Unavailable
 
-__all__ = ["MAX_COMMAND_BYTES", "Listeners", "Room", "Watermark", "answer", "refuse", "unanswered"]
+__all__ = ["MAX_COMMAND_BYTES", "Listeners", "Room", "Watermark", "answer", "pass_on", "refuse", "unanswered"]
 
 MAX_COMMAND_BYTES: Final = 80 * 1024 * 1024
 """The longest command: a value of the largest size, with what is said about it."""
@@ -39,6 +39,14 @@ def refuse(future: Future[T], error: BaseException) -> None:
     """Give an error, unless there is an answer."""
     if not future.done():
         future.set_exception(error)
+
+
+def pass_on(done: Future[T], future: Future[T]) -> None:
+    """Give what another one has got, unless there is an answer."""
+    if (error := done.exception()) is not None:
+        refuse(future, error)
+    else:
+        answer(future, done.result())
 
 
 class Room:

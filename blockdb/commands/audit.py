@@ -9,7 +9,7 @@ from blockdb.errors import DatabaseNotFound
 
 from .anchors import ANCHOR, ANCHOR_KEY, named_anchors
 from .chain import problem_object
-from .command import Command, Completes, Need, flag, option, positional
+from .command import FLAT, Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_duration, human_time, plural
 from .failures import FAILED, CannotOpen
@@ -138,5 +138,6 @@ COMMANDS = (
             ("audit https://example.org/log --key VKEY", "Audit an export that somebody serves"),
         ),
         need=Need.NOTHING,
+        formats=FLAT,
     ),
 )

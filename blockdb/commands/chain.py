@@ -11,11 +11,13 @@ from blockdb.errors import Corruption
 
 from .anchors import ANCHOR, ANCHOR_KEY, named_anchors
 from .choice import COLLECTION, ONLY, collection_of, is_named
-from .command import Command, flag, option, positional
+from .command import FLAT, Command, Completes, flag, option, positional
 from .context import Context
 from .display import human_bytes, human_count, human_duration, human_time, plural
 from .entering import enter_apart
 from .failures import FAILED, CannotOpen, UsageError
+from .follow import verify_last, verify_record
+from .line import to_bytes
 from .opening import secrets
 from .parsing import count
 from .records import ALL, LIMIT, screenful
@@ -35,6 +37,8 @@ FAILED_TO_VERIFY = "✗ Blockchain integrity verification failed"
 def verify(context: Context, arguments: Namespace) -> Result:
     """Check every record, block and signature; with `--repair`, rebuild what can be rebuilt."""
     anchors = named_anchors(arguments.anchors)
+    if arguments.last is not None or arguments.record is not None:
+        return _one(context, arguments, anchors)
     if is_named(arguments) and (arguments.repair or anchors):
         raise UsageError("--repair and --anchor are about the whole database; leave --collection out")
     if arguments.repair:
@@ -45,6 +49,17 @@ def verify(context: Context, arguments: Namespace) -> Result:
     if is_named(arguments):
         return verify_collection(context, collection_of(context, arguments))
     return _result(_report(context, anchors))
+
+
+def _one(context: Context, arguments: Namespace, anchors: list[Anchor]) -> Result:
+    """Prove one record: the one that is named, or the one that the shell wrote or read last."""
+    if arguments.repair or anchors or (arguments.last is not None and arguments.record is not None):
+        raise UsageError("one record is proven alone; leave the other arguments out")
+    if arguments.record is not None:
+        return verify_record(context, collection_of(context, arguments), to_bytes(arguments.record))
+    if arguments.last != "last" or not context.in_shell:
+        raise UsageError("a record is named with --record KEY; in the shell, `verify last` is the one used last")
+    return verify_last(context)
 
 
 def verify_collection(context: Context, collection: AnyCollection) -> Result:
@@ -122,8 +137,9 @@ def blocks(context: Context, arguments: Namespace) -> Result:
     limit = screenful(context, arguments.limit, arguments.all)
     found = collection.blocks(arguments.first, limit, reverse=arguments.reverse)
     more = None
-    if limit != arguments.limit:
-        total = collection.stats().blocks
+    statistics = collection.stats()
+    if limit != arguments.limit and (statistics.partitions == 1 or not arguments.first):
+        total = statistics.blocks
         reached = arguments.first + 1 if arguments.reverse and arguments.first else total
         left = (reached if arguments.reverse else total - arguments.first) - (limit or 0)
         more = f"{human_count(left)} more; --all shows them, --limit and --first choose" if left > 0 else None
@@ -157,11 +173,12 @@ def block(context: Context, arguments: Namespace) -> Result:
     found = collection.block(arguments.number)
     if arguments.records:
         return Records((record.key, record.value) for record in collection.block_records(arguments.number))
+    steps = "" if found.step == 1 else f" in steps of {found.step}"
     facts = (
         ("Hash", found.hash.hex()),
         ("Previous hash", found.previous_hash.hex()),
         ("Tree root", f"{found.root.hex()} of {human_count(found.size)} records"),
-        ("Records", f"{human_count(found.count)} (sequence {found.first_sequence} to {found.last_sequence})"),
+        ("Records", f"{human_count(found.count)} (sequence {found.first_sequence} to {found.last_sequence}{steps})"),
         ("Data", human_bytes(found.data_bytes)),
         ("Time", f"{human_time(found.first_time_ms)} to {human_time(found.last_time_ms)}"),
         ("Signature", found.signature.hex()),
@@ -184,6 +201,8 @@ COMMANDS = (
         "Check every record, block and signature.",
         verify,
         (
+            positional("last", "The word `last`: prove the record that this shell wrote or read last.", nargs="?"),
+            option("--record", metavar="KEY", completes=Completes.KEY, help="Prove this record alone."),
             flag(
                 "--repair",
                 help="Rebuild from the chain what can be rebuilt, and set aside what cannot. Nobody may have it open.",
@@ -196,13 +215,18 @@ COMMANDS = (
         "wrong is named on standard error, line by line, and the exit code is 1; so is an anchor that cannot be asked. "
         "Name with --anchor those that you know of: whoever rewrites the database can shorten its own list. A repair "
         "keeps everything that it replaces in the directory quarantine/; records that had to leave the chain stand "
-        "there in salvaged.jsonl, to be imported again.",
+        "there in salvaged.jsonl, to be imported again.\n\n"
+        "Of one record (--record, or `last` in the shell) the stages are told that it has reached, with milliseconds "
+        "where this shell wrote it, and a receipt is made for it and every hash of it recomputed here.",
         examples=(
             ("verify", "Check the database"),
             ("verify --format json", "The report, for a program"),
             ("verify --anchor /mnt/safe/checkpoints", "Also against what is kept elsewhere"),
             ("verify --repair", "Rebuild what is damaged"),
+            ("verify --record user:1001", "Prove one record, hash by hash"),
         ),
+        changes_with=("repair",),
+        formats=FLAT,
     ),
     Command(
         "blocks",

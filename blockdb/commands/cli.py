@@ -12,7 +12,7 @@ from typing import Any
 from blockdb.config import DatabaseConfig
 
 from .asking import asking
-from .command import Command, Need, Where
+from .command import FOR_PEOPLE, Command, Need, Where
 from .context import Context
 from .entering import run_and_enter
 from .failures import DONE, INTERRUPTED, USAGE, exit_code
@@ -20,7 +20,6 @@ from .locating import Location, configuration, locate, refuse_server
 from .opening import Door
 from .output import Output
 from .parsing import HelpWanted, VersionWanted, parse_arguments, parse_globals
-from .render import render
 from .servers import Server
 from .table import members, take
 
@@ -102,10 +101,16 @@ def _run(words: Sequence[str], output: Output) -> int:
         output.flush()
         return DONE
     except HelpWanted:
-        output.line(_help(topic))
-        output.flush()
+        from .pager import paged
+
+        with paged(output):
+            output.line(_help(topic))
         return DONE
     given = vars(arguments)
+    if given.get("no_pager"):
+        from .pager import OFF
+
+        os.environ["BLOCKDB_PAGER"] = OFF  # the shell and whatever else is begun from here know it by that
     sources = configuration(*map(given.get, ("config", "data_dir", "key_file", "master_key_file")))
     location = _location(command, given)
     server = location if isinstance(location, Server) else None
@@ -113,10 +118,10 @@ def _run(words: Sequence[str], output: Output) -> int:
     with closing(Door(location, command.need_of(arguments))) as door:
         context = Context(
             door,
-            announce=output.announce if asked in (None, "table") else lambda _: None,
+            announce=output.announce if asked in FOR_PEOPLE else lambda _: None,
             progress=output.progress,
             stdin=None if sys.stdin is None else sys.stdin.buffer,
-            on_screen=output.on_terminal and asked in (None, "table"),
+            on_screen=output.on_terminal and asked in FOR_PEOPLE,
             config=None if isinstance(location, Server) else location,
             server=server,
             collection=None if server is None else server.collection,
@@ -125,7 +130,11 @@ def _run(words: Sequence[str], output: Output) -> int:
             ask=asking(),
         )
         result = run_and_enter(command, context, arguments)
+        from .pager import paged  # here: the shell and the explorer begin without it
+        from .render import render
+
         with suppress(BrokenPipeError):  # whoever reads the output has seen enough; what was done was done
-            render(result, output, asked or command.default_format)
+            with paged(output):
+                render(result, output, asked or command.default_format)
             output.flush()
     return result.exit_code

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 import threading
 import time
 from argparse import Namespace
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockdb.errors import BlockDBError, DuplicateKey, Unavailable
+from blockdb.scratch import Scratch
 
 from .command import Command, Completes, Need, Where, flag, option
 from .context import Context
@@ -28,16 +28,18 @@ from .servers import Server
 from .serving import INSTALL
 
 if TYPE_CHECKING:
-    from blockdb import AnyDatabase
+    from blockdb import AnyCollection, AnyDatabase
     from blockdb.cluster.demo.cluster import DemoCluster
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "Stage", "running", "wait_for_leader", "writing"]
 
 READY_S = 60.0
 LOOK_S = 0.1
 WRITE_EVERY_S = 0.05
 IMPATIENT: dict[str, Any] = {"attempts": 1, "timeout_s": 5.0, "connect_timeout_s": 1.0, "read_timeout_s": 3.0}
 """A node may be stopped where it stands; then another one is asked soon."""
+READINGS = "readings"
+SPREAD = {"partitions": 4, "replication_factor": 2}
 CITIES = ("Oslo", "Lyon", "Kyoto", "Lima", "Turku", "Accra")
 
 
@@ -49,10 +51,10 @@ def demo(context: Context, arguments: Namespace) -> Result:
         raise UsageError("--seconds goes with --no-explorer")
     if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise UsageError("the explorer needs a terminal; off one, use --no-explorer")
-    with _running(arguments) as cluster:
+    with running(arguments) as cluster:
         context.announce(f"{len(cluster.ids)} nodes are starting …")
-        _wait_for_leader(cluster)
-        with _writing(cluster):
+        wait_for_leader(cluster)
+        with writing(cluster):
             words = [] if arguments.theme is None else ["--theme", arguments.theme]
             return Nothing(frontend("tui")(words, server=Server(urls=cluster.urls), stage=Stage(cluster)))
 
@@ -77,13 +79,13 @@ class Stage:
 
 def _lines(arguments: Namespace) -> Iterator[tuple[str, Mapping[str, Any]] | None]:
     """Addresses, the leader, and then what happens, for so many seconds or until somebody ends it."""
-    with _running(arguments) as cluster:
+    with running(arguments) as cluster:
         for id_, url in zip(cluster.ids, cluster.urls, strict=True):
             yield f"{id_}  {url}", {"node_id": id_, "url": url}
-        leader = _wait_for_leader(cluster)
+        leader = wait_for_leader(cluster)
         yield f"{leader} leads", {"leader": leader}
         until_s = None if arguments.seconds is None else time.monotonic() + arguments.seconds
-        with _writing(cluster) as writer:
+        with writing(cluster) as writer:
             yield from _told(cluster, until_s)
         yield f"{writer.stored} records were stored", {"stored": writer.stored}
 
@@ -123,10 +125,10 @@ def _data(event: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _running(arguments: Namespace) -> Iterator[DemoCluster]:
+def running(arguments: Namespace) -> Iterator[DemoCluster]:
     """The nodes, which end with the block. Raises UsageError, IoError, CannotOpen."""
     try:
-        from blockdb.cluster.demo.cluster import DemoCluster
+        from blockdb.cluster.demo.cluster import DemoCluster, Uncut
         from blockdb.cluster.demo.links import Links
         from blockdb.server import serving  # noqa: F401
     except ModuleNotFoundError as error:
@@ -135,8 +137,9 @@ def _running(arguments: Namespace) -> Iterator[DemoCluster]:
         stack.enter_context(_ended_in_order())
         directory = arguments.dir
         if directory is None:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="blockdb-cluster-")))
-        cluster = DemoCluster(directory.absolute(), arguments.nodes, Links, is_kept=arguments.dir is not None)
+            directory = stack.enter_context(Scratch("blockdb-cluster-")).path
+        wires, kept = Links if arguments.engine == "raft" else Uncut, arguments.dir is not None
+        cluster = DemoCluster(directory.absolute(), arguments.nodes, wires, is_kept=kept, engine=arguments.engine)
         stack.callback(cluster.close)
         cluster.start()
         yield cluster
@@ -159,7 +162,7 @@ def _ended_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _wait_for_leader(cluster: DemoCluster) -> str:
+def wait_for_leader(cluster: DemoCluster) -> str:
     """The id of the leader, once there is one. Raises CannotOpen."""
     until_s = time.monotonic() + READY_S
     while time.monotonic() < until_s:
@@ -193,9 +196,11 @@ def _connected(*urls: str) -> Iterator[AnyDatabase]:
 class Writer(threading.Thread):
     """Stores a reading of a sensor twenty times a second, through whichever node takes it."""
 
-    def __init__(self, urls: tuple[str, ...]) -> None:
+    def __init__(self, urls: tuple[str, ...], *, is_spread: bool = False) -> None:
+        """With `is_spread`, into a collection that has partitions."""
         super().__init__(name="demo-writer", daemon=True)
         self._urls = urls
+        self._is_spread = is_spread
         self._stopping = threading.Event()
         self.stored = 0
 
@@ -207,11 +212,19 @@ class Writer(threading.Thread):
             self._urls = (*self._urls[1:], self._urls[0])  # that one may be cut off
             self._stopping.wait(LOOK_S)
 
+    def _readings(self, database: AnyDatabase) -> AnyCollection:
+        if not self._is_spread:
+            return database
+        if not database.has_collection(READINGS):
+            database.create_collection(READINGS, settings=SPREAD)
+        return database.collection(READINGS)
+
     def _write(self, database: AnyDatabase) -> None:
-        for number in numbers(database.count(prefix=b"reading:")):
+        readings = self._readings(database)
+        for number in numbers(readings.count(prefix=b"reading:")):
             value = {"city": CITIES[number % len(CITIES)], "degrees": (number * 37) % 400 / 10}
             with suppress(DuplicateKey):  # one that was stored although nobody could say so
-                database.put(b"reading:%08d" % number, value)
+                readings.put(b"reading:%08d" % number, value)
                 self.stored += 1
             if self._stopping.wait(WRITE_EVERY_S):
                 return
@@ -222,8 +235,9 @@ class Writer(threading.Thread):
 
 
 @contextmanager
-def _writing(cluster: DemoCluster) -> Iterator[Writer]:
-    writer = Writer(cluster.urls)
+def writing(cluster: DemoCluster) -> Iterator[Writer]:
+    """Something is stored as long as the block lasts."""
+    writer = Writer(cluster.urls, is_spread=cluster.engine != "raft")
     writer.start()
     try:
         yield writer
@@ -248,7 +262,14 @@ COMMANDS = (
             ),
             flag("--no-explorer", help="Print addresses and what happens as lines, and open no explorer."),
             option("--seconds", metavar="N", type=float, help="With --no-explorer: end after so long."),
-            option("--theme", metavar="NAME", help="Colours of the explorer."),
+            option("--theme", metavar="NAME", help="Colours of the explorer.", completes=Completes.THEME),
+            option(
+                "--engine",
+                metavar="NAME",
+                choices=("raft", "jetstream"),
+                default="raft",
+                help="What they agree with. With jetstream, P shows which node keeps which partition.",
+            ),
         ),
         details="Each node is a process of its own (`blockdb server --cluster-id ...`) on the loopback address, at a "
         "free port; something is written all the time. All of it ends with this command. In the explorer's view of the "
@@ -257,6 +278,7 @@ COMMANDS = (
         examples=(
             ("cluster demo", "Three nodes, and the explorer on them"),
             ("cluster demo --nodes 5 --dir cluster", "Five, which are kept"),
+            ("cluster demo --engine jetstream", "With a collection that is spread over the nodes"),
             ("cluster demo --no-explorer --seconds 10", "For a script"),
         ),
         need=Need.NOTHING,

@@ -17,7 +17,7 @@ from .results import Column, Facts, Live, Result, Table, Words
 
 if TYPE_CHECKING:
     from blockdb.client.cluster import RemoteCluster
-    from blockdb.nodes import ClusterEvent, ClusterState, NodeState
+    from blockdb.nodes import ClusterEvent, ClusterState, NodeState, PartitionState, StreamGroup
 
 __all__ = ["COMMANDS"]
 
@@ -35,6 +35,7 @@ def status(context: Context, _: Namespace) -> Result:
     state = _cluster(context).state()
     facts = (
         ("Health", _health(state)),
+        ("Engine", state.engine),
         ("Leader", state.leader or "(none)"),
         ("Term", f"{state.term:,}"),
         ("Asked", f"{state.node_id} ({state.state})"),
@@ -43,6 +44,8 @@ def status(context: Context, _: Namespace) -> Result:
         ("Log kept from", f"{state.first_index:,}"),
         ("Last election", human_time(state.last_election_ms) if state.last_election_ms else "(none seen)"),
         ("Elections seen", f"{state.elections:,}"),
+        *((("Partitions", _held(state)),) if state.partitions else ()),
+        *((("Read-only copy", _copied(state)),) if _mirrors(state) else ()),
         *((("Differs from the others", state.diverged),) if state.diverged else ()),
     )
     shown = tuple((name, printable(words)) for name, words in facts)
@@ -51,6 +54,22 @@ def status(context: Context, _: Namespace) -> Result:
 
 def _health(state: ClusterState) -> str:
     return f"{state.health}, {state.active_nodes} of {plural(len(state.members), 'node')} active"
+
+
+def _mirrors(state: ClusterState) -> list[StreamGroup]:
+    return [group for group in state.groups if group.mirror_lag is not None]
+
+
+def _copied(state: ClusterState) -> str:
+    """How far a copy of a cluster elsewhere is behind it, as far as the copy can know."""
+    lag = max(group.mirror_lag or 0 for group in _mirrors(state))
+    silent_s = max(group.mirror_silent_ms or 0 for group in _mirrors(state)) / 1000
+    return f"{plural(lag, 'message')} behind the cluster, which was heard of {silent_s:.0f} s ago"
+
+
+def _held(state: ClusterState) -> str:
+    held = sum(each.is_held for each in state.partitions)
+    return f"{len(state.partitions):,}, of which {held:,} are kept here"
 
 
 def members(context: Context, _: Namespace) -> Result:
@@ -73,6 +92,51 @@ def members(context: Context, _: Namespace) -> Result:
 def _row(member: NodeState) -> Mapping[str, Any]:
     chain = {None: "", True: "agrees", False: "DIFFERS"}[member.agrees]
     return {**asdict(member), "last_heard_ms": member.last_heard_ms or None, "chain": chain}
+
+
+def partitions(context: Context, _: Namespace) -> Result:
+    """List the partitions, and who holds them."""
+    columns = (
+        Column("label", "PARTITION", role="key"),
+        Column("leader", "LEADER"),
+        Column("term", "TERM", "count"),
+        Column("commit", "DECIDED", "count"),
+        Column("kept_on", "KEPT ON"),
+        Column("lag", "MOST BEHIND", "count"),
+        Column("chain", "CHAIN"),
+    )
+    found = _cluster(context).partitions()
+    return Table(columns, map(_partition, found), more=None if found else "The engine of this cluster has none.")
+
+
+def _partition(each: PartitionState) -> Mapping[str, Any]:
+    chain = "DIFFERS" if any(node.agrees is False for node in each.nodes) else "agrees"
+    return {
+        **asdict(each),
+        "label": each.label,
+        "kept_on": ", ".join(_holder(node) for node in each.nodes),
+        "lag": max((node.lag for node in each.nodes), default=0),
+        "chain": chain,
+    }
+
+
+def _holder(node: NodeState) -> str:
+    """A node that holds a partition; one that is on its way says so."""
+    notes = [word for word in ("on its way" * (node.role == "learner"), "away" * (not node.is_active)) if word]
+    return printable(node.id) + (f" ({', '.join(notes)})" if notes else "")
+
+
+def rebalance(context: Context, arguments: Namespace) -> Result:
+    """Spread partitions evenly."""
+    moves = _cluster(context).rebalance(dry_run=arguments.dry_run)
+    if not moves:
+        return Words("The partitions are spread evenly: nothing has to move", {"moves": []}, role="success")
+    columns = (
+        Column("partition", "PARTITION", role="key"),
+        Column("add", "TO"),
+        Column("remove", "FROM"),
+    )
+    return Table(columns, map(asdict, moves), more="Nothing was moved." if arguments.dry_run else None)
 
 
 def health(context: Context, _: Namespace) -> Result:
@@ -147,7 +211,7 @@ def _line(event: ClusterEvent) -> str:
 
 
 _NODE = positional("node", "The name of a node.")
-_FORMATS = ("table", "json")
+_FORMATS = ("table", "json", "csv")
 
 COMMANDS = (
     Command(
@@ -196,6 +260,7 @@ COMMANDS = (
         examples=(("cluster add node4 192.168.1.13:8080", "Take node4 in"),),
         need=Need.READ,
         formats=_FORMATS,
+        changes=True,
     ),
     Command(
         "cluster remove",
@@ -207,6 +272,8 @@ COMMANDS = (
         examples=(("cluster remove node4", "Let node4 go"),),
         need=Need.READ,
         formats=_FORMATS,
+        changes=True,
+        dangerous=True,
     ),
     Command(
         "cluster transfer",
@@ -216,6 +283,32 @@ COMMANDS = (
         examples=(("cluster transfer node2", "Have node2 lead"),),
         need=Need.READ,
         formats=_FORMATS,
+        changes=True,
+    ),
+    Command(
+        "cluster partitions",
+        "List the partitions of collections, and which nodes keep them.",
+        partitions,
+        details="With the engine jetstream. The node that answers asks the others for what it does not keep itself. "
+        "`root` says what collections there are; every node keeps it. docs/JETSTREAM.md says more.",
+        examples=(("cluster partitions", "Who keeps what, and how far the slowest is behind"),),
+        need=Need.READ,
+        formats=("table", "json", "jsonl", "csv"),
+    ),
+    Command(
+        "cluster rebalance",
+        "Spread partitions evenly over the nodes, as after one was added.",
+        rebalance,
+        (flag("--dry-run", help="Say what would move, and move nothing."),),
+        details="With the engine jetstream. Each copy is there, and has caught up, before the one goes whose place it "
+        "takes; meanwhile everything can be used.",
+        examples=(
+            ("cluster rebalance --dry-run", "What would move"),
+            ("cluster rebalance", "Move it"),
+        ),
+        need=Need.READ,
+        formats=("table", "json", "jsonl", "csv"),
+        changes=True,
     ),
     Command(
         "cluster rebuild",
@@ -228,6 +321,8 @@ COMMANDS = (
         where=Where.COMMAND_LINE,
         directory_only=True,
         formats=_FORMATS,
+        changes=True,
+        dangerous=True,
     ),
     Command(
         "cluster events",

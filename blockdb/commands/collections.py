@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .chain import verify_collection
 from .choice import THE_COLLECTION, collection_of
-from .command import FORMATS, Command, Completes, Need, Where, option, positional
+from .command import FLAT, FORMATS, Command, Completes, Need, Where, option, positional
 from .context import Context
 from .display import human_bytes, human_count, human_time
 from .failures import UsageError
 from .records import GET, PUT, SCAN, get, scan, stored
-from .results import Document, Facts, Result, Words
+from .results import Column, Document, Facts, Result, Table, Words
 from .schemas import SCHEMA_FILE, read_schema
 
 if TYPE_CHECKING:
@@ -59,7 +59,16 @@ def listing(context: Context, _: Namespace) -> Result:
     found = context.database.collections()
     lines = [f"  • {info.name} ({info.id}) - {_size(info.stats)}" for info in found]
     text = "\n".join(["Collections:", *lines]) if found else "No collections"
-    return Document(text + "\n", {"collections": [_data(info) for info in found]})
+    table = Table(tuple(Column(name, name) for name in _LISTED), map(_listed, found))
+    return Document(text + "\n", {"collections": [_data(info) for info in found]}, table=table)
+
+
+_LISTED = ("name", "id", "description", "created_at", "created_by", "document_count", "total_size_bytes")
+
+
+def _listed(info: CollectionInfo) -> dict[str, Any]:
+    found = {**_data(info), **asdict(info.stats)}
+    return {name: found[name] for name in _LISTED}
 
 
 def _size(stats: CollectionStats) -> str:
@@ -179,6 +188,7 @@ COMMANDS = (
         "List the collections.",
         listing,
         examples=(("collection list", "All of them"), ("collection list --format json", "For a program")),
+        formats=FLAT,
     ),
     Command(
         "collection describe",
@@ -186,6 +196,7 @@ COMMANDS = (
         describe,
         (THE_COLLECTION,),
         examples=(("collection describe users", "Describe it"),),
+        formats=FLAT,
     ),
     Command(
         "collection drop",
@@ -199,6 +210,7 @@ COMMANDS = (
         "journal; the records are not.",
         examples=(("collection drop users", "Drop it"), ("collection drop users --yes users", "In a script")),
         need=Need.WRITE,
+        dangerous=True,
     ),
     Command(
         "collection put",
@@ -244,6 +256,7 @@ COMMANDS = (
         (THE_COLLECTION,),
         details="What is wrong is named on standard error, line by line, and the exit code is 1.",
         examples=(("collection verify users", "Check it"),),
+        formats=FLAT,
     ),
     Command(
         "use",

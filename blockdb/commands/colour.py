@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from .failures import UsageError
 
-__all__ = ["Palette", "default_theme", "json_spans", "palette", "theme_roles", "wants_colour"]
+if TYPE_CHECKING:
+    from blockdb_themes import Theme
 
-_PLAIN_ROLES = frozenset({"text", "background", "surface", "panel"})
+__all__ = ["Palette", "chosen_theme", "default_theme", "json_spans", "palette", "wants_colour"]
+
+_GROUNDS = frozenset({"background", "surface", "panel", "selection"})
+_STYLE_CODES = {"bold": "1", "dim": "2", "italic": "3", "underline": "4", "reverse": "7"}
 _JSON_TOKEN = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*"(?=\s*:))|(?P<string>"(?:[^"\\]|\\.)*"?)'
     r"|(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|(?P<boolean>\b(?:true|false)\b)|(?P<null>\bnull\b)"
@@ -21,10 +26,14 @@ _JSON_TOKEN = re.compile(
 
 
 class Palette:
-    """Paints text by the role it plays. Without codes it paints nothing."""
+    """Paints text by the role it plays. Without codes it paints nothing.
 
-    def __init__(self, codes: Mapping[str, str] | None = None) -> None:
+    `full` says that the terminal has all colours, not 256.
+    """
+
+    def __init__(self, codes: Mapping[str, str] | None = None, *, full: bool = True) -> None:
         self._codes = codes or {}
+        self._full = full
 
     def __bool__(self) -> bool:
         return bool(self._codes)
@@ -33,6 +42,12 @@ class Palette:
         """`text`, which is already safe to show, in the colour of `role`."""
         code = self._codes.get(role)
         return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
+
+    def swatch(self, colours: Sequence[str]) -> str:
+        """Two cells of each colour of a theme; nothing where nothing is painted."""
+        if not self:
+            return ""
+        return "".join(f"\x1b[{_code(colour, self._full) or '39'}m██\x1b[0m" for colour in colours)
 
     def paint_json(self, text: str) -> str:
         """A JSON text, already safe to show, with its parts coloured."""
@@ -58,22 +73,27 @@ def wants_colour(environ: Mapping[str, str] | None = None) -> bool:
 
 
 def default_theme(environ: Mapping[str, str] | None = None) -> str:
-    """The theme that BLOCKDB_THEME names, else one that suits the terminal's ground as far as COLORFGBG tells it."""
+    """The theme that BLOCKDB_THEME names, else one that suits the terminal's ground as far as COLORFGBG tells it.
+
+    With NO_COLOR it is the one without colours.
+    """
     import blockdb_themes
 
     environ = os.environ if environ is None else environ
+    if environ.get("NO_COLOR"):
+        return blockdb_themes.MONOCHROME
     if chosen := environ.get("BLOCKDB_THEME"):
         return chosen
     ground = environ.get("COLORFGBG", "").rpartition(";")[2]
-    return "paper" if ground in ("7", "15") and "paper" in blockdb_themes.names() else blockdb_themes.DEFAULT
+    return "paper" if ground in ("7", "15") else blockdb_themes.DEFAULT
 
 
-def theme_roles(name: str) -> Mapping[str, str]:
-    """The colours of a theme, `#rrggbb` by role. Raises `UsageError` if it cannot be used."""
+def chosen_theme(name: str | None = None, environ: Mapping[str, str] | None = None) -> Theme:
+    """The theme of that name, or the one that the environment chooses. Raises `UsageError` if it cannot be used."""
     import blockdb_themes
 
     try:
-        return blockdb_themes.load(name).roles
+        return blockdb_themes.load(name or default_theme(environ))
     except blockdb_themes.ThemeError as error:
         raise UsageError(str(error)) from error
 
@@ -84,11 +104,24 @@ def palette(theme: str | None = None, environ: Mapping[str, str] | None = None) 
     if not wants_colour(environ):
         return Palette()
     full = environ.get("COLORTERM", "") in ("truecolor", "24bit")
-    roles = theme_roles(theme or default_theme(environ))
-    return Palette({role: _code(colour, full) for role, colour in roles.items() if role not in _PLAIN_ROLES})
+    chosen = chosen_theme(theme, environ)
+    codes = ((role, _codes(chosen, role, full)) for role in chosen.roles if role not in _GROUNDS)
+    return Palette({role: code for role, code in codes if code}, full=full)
+
+
+def _codes(theme: Theme, role: str, full: bool) -> str:
+    """The codes of a role's colour and styles; words as such keep the terminal's own colour."""
+    colour = "" if role == "text" else _code(theme.roles[role], full)
+    return ";".join([*(_STYLE_CODES[style] for style in sorted(theme.style(role))), *([colour] if colour else [])])
 
 
 def _code(colour: str, full: bool) -> str:
+    """The code of a colour of a theme; none for the terminal's default one."""
+    import blockdb_themes
+
+    if colour in blockdb_themes.ANSI_COLOURS:
+        at = blockdb_themes.ANSI_COLOURS.index(colour) - 1
+        return "" if at < 0 else str(30 + at if at < 8 else 82 + at)
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     if full:
         return f"38;2;{red};{green};{blue}"

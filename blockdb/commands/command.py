@@ -6,14 +6,17 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .context import Context
-from .results import Result
+if TYPE_CHECKING:
+    from .context import Context
+    from .results import Result
 
 __all__ = [
     "COLUMNAR_FORMATS",
+    "FLAT",
     "FORMATS",
+    "FOR_PEOPLE",
     "Argument",
     "Command",
     "Completes",
@@ -24,8 +27,17 @@ __all__ = [
     "positional",
 ]
 
-FORMATS = ("table", "json", "jsonl", "csv", "raw")
-"""The output formats of text; a command lists those that it has in `Command.formats`."""
+FORMATS = ("table", "vertical", "json", "jsonl", "csv", "raw", "hex")
+"""The output formats of text; a command lists those that it has in `Command.formats`.
+
+What has a table for people and JSON for programs is also had `vertical`, and what is had `raw` is also had `hex`: these
+two need not be listed.
+"""
+
+FLAT = ("table", "json", "jsonl", "csv")
+"""Of an answer that is a table, or facts that have names: as csv these are `name,value`."""
+FOR_PEOPLE = (None, "table", "vertical")
+"""The formats in which a long listing stops at a screenful, where there is a screen."""
 
 COLUMNAR_FORMATS = ("arrow", "parquet")
 """An Arrow IPC stream, and a Parquet file."""
@@ -59,6 +71,14 @@ class Completes(Enum):
     FILE = "a path"
     COMMAND = "the name of a command"
     COLLECTION = "the name of a collection"
+    INDEX = "the name of an index"
+    FILTER = "a filter"
+    ORDER = "an order"
+    FIELDS = "names of fields"
+    MOMENT = "a moment to go back to"
+    PROFILE = "the name of a profile"
+    DATABASE = "the name of a profile, or a path"
+    THEME = "the name of a theme"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +148,42 @@ class Command:
     """Whether it is about a directory on this machine: then it does not go over a network."""
     in_transaction: bool = False
     """Whether a command that writes can be given while the shell has a transaction open."""
+    changes: bool = False
+    """Whether it changes something though it needs no database to write: a cluster, tokens, keys."""
+    changes_with: tuple[str, ...] = ()
+    """The arguments with one of which it does: `("repair",)`."""
+    dangerous: bool = False
+    """Whether what it does cannot be taken back: the explorer has what it is about typed out before."""
+
+    def __post_init__(self) -> None:
+        listed = set(self.formats)
+        if "table" in listed and listed & {"json", "jsonl"}:
+            listed.add("vertical")
+        if "raw" in listed:
+            listed.add("hex")
+        in_order = (
+            *(name for name in FORMATS if name in listed),
+            *(name for name in COLUMNAR_FORMATS if name in listed),
+        )
+        object.__setattr__(self, "formats", in_order)
 
     def need_of(self, arguments: argparse.Namespace) -> Need:
         """What it needs, given these arguments."""
         given = (need for name, need in self.need_with.items() if getattr(arguments, name, None) is not None)
         return next(given, self.need)
+
+    def writes(self, arguments: argparse.Namespace) -> bool:
+        """Whether it changes anything that was there, given these arguments."""
+        needs = self.need_of(arguments) in (Need.WRITE, Need.WRITE_OR_MAKE)
+        return needs or self.changes or any(getattr(arguments, name, None) for name in self.changes_with)
+
+    def about(self, arguments: argparse.Namespace) -> str:
+        """What it is about: the first of its arguments that has a place; without one, its own name."""
+        places = (getattr(arguments, argument.names[-1], None) for argument in self.arguments if not argument.is_flag)
+        given = next((place for place in places if place), None)
+        if isinstance(given, list):
+            given = " ".join(str(word) for word in given)
+        return self.name if given is None else str(given)
 
     @property
     def usage(self) -> str:

@@ -15,7 +15,7 @@ from .results import Column, Result, Table, Words
 if TYPE_CHECKING:
     from blockdb.config import Sources
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "settings_of"]
 
 NOT_SHOWN = "(set, not shown)"
 
@@ -29,7 +29,17 @@ def show(context: Context, _: Namespace) -> Result:
         Column("place", "PLACE", role="muted"),
         Column("value", "VALUE", kind="json"),
     )
-    return Table(columns, iter(list(_rows(_sources(context)))))
+    return Table(columns, iter(settings_of(context.sources)))
+
+
+def settings_of(sources: Sources | None = None) -> list[dict[str, Any]]:
+    """Each setting with section, key, value, where it comes from, and the place; secrets are not shown.
+
+    Raises `ConfigError`. The usual sources, unless others are given.
+    """
+    from blockdb.config import Sources
+
+    return list(_rows(sources or Sources()))
 
 
 def _rows(sources: Sources) -> Iterator[dict[str, Any]]:

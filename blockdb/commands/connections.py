@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from .command import Command, Completes, Need, Where, positional
+from .command import FLAT, Command, Completes, Need, Where, positional
 from .context import Context
 from .failures import UsageError
 from .profiles import load_profiles, profile_of, profiles_path
@@ -95,15 +95,16 @@ COMMANDS = (
         "profile show",
         "Show one profile, without its token.",
         show,
-        (positional("name", "The name of the profile."),),
+        (positional("name", "The name of the profile.", Completes.PROFILE),),
         examples=(("profile show production", "What it says"),),
         need=Need.NOTHING,
+        formats=FLAT,
     ),
     Command(
         "connect",
         "Go on with another database: a server, a profile, or a directory.",
         connect,
-        (positional("where", "A URL, the name of a profile, or a path.", Completes.FILE),),
+        (positional("where", "A URL, the name of a profile, or a path.", Completes.DATABASE),),
         details=r"\connect is the same. Where the other one cannot be opened, all stays as it is. A transaction must "
         "be committed or aborted first. A path with no slash in it is written ./NAME if a profile has that name.",
         examples=(

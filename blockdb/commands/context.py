@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from .failures import UsageError
+from .memory import Memory
 
 if TYPE_CHECKING:
     from blockdb import AnyDatabase, AnyTransaction
@@ -51,6 +52,7 @@ class Context:
     - `config` says where the directory of the database is, and `server` the server that has it: one of them is None;
       `sources` is where `config` comes from
     - `format` is what a front end that a command starts is to use
+    - `memory` is what the shell remembers of the lines before
     - `connect` has the shell go on with another database, by one word, and says which; None elsewhere
     """
 
@@ -70,6 +72,7 @@ class Context:
     transaction: AnyTransaction | None = None
     keep: Callable[[AnyTransaction | None], None] | None = None
     connect: Callable[[str], str] | None = None
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def database(self) -> AnyDatabase:

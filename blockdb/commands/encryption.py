@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .command import Command, Completes, Need, Where, option, positional
+from .command import FLAT, Command, Completes, Need, Where, option, positional
 from .context import Context
 from .failures import IoError
 from .opening import asker, secrets
@@ -103,6 +103,7 @@ COMMANDS = (
         details="It takes no key: only their ids are told, and what they are wrapped with.",
         examples=(("encryption show", "Which keys there are"),),
         **_OF_DIRECTORY,
+        formats=FLAT,
     ),
     Command(
         "encryption new-key",
@@ -130,6 +131,8 @@ COMMANDS = (
         "master key. Nobody may be writing the database meanwhile.",
         examples=(("encryption rewrap --new-master-key-file new.key", "Change the master key"),),
         **_OF_DIRECTORY,
+        changes=True,
+        dangerous=True,
     ),
     Command(
         "encryption new-data-key",
@@ -138,6 +141,7 @@ COMMANDS = (
         details="Files that exist keep theirs. Nobody may be writing the database meanwhile.",
         examples=(("encryption new-data-key", "A new key for new files"),),
         **_OF_DIRECTORY,
+        changes=True,
     ),
     Command(
         "encryption open",

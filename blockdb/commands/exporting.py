@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -48,7 +49,8 @@ def _items(
 
     So are those that were redacted, which `left_out` counts.
     """
-    for record in collection.records(0, collection.stats().records):
+    end = collection.next_sequence
+    for record in takewhile(lambda record: record.sequence < end, collection.records()):
         if prefix is not None and not record.key.startswith(prefix):
             continue
         if record.redacted:

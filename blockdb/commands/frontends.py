@@ -1,12 +1,13 @@
-"""repl, tui, help, exit: the ways in and out. The shell and the explorer are found as entry points, never imported."""
+"""repl, tui, help, exit: the ways in and out. Shell and explorer are found by name: no import leads up to them."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .command import Command, Completes, Need, Where, flag, option, positional
+from .command import FORMATS, Command, Completes, Need, Where, flag, option, positional
 from .context import Context
 from .failures import IoError
 from .results import Nothing, Result, Words
@@ -16,17 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "frontend"]
 
-GROUP = "blockdb.frontends"
+FRONTENDS = {"repl": "blockdb_repl.main:run", "tui": "blockdb_tui.main:main"}
+"""Where they are. To look for entry points takes longer than most commands."""
 
 
 def frontend(name: str) -> Callable[..., int]:
     """The front end that is installed under a name. Raises `IoError` if there is none."""
-    from importlib.metadata import entry_points
-
-    for found in entry_points(group=GROUP, name=name):
-        loaded: Callable[..., int] = found.load()
-        return loaded
-    raise IoError(f"the front end {name} is not installed; install blockdb again")
+    module, _, function = FRONTENDS[name].partition(":")
+    try:
+        found: Callable[..., int] = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise IoError(f"the front end {name} is not installed; install blockdb again") from None
+    return found
 
 
 def repl(context: Context, arguments: Namespace) -> Result:
@@ -38,6 +42,7 @@ def repl(context: Context, arguments: Namespace) -> Result:
         format=context.format,
         theme=arguments.theme,
         read_only=arguments.read_only,
+        style="vi" if arguments.vi else None,
     )
     return Nothing(code)
 
@@ -50,20 +55,27 @@ def _location(context: Context) -> Location:
 
 def tui(context: Context, arguments: Namespace) -> Result:
     """Run the explorer."""
+    if arguments.keys:
+        return Nothing(frontend("tui")(["--keys"]))
     if arguments.replay is not None:
-        return Nothing(frontend("tui")(["--replay", arguments.replay, *_theme(arguments)]))
-    words = ["--demo"] if arguments.demo else []
-    if context.server is not None and not arguments.demo:
-        return Nothing(frontend("tui")(_theme(arguments), server=context.server))
-    if context.config is not None and not arguments.demo:
+        return Nothing(frontend("tui")(["--replay", arguments.replay, *_taste(arguments)]))
+    is_demo = arguments.demo or arguments.tour
+    words = ["--tour" if arguments.tour else "--demo"] if is_demo else []
+    words += [] if arguments.record is None else ["--record", arguments.record]
+    if context.server is not None and not is_demo:
+        return Nothing(frontend("tui")([*words, *_taste(arguments)], server=context.server))
+    if context.config is not None and not is_demo:
         words.append(context.config.data_dir)
         if context.config.master_key_file:
             words += ["--master-key-file", context.config.master_key_file]
-    return Nothing(frontend("tui")([*words, *_theme(arguments)]))
+    return Nothing(frontend("tui")([*words, *_taste(arguments)]))
 
 
-def _theme(arguments: Namespace) -> list[str]:
-    return [] if arguments.theme is None else ["--theme", arguments.theme]
+def _taste(arguments: Namespace) -> list[str]:
+    """How somebody wants the explorer, handed on."""
+    named = ((f"--{name}", getattr(arguments, name)) for name in ("theme", "keymap"))
+    words = [word for name, given in named if given is not None for word in (name, given)]
+    return [*words, "--fresh"] if arguments.fresh else words
 
 
 def explain(context: Context, arguments: Namespace) -> Result:
@@ -116,7 +128,13 @@ COMMANDS = (
                 help="What a script does after a line that failed: stop (as it does by itself) or continue.",
             ),
             flag("--read-only", help="Open the database to read only."),
-            option("--theme", metavar="NAME", help="Colours of the shell; else BLOCKDB_THEME names them."),
+            option(
+                "--theme",
+                metavar="NAME",
+                help="Colours of the shell; else BLOCKDB_THEME names them.",
+                completes=Completes.THEME,
+            ),
+            flag("--vi", help="Edit lines as vi does; else as ~/.inputrc says, else as emacs does."),
         ),
         details="On a terminal it is a shell with completion, history and help. Elsewhere, and with -c or -f, it runs "
         "lines: standard output is data and nothing else, words go to standard error, a line that fails is named by "
@@ -132,7 +150,7 @@ COMMANDS = (
         aliases=("interactive",),
         need=Need.NOTHING,
         where=Where.COMMAND_LINE,
-        formats=("table", "json", "jsonl", "csv", "raw"),
+        formats=FORMATS,
     ),
     Command(
         "tui",
@@ -143,10 +161,25 @@ COMMANDS = (
             option(
                 "--replay",
                 metavar="FILE",
-                help="Show a recording that was saved in the view of a cluster.",
+                help="Show a recording again: figures and events, no records.",
                 completes=Completes.FILE,
             ),
-            option("--theme", metavar="NAME", help="Colours of the explorer."),
+            option(
+                "--record",
+                metavar="FILE",
+                help="Record figures and events into a new file.",
+                completes=Completes.FILE,
+            ),
+            flag("--tour", help="Explore the demonstration, and begin its guided tour at once."),
+            option("--theme", metavar="NAME", help="Colours of the explorer.", completes=Completes.THEME),
+            option(
+                "--keymap",
+                metavar="FILE",
+                help="Keys of your own; else those of $XDG_CONFIG_HOME/blockdb/keys.toml.",
+                completes=Completes.FILE,
+            ),
+            flag("--keys", help="Print every key, by the name that a keymap calls it, and end."),
+            flag("--fresh", help="Begin anew, not where the last visit ended."),
         ),
         details="The same as blockdb-tui, on the database that -d or --url names. A directory is opened to read only.",
         examples=(("tui", "Explore the database"), ("tui --demo", "Look around")),

@@ -5,18 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from .command import Argument, Command, Where
-from .parsing import FORMAT, GLOBAL_ARGUMENTS, common_arguments
+from .command import Command, Where
+from .pages import Block, Lines, Paragraph, Section, Terms, described, page, program
+from .parsing import GLOBAL_ARGUMENTS
 from .table import available, find, members
 
-__all__ = ["WIDTH", "command_help", "meaning", "overview", "program", "topic_help"]
+__all__ = ["WIDTH", "columns", "command_help", "overview", "topic_help", "wrap"]
 
 WIDTH = 80
-
-
-def program(where: Where) -> str:
-    """What stands before a command: nothing in the shell."""
-    return "" if where is Where.SHELL else "blockdb "
 
 
 def topic_help(topic: str, where: Where) -> str:
@@ -24,7 +20,7 @@ def topic_help(topic: str, where: Where) -> str:
     if not topic:
         return overview(where)
     if group := members(topic, where):
-        return "\n".join(["Commands:", *_columns(_summaries(group)), "", f"{program(where)}help COMMAND explains one."])
+        return "\n".join(["Commands:", *columns(_summaries(group)), "", f"{program(where)}help COMMAND explains one."])
     return command_help(find(topic, where), where)
 
 
@@ -40,7 +36,7 @@ def overview(where: Where) -> str:
             "Words are separated by blanks. In 'single quotes' all is literal; in \"double quotes\" \\n, \\t, \\xNN "
             "and \\uNNNN are escapes. Lines that begin with # are comments."
         )
-        return "\n".join(["Commands:", *_columns(rows), "", *_wrap(quoting), "", "help COMMAND explains a command."])
+        return "\n".join(["Commands:", *columns(rows), "", *wrap(quoting), "", "help COMMAND explains a command."])
     return "\n".join(
         [
             "BlockDB: an append-only database whose every record can be proven.",
@@ -48,10 +44,10 @@ def overview(where: Where) -> str:
             "Usage: blockdb [OPTIONS] COMMAND [ARGUMENTS]",
             "",
             "Commands:",
-            *_columns(rows),
+            *columns(rows),
             "",
             "Options (before or after the command):",
-            *_columns(_described(GLOBAL_ARGUMENTS)),
+            *columns(described(GLOBAL_ARGUMENTS)),
             "",
             "blockdb COMMAND --help explains a command.",
         ]
@@ -59,45 +55,35 @@ def overview(where: Where) -> str:
 
 
 def command_help(command: Command, where: Where) -> str:
-    """Everything about one command."""
-    places = [argument for argument in command.arguments if not argument.is_flag]
-    flags = [argument for argument in command.arguments if argument.is_flag]
-    others = common_arguments(command, globals=where is not Where.SHELL)
-    lines = [*_wrap(f"Usage: {program(where)}{command.usage}", "       "), "", *_wrap(command.summary)]
-    for paragraph in command.details.split("\n\n") if command.details else ():
-        lines += ["", *_wrap(paragraph)]
-    for title, arguments in (("Arguments", places), ("Options", flags), ("Common options", others)):
-        if arguments:
-            lines += ["", f"{title}:", *_columns(_described(arguments, command))]
-    lines += ["", "Examples:"]
-    for line, meaning in command.examples:
-        lines += [f"  {program(where)}{line}", f"      {meaning}"]
-    return "\n".join(lines)
+    """Everything about one command, as a page of a manual."""
+    return "\n\n".join(f"{section.title}\n{_shown(section)}" for section in page(command, where))
 
 
-def meaning(argument: Argument, command: Command | None) -> str:
-    """What an argument means, with what it may be and what it is if it is not given."""
-    text = argument.help
-    if choices := command.formats if command and argument is FORMAT else argument.options.get("choices"):
-        text += f" One of {', '.join(choices)}."
-    default = argument.options.get("default")
-    return text if default is None else f"{text} Default: {default}."
+def _shown(section: Section) -> str:
+    return "\n\n".join("\n".join(_block(block)) for block in section.blocks)
 
 
-def _described(arguments: Iterable[Argument], command: Command | None = None) -> list[tuple[str, str]]:
-    return [(argument.heading, meaning(argument, command)) for argument in arguments]
+def _block(block: Block) -> list[str]:
+    match block:
+        case Paragraph(text, literal):
+            return [f"    {line}" for line in wrap(text, "    " if literal else "", WIDTH - 4)]
+        case Terms(rows):
+            return [f"  {line}" for line in columns(list(rows), WIDTH - 2)]
+        case Lines(rows):
+            return [line for example, told in rows for line in (f"    {example}", f"        {told}")]
 
 
-def _columns(rows: list[tuple[str, str]]) -> list[str]:
+def columns(rows: list[tuple[str, str]], width: int = WIDTH) -> list[str]:
     """Words at the left, what they mean at the right."""
     left = min(max(len(word) for word, _ in rows), 26) + 4
     lines = []
-    for word, meaning in rows:
-        first, *rest = textwrap.wrap(meaning, WIDTH - left)
+    for word, told in rows:
+        first, *rest = textwrap.wrap(told, width - left)
         lines += [f"  {word}".ljust(left) + first] if len(word) + 4 <= left else [f"  {word}", " " * left + first]
         lines += [" " * left + line for line in rest]
     return lines
 
 
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+def wrap(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
+    """A text in lines, all but the first of them indented."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .choice import THE_COLLECTION, collection_of
-from .command import Command, Need, flag, option, positional
+from .command import FLAT, Command, Completes, Need, flag, option, positional
 from .context import Context
 from .results import Column, Result, Table, Words
 
@@ -82,6 +82,7 @@ COMMANDS = (
                 "--fields",
                 metavar="PATH,...",
                 type=fields,
+                completes=Completes.FIELDS,
                 required=True,
                 help="What it is about, the first field before the others: email, address.city, items[].price.",
             ),
@@ -100,7 +101,7 @@ COMMANDS = (
         "collection drop-index",
         "Remove an index; the documents stay.",
         drop,
-        (THE_COLLECTION, _NAME),
+        (THE_COLLECTION, positional("name", "The name of the index.", Completes.INDEX)),
         examples=(("collection drop-index users email_index", "Drop it"),),
         need=Need.WRITE,
     ),
@@ -110,5 +111,6 @@ COMMANDS = (
         listing,
         (THE_COLLECTION,),
         examples=(("collection indexes users", "Those of users"),),
+        formats=FLAT,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .command import Command, Need, Where
@@ -38,9 +39,9 @@ class Invocation:
         return run_and_enter(command, context, self.arguments)
 
 
-def parse_line(line: str) -> Invocation:
-    """The command that a line of the shell gives. Raises `UsageError`."""
-    words = split(line)
+def parse_line(line: str, variables: Mapping[str, str] | None = None) -> Invocation:
+    """The command that a line of the shell gives; None means that there are no variables. Raises `UsageError`."""
+    words = split(line, variables)
     if not words:
         raise UsageError("the line is empty; help lists the commands")
     command, rest = take(words, Where.SHELL)

@@ -44,5 +44,6 @@ COMMANDS = (
         examples=(("keys rotate", "Make a new key"),),
         need=Need.WRITE,
         formats=("table", "json", "jsonl"),
+        dangerous=True,
     ),
 )

@@ -19,6 +19,10 @@ def main(words: list[str] | None = None) -> int:
         with suppress(OSError):  # what cannot be written is told by the program itself
             print(f"blockdb {__version__}", flush=True)
             return 0
+    if words[:1] == ["complete"]:
+        from .completing.shells import run_for_shell
+
+        run_for_shell(words[1:])
     from .cli import run
 
     return run(words)

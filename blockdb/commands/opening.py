@@ -42,11 +42,15 @@ def secrets(config: DatabaseConfig) -> dict[str, Any]:
 
 def secrets_beforehand(config: DatabaseConfig) -> dict[str, Any]:
     """The same, a passphrase being asked for now: before something takes the whole screen."""
-    from blockdb.database.encryption import describe
-    from blockdb.masterkey import PASSPHRASE_VARIABLE
+    from blockdb.layout import DatabaseFiles
 
     given = secrets(config)
     ask = given.pop("ask_passphrase")
+    if not DatabaseFiles(Path(config.data_dir)).keyring.exists():
+        return given
+    from blockdb.database.encryption import describe
+    from blockdb.masterkey import PASSPHRASE_VARIABLE
+
     with suppress(BlockDBError):  # what is wrong is told when it is opened
         is_wanted = ask is not None and PASSPHRASE_VARIABLE not in os.environ
         if is_wanted and describe(Path(config.data_dir))["master"] == "passphrase":

@@ -9,15 +9,28 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache, cached_property
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, Protocol, TextIO, TypeVar
 
-from .colour import Palette, palette
+from .colour import Palette, chosen_theme, palette
 from .display import printable
 from .failures import IoError, UsageError, describe, pointer
 
 __all__ = ["Output", "is_terminal"]
 
 _NO_COLOURS = Palette()
+
+
+class Sheet(Protocol):
+    """Stands before standard output; while it `holds` what is written, words for standard error wait."""
+
+    @property
+    def holds(self) -> bool: ...
+    def write(self, data: bytes, /) -> object: ...
+    def flush(self) -> None: ...
+    def fileno(self) -> int: ...
+
+
+SheetT = TypeVar("SheetT", bound=Sheet)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -34,6 +47,7 @@ class Output:
     - `on_terminal`: a person reads standard output; all that is stored must be made printable first
     - `words_are_data`: the words of a command ("Successfully stored ...") go to standard output, as the command line
       shows them; a script's go to standard error, so that its standard output is data and nothing else
+    - `theme`: the colours (None: those that the environment names)
     - `place`: stands before an error, `line 3` of a script
     """
 
@@ -44,16 +58,19 @@ class Output:
         theme: str | None = None,
         out: TextIO | None = None,
         err: TextIO | None = None,
+        on_terminal: bool = False,
     ) -> None:
         out, err = out or sys.stdout, err or sys.stderr
-        self.on_terminal = is_terminal(out)
+        self.on_terminal = on_terminal or is_terminal(out)
         self.words_are_data = words_are_data
         self.place = ""
         self._out = _bytes_of(out)
         self._err = _bytes_of(err)
         self._err_on_terminal = is_terminal(err)
         self._bars = err if self._err_on_terminal else None
-        self._theme = theme
+        self.theme = theme
+        self._sheet: Sheet | None = None
+        self._late: list[tuple[str, str]] = []
 
     @property
     def palette(self) -> Palette:
@@ -64,9 +81,12 @@ class Output:
     def _colours(self) -> Palette:
         if not (self.on_terminal or self._err_on_terminal):
             return _NO_COLOURS
-        with suppress(UsageError):  # a broken theme is told by whoever was asked to use it; data is shown all the same
-            return palette(self._theme)
-        return _NO_COLOURS
+        try:
+            return palette(self.theme)
+        except UsageError as error:  # data is shown all the same
+            if self._err_on_terminal:
+                self._err.write(f"Note: no colours: {printable(str(error))}\n".encode())
+            return _NO_COLOURS
 
     @property
     def width(self) -> int | None:
@@ -106,11 +126,16 @@ class Output:
             self._note(printable(line), role)
 
     def _note(self, line: str, role: str) -> None:
+        if self._sheet is not None and self._sheet.holds:
+            self._late.append((line, role))
+            return
         with suppress(BrokenPipeError, IoError):  # that is told when data is written
             self.flush()
         colours = self._colours if self._err_on_terminal else _NO_COLOURS
+        late, self._late = self._late, []
         with suppress(OSError):
-            self._err.write(colours.paint(role, line).encode() + b"\n")
+            for text, its_role in (*late, (line, role)):
+                self._err.write(colours.paint(its_role, text).encode() + b"\n")
             self._err.flush()
 
     def error(self, text: str) -> None:
@@ -124,10 +149,32 @@ class Output:
         if place := pointer(error):
             self.note(place)
 
+    def fileno(self) -> int:
+        """The descriptor of standard output. Raises OSError or ValueError where it is not a file of the system."""
+        return self._out.fileno()
+
     def flush(self) -> None:
         """Send what was written on its way. Raises `IoError`, or `BrokenPipeError` when nobody reads any more."""
         with _named("standard output"):
             self._out.flush()
+
+    @contextmanager
+    def turned_to(self, make: Callable[[BinaryIO], SheetT]) -> Iterator[SheetT]:
+        """Have a sheet, which `make` puts before standard output, take what is written meanwhile."""
+        out, sheet = self._out, make(self._out)
+        self._out, self._sheet = sheet, sheet  # type: ignore[assignment] # of a stream it has what is used here
+        try:
+            yield sheet
+        finally:
+            self._out, self._sheet = out, None
+            if self._late:
+                self._note(*self._late.pop())
+
+    def use_theme(self, theme: str) -> None:
+        """Change the colours. Raises `UsageError` if there is no such theme."""
+        chosen_theme(theme)
+        self.theme = theme
+        self.__dict__.pop("_colours", None)
 
     def insist_on_reader(self) -> None:
         """Raises `BrokenPipeError` where nobody reads standard output any more: a pipe tells without being written."""

@@ -16,8 +16,10 @@ __all__ = [
     "VersionWanted",
     "common_arguments",
     "count",
+    "destination",
     "parse_arguments",
     "parse_globals",
+    "place_of_command",
 ]
 
 
@@ -68,7 +70,12 @@ GLOBAL_ARGUMENTS = (
         metavar="URL",
         help="Address of a server that has the database, in place of a directory; else BLOCKDB_URL.",
     ),
-    option("--profile", metavar="NAME", help="The server of a profile (`blockdb profile list` shows them)."),
+    option(
+        "--profile",
+        metavar="NAME",
+        completes=Completes.PROFILE,
+        help="The server of a profile (`blockdb profile list` shows them).",
+    ),
     option(
         "--token-file",
         metavar="FILE",
@@ -81,6 +88,7 @@ GLOBAL_ARGUMENTS = (
         completes=Completes.FILE,
         help="File with the authority that the server's certificate is checked with; else the system's.",
     ),
+    flag("--no-pager", help="Let what is longer than the screen run through, past the pager."),
     FORMAT,
     HELP,
     flag("-V", "--version", help="Show the version and exit."),
@@ -132,11 +140,11 @@ def parse_globals(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = _Parser("blockdb [OPTIONS] COMMAND [ARGUMENTS]")
     for argument in GLOBAL_ARGUMENTS:
         parser.add(argument)
-    place = _place_of_command(words)
+    place = place_of_command(words)
     return parser.parse_args(words[:place]), list(words[place:])
 
 
-def _place_of_command(words: Sequence[str]) -> int:
+def place_of_command(words: Sequence[str]) -> int:
     """The first word that is neither an option nor the value of one."""
     with_value = {name for argument in GLOBAL_ARGUMENTS if argument.takes_value for name in argument.names}
     place = 0
@@ -167,7 +175,7 @@ def _parser(command: Command, globals: bool) -> _Parser:
     parser = _Parser(f"blockdb {command.usage}" if globals else command.usage)
     for argument in (*command.arguments, *common_arguments(command, globals)):
         parser.add(argument)
-    parser.set_defaults(**{_destination(argument): _default(argument) for argument in command.arguments})
+    parser.set_defaults(**{destination(argument): _default(argument) for argument in command.arguments})
     return parser
 
 
@@ -177,7 +185,8 @@ def common_arguments(command: Command, globals: bool) -> list[Argument]:
     return [argument for argument in (GLOBAL_ARGUMENTS if globals else (FORMAT, HELP)) if not own & set(argument.names)]
 
 
-def _destination(argument: Argument) -> str:
+def destination(argument: Argument) -> str:
+    """Under which name an argument's value stands, once it is parsed."""
     return str(argument.options.get("dest", argument.names[-1].lstrip("-").replace("-", "_")))
 
 

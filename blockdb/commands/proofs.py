@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from blockdb.types import REDACTED
 
 from .choice import COLLECTION, collection_of
-from .command import Argument, Command, Completes, Need, flag, option, positional
+from .command import FLAT, Argument, Command, Completes, Need, flag, option, positional
 from .context import Context
 from .display import human_count, human_time, plural
 from .exporting import replaced
@@ -168,10 +168,13 @@ COMMANDS = (
                 "--records", metavar="FIRST-LAST", type=records_of, help="Prove these records, a batch for instance."
             ),
             option(
-                "--prefix", metavar="TEXT", help="Prove all records whose keys begin so, and that there is no other."
+                "--prefix",
+                metavar="TEXT",
+                help="Prove all records whose keys begin so, and that there is no other.",
+                completes=Completes.KEY,
             ),
-            option("--start", metavar="KEY", help="Prove all records from this key on."),
-            option("--end", metavar="KEY", help="And before this one."),
+            option("--start", metavar="KEY", help="Prove all records from this key on.", completes=Completes.KEY),
+            option("--end", metavar="KEY", help="And before this one.", completes=Completes.KEY),
             OUTPUT,
             COLLECTION,
         ),
@@ -206,13 +209,16 @@ COMMANDS = (
         "and the exit code 1.",
         examples=(("check user1.tlog-proof --key VKEY", "What does it prove?"),),
         need=Need.NOTHING,
-        formats=("table", "json", "jsonl"),
+        formats=FLAT,
     ),
     Command(
         "checkpoint",
         "Sign what is stored: the size and the root of the tree.",
         checkpoint,
-        (positional("collection", "A collection; without it, the whole database.", nargs="?"), OUTPUT),
+        (
+            positional("collection", "A collection; without it, the whole database.", Completes.COLLECTION, nargs="?"),
+            OUTPUT,
+        ),
         details="A checkpoint (C2SP signed note) that is kept elsewhere shows later whether anything was changed or "
         "taken away. That of the whole database commits to all collections, and needs a database that nobody "
         "else has open. It is given to every anchor (see `anchor add`), and printed with what witnesses added; what "

@@ -17,15 +17,17 @@ from .exporting import replaced
 from .failures import UsageError
 from .moment import AS_OF
 from .parsing import count
-from .records import ALL, LIMIT, screenful
+from .records import ALL, LIMIT, screenful, trust_of_reads
 from .results import Column, Facts, Records, Result, Table, Value, Words
 from .shapes import json_text
+from .standing import standing_at
 
 if TYPE_CHECKING:
+    from blockdb import AnyCollection, AsOf
     from blockdb.documents.document import Document
     from blockdb.documents.paths import Path as FieldPath
 
-__all__ = ["COMMANDS", "parameter"]
+__all__ = ["COMMANDS", "check_fields", "parameter"]
 
 KEY, SEQUENCE, TIME = "_key", "_sequence", "_time"
 
@@ -69,7 +71,7 @@ def find(context: Context, arguments: Namespace) -> Result:
         return _columnar(arguments, asked, fields, results, more)
     if fields is None:
         items = ((document.key, json_text(document.value).encode()) for document in results)
-        return Records(items, more=more, are_documents=True)
+        return Records(items, more=more, are_documents=True, trust=lambda: trust_of_reads(context, once=True))
     columns = [_column(path) for path in fields]
     return Table(tuple(columns), (_row(fields, document) for document in results), more)
 
@@ -111,6 +113,13 @@ def _shape_of(name: str) -> str:
         if name.endswith(f".{shape}"):
             return shape
     raise UsageError(f"--output writes {' or '.join(COLUMNAR_FORMATS)}; say which with --format")
+
+
+def check_fields(text: str) -> None:
+    """See that a text is a list of fields. Raises `QueryError`."""
+    from blockdb.query.parser import parse_fields
+
+    parse_fields(text)
 
 
 def _fields(text: str) -> list[FieldPath]:
@@ -155,12 +164,19 @@ def count_documents(context: Context, arguments: Namespace) -> Result:
     """Count the documents for which a filter is true, or all keys."""
     collection = collection_of(context, arguments)
     if arguments.filter is None:
-        if arguments.param or arguments.as_of is not None:
-            raise UsageError("--param and --as-of belong to a filter; '' is one that lets every document through")
-        found = collection.count()
+        if arguments.param:
+            raise UsageError("--param belongs to a filter; '' is one that lets every document through")
+        found = collection.count() if arguments.as_of is None else _count_then(collection, arguments.as_of)
     else:
         found = collection.count(where=arguments.filter, parameters=parameters_of(arguments), as_of=arguments.as_of)
     return Words(str(found), {"count": found})
+
+
+def _count_then(collection: AnyCollection, as_of: AsOf) -> int:
+    """How many keys there were: all records are, unless they expire, and then they are counted one by one."""
+    if collection.describe().settings.ttl_seconds is not None:
+        return sum(1 for _ in collection.keys(as_of=as_of))
+    return standing_at(collection, as_of).records
 
 
 def explain(context: Context, arguments: Namespace) -> Result:
@@ -194,7 +210,12 @@ def explain(context: Context, arguments: Namespace) -> Result:
     return Facts("How the query is answered:", facts, asdict(told))
 
 
-FILTER = positional("filter", "What has to be true of a document, such as \"age >= 30 and city = 'Oslo'\".", nargs="?")
+FILTER = positional(
+    "filter",
+    "What has to be true of a document, such as \"age >= 30 and city = 'Oslo'\".",
+    Completes.FILTER,
+    nargs="?",
+)
 PARAMETER = option(
     *("-p", "--param"),
     metavar="NAME=VALUE",
@@ -203,7 +224,7 @@ PARAMETER = option(
     default=[],
     help="The value of :NAME in the filter; JSON, or else text. Can be given several times.",
 )
-ORDER = option("--order", metavar="FIELDS", help="Order, such as 'age desc, name'.")
+ORDER = option("--order", metavar="FIELDS", help="Order, such as 'age desc, name'.", completes=Completes.ORDER)
 OFFSET = option("--offset", metavar="N", type=count, default=0, help="Leave out the first N.")
 
 COMMANDS = (
@@ -224,6 +245,7 @@ COMMANDS = (
                 "--fields",
                 metavar="FIELDS",
                 help="These fields alone, such as 'name, address.city'; a column each.",
+                completes=Completes.FIELDS,
             ),
             AS_OF,
             option(

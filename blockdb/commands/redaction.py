@@ -46,5 +46,6 @@ COMMANDS = (
         "with Redacted. Copies made before still have the value: see docs/REDACTION.md.",
         examples=(('redact user:1001 --reason "asked for by the person"', "Erase one value"),),
         need=Need.WRITE,
+        dangerous=True,
     ),
 )

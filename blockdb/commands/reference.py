@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from .command import Argument, Command, Where
-from .helptext import meaning
+from .pages import meaning
 from .parsing import GLOBAL_ARGUMENTS
-from .table import COMMANDS
+from .table import commands
 
 __all__ = ["reference"]
 
@@ -48,10 +48,12 @@ An error is one line on standard error: `Error: <Kind>: <what happened, and what
 | format | is | of records |
 | --- | --- | --- |
 | `table` | for people; cut to the width of a terminal, never cut elsewhere | `KEY  VALUE` |
+| `vertical` | for people; a field a line, never cut | `--- 1 ---`, then `key` and `value` |
 | `json` | one JSON value | an array of the objects of `jsonl` |
 | `jsonl` | a JSON object a line | `{"key":"a","value":"1"}`; `import` takes it back |
 | `csv` | RFC 4180 with a header line | `key,value,encoding`; `import` takes it back |
 | `raw` | bytes as they were stored | the values, or the keys with `--keys-only` |
+| `hex` | a dump: offset, 16 bytes, those that are ASCII; the last line is the length | each value below its key |
 
 Where a key or value is not UTF-8, both are base64 and the field `encoding` is `"base64"`. Formats for programs do not
 depend on the terminal, its width or the locale. Without `--format`, listings are a table on a terminal and `jsonl`
@@ -59,6 +61,15 @@ elsewhere.
 
 A command that only reads opens the database read-only, so it works beside a process that writes. If there is no
 database it fails with exit code 3; `put`, `import`, `stats` and the shell make one.
+
+## Help, manual pages, completion
+
+`blockdb help COMMAND` is a page of a manual. On a terminal, what is longer than the screen goes through a pager
+(`BLOCKDB_PAGER`, else `PAGER`, else `less -FRX`; `off`, or `--no-pager`: none), never in a pipe.
+`python -m blockdb.commands.manual DIR` writes the same as pages for man(1): `man -M DIR blockdb-get`.
+
+`source <(blockdb completions bash)` in `~/.bashrc` completes commands, flags, files, profiles, collections, keys, and
+what may follow in a filter; `zsh` and `fish` as well. The database that the line names is asked, for 0.3 s at most.
 
 ## Lines of the shell and of scripts
 
@@ -68,6 +79,8 @@ database it fails with exit code 3; `put`, `import`, `stats` and the shell make 
 - A quote opens only at the beginning of a word, or after the `=` of a flag (`--prefix="a b"`). Anywhere else quotes and
   backslashes are ordinary characters: `put k {"a":1}` stores `{"a":1}`.
 - `--` ends the flags: `get -- --key-that-looks-like-a-flag`.
+- A line that begins with a backslash is about the shell: `\\?` lists what there is. Behind `\\|` stands a program that
+  reads what a command gives; `:{name}` is a variable. See [SHELL.md](SHELL.md).
 
 A script stops at the first line that fails, unless it runs with `--on-error continue`. The line is named on standard
 error (`line 3: Error: DuplicateKey: ...`). The exit code is 2 if a line was no command, else 1 if one failed.
@@ -80,7 +93,7 @@ secret. Of a block of lines that is pasted, none runs unless all can be understo
 
 def reference() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *_globals(), _CONVENTIONS, "## Commands", *map(_command, COMMANDS)])
+    return "\n".join([_HEAD, *_globals(), _CONVENTIONS, "## Commands", *map(_command, commands())])
 
 
 def _globals() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Results as text: table for people; json, jsonl, csv and raw for programs.
+"""Results as text: table and vertical for people; json, jsonl, csv, raw and hex for programs.
 
 Formats for programs do not depend on the terminal, its width or the locale. On a terminal, stored bytes are made
 printable in every format; a pipe gets them as they are.
@@ -6,18 +6,20 @@ printable in every format; a pipe gets them as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
 from blockdb.types import REDACTED
 
-from .command import COLUMNAR_FORMATS
+from .command import COLUMNAR_FORMATS, FOR_PEOPLE
 from .display import human_bytes, human_count, human_time, printable, shortened
 from .failures import INTERRUPTED, UsageError
+from .fields import hex_lines, vertical, written
 from .output import Output
 from .results import Column, Document, Facts, Live, Nothing, Records, Result, Stream, Table, Value, Words
 from .shapes import csv_line, document_lines, encode_base64, json_text, record_json, record_lines
+from .trust import Trust
 
 __all__ = ["default_format", "render"]
 
@@ -40,11 +42,13 @@ def render(result: Result, output: Output, format: str | None = None) -> None:
             _document(result, output, shape)
         case Value():
             _value(result, output, shape)
+            _say_trust(result.trust, output, shape)
             _say_more(result, output, shape)
         case Stream():
             _stream(result, output)
         case Records():
-            _records(result, output, shape)
+            if _records(result, output, shape):
+                _say_trust(result.trust, output, shape)
             _say_more(result, output, shape)
         case Table():
             _table(result, output, shape)
@@ -59,17 +63,27 @@ def render(result: Result, output: Output, format: str | None = None) -> None:
 
 def _say_more(result: Value | Records | Table, output: Output, format: str) -> None:
     """Say that there is more. A table is for people; others are told where something was cut off."""
-    more = result.more() if callable(result.more) else result.more if format == "table" else None
+    more = result.more() if callable(result.more) else result.more if format in FOR_PEOPLE else None
     if more:
         output.note(more, "muted")
 
 
+def _say_trust(trust_of: Callable[[], Trust | None] | None, output: Output, format: str) -> None:
+    """Say below what is shown how far it can be trusted: to a person, never to a program."""
+    if trust_of is None or format not in ("table", "vertical", "hex") or not output.on_terminal:
+        return
+    if (trust := trust_of()) is not None:
+        output.note(trust.sentence, trust.degree.role)
+
+
 def _words(words: Words, output: Output, format: str) -> None:
+    told = {"success": words.exit_code == 0, "message": printable(words.text, keep_newlines=True), **words.data}
     if words.data and format in ("json", "jsonl"):
-        _json(
-            output,
-            {"success": words.exit_code == 0, "message": printable(words.text, keep_newlines=True), **words.data},
-        )
+        _json(output, told)
+    elif words.data and format == "csv":
+        _csv_facts(told, output)
+    elif words.data and format == "vertical":
+        vertical([written({**told, "message": words.text})], output, numbered=False)
     elif words.text:
         output.words(words.text, words.role)
         if words.more and output.on_terminal:
@@ -81,6 +95,12 @@ def _words(words: Words, output: Output, format: str) -> None:
 def _document(document: Document, output: Output, format: str) -> None:
     if format in ("json", "jsonl"):
         _json(output, document.data)
+    elif format == "csv" and document.table is not None:
+        _table(document.table, output, format)
+    elif format == "vertical":
+        vertical([written(document.data)], output, numbered=False)
+    elif format == "hex":
+        _hex(document.text.encode(), output)
     else:
         shown = printable(document.text, keep_newlines=True) if output.on_terminal else document.text
         output.data(shown.encode())
@@ -104,10 +124,25 @@ def _value(result: Value, output: Output, format: str) -> None:
         output.line(output.palette.paint_json(record_json(result.key, result.value, result.base64)))
     elif format == "csv":
         _csv_records(Records(iter([(result.key, result.value)]), base64=result.base64), output)
+    elif format == "vertical":
+        vertical([_record_fields(result.key, result.value, base64=result.base64)], output, numbered=False)
+    elif format == "hex":
+        _hex(result.value, output)
     elif output.on_terminal:
         output.line(_highlighted(printable(shown, keep_newlines=True), output))
     else:
         output.data(shown if format == "raw" else shown + b"\n")
+
+
+def _hex(data: bytes, output: Output) -> None:
+    for line in hex_lines(data):
+        output.line(line)
+
+
+def _record_fields(key: bytes, value: bytes | None, *, base64: bool) -> dict[str, str]:
+    encode = encode_base64 if base64 else printable
+    shown = {} if value is None else {"value": "(redacted)" if value is REDACTED else encode(value)}
+    return {"key": encode(key), **shown}
 
 
 def _stream(result: Stream, output: Output) -> None:
@@ -122,11 +157,19 @@ def _highlighted(text: str, output: Output) -> str:
     return output.palette.paint_json(text) if text[:1] in ("{", "[") and text[-1:] in ("}", "]") else text
 
 
-def _records(result: Records, output: Output, format: str) -> None:
+def _records(result: Records, output: Output, format: str) -> bool:
+    """Writes records; whether it is a table with rows."""
     if format == "table":
-        _records_table(result, output)
-    elif format == "csv":
+        return _records_table(result, output)
+    if format == "csv":
         _csv_records(result, output)
+    elif format == "vertical":
+        vertical((_record_fields(key, value, base64=result.base64) for key, value in result.items), output)
+    elif format == "hex":
+        for key, value in result.items:
+            if value is not None:
+                output.line(output.palette.paint("key", printable(key)))
+            _hex(key if value is None else value, output)
     elif format == "raw":
         for key, value in result.items:
             data = key if value is None else value
@@ -138,6 +181,7 @@ def _records(result: Records, output: Output, format: str) -> None:
             else record_lines(result.items, "jsonl", base64=result.base64)
         )
         _json_lines(shape, output, format)
+    return False
 
 
 def _raw(data: bytes, output: Output) -> bytes:
@@ -163,14 +207,10 @@ def _csv_records(result: Records, output: Output) -> None:
         output.line(printable(line, keep_newlines=True) if output.on_terminal else line)
 
 
-def _records_table(result: Records, output: Output) -> None:
+def _records_table(result: Records, output: Output) -> bool:
     columns = [Column("key", "KEY", role="key"), Column("value", "VALUE")][: 1 if result.keys_only else 2]
-    encode = encode_base64 if result.base64 else printable
-    rows = (
-        ["(redacted)" if cell is REDACTED else encode(cell) for cell in item if cell is not None]
-        for item in result.items
-    )
-    _write_table(columns, rows, output)
+    rows = (list(_record_fields(key, value, base64=result.base64).values()) for key, value in result.items)
+    return _write_table(columns, rows, output)
 
 
 def _table(result: Table, output: Output, format: str) -> None:
@@ -178,6 +218,14 @@ def _table(result: Table, output: Output, format: str) -> None:
     if format == "table":
         rows = ([_cell(column, row[column.name]) for column in result.columns] for row in result.rows)
         _write_table(result.columns, rows, output)
+    elif format == "vertical":
+        vertical(
+            (
+                {column.name: _cell(column, row[column.name], in_full=True) for column in result.columns}
+                for row in result.rows
+            ),
+            output,
+        )
     elif format == "csv":
         output.line(csv_line(names))
         for row in result.rows:
@@ -190,10 +238,12 @@ def _field(column: Column, value: Any) -> str:
     """A field as CSV has it."""
     if value is None:
         return ""
+    if column.kind == "swatch":
+        return " ".join(value)
     return json_text(value) if column.kind == "json" and not isinstance(value, str) else str(value)
 
 
-def _cell(column: Column, value: Any) -> str:
+def _cell(column: Column, value: Any, *, in_full: bool = False) -> str:
     """A field as a person reads it."""
     if value is None:
         return "-"
@@ -204,25 +254,32 @@ def _cell(column: Column, value: Any) -> str:
             return human_bytes(value)
         case "time":
             return human_time(value)
-        case "hash":
+        case "hash" if not in_full:
             return f"{value[:12]}…"
         case "json" if not isinstance(value, str):
             return printable(json_text(value))
+        case "swatch":
+            return " ".join(value)
     return printable(str(value))
 
 
-def _write_table(columns: Sequence[Column], rows: Iterator[list[str]], output: Output) -> None:
-    """Rows under headings, written as they come: the first ones decide the widths."""
+def _write_table(columns: Sequence[Column], rows: Iterator[list[str]], output: Output) -> bool:
+    """Rows under headings, written as they come: the first ones decide the widths. Whether there are any."""
     sample = list(islice(rows, _SAMPLE))
     widths = _widths(columns, sample, output.width)
     if not sample:
-        return
+        return False
     headings = _GAP.join(_fit(column.heading, width, column) for column, width in zip(columns, widths, strict=True))
     output.line(output.palette.paint("muted", headings.rstrip()))
     for row in chain(sample, rows):
         cells = [_fit(cell, width, column) for cell, width, column in zip(row, widths, columns, strict=True)]
         painted = [_painted(cell, column, output) for cell, column in zip(cells, columns, strict=True)]
+        if output.palette:
+            for at, column in enumerate(columns):
+                if column.kind == "swatch":
+                    painted[at] = _swatch(row[at].split(), len(cells[at]), output)
         output.line(_GAP.join(painted).rstrip())
+    return True
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], screen: int | None) -> list[int | None]:
@@ -268,6 +325,12 @@ def _painted(cell: str, column: Column, output: Output) -> str:
     return output.palette.paint(column.role, cell)
 
 
+def _swatch(colours: list[str], width: int, output: Output) -> str:
+    """Colours as they look, in place of their names; what does not fit is left out."""
+    shown = colours[: width // 2]
+    return output.palette.swatch(shown) + " " * (width - 2 * len(shown))
+
+
 def _live(result: Live, output: Output, format: str) -> None:
     try:
         for item in result.items:
@@ -275,7 +338,10 @@ def _live(result: Live, output: Output, format: str) -> None:
                 output.insist_on_reader()
                 continue
             text, data = item
-            if format == "table":
+            if format == "vertical":
+                vertical([written(data)], output, numbered=False)
+                output.line("")
+            elif format == "table":
                 output.line(text if output.width is None else shortened(text, output.width))
             else:
                 output.line(output.palette.paint_json(json_text(data)))
@@ -290,9 +356,17 @@ def _facts(result: Facts, output: Output, format: str) -> None:
         output.line(output.palette.paint("accent", result.title))
         for label, text in result.facts:
             output.line(f"  {output.palette.paint('muted', f'{label}:')} {printable(text)}")
+    elif format == "vertical":
+        vertical([written(result.data)], output, numbered=False)
     elif format == "csv":
-        output.line("name,value")
-        for name, value in result.data.items():
-            output.line(csv_line([name, value if isinstance(value, str) else json_text(value)]))
+        _csv_facts(result.data, output)
     else:
         _json(output, result.data)
+
+
+def _csv_facts(data: Mapping[str, Any], output: Output) -> None:
+    """A fact a line; what is neither text nor number stands as JSON."""
+    output.line("name,value")
+    for name, value in data.items():
+        line = csv_line([name, value if isinstance(value, str) else json_text(value)])
+        output.line(printable(line, keep_newlines=True) if output.on_terminal else line)

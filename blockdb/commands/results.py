@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from .trust import Trust
 
 __all__ = [
     "Column",
@@ -61,7 +64,7 @@ class Words:
 class Document:
     """A text that is the answer, such as a receipt; it ends with a newline. `data` is the same for programs.
 
-    `note` is a line for a person, and `failures` are lines, for standard error.
+    `note` is a line for a person, and `failures` are lines, for standard error. `table` is what it is as csv.
     """
 
     text: str
@@ -69,16 +72,18 @@ class Document:
     note: str | None = None
     failures: tuple[str, ...] = ()
     exit_code: int = 0
+    table: Table | None = None
 
 
 @dataclass(frozen=True)
 class Value:
-    """One record's value; as base64 when that was asked for."""
+    """One record's value; as base64 when that was asked for. `trust` gives what is said of it to a person who looks."""
 
     key: bytes
     value: bytes
     base64: bool = False
     more: More = None
+    trust: Callable[[], Trust | None] | None = field(default=None, compare=False)
     exit_code: int = 0
 
 
@@ -94,7 +99,8 @@ class Stream:
 class Records:
     """Keys with their values (None: keys alone were asked for), read as they are shown.
 
-    `are_documents` says that the values are JSON, and so they stand in JSON.
+    `are_documents` says that the values are JSON, and so they stand in JSON. `trust` gives what is said
+    of them all to a person who looks, once they were shown.
     """
 
     items: Iterator[tuple[bytes, bytes | None]]
@@ -103,6 +109,7 @@ class Records:
     more: More = None
     exit_code: int = 0
     are_documents: bool = False
+    trust: Callable[[], Trust | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class Column:
 
     name: str
     heading: str
-    kind: str = "text"  # text, count, bytes, hash, time, json
+    kind: str = "text"  # text, count, bytes, hash, time, json; swatch: colours of a theme
     role: str = "text"
 
 

@@ -12,10 +12,11 @@ from .command import Command, Completes, Need, Where, flag, option
 from .context import Context
 from .failures import CannotOpen, IoError
 from .opening import asker, open_database
+from .parsing import count
 from .results import Nothing, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from blockdb import AnyDatabase
     from blockdb.config import DatabaseConfig
@@ -36,6 +37,10 @@ _SETTINGS = {
     "authentication": "security.authentication",
     "cluster_id": "cluster.node_id",
     "cluster_name": "cluster.cluster_name",
+    "engine": "cluster.engine",
+    "nats_url": "cluster.nats_url",
+    "partitions": "cluster.partitions",
+    "replication_factor": "cluster.replication_factor",
     "peers": "cluster.peers",
     "join": "cluster.join",
     "replica": "cluster.replica",
@@ -60,7 +65,7 @@ def serve(context: Context, arguments: Namespace) -> Result:
     given = context.sources or Sources()
     sources = Sources(given.file, given.environ, {**given.flags, **dict(_flags(arguments))})
     try:
-        serving.serve(sources, _open, context.announce, _source)
+        serving.serve(sources, _open, context.announce, _source, _connect)
     except StorageError as error:
         raise CannotOpen(str(error)) from error
     return Nothing()
@@ -73,6 +78,13 @@ def _open(config: DatabaseConfig) -> Any:
 
 def _source(config: DatabaseConfig) -> MasterKeySource:
     return MasterKeySource(config.master_key_file, ask=asker())
+
+
+def _connect(url: Sequence[str], **options: Any) -> AnyDatabase:
+    """How a node reaches others. Raises Unavailable, ConfigError where the client is not installed."""
+    import blockdb
+
+    return blockdb.connect(url, **options)
 
 
 def _flags(arguments: Namespace) -> Iterator[tuple[str, Any]]:
@@ -151,12 +163,35 @@ COMMANDS = (
                 help="The port under which other nodes reach it, where a proxy stands between; else --peer-port.",
             ),
             option("--cluster-name", metavar="NAME", help="The name of the cluster; else blockdb."),
+            option(
+                "--engine",
+                metavar="NAME",
+                choices=("raft", "jetstream"),
+                help="What the nodes agree with: raft (else), or jetstream, with collections spread over them.",
+            ),
+            option(
+                "--nats-url",
+                metavar="URL",
+                help="With jetstream: the NATS that is there already; else each node starts a server of its own.",
+            ),
+            option(
+                "--partitions",
+                metavar="N",
+                type=count,
+                help="With jetstream: over how many streams the keys of a new collection are spread; else 1.",
+            ),
+            option(
+                "--replication-factor",
+                metavar="N",
+                type=count,
+                help="With jetstream: on how many nodes a new collection is kept; else 3.",
+            ),
         ),
         details="It is the one writer of the database, and makes it if there is none. A line on standard output says "
         "when it is ready; the log goes to standard error. ^C and SIGTERM end it in order: what was begun is finished, "
         "and the database closed. SIGHUP has it read its configuration again.\n\n"
         "All settings stand in docs/CONFIGURATION.md; limits, signals and systemd in docs/SERVER.md; clusters in "
-        "docs/CLUSTER.md. "
+        "docs/CLUSTER.md and docs/JETSTREAM.md. "
         f"It needs more packages: {INSTALL}. The program blockdb-server is the same.",
         examples=(
             ("server", "On the loopback address, port 8080"),
@@ -164,6 +199,10 @@ COMMANDS = (
             (
                 "server --cluster-id n1 --peers n2:10.0.0.2:8080,n3:10.0.0.3:8080",
                 "One of three nodes of a cluster; the others are started alike",
+            ),
+            (
+                "server --cluster-id n1 --bootstrap --engine jetstream",
+                "The first of nodes that collections spread over",
             ),
             ("server --host 0.0.0.0 --tls-certificate tls.crt --tls-key tls.key", "For other machines"),
         ),

@@ -3,81 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
-from . import (
-    alerts,
-    anchors,
-    audit,
-    audit_log,
-    backups,
-    certificates,
-    chain,
-    cluster_demo,
-    clusters,
-    collections,
-    configuring,
-    connections,
-    encryption,
-    exporting,
-    frontends,
-    importing,
-    indexes,
-    keys,
-    proofs,
-    queries,
-    records,
-    redaction,
-    schemas,
-    serving,
-    tamper_lab,
-    tokens,
-    transactions,
-    upkeep,
-    watching,
-    witness,
-)
+from . import frontends
 from .command import Command, Where
 from .failures import UsageError
 
-__all__ = ["COMMANDS", "available", "find", "members", "names", "take"]
+__all__ = ["available", "commands", "find", "members", "names", "take"]
 
-COMMANDS: tuple[Command, ...] = (
-    *records.COMMANDS,
-    *queries.COMMANDS,
-    *chain.COMMANDS,
-    *collections.COMMANDS,
-    *indexes.COMMANDS,
-    *schemas.COMMANDS,
-    *transactions.COMMANDS,
-    *proofs.COMMANDS,
-    *keys.COMMANDS,
-    *audit.COMMANDS,
-    *audit_log.COMMANDS,
-    *importing.COMMANDS,
-    *exporting.COMMANDS,
-    *watching.COMMANDS,
-    *redaction.COMMANDS,
-    *upkeep.COMMANDS,
-    *backups.COMMANDS,
-    *alerts.COMMANDS,
-    *encryption.COMMANDS,
-    *anchors.COMMANDS,
-    *witness.COMMANDS,
-    *tokens.COMMANDS,
-    *certificates.COMMANDS,
-    *tamper_lab.COMMANDS,
-    *connections.COMMANDS,
-    *configuring.COMMANDS,
-    *serving.COMMANDS,
-    *cluster_demo.COMMANDS,
-    *clusters.COMMANDS,
-    *frontends.COMMANDS,
-)
+
+@cache
+def commands() -> tuple[Command, ...]:
+    """All of them, in the order in which they are listed. What they are made of is imported with the first call."""
+    from . import (
+        alerts,
+        anchors,
+        audit,
+        audit_log,
+        backups,
+        certificates,
+        chain,
+        cluster_demo,
+        clusters,
+        collections,
+        completions,
+        configuring,
+        connections,
+        differences,
+        encryption,
+        exporting,
+        follow,
+        importing,
+        indexes,
+        keys,
+        proofs,
+        queries,
+        recording,
+        records,
+        redaction,
+        schemas,
+        serving,
+        tamper_lab,
+        themes,
+        tokens,
+        transactions,
+        upkeep,
+        watching,
+        witness,
+    )
+
+    return (
+        *records.COMMANDS,
+        *queries.COMMANDS,
+        *chain.COMMANDS,
+        *differences.COMMANDS,
+        *collections.COMMANDS,
+        *indexes.COMMANDS,
+        *schemas.COMMANDS,
+        *transactions.COMMANDS,
+        *proofs.COMMANDS,
+        *keys.COMMANDS,
+        *audit.COMMANDS,
+        *audit_log.COMMANDS,
+        *importing.COMMANDS,
+        *exporting.COMMANDS,
+        *watching.COMMANDS,
+        *follow.COMMANDS,
+        *redaction.COMMANDS,
+        *upkeep.COMMANDS,
+        *backups.COMMANDS,
+        *alerts.COMMANDS,
+        *recording.COMMANDS,
+        *encryption.COMMANDS,
+        *anchors.COMMANDS,
+        *witness.COMMANDS,
+        *tokens.COMMANDS,
+        *certificates.COMMANDS,
+        *tamper_lab.COMMANDS,
+        *connections.COMMANDS,
+        *configuring.COMMANDS,
+        *serving.COMMANDS,
+        *cluster_demo.COMMANDS,
+        *clusters.COMMANDS,
+        *completions.COMMANDS,
+        *themes.COMMANDS,
+        *frontends.COMMANDS,
+    )
 
 
 def available(where: Where) -> list[Command]:
     """The commands that can be given there, in the order of the table."""
-    return [command for command in COMMANDS if command.where in (Where.EVERYWHERE, where)]
+    return [command for command in commands() if command.where in (Where.EVERYWHERE, where)]
 
 
 def names(where: Where) -> dict[str, Command]:
@@ -99,14 +115,18 @@ def take(words: Sequence[str], where: Where) -> tuple[Command, list[str]]:
 
 def find(name: str, where: Where) -> Command:
     """The command of that name or alias. Raises `UsageError`, which names what comes near."""
-    for command in COMMANDS:
-        if name == command.name or name in command.aliases:
-            if command.where in (Where.EVERYWHERE, where):
-                return command
-            raise UsageError(f"{name} is a command of the {command.where.value} only")
+    if (command := _named(name, frontends.COMMANDS) or _named(name, commands())) is not None:
+        if command.where in (Where.EVERYWHERE, where):
+            return command
+        raise UsageError(f"{name} is a command of the {command.where.value} only")
     if group := members(name, where):
         raise UsageError(f"{name} is half a command; the whole ones are {', '.join(it.name for it in group)}")
     raise UsageError(f"there is no command '{name}'{_nearest(name, where)}")
+
+
+def _named(name: str, known: Sequence[Command]) -> Command | None:
+    """The one of that name; shell and explorer are looked for first, and begin without all the others."""
+    return next((command for command in known if name == command.name or name in command.aliases), None)
 
 
 def _nearest(name: str, where: Where) -> str:

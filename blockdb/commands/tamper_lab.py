@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .chain import problem_object
-from .command import Command, Completes, option, positional
+from .command import FLAT, Command, Completes, option, positional
 from .context import Context
 from .display import plural
 from .failures import UsageError
+from .line import to_bytes
 from .results import Column, Facts, Result, Table
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def tamper_lab(context: Context, arguments: Namespace) -> Result:
     """Tamper with a copy in one way, or in all."""
     if arguments.keep is not None and arguments.tampering is None:
         raise UsageError("--keep keeps the copy of one tampering: name it")
+    key = None if arguments.key is None else to_bytes(arguments.key)
     chosen = [each for each in tamperings() if arguments.tampering in (None, each.name)]
     if not chosen:
         names = ", ".join(each.name for each in tamperings())
@@ -77,10 +79,10 @@ def tamper_lab(context: Context, arguments: Namespace) -> Result:
             with context.progress("Tampering", len(chosen), "records") as advance_to:
                 rows = []
                 for tried, each in enumerate(chosen, 1):
-                    rows.append(_row(lab.run(each)))
+                    rows.append(_row(lab.run(each, key=key)))
                     advance_to(tried)
             return Table(_columns(), iter(rows), _MORE)
-        outcome = lab.run(chosen[0])
+        outcome = lab.run(chosen[0], key=key)
         if arguments.keep is not None:
             outcome = lab.keep(outcome, Path(arguments.keep))
         return _facts(outcome, kept=arguments.keep is not None)
@@ -149,6 +151,12 @@ COMMANDS = (
         (
             positional("tampering", "One way to tamper; without it, all of them are tried.", nargs="?"),
             option(
+                "--key",
+                metavar="KEY",
+                completes=Completes.KEY,
+                help="Tamper with this record; without it, with one in the middle.",
+            ),
+            option(
                 "--keep",
                 metavar="DIR",
                 completes=Completes.FILE,
@@ -163,10 +171,11 @@ COMMANDS = (
         "rechain-listed-key, rechain-stolen-key, roll-back and fork.",
         examples=(
             ("tamper-lab", "All ways, and what finds them"),
+            ("tamper-lab edit-value --key user:1001", "What finds that this very record was edited"),
             ("tamper-lab flip-byte", "What each check says of a flipped byte, and where"),
             ("tamper-lab roll-back --keep /tmp/forged", "Keep the copy, to check it by hand"),
         ),
-        formats=("table", "json", "jsonl"),
+        formats=FLAT,
         directory_only=True,
     ),
 )

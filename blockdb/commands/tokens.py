@@ -18,7 +18,9 @@ from .line import to_bytes
 from .results import Column, Document, Result, Table, Words
 
 if TYPE_CHECKING:
-    from blockdb.server.tokens import TokenFile, TokenInfo
+    from blockdb.client.tokens import RemoteTokens
+    from blockdb.security.tokens import TokenInfo
+    from blockdb.server.tokens import TokenFile
 
 __all__ = ["COMMANDS"]
 
@@ -32,23 +34,36 @@ def create(context: Context, arguments: Namespace) -> Result:
 
     expires_ms = None if arguments.expires is None else int(arguments.expires(time()) * 1000)
     prefix = to_bytes(arguments.prefix or "")
-    info, token = _file(context).create(
-        arguments.name, Role(arguments.role), arguments.collection, prefix, expires_ms=expires_ms
-    )
-    _enter(context, "token create", info.id)
+    if context.server is not None:
+        info, token = _tokens(context).create(
+            arguments.name, arguments.role, collections=arguments.collection, prefix=prefix, expires_ms=expires_ms
+        )
+    else:
+        info, token = _file(context).create(
+            arguments.name, Role(arguments.role), arguments.collection, prefix, expires_ms=expires_ms
+        )
+        _enter(context, "token create", info.id)
+        _tell_of_node(context)
     note = f"This is the token '{info.name}', which is not shown again; `blockdb token revoke {info.id}` revokes it."
     return Document(f"{token}\n", {"token": token, **_row(info)}, note=note)
 
 
 def show(context: Context, _: Namespace) -> Result:
     """List the tokens."""
+    if context.server is not None:
+        return Table(_COLUMNS, map(_row, _tokens(context).list()))
+    _tell_of_node(context)
     return Table(_COLUMNS, map(_row, _file(context).list()))
 
 
 def revoke(context: Context, arguments: Namespace) -> Result:
     """Revoke a token."""
-    info = _file(context).revoke(arguments.id)
-    _enter(context, "token revoke", info.id)
+    if context.server is not None:
+        info = _tokens(context).revoke(arguments.id)
+    else:
+        info = _file(context).revoke(arguments.id)
+        _enter(context, "token revoke", info.id)
+        _tell_of_node(context)
     return Words(f"The token '{info.name}' ({info.id}) is good for nothing any more", _row(info), role="success")
 
 
@@ -86,6 +101,23 @@ def _enter(context: Context, operation: str, token_id: str) -> None:
         context.announce(f"Note: this was done, and could not be entered in the audit log: {error}")
 
 
+def _tokens(context: Context) -> RemoteTokens:
+    found: RemoteTokens = context.database.tokens  # type: ignore[attr-defined]
+    return found
+
+
+def _tell_of_node(context: Context) -> None:
+    """Of a node of a cluster it is said that its own file is not what the others go by."""
+    from blockdb.layout import DatabaseFiles
+
+    assert context.config is not None
+    if DatabaseFiles(Path(context.config.data_dir)).raft.id.exists():
+        context.announce(
+            "Note: this directory is that of a node of a cluster, and its own tokens are good at this node alone. With "
+            "--url and the address of any node, it is about those that are good at all nodes."
+        )
+
+
 def _file(context: Context) -> TokenFile:
     from blockdb.server.tokens import TokenFile
 
@@ -110,7 +142,7 @@ def _moment(text: str) -> Callable[[float], float]:
     return lambda _: time_s
 
 
-_NEEDS: dict[str, Any] = {"need": Need.NOTHING, "directory_only": True, "where": Where.COMMAND_LINE}
+_NEEDS: dict[str, Any] = {"need": Need.NOTHING, "where": Where.COMMAND_LINE}
 
 COMMANDS = (
     Command(
@@ -143,13 +175,17 @@ COMMANDS = (
         ),
         details="The token goes to standard output, and is not shown again: the file of tokens (server/tokens.toml) "
         "has its hash alone. Who has the token may do what its role allows, so hand it on as a password. A server that "
-        "runs notices new and revoked tokens within a second.",
+        "runs notices new and revoked tokens within a second.\n\n"
+        "With --url it is made by way of a server, which takes a token whose role is admin, and never gets to know the "
+        "new one. In a cluster it is good at all nodes then.",
         examples=(
+            ("token create --name shop --role writer --url http://10.0.0.1:8080", "For all nodes of a cluster"),
             ("token create --name ci --role auditor --expires 30d", "For the whole database, for 30 days"),
             ("token create --name shop --role writer --collection orders", "For one collection"),
         ),
         formats=("table", "json", "jsonl"),
         **_NEEDS,
+        changes=True,
     ),
     Command(
         "token list",
@@ -163,8 +199,10 @@ COMMANDS = (
         "Revoke a token for good.",
         revoke,
         (positional("id", "Its id, as `token list` shows it; it stands in the token, after bdb_."),),
-        details="A server that runs refuses it within a second.",
+        details="A server that runs refuses it within a second; with --url, so do all nodes of a cluster.",
         examples=(("token revoke 0123456789abcdef", "Revoke one"),),
         **_NEEDS,
+        changes=True,
+        dangerous=True,
     ),
 )

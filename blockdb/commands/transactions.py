@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .command import Command, Need, Where, flag, option
 from .context import Context
@@ -13,7 +13,12 @@ from .display import human_duration, plural
 from .failures import UsageError
 from .results import Column, Result, Table, Words
 
+if TYPE_CHECKING:
+    from blockdb import AnyDatabase
+
 __all__ = ["COMMANDS"]
+
+_WAITING = (Column("waits_for", "Waits for"), Column("wanted", "Wants"))
 
 
 def seconds(text: str) -> float:
@@ -60,28 +65,36 @@ def abort(context: Context, _: Namespace) -> Result:
     return Words(f"Transaction {transaction.id} aborted: nothing of it is stored", {"transaction": transaction.id})
 
 
-def listing(context: Context, _: Namespace) -> Result:
-    """List those that are under way."""
-    infos = context.database.transactions()
+def listing(context: Context, arguments: Namespace) -> Result:
+    """List those that are under way, or those that ended last."""
+    database = context.database
+    infos = database.recent_transactions() if arguments.ended else database.transactions()
     columns = (
         Column("id", "ID", "count"),
-        Column("age", "Age"),
+        Column("age", "Took" if arguments.ended else "Age"),
         Column("locks", "Locks", "count"),
-        Column("waits_for", "Waits for"),
-        Column("wanted", "Wants"),
+        Column("writes", "Writes", "count"),
+        Column("collections", "Collections"),
+        *((Column("outcome", "Outcome"),) if arguments.ended else _WAITING),
     )
 
     def rows() -> Iterator[Mapping[str, Any]]:
         for info in infos:
-            waits_for = ", ".join(map(str, info.waits_for))
             yield {
                 **asdict(info),
                 "age": human_duration(info.age_s),
-                "waits_for": waits_for,
+                "collections": ", ".join(info.collections),
+                "waits_for": ", ".join(map(str, info.waits_for)),
                 "wanted": info.wanted or "",
             }
 
-    return Table(columns, rows())
+    return Table(columns, rows(), None if infos else _of_whom(database))
+
+
+def _of_whom(database: AnyDatabase) -> str | None:
+    """What is to be said where there are none: those of another process cannot be seen."""
+    is_alone = database.read_only and hasattr(database, "path")
+    return "transactions are in the memory of the process that writes; ask its server, with --url" if is_alone else None
 
 
 def _open(context: Context) -> Any:
@@ -141,9 +154,12 @@ COMMANDS = (
         "transactions",
         "List the transactions that are under way, their locks, and whom they wait for.",
         listing,
-        details="Those of this very process: others cannot write at the same time.",
-        examples=(("transactions", "Who holds locks, and who waits"),),
-        where=Where.SHELL,
+        (flag("--ended", help="Those that ended last, the newest first, and how: 64 at most."),),
+        details="Of a server, those of everybody that the server has; else those of this very process.",
+        examples=(
+            ("transactions", "Who holds locks, and who waits"),
+            ("transactions --ended", "What became of the last ones"),
+        ),
         formats=("table", "json", "jsonl", "csv"),
     ),
 )

@@ -20,47 +20,69 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
+LOOK_S = 0.02
+"""So often it is looked whether the end was reached, where there is one."""
+
 PATIENCE_S = 0.5
 """Where nothing came for so long, it is looked whether somebody still reads the output."""
 
 
-def after(text: str) -> int:
-    """A sequence number, or -1."""
+def after(text: str) -> int | str:
+    """A sequence number, or -1; of several partitions, one of each, with dots between."""
+    if "." in text:
+        return ".".join(str(after(word)) for word in text.split("."))
     return -1 if text == "-1" else count(text)
 
 
 def watch(context: Context, arguments: Namespace) -> Result:
     """Print records as they are stored."""
     collection = collection_of(context, arguments)
-    last = collection.stats().records - 1
-    start = last if arguments.after is None else arguments.after
-    if arguments.until_end and arguments.after is None:
-        start = -1
+    end, start = None, arguments.after
+    if arguments.until_end:
+        now = collection.watch()
+        end, start = _numbers(now.position), -1 if start is None else start
+        now.stop()
     feed = collection.watch(prefix=argument_bytes(arguments.prefix, False, "prefix"), after=start)
-    watching = Watching(feed, last if arguments.until_end else None, arguments.count, start)
+    watching = Watching(feed, end, arguments.count)
     return Live(iter(watching), watching.interrupted)
 
 
-class Watching:
-    """The changes of a feed: up to the record `last`, and so many, if that is given. It knows which was the last."""
+def _numbers(position: int | str) -> list[int]:
+    """The last record of each partition, as a position tells it."""
+    return [int(word) for word in str(position).split(".")]
 
-    def __init__(self, feed: AnyFeed, last: int | None, most: int | None, start: int) -> None:
+
+class Watching:
+    """The changes of a feed: up to the last record of each partition, and so many, if that is given."""
+
+    def __init__(self, feed: AnyFeed, end: list[int] | None, most: int | None) -> None:
         self._feed = feed
-        self._last = last
+        self._end = end
         self._most = most
-        self._done = start
+        self._done = feed.position
+        """Behind what was given."""
 
     def __iter__(self) -> Iterator[tuple[str, Mapping[str, Any]] | None]:
         given = 0
-        while not self._feed.is_over() and given != self._most:
-            change = self._feed.take(PATIENCE_S if self._last is None else 0)
-            if self._last is not None and (change is None or change.sequence > self._last):
-                return
+        while not self._feed.is_over() and given != self._most and not self._is_at_end():
+            change = self._feed.take(PATIENCE_S if self._end is None else LOOK_S)
             if change is None:
                 yield None
-                continue
-            yield _line(change), _data(change)
-            given, self._done = given + 1, change.sequence
+            elif not self._is_beyond(change):
+                yield _line(change), _data(change)
+                given += 1
+            self._done = self._feed.position
+
+    def _is_at_end(self) -> bool:
+        end = self._end
+        return end is not None and all(map(int.__ge__, _numbers(self._feed.position), end))
+
+    def _is_beyond(self, change: Change) -> bool:
+        """Whether it came after the end."""
+        if self._end is None:
+            return False
+        own, partition = divmod(change.sequence, len(self._end))
+        return own > self._end[partition]
 
     def interrupted(self) -> str:
         """From where to go on."""

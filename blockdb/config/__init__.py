@@ -1,6 +1,7 @@
 """One validated, frozen configuration: flags over environment over file over defaults."""
 
 from blockdb.config.sections import (
+    JETSTREAM,
     AlertsConfig,
     ClusterConfig,
     Config,
@@ -13,6 +14,7 @@ from blockdb.config.sources import DEFAULT_FILE, Given, Sources, from_settings, 
 
 __all__ = [
     "DEFAULT_FILE",
+    "JETSTREAM",
     "AlertsConfig",
     "ClusterConfig",
     "Config",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 __all__ = ["Choice", "Kind", "Number", "Path", "Switch", "Text", "Texts", "declared"]
 
@@ -26,8 +25,7 @@ class Kind(Protocol):
         """What a text in the environment says, not checked yet. Raises ValueError likewise."""
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A whole number within limits; with `optional`, None too, which stands for what another key says."""
 
     low: int
@@ -61,8 +59,7 @@ class Number:
 _LINK_HINT: Final = " A container platform sets this for a service of that name: turn its service links off."
 
 
-@dataclass(frozen=True)
-class Switch:
+class Switch(NamedTuple):
     """True or false; with `optional`, None too, which stands for what is there already."""
 
     optional: bool = False
@@ -85,8 +82,7 @@ class Switch:
         return text.lower() == "true"
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """A path; an empty one only where `optional`."""
 
     what: str = "file"
@@ -108,8 +104,7 @@ class Path:
         return text
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -130,8 +125,7 @@ class Choice:
         return text
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A text of a form; an empty one only where `optional`. What is `secret` is not shown."""
 
     allowed: str
@@ -153,8 +147,7 @@ class Text:
         return text
 
 
-@dataclass(frozen=True)
-class Texts:
+class Texts(NamedTuple):
     """A list of texts of a form; a tuple in the configuration, separated by commas in the environment."""
 
     each: Text

@@ -9,6 +9,7 @@ from blockdb.config.kinds import Choice, Kind, Number, Path, Switch, Text, Texts
 from blockdb.errors import ConfigError
 
 __all__ = [
+    "JETSTREAM",
     "SECTIONS",
     "AlertsConfig",
     "ClusterConfig",
@@ -26,8 +27,13 @@ _ORIGIN: Final = Text(
 )
 _HOST_NAME: Final = Text("a name without a port, or '*'", r"\*|[A-Za-z0-9._\-]{1,255}", optional=False)
 _WEBHOOK: Final = Text("a URL that begins with https:// or http://", r"https?://[!-~]+", secret=True)
+_NATS: Final = Text(
+    "servers such as nats://10.0.0.5:4222", r"(nats|tls)://[!-~]+(, ?(nats|tls)://[!-~]+)*", secret=True
+)
 _NAME: Final = Text("letters, digits and . _ - (up to 64)", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}")
 _NODE_HOST: Final = r"([A-Za-z0-9._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])"
+_PLACE: Final = Text("host:port, such as 192.168.1.10:9180", rf"{_NODE_HOST}:[0-9]{{1,5}}")
+_SECRET: Final = Text("characters without spaces", r"[!-~]+", secret=True)
 _ADDRESS: Final = Text(
     "host:port, such as 192.168.1.10:8080, or host:port:peer_port",
     rf"{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
@@ -40,6 +46,14 @@ _PEER: Final = Text(
     optional=False,
 )
 _BYTES: Final = 64 * 1024**3
+
+JETSTREAM: Final = "jetstream"
+"""The engine of a cluster whose log is NATS JetStream."""
+ONLY_JETSTREAM: Final = (
+    ("nats_url", ""), ("nats_credentials", ""), ("partitions", 1), ("replication_factor", 3), ("mirror_of", ()),
+    ("mirror_port", 0), ("nats_secret", ""),
+)  # fmt: skip
+"""What is for that engine alone, and what it is where it is not given."""
 
 
 class _Section:
@@ -171,6 +185,26 @@ class ClusterConfig(_Section):
     cluster_name: str = field(default="", metadata=declared(_NAME))
     """The name of the cluster: nodes talk to those of the same cluster alone. Empty: that of the cluster that it joins,
     and `blockdb` where it begins one."""
+    engine: str = field(default="raft", metadata=declared(Choice(("raft", "jetstream"))))
+    """What the nodes agree with on the order of commands: `raft`, their own, where every node has everything; or
+    `jetstream`, streams of NATS, where collections are spread over the nodes. The same on all nodes, for ever."""
+    nats_url: str = field(default="", metadata=declared(_NATS))
+    """With `jetstream`: the servers of a NATS that is there already (2.10 or newer, with JetStream), such as
+    `nats://10.0.0.5:4222`, with commas between several. Empty: each node starts a NATS server of its own."""
+    nats_credentials: str = field(default="", metadata=declared(Path()))
+    """The file with the credentials (`.creds`) for that NATS; empty: none are needed, or they stand in `nats_url`."""
+    nats_secret: str = field(default="", metadata=declared(_SECRET))
+    """With `jetstream`: what the NATS servers of the nodes tell each other, the same on all of them. It is needed where
+    the authority of their certificates (`peer_ca`) signs others too, clients for one."""
+    mirror_of: tuple[str, ...] = field(default=(), metadata=declared(Texts(_PLACE)))
+    """With `jetstream`: this node is a read-only copy of a cluster elsewhere, whose nodes listen there for such (with
+    `mirror_port`)."""
+    mirror_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
+    """With `jetstream`: the port for read-only copies of the cluster elsewhere; 0: there are none."""
+    partitions: int = field(default=1, metadata=declared(Number(1, 1_024)))
+    """With `jetstream`: over how many streams the keys of a new collection are spread that does not say itself."""
+    replication_factor: int = field(default=3, metadata=declared(Number(1, 64)))
+    """With `jetstream`: on how many nodes a new collection is kept that does not say itself."""
     peers: tuple[str, ...] = field(default=(), metadata=declared(Texts(_PEER)))
     """The other nodes with which this one forms a cluster, when all of them are started for the first time."""
     join: tuple[str, ...] = field(default=(), metadata=declared(Texts(_ADDRESS)))
@@ -193,6 +227,9 @@ class ClusterConfig(_Section):
     """The file with that certificate's secret key (PEM)."""
     peer_ca: str = field(default="", metadata=declared(Path()))
     """The file with the authority of all nodes' certificates (PEM)."""
+    node_ca: str = field(default="", metadata=declared(Path()))
+    """With `jetstream`: the file with the authority of the certificates that nodes show to their users (PEM), since
+    nodes pass requests on to each other; empty: `peer_ca`, else the system's."""
     read_concern: str = field(default="Linearizable", metadata=declared(Choice(("Linearizable", "Local"))))
     """What reads see that do not say themselves: all that was acknowledged anywhere before, or what this node has."""
     heartbeat_interval: int = field(default=150, metadata=declared(Number(10, 60_000)))
@@ -217,10 +254,10 @@ class ClusterConfig(_Section):
     @property
     def is_cluster(self) -> bool:
         """Whether this node is to belong to a cluster."""
-        return bool(self.peers or self.join or self.bootstrap)
+        return bool(self.peers or self.join or self.bootstrap or self.mirror_of)
 
     def _check_beginnings(self) -> None:
-        given = [name for name in ("peers", "join", "bootstrap") if getattr(self, name)]
+        given = [name for name in ("peers", "join", "bootstrap", "mirror_of") if getattr(self, name)]
         if len(given) > 1:
             raise ConfigError(f"[cluster] {given[1]}: it cannot stand with {given[0]}; give one of them.")
         if given and not self.node_id:
@@ -235,6 +272,23 @@ class ClusterConfig(_Section):
             raise ConfigError(f"[cluster] peers: they are the other nodes; {self.node_id} is this one.")
         if twice := [name for name in names if names.count(name) > 1]:
             raise ConfigError(f"[cluster] peers: {twice[0]} is there twice.")
+        self._check_engine()
+
+    def _check_engine(self) -> None:
+        """What is for one engine alone says so with another."""
+        if self.engine == JETSTREAM:
+            if self.replica:
+                raise ConfigError(
+                    "[cluster] replica: it is for the engine raft. With jetstream a node keeps the partitions that are "
+                    "placed on it: leave it out."
+                )
+            if self.nats_url and (self.mirror_of or self.mirror_port):
+                mirroring = "mirror_of" if self.mirror_of else "mirror_port"
+                raise ConfigError(f"[cluster] {mirroring}: it cannot stand with nats_url, whose streams are not ours.")
+            return
+        for name, usual in ONLY_JETSTREAM:
+            if getattr(self, name) != usual:
+                raise ConfigError(f"[cluster] {name}: it is for the engine jetstream; give engine = 'jetstream' too.")
 
 
 @dataclass(frozen=True, kw_only=True)

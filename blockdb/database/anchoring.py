@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -38,7 +38,9 @@ from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.cosignature import seen_by
 from blockdb.ledger.note import Note, Signature, VerifierKey
 from blockdb.storage.door import guarded
+from blockdb.storage.metadata import uuid_of
 from blockdb.types import Anchor, Problem, Publication, Report
+from blockdb.witness.protocol import read_checkpoint
 
 NO_JOURNAL: Final = "the database has no journal, so none of its checkpoints can be held against it"
 
@@ -114,6 +116,26 @@ class AnchoringDatabase(SigningDatabase):
                     failures[anchor.where] = str(error)
             publisher.keep()
         return Publication(publisher.note, failures)
+
+    def anchored(self, sequence: int, collection: str | None = None) -> tuple[str, ...]:
+        """The anchors that have a checkpoint which covers a record, as far as files and the last note tell.
+
+        No witness is asked. O(states of the journal). Raises AnchorFailed, Corruption, CollectionNotFound.
+        """
+        if not (anchors := self.anchors()):
+            return ()
+        prover, trail = self._trail()
+        note = prover.last_note()
+        uuid = uuid_of(self._core.catalog.resolve(self.name if collection is None else collection))
+        covering = []
+        for anchor in anchors:
+            if is_witness(anchor):
+                size = 0 if note is None else _cosigned_size(note, client_of(anchor).key)
+            else:
+                size = max((kept.size for kept in self._file(anchor, prover.origin).kept()), default=0)
+            if trail.records_at(size, uuid) > sequence:
+                covering.append(anchor.where)
+        return tuple(covering)
 
     def check_anchors(self, further: Iterable[Anchor] = ()) -> tuple[Problem, ...]:
         """Hold the database against what its anchors, and `further` ones, keep. Raises InvalidData, DatabaseClosed.
@@ -248,8 +270,52 @@ class _Inquiry:
             client.submit(note, self._proof_to(checkpoint.size), before)
         return checkpoint
 
+    def standing_to_file(self, anchor: Anchor) -> Standing:
+        size = self._trail.size
+        kept, newest = self._database._file(anchor, self._prover.origin).kept_up_to(size)
+        if newest < 0:
+            raise HistoryConflict(f"it keeps no checkpoint of this database ({self._prover.origin})")
+        return Standing(size, newest, self._fault(kept))
+
+    def standing_to_witness(self, anchor: Anchor) -> Standing:
+        size = self._trail.size
+        try:
+            client, note = client_of(anchor), self._prover.last_note()
+            shown = client.last(self._prover.origin, 0 if note is None else _cosigned_size(note, client.key))
+            newest = 0 if shown is None else read_checkpoint(shown.text).size
+            if newest > size:
+                return Standing(size, newest)
+            kept = self._witnessed(anchor)
+        except HistoryConflict as error:
+            if error.size is None or error.size <= size:
+                return Standing(size, error.size or 0, str(error))
+            return Standing(size, error.size)
+        return Standing(size, kept.size, self._fault([kept]))
+
+    def _fault(self, kept: Sequence[Checkpoint]) -> str | None:
+        bad = first_fault(self._trail, kept)
+        return None if bad is None else self._trail.fault(bad)
+
     def _proof_to(self, size: int) -> Callable[[int], Sequence[bytes]]:
         return lambda old: self._prover.consistency_proof(old, size)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a database stands to an anchor."""
+
+    size: int
+    """How many entries its journal has,"""
+    newest: int
+    """and of how many the newest checkpoint is that the anchor keeps."""
+    fault: str | None = None
+    """What contradicts one of those that are not newer; None: nothing."""
+
+
+def standing(database: AnchoringDatabase, anchor: Anchor) -> Standing:
+    """How a database stands to an anchor, which may be newer. Raises AnchorFailed, HistoryConflict, InvalidData."""
+    known, inquiry = database._known(anchor, database.anchors()), _Inquiry(database)
+    return inquiry.standing_to_witness(known) if is_witness(known) else inquiry.standing_to_file(known)
 
 
 def _cosigned_size(note: str, witness: VerifierKey) -> int:

@@ -15,7 +15,7 @@ from blockdb.ledger.signature import Signer
 from blockdb.settings import CollectionSettings
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.commit import NO_DECISIONS, DecisionLog
-from blockdb.storage.commons import Commons
+from blockdb.storage.commons import Commons, Means
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.figures import Figures, index_bytes
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_registry
@@ -43,6 +43,7 @@ class Catalog:
         signer: Signer | None,
         record_event: Callable[[Event], None],
         surroundings: Surroundings = MACHINE,
+        means: Means | None = None,
     ) -> None:
         """`record_event` puts the event of a redaction into the journal, for one that has to be finished."""
         self.door = door
@@ -51,7 +52,7 @@ class Catalog:
         self.signer = signer
         self._record_event = record_event
         self.surroundings = surroundings
-        self._commons = Commons(config, surroundings)
+        self._commons = Commons(config, surroundings, means)
         self.changing = RLock()
         """Held by whoever changes which collections there are."""
         self._open: dict[str, Store | Attachment] = {}

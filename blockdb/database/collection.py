@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from blockdb.database.core import Core
 from blockdb.database.describing import info_of, stats_of
@@ -20,10 +20,13 @@ from blockdb.statistics import Statistics
 from blockdb.storage.attachment import Attachment
 from blockdb.storage.commit import Held, Unprepared
 from blockdb.storage.door import guarded
-from blockdb.storage.feed import Feed
+from blockdb.storage.feed import Feed, sequence_of
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
+from blockdb.storage.tracing import Trace
 from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress, Record, Redaction, Report
+
+KEYS_IN_FILTER: Final = "Where a filter is given, it chooses the keys too: `_key starts with 'user:'`."
 
 
 class Collection(FindingCollection, SchemaCollection):
@@ -58,6 +61,11 @@ class Collection(FindingCollection, SchemaCollection):
 
     # Writing.
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a write would not wait for a memtable to be flushed first."""
+        return self._store is None or self._store.upkeep.has_room
+
     def put(self, key: bytes, value: Given, *, sync: bool = False) -> int:
         """Store a record and return its sequence number: its place in commit order, from 0.
 
@@ -74,7 +82,7 @@ class Collection(FindingCollection, SchemaCollection):
                 pass
         return self._commit([(key, value)], sync)[0]
 
-    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
+    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> Sequence[int]:
         """Store a batch, all of it or nothing, and return its sequence numbers. Raises as `put`. O(n) amortised.
 
         A batch has at most 1,000,000 records and 256 MiB of keys and values.
@@ -83,15 +91,15 @@ class Collection(FindingCollection, SchemaCollection):
             self._refuse()
         return self._commit(items, sync)
 
-    def put_each(self, items: Iterable[tuple[bytes, bytes]]) -> list[int | BlockDBError | None]:
-        """Store records, each for itself, and have all of them on the disk: with one write and one force.
+    def put_each(self, items: Iterable[tuple[bytes, bytes]], *, sync: bool = False) -> list[int | BlockDBError | None]:
+        """Store records, each for itself, with one write, and one force where `put` has one.
 
         Gives of each its sequence number, the error that `put` would raise, or None where it was not tried, since a
         transaction has the key, or something is derived from records here: then it is for `put`. O(n). Raises ReadOnly.
         """
         if self._store is None:
             self._refuse()
-        return self._store.put_each(items)
+        return self._store.put_each(items, sync)
 
     def _commit(self, items: Iterable[tuple[bytes, Given]], sync: bool) -> range:
         store = self._store
@@ -105,6 +113,15 @@ class Collection(FindingCollection, SchemaCollection):
                 continue
             except Held:
                 return self._core.transactions.commit_alone(self.part(), given, sync)
+
+    def trace(self) -> Trace:
+        """The next write of the collection, whoever makes it, tells when it reaches each of its stages. O(1).
+
+        Whoever asked before is told no more. Raises ReadOnly.
+        """
+        if self._store is None:
+            self._refuse()
+        return self._store.trace_next()
 
     def values_of(self, items: Sequence[tuple[bytes, Given]]) -> list[bytes]:
         """The values as `put_many` would store them now. Raises InvalidData, ValidationError, ReadOnly. O(n)."""
@@ -251,7 +268,7 @@ class Collection(FindingCollection, SchemaCollection):
                 raise InvalidData("parameters and as_of belong to a filter: give one as where.")
             return self._refreshed().count(range_of(prefix, start, end))
         if (prefix, start, end) != (None, None, None):
-            raise InvalidData("Where a filter is given, it chooses the keys too: `_key starts with 'user:'`.")
+            raise InvalidData(KEYS_IN_FILTER)
         return self._count_where(where, parameters, as_of)
 
     # Reading in commit order.
@@ -284,7 +301,9 @@ class Collection(FindingCollection, SchemaCollection):
         """The leaf hashes (RFC 6962) of a block's records, recomputed here. Raises BlockNotFound."""
         return self._refreshed().history().block_leaves(number)
 
-    def watch(self, *, prefix: bytes | None = None, after: int | None = None, timeout_s: float | None = None) -> Feed:
+    def watch(
+        self, *, prefix: bytes | None = None, after: int | str | None = None, timeout_s: float | None = None
+    ) -> Feed:
         """Each record that is stored (its key has `prefix`) once, in commit order, with its place in the chain.
 
         From the record after the one with the sequence number `after` on (-1: from the first), or, if that is not
@@ -294,7 +313,7 @@ class Collection(FindingCollection, SchemaCollection):
         `timeout_s` seconds. O(log blocks + block) to begin. Raises InvalidData.
         """
         reader, catalog = self._refreshed(), self._core.catalog
-        return Feed(reader, prefix or b"", after, timeout_s, catalog.is_forced(reader.metadata.settings))
+        return Feed(reader, prefix or b"", sequence_of(after), timeout_s, catalog.is_forced(reader.metadata.settings))
 
     # About the collection.
 
@@ -303,12 +322,27 @@ class Collection(FindingCollection, SchemaCollection):
         """The sequence number that the next record gets: how many records there are, in commit order."""
         return self._refreshed().next_sequence
 
+    def record_counts(self) -> tuple[int, ...]:
+        """How many records each partition has, in a cluster; elsewhere there is one.
+
+        Where there are P of them, the records of partition n have the sequence numbers n, P + n, 2 * P + n, and on.
+        """
+        return (self.next_sequence,)
+
     def sequence_at(self, as_of: AsOf) -> int:
         """The newest record that a read as of that moment sees; -1 where it sees none. O(log blocks + block).
 
         Raises BlockNotFound, and InvalidData for a record that does not exist yet.
         """
         return self._refreshed().history().horizon(as_of).records - 1
+
+    def moment(self, as_of: AsOf | None = None) -> AsOf | None:
+        """That moment, or this one, by the newest record that is seen: reads as of it see the same however late.
+
+        None where nothing was stored by then. Raises as `sequence_at`.
+        """
+        newest = self.next_sequence - 1 if as_of is None else self.sequence_at(as_of)
+        return None if newest < 0 else AsOf(sequence=newest)
 
     def describe(self) -> CollectionInfo:
         """What the collection is, and what it holds at this moment."""

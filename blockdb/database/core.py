@@ -16,6 +16,7 @@ from blockdb.database.transactions.manager import TransactionManager
 from blockdb.errors import DatabaseLocked, ReadOnly, StorageError
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
+from blockdb.storage.commons import Means
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import PREFIX
 from blockdb.storage.redaction import Event
@@ -34,6 +35,7 @@ class Core:
         files: DatabaseFiles,
         signer: Signer | None,
         surroundings: Surroundings = MACHINE,
+        means: Means | None = None,
     ) -> None:
         """The directory is there, and locked if there is a signer, which says that it is to be written.
 
@@ -50,7 +52,7 @@ class Core:
         self.door = door
         self.files = files
         self.read_only = signer is None
-        self.catalog = Catalog(door, files, config, signer, self.record_event, surroundings)
+        self.catalog = Catalog(door, files, config, signer, self.record_event, surroundings, means)
         self.notary = Notary(self.catalog)
         self.lifecycle = Lifecycle(self.catalog, self.notary)
         self.audit_log = AuditLogKeeper(self.catalog, self.notary)

@@ -80,8 +80,8 @@ def refuse_foreign(files: DatabaseFiles) -> None:
         if chain.stat().st_size > segment.HEADER_BYTES + sealing_bytes:
             raise Corruption(str(files.registry), None, "the registry is missing, and there are records")
     ours = (files.lock, files.keys, files.registry.parent, files.collections, files.server, files.quarantine)
-    known = {path.name for path in (*ours, files.raft.root)}
-    if files.raft.id.exists():  # a node that gave its database up keeps what it told of itself
+    known = {path.name for path in (*ours, files.raft.root, files.nats.root, files.partitions)}
+    if _is_of_node(files):  # one that gave its database up keeps what it told of itself
         known.add(files.audit_log.root.name)
     foreign = sorted(path.name for path in files.root.iterdir() if path.name not in known)
     if foreign:
@@ -92,11 +92,16 @@ def refuse_foreign(files: DatabaseFiles) -> None:
 
 def refuse_nodes(files: DatabaseFiles, surroundings: Surroundings) -> None:
     """Raises ReadOnly where the directory is that of a node of a cluster, and it is not the node that asks."""
-    if files.raft.id.exists() and not surroundings.is_shared:
+    if _is_of_node(files) and not surroundings.is_shared:
         raise ReadOnly(
             f"{files.root} belongs to a node of a cluster, which alone writes to it: what others wrote would be on no "
             "other node. Open it with read_only=True, or ask the cluster's servers (--url)."
         )
+
+
+def _is_of_node(files: DatabaseFiles) -> bool:
+    """Whether the directory is that of a node of a cluster."""
+    return files.raft.id.exists() or files.nats.id.exists()
 
 
 def new_metadata(

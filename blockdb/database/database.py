@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from blockdb.config import DatabaseConfig
 from blockdb.database import collections, creation, encryption
-from blockdb.database.auditing import AuditedDatabase
 from blockdb.database.backup.pausing import writes_paused
 from blockdb.database.backup.stream import Backup
 from blockdb.database.collection import Collection
@@ -26,15 +25,15 @@ from blockdb.database.proofs import keys
 from blockdb.database.redaction import login_name
 from blockdb.database.schemas import Source
 from blockdb.database.scrubber import Scrubber, ScrubFile
-from blockdb.database.transactions.manager import ATTEMPTS
-from blockdb.database.transactions.part import Part
-from blockdb.database.transactions.transaction import Transaction
+from blockdb.database.transacting import TransactingDatabase
 from blockdb.errors import CollectionNotFound, DatabaseNotFound, UnsupportedFormat
+from blockdb.interface.backups import Older, read_older
 from blockdb.layout import DatabaseFiles
 from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.settings import CollectionSettings
-from blockdb.statistics import Statistics, TransactionInfo
+from blockdb.statistics import Statistics
+from blockdb.storage.commons import Means
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.feed import Feed
 from blockdb.storage.store import Store
@@ -46,7 +45,7 @@ T = TypeVar("T")
 _handles: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-class Database(AuditedDatabase):
+class Database(TransactingDatabase):
     """An open database: its default collection, which plain put and get are about, and the door to the others.
 
     Safe for threads; a context manager that closes itself. Every method raises DatabaseClosed after `close`.
@@ -61,8 +60,12 @@ class Database(AuditedDatabase):
         door: Door | None = None,
         source: MasterKeySource | None = None,
         surroundings: Surroundings = MACHINE,
+        means: Means | None = None,
     ) -> None:
-        """Use `blockdb.open`, which documents this. `surroundings` are those of this machine unless they are given."""
+        """Use `blockdb.open`, which documents this. `surroundings` are those of this machine unless they are given.
+
+        `means` are memory and threads that it shares with other databases; None: it has its own.
+        """
         if byteorder != "little":
             raise UnsupportedFormat("BlockDB's tables are read as they stand: on little-endian machines only.")
         self.path = Path(config.data_dir)
@@ -72,6 +75,7 @@ class Database(AuditedDatabase):
         self._files = DatabaseFiles(self.path, Path(config.key_file) if config.key_file else None)
         self._source = source or MasterKeySource(config.master_key_file)
         self._surroundings = surroundings
+        self._means = means
         self._locks: list[int] = []
         self._collections: dict[str, Collection] = {}
         self._scrubber: Scrubber | None = None
@@ -91,7 +95,9 @@ class Database(AuditedDatabase):
                 raise DatabaseNotFound(f"There is no database at {self.path}. Check the path, or write to it first.")
             if signer is None:
                 self._door = encryption.opened(self._door, self._files, self._config, self._source)
-            core = self._core = Core(self.path, self._config, self._door, self._files, signer, self._surroundings)
+            core = self._core = Core(
+                self.path, self._config, self._door, self._files, signer, self._surroundings, self._means
+            )
             try:
                 if signer is not None:
                     core.transactions.recover()
@@ -211,7 +217,7 @@ class Database(AuditedDatabase):
         *,
         collection: str | None = None,
         prefix: bytes | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         timeout_s: float | None = None,
     ) -> Feed:
         """The change stream of a collection, of the default one unless it is given: see `Collection.watch`."""
@@ -234,54 +240,6 @@ class Database(AuditedDatabase):
         self._core.lifecycle.drop(found.id, login_name() if by is None else by)
         self._collections.pop(info.id, None)
         return info
-
-    # Transactions.
-
-    def transaction(self, timeout_s: float | None = None) -> Transaction:
-        """A transaction over any of the collections, to be used as a context manager or ended with commit or abort.
-
-        It gives way to others after `timeout_s` seconds (default: `transaction_timeout`). Raises ReadOnly, InvalidData.
-        """
-        self._reader.check_open()
-        return self._core.transactions.begin(self._part_of, timeout_s)
-
-    def execute_transaction(self, run: Callable[[Transaction], T], attempts: int = ATTEMPTS) -> T:
-        """Call `run` with a transaction, commit it, and return what `run` did; anew where it ended in a deadlock.
-
-        After the last of `attempts`, Deadlock is raised. Raises ReadOnly, and whatever comes out of `run`.
-        """
-        self._reader.check_open()
-        return self._core.transactions.execute(self._part_of, run, attempts)
-
-    def begin_transaction(self, timeout_s: float | None = None) -> int:
-        """Begin a transaction that goes by the number that is returned, and lasts until it is ended or times out."""
-        self._reader.check_open()
-        return self._core.transactions.begin_by_id(self._part_of, timeout_s)
-
-    def number_transactions_from(self, first: int) -> None:
-        """Have the next transactions have these numbers: for who must not take one for that of an earlier process."""
-        self._core.transactions.number_from(first)
-
-    def get_transaction(self, transaction_id: int) -> Transaction:
-        """The transaction that was begun under a number. Raises TransactionClosed where there is none."""
-        self._reader.check_open()
-        return self._core.transactions.by_id(transaction_id)
-
-    def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, range]:
-        """Commit it: see `Transaction.commit`. Raises TransactionClosed where there is none."""
-        return self.get_transaction(transaction_id).commit(sync=sync)
-
-    def abort_transaction(self, transaction_id: int) -> None:
-        """Forget all that it wrote. Raises TransactionClosed where there is none."""
-        self.get_transaction(transaction_id).abort()
-
-    def transactions(self) -> tuple[TransactionInfo, ...]:
-        """The transactions of this handle that are under way, the oldest first: their locks, and whom they wait for."""
-        self._reader.check_open()
-        return () if self.read_only else self._core.transactions.infos()
-
-    def _part_of(self, name_or_id: str | None) -> Part:
-        return self.part() if name_or_id is None else self._handle(name_or_id).part()
 
     # All of them together.
 
@@ -348,16 +306,17 @@ class Database(AuditedDatabase):
         """32 bytes, other for each purpose. Of an encrypted database nobody has them who cannot open it."""
         return sha256(b"blockdb/" + purpose.encode() + b"\0" + self._door.secret).digest()
 
-    def backup(self, *, signing_key: bool = False) -> Backup:
+    def backup(self, *, signing_key: bool = False, since: Older | None = None) -> Backup:
         """A copy of all collections as of now, as a stream of bytes for `blockdb.restore`, beside readers and writers.
 
         What it has is on the disk here before it is given away. The secret key is not in it unless `signing_key` says
-        so, and never a master key; see docs/BACKUP.md. O(files) to begin, O(all bytes) to read, O(1) of memory. Raises
-        StorageError, Corruption, and InvalidData where the key is not beside the data.
+        so, and never a master key; see docs/BACKUP.md. With `since`, an older backup (its file, or the bytes of its
+        header), it has what is new since. O(files) to begin, O(bytes) to read, O(1) of memory. Raises StorageError,
+        Corruption, and InvalidData where the key is not beside the data, or the older one is of another database.
         """
         self._refreshed()
         pausing = nullcontext if self.read_only else partial(writes_paused, self._core.catalog)
-        return Backup(self._files, pausing, signing_key=signing_key)
+        return Backup(self._files, pausing, signing_key=signing_key, since=read_older(since))
 
     def close(self) -> None:
         """Force what was written to disk and let go of the directory. Closing twice is no error."""

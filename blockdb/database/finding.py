@@ -55,7 +55,7 @@ class FindingCollection(IndexedCollection):
         about a million documents in a second and a half. What is sorted in memory may take 256 MB, or, with a limit
         up to 10,000, no more than that many documents.
         """
-        _check_counts(limit, offset)
+        check_page(limit, offset)
         return self._querying().find((where, parameters, order, as_of), limit, offset, after, fields)
 
     def explain(
@@ -69,7 +69,7 @@ class FindingCollection(IndexedCollection):
         as_of: AsOf | None = None,
     ) -> Explanation:
         """How `find` answers a query, and what it took: the query is run for that. Raises as `find`."""
-        _check_counts(limit, offset)
+        check_page(limit, offset)
         return self._querying().explain((where, parameters, order, as_of), limit, offset)
 
     def _count_where(self, where: str, parameters: Mapping[str, Any] | None, as_of: AsOf | None) -> int:
@@ -81,7 +81,8 @@ class FindingCollection(IndexedCollection):
         return Querying(self._refreshed(), self._ready_indexes)
 
 
-def _check_counts(limit: int | None, offset: int) -> None:
+def check_page(limit: int | None, offset: int) -> None:
+    """Raises InvalidData for what is no whole number from 0 up."""
     for name, value in (("limit", limit), ("offset", offset)):
         if value is not None and (type(value) is not int or value < 0):
             raise InvalidData(f"{name} is a whole number from 0 up, not {value!r}.")

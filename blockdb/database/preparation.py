@@ -41,7 +41,7 @@ class Preparation:
         max_bytes = self._store.metadata.settings.max_document_size
         keys, given = unzipped(items)
         if self.is_plain:
-            return Prepared(*check_records(keys, tuple(map(_bytes_of, given)), max_bytes))
+            return Prepared(*check_records(keys, _all_bytes(given), max_bytes))
         rules, admit = self._documents.rules, self._documents.admit
         indexes = self._store.indexes
         if len(keys) == 1:  # in half the time
@@ -52,6 +52,11 @@ class Preparation:
         check_records(keys, values, max_bytes)
         documents = [document for _, document in admitted]
         return Prepared(keys, values, BatchRider(indexes, rules.entries, keys, documents))
+
+
+def _all_bytes(given: tuple[Given, ...]) -> tuple[bytes, ...]:
+    """What is stored of values of a batch; nearly always that is what was given."""
+    return tuple(map(_bytes_of, given)) if set(map(type, given)) - {bytes} else given  # type: ignore[return-value]
 
 
 def _bytes_of(given: Given) -> bytes:

@@ -78,6 +78,17 @@ class SchemaCollection:
         Raises InvalidData with every reason why it cannot follow, or naming the first record that is not valid under
         it; what `create_index` raises; ReadOnly, StorageError.
         """
+        return self._set_schema(schema, by)
+
+    def _look_ahead(self, schema: Source) -> int:
+        """How many of the first records need not be looked at when this schema is set. Raises InvalidData as that."""
+        store, wanted, before = self._refreshed(), schema_of(schema), self.schema
+        if not isinstance(store, Store) or not (before is None or require_compatible(before, wanted)):
+            return 0
+        return _look(store, wanted.validator(), store.expired_by(self._core.catalog.surroundings.now_ms()).records)
+
+    def _set_schema(self, schema: Source, by: str | None, known: int = 0) -> SchemaVersion:
+        """See `set_schema`; the first `known` records are known to be valid under it."""
         store = self._refreshed()
         if not isinstance(store, Store):
             raise ReadOnly(f"{self._core.path} is open for reading only; open it without read_only=True to write.")
@@ -89,7 +100,7 @@ class SchemaCollection:
             must_look = before is None or bool(require_compatible(before, wanted))
             validator = wanted.validator() if must_look else None
             expired = store.expired_by(self._core.catalog.surroundings.now_ms()).records if validator else 0
-            looked = _look(store, validator, expired) if validator else 0
+            looked = _look(store, validator, max(expired, known)) if validator else 0
             made = self._make_indexes(wanted, entry.by)
             try:
                 _enter(store, entry, validator, looked)

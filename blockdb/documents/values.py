@@ -34,6 +34,7 @@ _JSON_TYPES: Final = frozenset({str, int, bool, type(None)})
 _KINDS: Final = {
     dict: "an object",
     list: "an array",
+    tuple: "an array",  # as schemas keep theirs
     str: "a string",
     int: "an integer",
     float: "a number",

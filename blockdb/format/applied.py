@@ -5,6 +5,7 @@ magic (16) | check of what follows (8) | MessagePack
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, TypeVar
 
@@ -13,15 +14,35 @@ from xxhash import xxh3_64_digest
 
 from blockdb.format.frame import BadFrame
 
-__all__ = ["Applied", "Begun", "Outcome", "decode_applied", "decode_outcomes", "encode_applied", "encode_outcomes"]
+__all__ = [
+    "Applied",
+    "Begun",
+    "Decided",
+    "Outcome",
+    "Prepared",
+    "Unfinished",
+    "decode_applied",
+    "decode_head",
+    "decode_outcomes",
+    "decode_unfinished",
+    "encode_applied",
+    "encode_head",
+    "encode_outcomes",
+    "encode_unfinished",
+]
 
 APPLIED_MAGIC: Final = b"BlockDB applied1"
 OUTCOMES_MAGIC: Final = b"BlockDB outcome1"
+PENDING_MAGIC: Final = b"BlockDB pending1"
 HEAD_MAGIC: Final = b"BlockDB node cp1"
+PENDING_HEAD_MAGIC: Final = b"BlockDB node cp2"
 MAX_PART_BYTES: Final = 1 << 30
 _SIZES: Final = Struct("<16sQQ")
+_SIZE: Final = Struct("<Q")
 SIZES_BYTES: Final = _SIZES.size
+SIZE_BYTES: Final = _SIZE.size
 _CHECK_BYTES: Final = 8
+_UNKNOWN_HEAD: Final = "it is no copy of a node's database, or one of an unknown version"
 _HEADER_BYTES: Final = len(APPLIED_MAGIC) + _CHECK_BYTES
 
 T = TypeVar("T")
@@ -52,6 +73,10 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     begun: Begun | None = None
     erased_index: int = 0
     """Commands up to this one hold values that were redacted since: the log should not keep them."""
+    pending: int = 0
+    """The file that has the transactions over several partitions which have not ended; 0: there are none."""
+    tokens: tuple[dict[str, Any], ...] = ()
+    """The tokens of the cluster, each as in the file of tokens, with the hash of its secret alone."""
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -66,9 +91,38 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """Why it was refused: kind, message and arguments of the error."""
 
 
+class Prepared(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The part that a partition has in a transaction whose end it does not know yet."""
+
+    time_ms: int
+    """When it was prepared."""
+    seed: bytes
+    """What salts follow from."""
+    content: bytes
+    """The content of its command."""
+
+
+class Decided(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A transaction that was committed here, its home, and is not known to be through everywhere."""
+
+    transaction: bytes
+    others: tuple[str, ...]
+    """The other partitions that have a part in it."""
+
+
+class Unfinished(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a partition has to know of transactions over several of them, each in the order of the commands."""
+
+    pending: tuple[Prepared, ...] = ()
+    decided: tuple[Decided, ...] = ()
+    aborted: tuple[bytes, ...] = ()
+    """The last ones that ended before they were prepared here."""
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _applied_decoder: Final = msgspec.msgpack.Decoder(Applied)
 _outcomes_decoder: Final = msgspec.msgpack.Decoder(list[Outcome])
+_unfinished_decoder: Final = msgspec.msgpack.Decoder(Unfinished)
 
 
 def encode_applied(applied: Applied) -> bytes:
@@ -91,18 +145,37 @@ def decode_outcomes(data: bytes) -> list[Outcome]:
     return _decoded(OUTCOMES_MAGIC, data, _outcomes_decoder)
 
 
-def encode_head(applied: Applied, outcomes: list[Outcome]) -> bytes:
-    """The beginning of a copy of a node's database, before the backup: sizes, then both as they stand in files."""
+def encode_unfinished(unfinished: Unfinished) -> bytes:
+    """The bytes of the file of transactions that have not ended."""
+    return _framed(PENDING_MAGIC, unfinished)
+
+
+def decode_unfinished(data: bytes) -> Unfinished:
+    """What is known of transactions that have not ended. Raises BadFrame."""
+    return _decoded(PENDING_MAGIC, data, _unfinished_decoder)
+
+
+def encode_head(applied: Applied, outcomes: list[Outcome], unfinished: Unfinished) -> bytes:
+    """The beginning of a copy of a node's database, before the backup: sizes, then all as they stand in files."""
     mark, table = encode_applied(applied), encode_outcomes(outcomes)
-    return _SIZES.pack(HEAD_MAGIC, len(mark), len(table)) + mark + table
+    if unfinished == Unfinished():
+        return _SIZES.pack(HEAD_MAGIC, len(mark), len(table)) + mark + table
+    rest = encode_unfinished(unfinished)
+    return _SIZES.pack(PENDING_HEAD_MAGIC, len(mark), len(table)) + _SIZE.pack(len(rest)) + mark + table + rest
 
 
-def decode_sizes(data: bytes) -> tuple[int, int]:
-    """How many bytes the mark and the outcomes have that follow. Raises BadFrame."""
-    magic, mark, table = _SIZES.unpack(data)
-    if magic != HEAD_MAGIC or max(mark, table) > MAX_PART_BYTES:
-        raise BadFrame("it is no copy of a node's database, or one of an unknown version")
-    return mark, table
+def decode_head(read: Callable[[int], bytes]) -> tuple[Applied, list[Outcome], Unfinished]:
+    """What a copy begins with, of which `read` gives so many bytes. Raises BadFrame."""
+    magic, mark, table = _SIZES.unpack(read(SIZES_BYTES))
+    rest = 0
+    if magic == PENDING_HEAD_MAGIC:
+        (rest,) = _SIZE.unpack(read(SIZE_BYTES))
+    elif magic != HEAD_MAGIC:
+        raise BadFrame(_UNKNOWN_HEAD)
+    if max(mark, table, rest) > MAX_PART_BYTES:
+        raise BadFrame(_UNKNOWN_HEAD)
+    applied, outcomes = decode_applied(read(mark)), decode_outcomes(read(table))
+    return applied, outcomes, decode_unfinished(read(rest)) if rest else Unfinished()
 
 
 def _framed(magic: bytes, values: object) -> bytes:

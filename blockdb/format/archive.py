@@ -8,11 +8,9 @@ it is one Zstandard frame. Nothing is accepted but regular files under the names
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from blockdb.format.frame import BadFrame
 
@@ -22,15 +20,14 @@ HEADER_PATH: Final = "backup.json"
 SUMS_PATH: Final = "SHA256SUMS"
 MAX_LIST_BYTES: Final = 256 * 1024 * 1024
 """What the first and the last file may have."""
-
-FORMAT: Final = 1
-FULL: Final = "full"
+MAX_WINDOW_BYTES: Final = 8 * 1024 * 1024
+"""What unpacking may take of memory; a backup takes a quarter of it."""
 
 _CHECK_AT: Final = 148
 _OCTAL_SIZE: Final = 8**11
 _UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PATH: Final = re.compile(
-    rf"{re.escape(HEADER_PATH)}|{SUMS_PATH}|keys/(?:public|signing|encryption)\.toml"
+    rf"{re.escape(HEADER_PATH)}|{SUMS_PATH}|restored\.toml|keys/(?:public|signing|encryption)\.toml"
     r"|global_metadata/(?:collections|anchors)\.toml|transactions\.(?:log|mark)"
     r"|audit/(?:[0-9]{8}\.acts|acts\.mark|head)"
     rf"|collections/col_{_UUID}/(?:(?:metadata|pending|manifest|redactions|indexes)\.toml|log\.mark|checkpoint"
@@ -79,60 +76,6 @@ def decode_entry(block: bytes) -> Entry | None:
 def padding(size: int) -> bytes:
     """What follows so many bytes, up to the next whole block."""
     return bytes(-size % BLOCK_BYTES)
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a backup says of itself, before anything else."""
-
-    id: str
-    """A UUID of its own."""
-    time_ms: int
-    database: str
-    """The id of the default collection."""
-    encrypted: bool
-    signing_key: bool
-    """Whether the secret key is in it."""
-    most_bytes: int
-    """The files have so many, or fewer."""
-    collections: Mapping[str, str]
-    """Their ids by their names."""
-    ends: Mapping[str, int] = field(default_factory=dict)
-    """The places at which the chains end, by the ids of collections."""
-    checkpoint: str = ""
-    """The last signed checkpoint of the database as a whole."""
-    kind: str = FULL
-    parent: str | None = None
-    """The id of the backup that this one goes on from."""
-
-    def encode(self) -> bytes:
-        """As JSON."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
-    **dict.fromkeys(("id", "database", "checkpoint", "kind"), str),
-    **dict.fromkeys(("time_ms", "most_bytes"), int),
-    **dict.fromkeys(("encrypted", "signing_key"), bool),
-    **dict.fromkeys(("collections", "ends"), dict),
-    "parent": (str, type(None)),
-}
-
-
-def decode_header(data: bytes) -> Header:
-    """What `Header.encode` gave. Raises BadFrame, also for a format or a kind of backup that is not known."""
-    try:
-        values: dict[str, Any] = json.loads(data)
-        found = values.pop("format")
-        if found != FORMAT or values["kind"] != FULL:
-            raise BadFrame(f"it is a backup of another kind ({found}, {values['kind']}): a newer BlockDB can read it")
-        if values.keys() != _TYPES.keys() or not all(isinstance(values[name], is_) for name, is_ in _TYPES.items()):
-            raise BadFrame("its first file is not that of a backup")
-        return Header(**values)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if isinstance(error, BadFrame):
-            raise
-        raise BadFrame("its first file is not that of a backup") from None
 
 
 def encode_sums(sums: Mapping[str, bytes]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from struct import Struct
-from typing import Final
+from typing import Final, cast
 
 from xxhash import xxh3_64_digest
 
@@ -34,6 +34,8 @@ class FrameKind(IntEnum):
     CHUNK = 10
     END = 11
     DONE = 12
+    PIECE = 13
+    LAST_PIECE = 14
 
 
 class BadFrame(ValueError):
@@ -51,20 +53,39 @@ def pack_frame(kind: FrameKind, body: bytes = b"") -> bytes:
 
 
 class FrameReader:
-    """Frames out of bytes as they come. It keeps no more than one frame that is not complete, and what follows it."""
+    """Frames out of bytes as they come. It keeps what is not complete, and what follows it."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         """The longest body that is taken from here on."""
         self._buffer = bytearray()
         self._head: tuple[FrameKind, int, bytes] | None = None
+        self._long = bytearray()
+        """What has come of a message that comes in pieces: it grows in place, no longer than one frame may be."""
 
     def push(self, data: bytes) -> None:
         """Take what came."""
         self._buffer += data
 
     def pull(self) -> tuple[FrameKind, bytes] | None:
-        """The next frame; None where more has to come. Raises BadFrame; nothing can be read after that."""
+        """The next frame; None where more has to come. Raises BadFrame; nothing can be read after that.
+
+        What came in pieces is given as if it had come in one frame, in the place of the last of them.
+        """
+        while (frame := self._pull()) is not None and frame[0] is FrameKind.PIECE:
+            self._keep(frame[1])
+        if frame is None or frame[0] is not FrameKind.LAST_PIECE:
+            return frame
+        self._keep(frame[1])
+        body, self._long = self._long, bytearray()
+        return FrameKind.MESSAGES, cast("bytes", body)  # whoever reads it takes any buffer, and a copy would take long
+
+    def _keep(self, piece: bytes) -> None:
+        self._long += piece
+        if not piece or len(self._long) > self.limit_bytes:
+            raise BadFrame(f"a message in pieces is empty, or longer than the {self.limit_bytes} bytes taken here")
+
+    def _pull(self) -> tuple[FrameKind, bytes] | None:
         if self._head is None:
             if len(self._buffer) < HEADER_BYTES:
                 self._check_beginning()

@@ -186,21 +186,25 @@ def end_of(buffer: Buffer, offset: int) -> int:
     return offset + HEADER_BYTES + int(header[5]) + int(header[6])
 
 
+def time_and_end(buffer: Buffer, offset: int) -> tuple[int, int]:
+    """When the record at `offset` was stored, and where its frame ends. Raises TornFrame or BadFrame."""
+    _, _, time_ms, _, end = _header(buffer, offset)
+    return time_ms, end
+
+
 def item_at(buffer: Buffer, offset: int) -> tuple[bytes, bytes]:
     """The key and the value of the record at `offset`: what `decode` does, and no more than a reader needs.
 
     Raises BadFrame as `decode` does.
     """
     try:
-        check, type_, kind, _, _, key_bytes, content_bytes = _unpack_frame(buffer, offset)
+        check, kind, key_bytes, content_bytes = unpack_sizes(buffer, offset)
     except StructError:
         raise TornFrame("the file ends inside the header of a record") from None
-    if kind != PLAIN or type_:
+    body = buffer[offset + CHECK_BYTES : offset + HEADER_BYTES + key_bytes + content_bytes]
+    if kind != PLAIN_RECORD or xxh3_64_digest(body)[:CHECK_BYTES] != check:
         frame = decode(buffer, offset)
         return frame.key, frame.value
-    body = buffer[offset + CHECK_BYTES : offset + HEADER_BYTES + key_bytes + content_bytes]
-    if xxh3_64_digest(body)[:CHECK_BYTES] != check:
-        raise BadFrame("the check of the record does not match its bytes")
     split = BODY_HEADER_BYTES + key_bytes
     return body[BODY_HEADER_BYTES:split], body[split:]
 

@@ -60,14 +60,15 @@ class Kind(IntEnum):
     ACTS = 10
     RAFT = 11
     OUTCOMES = 12
+    PENDING = 13
 
 
 GROWING: Final = frozenset({Kind.CHAIN, Kind.NODES, Kind.TRANSACTIONS, Kind.ACTS, Kind.RAFT})
 """The kinds of files that grow: they consist of pieces, the others of pages."""
 
 _NUMBERED: Final = {".chain": Kind.CHAIN, ".chain.zst": Kind.PACKED, ".sst": Kind.TABLE, ".idx": Kind.INDEX}
-_LOGS: Final = {".acts": Kind.ACTS, ".log": Kind.RAFT, ".outcomes": Kind.OUTCOMES}
-_LOG_NAME: Final = re.compile(r"(\d{8})(\.acts|\.log|\.outcomes)(\.tmp)?")
+_LOGS: Final = {".acts": Kind.ACTS, ".log": Kind.RAFT, ".outcomes": Kind.OUTCOMES, ".pending": Kind.PENDING}
+_LOG_NAME: Final = re.compile(r"(\d{8})(\.acts|\.log|\.outcomes|\.pending)(\.tmp)?")
 _OF_COLLECTIONS: Final = {"tree.nodes": Kind.NODES, "redactions.toml": Kind.REDACTIONS}
 _OF_DATABASE: Final = {"salvaged.jsonl": Kind.SALVAGED, "transactions.log": Kind.TRANSACTIONS}
 _NUMBERED_NAME: Final = re.compile(r"(\d{8})(\.chain\.zst|\.chain|\.sst|\.idx)(\.\d+)?(\.tmp)?")

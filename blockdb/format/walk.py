@@ -58,14 +58,15 @@ def walk(buffer: Buffer, start: int, stop: int, decided: Decided | None = None) 
     offset = start
     while offset < stop:
         try:
-            steps = _commit_at(buffer, offset, stop, decided)
+            steps = commit_at(buffer, offset, stop, decided)
         except BadFrame as error:
             raise DamagedChain(offset, error) from None
         yield from steps
         offset = steps[-1][1]
 
 
-def _commit_at(buffer: Buffer, offset: int, stop: int, decided: Decided | None = None) -> list[Step]:
+def commit_at(buffer: Buffer, offset: int, stop: int, decided: Decided | None = None) -> list[Step]:
+    """The records of the commit at `offset`, or the seal there. Raises TornFrame or BadFrame."""
     if offset + CHECK_BYTES >= min(stop, len(buffer)):
         raise TornFrame("the file ends inside the check of a frame")
     type_ = buffer[offset + CHECK_BYTES]
@@ -170,7 +171,7 @@ def walk_part(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:
             if buffer[offset + CHECK_BYTES] in HEADERS:
                 offset += batch.decode(buffer, offset).header_bytes
                 continue
-            (step,) = _commit_at(buffer, offset, stop)
+            (step,) = commit_at(buffer, offset, stop)
         except (BadFrame, IndexError) as error:
             raise DamagedChain(offset, error if isinstance(error, BadFrame) else TornFrame("a frame is cut")) from None
         yield step
@@ -209,6 +210,27 @@ def skip(buffer: Buffer, start: int, stop: int, limit: int = SEGMENT_MAX_BYTES) 
         offset += record.HEADER_BYTES + key_bytes + content_bytes
         records += 1
     return records, offset
+
+
+def count(buffer: Buffer, start: int, stop: int) -> int:
+    """How many records there are between two offsets, the second after a commit; unchecked.
+
+    The header of a batch, which is checked, is believed how many it has. O(batches + records outside of them). Raises
+    BadFrame, StructError or IndexError where they cannot be taken apart.
+    """
+    unpack, offset, records = record.unpack_sizes, start, 0
+    while offset < stop:
+        _, kind, key_bytes, content_bytes = unpack(buffer, offset)
+        if kind & 0xFF == RECORD:
+            offset += record.HEADER_BYTES + key_bytes + content_bytes
+            records += 1
+        elif kind & 0xFF in HEADERS:
+            announced = batch.decode(buffer, offset)
+            offset += announced.header_bytes + announced.size
+            records += announced.records
+        else:
+            offset = _behind(buffer, offset)
+    return records
 
 
 def transactions(buffer: Buffer, start: int, stop: int) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,7 +50,7 @@ class AnyFeed(Protocol):
     """A change stream: `blockdb.Feed`, here or over the network."""
 
     @property
-    def position(self) -> int:
+    def position(self) -> int | str:
         """See `blockdb.Feed.position`."""
 
     def __iter__(self) -> AnyFeed: ...
@@ -83,7 +83,7 @@ class AnyCollection(Protocol):
     def put(self, key: bytes, value: Given, *, sync: bool = False) -> int:
         """See `blockdb.Collection.put`."""
 
-    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
+    def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> Sequence[int]:
         """See `blockdb.Collection.put_many`."""
 
     def delete(self, key: bytes) -> None:
@@ -195,7 +195,7 @@ class AnyCollection(Protocol):
         """See `blockdb.Collection.block_leaves`."""
 
     def watch(
-        self, *, prefix: bytes | None = None, after: int | None = None, timeout_s: float | None = None
+        self, *, prefix: bytes | None = None, after: int | str | None = None, timeout_s: float | None = None
     ) -> AnyFeed:
         """See `blockdb.Collection.watch`."""
 
@@ -257,6 +257,9 @@ class AnyCollection(Protocol):
     @property
     def next_sequence(self) -> int:
         """See `blockdb.Collection.next_sequence`."""
+
+    def record_counts(self) -> tuple[int, ...]:
+        """See `blockdb.Collection.record_counts`."""
 
     def describe(self) -> CollectionInfo:
         """See `blockdb.Collection.describe`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from blockdb.interface.backups import Older
 from blockdb.interface.collection import AnyCollection, AnyFeed
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class AnyTransaction(Protocol):
     ) -> Iterator[Document]:
         """See `blockdb.Transaction.find`."""
 
-    def commit(self, *, sync: bool = False) -> dict[str, range]:
+    def commit(self, *, sync: bool = False) -> Mapping[str, Sequence[int]]:
         """See `blockdb.Transaction.commit`."""
 
     def abort(self) -> None:
@@ -146,7 +147,7 @@ class AnyDatabase(AnyCollection, Protocol):
         *,
         collection: str | None = None,
         prefix: bytes | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         timeout_s: float | None = None,
     ) -> AnyFeed:
         """See `blockdb.Database.watch`."""
@@ -163,7 +164,7 @@ class AnyDatabase(AnyCollection, Protocol):
     def get_transaction(self, transaction_id: int) -> AnyTransaction:
         """See `blockdb.Database.get_transaction`."""
 
-    def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, range]:
+    def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> Mapping[str, Sequence[int]]:
         """See `blockdb.Database.commit_transaction`."""
 
     def abort_transaction(self, transaction_id: int) -> None:
@@ -171,6 +172,9 @@ class AnyDatabase(AnyCollection, Protocol):
 
     def transactions(self) -> tuple[TransactionInfo, ...]:
         """See `blockdb.Database.transactions`."""
+
+    def recent_transactions(self) -> tuple[TransactionInfo, ...]:
+        """See `blockdb.Database.recent_transactions`."""
 
     def checkpoint(self, collection: str | None = None) -> str:
         """See `blockdb.Database.checkpoint`."""
@@ -229,7 +233,7 @@ class AnyDatabase(AnyCollection, Protocol):
     ) -> Report:
         """See `blockdb.Database.verify`."""
 
-    def backup(self, *, signing_key: bool = False) -> Iterator[bytes]:
+    def backup(self, *, signing_key: bool = False, since: Older | None = None) -> Iterator[bytes]:
         """See `blockdb.Database.backup`."""
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ from blockdb.lsm.table import Table
 
 _BUCKET_BITS: Final = 10
 _BUCKETS: Final = 1 << _BUCKET_BITS
-_BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
-_MARK_SHIFT: Final = 16
+BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
+MARK_SHIFT: Final = 16
 
 
 class KeyFilter:
@@ -32,20 +32,20 @@ class KeyFilter:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.records = 0
-        self._bloom = Bloom(capacity, FALSE_POSITIVES)
+        self.marks = Bloom(capacity, FALSE_POSITIVES)
 
     def may_contain(self, key_hash: int) -> bool:
         """No, if no key with this hash was added; yes wrongly for about one key in fifty of a million. O(1)."""
-        return (key_hash >> _BUCKET_SHIFT << _MARK_SHIFT | key_hash & FINGERPRINT_MASK) in self._bloom
+        return (key_hash >> BUCKET_SHIFT << MARK_SHIFT | key_hash & FINGERPRINT_MASK) in self.marks
 
     def add(self, table: Table) -> Iterator[None]:
         """Add the keys of the table that follows, in steps. O(n). Raises Corruption where its slots are damaged."""
         words = table.words()
         for bucket in range(_BUCKETS):
             first, stop = _first_slot(bucket, table), _first_slot(bucket + 1, table)
-            self._bloom.update(_marks(words[first:stop], bucket))
+            self.marks.update(_marks(words[first:stop], bucket))
             yield
-        self._bloom.update(list(_marks_of_neighbours(table)))  # a list: nobody gets a turn while the filter is changed
+        self.marks.update(list(_marks_of_neighbours(table)))  # a list: nobody gets a turn while the filter is changed
         self.records = table.header.first_sequence + len(table)
 
 
@@ -70,7 +70,7 @@ def _marks_of_neighbours(table: Table) -> Iterator[int]:
         slot = _first_slot(bucket, table)
         if not slot or not words[slot - 1]:
             continue
-        yield bucket << _MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
+        yield bucket << MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
         while slot < slots and (word := words[slot]):  # these may have been at home before the bucket began
-            yield (bucket - 1) << _MARK_SHIFT | word >> FINGERPRINT_SHIFT
+            yield (bucket - 1) << MARK_SHIFT | word >> FINGERPRINT_SHIFT
             slot += 1

@@ -41,11 +41,10 @@ class Memtable(LazyOrder):
 
     def append(self, key: bytes, value: bytes, place: int) -> None:
         """Add a record that is not there yet. O(1)."""
-        places = self.places
         self.values.append(value)
-        places.append(place)
+        self.places.append(place)
         self.size_bytes += len(key) + len(value) + RECORD_OVERHEAD_BYTES
-        self.index[key] = len(places) - 1
+        self.index[key] = len(self.index)
 
     def extend(self, keys: Sequence[bytes], values: Sequence[bytes], places: Sequence[int]) -> None:
         """Add many records, none of them there yet; a reader sees all or none. O(n)."""

@@ -29,6 +29,12 @@ assert PAGE_BYTES == 8 << _SLOTS_PER_PAGE_SHIFT
 FENCE_DISTANCE: Final = 128
 """One key in so many is kept in memory once a search has come by it."""
 
+GUESSES: Final = 4
+"""So often it is guessed where a key is between two fences."""
+
+_NUMBER_BYTES: Final = 24
+_HIGHEST: Final = (1 << 8 * _NUMBER_BYTES) - 1
+
 
 class Records(Protocol):
     """The chain, as far as tables read it."""
@@ -82,7 +88,7 @@ class Table(PagedFile):
         """The place of the key's record and its value, or None where the table does not have the key. O(1)."""
         slot = (key_hash >> HASH_SHIFT) * self._home_slots >> HASH_SHIFT
         fingerprint = key_hash & FINGERPRINT_MASK
-        words, checked = self._words, self._checked
+        words, checked, item_at = self._words, self._checked, self.item_at
         while True:
             if not checked[slot >> _SLOTS_PER_PAGE_SHIFT]:
                 self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
@@ -92,7 +98,7 @@ class Table(PagedFile):
                 return None
             if found >> FINGERPRINT_SHIFT == fingerprint:
                 place = found & PLACE_MASK
-                found_key, value = self.item_at(place)
+                found_key, value = item_at(place)
                 if found_key == key:
                     self.hits += 1
                     return place, value
@@ -114,13 +120,12 @@ class Table(PagedFile):
         offset = self._order_offset
         self._check_range(offset + first * ORDER_BYTES, offset + stop * ORDER_BYTES)
         slots = self._order[first:stop].tolist()
-        words, checked = self._words, self._checked
-        result = []
-        for slot in slots:
-            if not checked[slot >> _SLOTS_PER_PAGE_SHIFT]:
-                self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
-            result.append(words[slot] & PLACE_MASK)
-        return result
+        checked = self._checked
+        if 0 in checked:
+            for slot in slots:
+                if not checked[slot >> _SLOTS_PER_PAGE_SHIFT]:
+                    self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
+        return [word & PLACE_MASK for word in map(self._words.__getitem__, slots)]
 
     def window(self, first: int, stop: int) -> list[Item]:
         """The records at these positions of the key order. O(stop - first)."""
@@ -132,8 +137,30 @@ class Table(PagedFile):
         fence = bisect_left(fences, key, key=self._fence)
         if not fence:
             return 0
-        first = fences[fence - 1] + 1
-        return bisect_left(range(min(first + FENCE_DISTANCE - 1, self._size)), key, first, key=self._key_at)
+        below = fences[fence - 1]
+        above = min(below + FENCE_DISTANCE, self._size)
+        return self._position_between(below, above, key) if above - below > 1 else above
+
+    def _position_between(self, below: int, above: int, key: bytes) -> int:
+        """The same where the key at `below` is smaller, and the one at `above`, if there is one, is not.
+
+        Guessed by how far the key is between those two, as numbers, which is twice as quick as halving where keys are
+        spread evenly; halved where that did not help.
+        """
+        low, high, guesses = below + 1, above, GUESSES
+        wanted, least = _number(key), _number(self._fence(below))
+        most = _number(self._fence(above)) if above < self._size else _HIGHEST
+        while low < high:
+            middle = (low + high) // 2
+            if guesses and least < most:
+                guesses -= 1
+                middle = min(low + (high - low) * (wanted - least) // (most - least), high - 1)
+            found = self._key_at(middle)
+            if found < key:
+                low, least = middle + 1, _number(found)
+            else:
+                high, most = middle, _number(found)
+        return low
 
     def _fence(self, position: int) -> bytes:
         key = self._fences.get(position)
@@ -174,3 +201,8 @@ class Table(PagedFile):
         header = self.header
         self._check_range(header.filter_offset, header.checks_offset)
         return load(self.buffer[header.filter_offset : header.checks_offset])
+
+
+def _number(key: bytes) -> int:
+    """The first bytes of a key as a number: not smaller than that of any smaller key."""
+    return int.from_bytes(key[:_NUMBER_BYTES].ljust(_NUMBER_BYTES, b"\0"))

@@ -37,7 +37,7 @@ from blockdb.query.tree import (
     paths_of,
 )
 
-__all__ = ["Compiled", "compiled"]
+__all__ = ["Compiled", "compiled", "order_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,11 @@ def compiled(term: Term, order: tuple[OrderTerm, ...] = ()) -> Compiled:
         frozenset(paths_of(term) & SPECIAL),
         bool(paths - SPECIAL),
     )
+
+
+def order_key(order: tuple[OrderTerm, ...]) -> Callable[[dict[str, Any], Any], bytes]:
+    """What puts whole documents in an order: `Compiled.sort_key` for dictionaries as they are."""
+    return _function(None, lambda writer: writer.sort_key(order))
 
 
 def _function(fields: Fields | None, write: Callable[[_Writer], str]) -> Callable[[Any, Any], Any]:

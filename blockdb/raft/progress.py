@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from enum import StrEnum
+from typing import Final
 
 from blockdb.raft.ready import Progress as ProgressSeen
 
 __all__ = ["Pace", "Progress"]
+
+
+_PROBE_BYTES_PER_HEARTBEAT: Final = 1 << 20
+"""So much of an Append a member may be expected to take in between two heartbeats."""
 
 
 class Pace(StrEnum):
@@ -35,6 +40,7 @@ class Progress:
         "match",
         "next",
         "pace",
+        "patience",
         "round",
         "target",
         "target_tick",
@@ -50,6 +56,8 @@ class Progress:
         self.pace = Pace.PROBING
         self.is_paused = False
         """Probing: an Append is under way, and nothing more is sent before its answer, or a heartbeat's."""
+        self.patience = 0
+        """Probing: so many more answers to heartbeats are no sign that the Append was lost: it is long."""
         self.is_nudged = False
         """An Append is due even if it is empty, so that one that was lost is noticed."""
         self.window = window
@@ -78,7 +86,7 @@ class Progress:
         self.is_nudged = False
         self.commit_sent = commit
         if self.pace is Pace.PROBING:
-            self.is_paused = True
+            self.is_paused, self.patience = True, size // _PROBE_BYTES_PER_HEARTBEAT
         elif last_index >= self.next:
             self.next = last_index + 1
             self._in_flight.append((last_index, size))
@@ -117,7 +125,7 @@ class Progress:
         """One Append at a time, from `next_` on, or from behind what agrees."""
         self.pace = Pace.PROBING
         self.next = max(next_, self.match + 1)
-        self.is_paused = is_paused
+        self.is_paused, self.patience = is_paused, 0
         self._forget_flight()
 
     def stream(self) -> None:
@@ -133,7 +141,8 @@ class Progress:
 
     def nudge(self, last_index: int) -> None:
         """It answered a heartbeat: what should have been answered before was perhaps lost."""
-        self.is_paused = False
+        self.patience = max(0, self.patience - 1)
+        self.is_paused = self.is_paused and self.patience > 0
         if self._in_flight and not self.can_send:
             self._land()
         self.is_nudged = self.match < last_index

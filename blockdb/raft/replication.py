@@ -155,8 +155,10 @@ class Replication(Mending):
     def unreachable(self, id_: str) -> None:
         """Messages to a member were lost: it is probed before more is sent."""
         progress = self.progress.get(id_)
-        if progress is not None and progress.pace is Pace.STREAMING:
-            progress.probe(is_paused=True)
+        if progress is not None:
+            progress.patience = 0
+            if progress.pace is Pace.STREAMING:
+                progress.probe(is_paused=True)
 
     # ── the follower ─────────────────────────────────────────────────────────────────────────────────────────────
 

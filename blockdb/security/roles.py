@@ -9,7 +9,11 @@ from typing import Final, NamedTuple
 
 from blockdb.errors import Forbidden
 
-__all__ = ["ANONYMOUS", "RIGHTS", "Principal", "Reach", "Right", "Role", "authorize", "require_right"]
+__all__ = ["ANONYMOUS", "NODE", "RIGHTS", "Principal", "Reach", "Right", "Role", "authorize", "require_right"]
+
+
+NODE: Final = "node:"
+"""What names of nodes that ask others begin with."""
 
 
 class Right(Enum):
@@ -58,6 +62,11 @@ class Principal:
     expires_ms: int | None = None
     """Unix time in milliseconds; None: never."""
 
+    @property
+    def is_node(self) -> bool:
+        """Whether another node of the cluster asks, which passes a request on."""
+        return self.token_id is not None and self.token_id.startswith(NODE)
+
 
 ANONYMOUS: Final = Principal("anonymous", Role.ADMIN)
 """Who is asking where nobody has to say who they are."""
@@ -70,6 +79,8 @@ class Reach(NamedTuple):
     """The name of the collection; None: the database as a whole."""
     keys: tuple[bytes, ...] | None = None
     prefix: bytes | None = None
+    whole: str | None = None
+    """Of a partition the name of the collection that it is one of: who may touch that may touch this."""
 
 
 def require_right(principal: Principal, right: Right) -> None:
@@ -81,7 +92,7 @@ def require_right(principal: Principal, right: Right) -> None:
 def authorize(principal: Principal, right: Right, reach: Reach) -> None:
     """Raise Forbidden unless somebody may do this there. O(keys)."""
     require_right(principal, right)
-    if principal.collections is not None and reach.collection not in principal.collections:
+    if principal.collections is not None and not principal.collections & {reach.collection, reach.whole}:
         what = "the database as a whole" if reach.collection is None else f"collection '{reach.collection}'"
         raise Forbidden(f"'{principal.name}' may not touch {what}, but only {_list(principal.collections)}.")
     if principal.prefix and not _is_within(principal.prefix, reach):

@@ -14,6 +14,7 @@ from typing import Final
 from blockdb.errors import BlockDBError, Unauthenticated
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import ANONYMOUS, Principal
+from blockdb.server.node_tokens import PREFIX, NodeTokens
 from blockdb.server.tokens import TokenFile, TokenInfo, hash_of, parse_token
 from blockdb.serving.files import Identity, identity_of
 from blockdb.storage.door import Door
@@ -33,6 +34,10 @@ class _Known:
     """What was last read."""
 
     identity: Identity | None = None
+    shared: tuple[TokenInfo, ...] = ()
+    """The tokens of the cluster."""
+    own: tuple[TokenInfo, ...] = ()
+    """Those of the file."""
     by_id: Mapping[str, TokenInfo] = field(default_factory=dict)
     by_name: Mapping[str, TokenInfo] = field(default_factory=dict)
     principals: Mapping[str, Principal] = field(default_factory=dict)
@@ -54,15 +59,22 @@ class Authenticator:
         door: Door | None = None,
         clock: Callable[[], float] = time,
         timer: Callable[[], float] = monotonic,
+        shared: Callable[[], tuple[TokenInfo, ...]] = tuple,
     ) -> None:
-        """`root` is the directory of the database; `clock` gives Unix seconds, `timer` seconds that never go back."""
+        """`root` is the directory of the database; `clock` gives Unix seconds, `timer` seconds that never go back.
+
+        `shared` gives the tokens of a cluster, another tuple when they have changed: they are good beside the file's.
+        """
         self._file = TokenFile(root, door, clock)
         self._exposure = exposure
         self._clock = clock
         self._timer = timer
+        self._shared = shared
         self._lock = Lock()
         self._known = _Known()
         self._look_at = timer()
+        self.nodes: NodeTokens | None = None
+        """By which nodes of the same cluster are known."""
         self._has_had_tokens = False
         self._look()
         self._has_had_tokens = bool(self._known.by_id) or self._known.problem is not None
@@ -78,6 +90,11 @@ class Authenticator:
         self._now()
         return self._exposure.authentication_required or (self._exposure.follows_tokens and self._has_had_tokens)
 
+    @property
+    def has_tokens(self) -> bool:
+        """Whether anybody can be let in by a token."""
+        return bool(self._now().by_id)
+
     def principal(self, token: str | None, certificate_name: str | None = None) -> Principal:
         """Who asks with this token; None: without one. O(1). Raises Unauthenticated.
 
@@ -86,6 +103,8 @@ class Authenticator:
         """
         if token is None:
             return self._without_token(certificate_name)
+        if token.startswith(PREFIX):
+            return self._node(token)
         known = self._readable()
         token_id, secret = parse_token(token) or ("", "")
         found = known.by_id.get(token_id)
@@ -101,11 +120,19 @@ class Authenticator:
         if principal.token_id is None:
             self._without_token(None)
             return
+        if principal.is_node:
+            return
         known = self._readable()
         found = known.by_id.get(principal.token_id)
         if found is None:
             raise Unauthenticated(f"The token '{principal.name}' was revoked. Ask for another one.")
         self._good(known, found)
+
+    def _node(self, token: str) -> Principal:
+        found = None if self.nodes is None else self.nodes.principal(token)
+        if found is None:
+            raise Unauthenticated("This token is of no node of this cluster. Who is no node takes a token of a user.")
+        return found
 
     def _without_token(self, certificate_name: str | None) -> Principal:
         if certificate_name is not None:
@@ -137,11 +164,13 @@ class Authenticator:
         return self._known
 
     def _look(self) -> None:
-        before = self._known
+        before, shared = self._known, self._shared()
         known, identity = before, identity_of(self._file.path)
         try:
             if identity is None or identity != before.identity:
-                known = _known(identity, self._file.list())
+                known = _known(identity, self._file.list(), shared)
+            elif shared is not before.shared:
+                known = _known(identity, before.own, shared)
         except BlockDBError as error:
             known = _Known(problem="Nobody is let in, because the list of tokens is damaged or cannot be read.")
             if before.problem is None:
@@ -149,11 +178,12 @@ class Authenticator:
         if before.problem is not None and known.problem is None:
             _log.warning("The list of tokens can be read again.")
         # Also a token that was made and revoked between two looks: what was closed once does not open by itself.
-        self._has_had_tokens |= known.identity != before.identity or known.problem is not None
+        self._has_had_tokens |= known.identity != before.identity or known.problem is not None or bool(shared)
         self._known = known
         self._look_at = self._timer() + LOOK_EVERY_S
 
 
-def _known(identity: Identity | None, tokens: tuple[TokenInfo, ...]) -> _Known:
-    principals = {token.id: token.principal for token in tokens}
-    return _Known(identity, {token.id: token for token in tokens}, {token.name: token for token in tokens}, principals)
+def _known(identity: Identity | None, own: tuple[TokenInfo, ...], shared: tuple[TokenInfo, ...]) -> _Known:
+    tokens = (*own, *shared)
+    by_id, by_name = {token.id: token for token in tokens}, {token.name: token for token in tokens}
+    return _Known(identity, shared, own, by_id, by_name, {token.id: token.principal for token in tokens})

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from blockdb.cluster.database.context import already_confirmed, as_request
+from blockdb.cluster.database.context import already_confirmed, as_request, request_of_key
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.errors import InvalidData, RequestTimeout, TransactionClosed, Unavailable
 from blockdb.security.roles import Principal, Right
@@ -45,7 +45,7 @@ IN_TRANSACTIONS: Final = frozenset(
     )
 )  # fmt: skip
 """What a transaction has read is looked at again when it is committed, so nothing is waited for before."""
-AS_OF_NOW: Final = frozenset(("backup",))
+AS_OF_NOW: Final = frozenset(("backup", "backup_since"))
 """What is to have all that was acknowledged before it, though it is no read."""
 
 
@@ -62,8 +62,10 @@ def concern_of(text: str | None) -> str | None:
 def name_of(principal: Principal, key: str, operation: Operation) -> bytes:
     """16 bytes under which the commands of a request are decided once, whichever nodes it is sent to.
 
-    Raises InvalidData for what cannot be a key.
+    A node that passes one on gives the name that it has. Raises InvalidData for what cannot be a key.
     """
+    if principal.is_node:
+        return request_of_key(key)[0]
     if not 0 < len(key) <= MAX_KEY_CHARACTERS:
         raise InvalidData(f"An Idempotency-Key has 1 to {MAX_KEY_CHARACTERS} characters; this one has {len(key)}.")
     parts = (principal.token_id or "", principal.name, operation.name, key)
@@ -101,6 +103,19 @@ class Concerns:
             return self._concern(call, request) == LINEARIZABLE
         return call.operation.name in AS_OF_NOW or self._is_unknown(request)
 
+    def is_at_once(self, call: Call, request: Any) -> bool:
+        """Whether a quick request waits for nobody."""
+        return not hasattr(request, "value") and not self.waits(call, request)
+
+    def may_gather(self, call: Call) -> bool:
+        """Whether a write may be stored together with those of others."""
+        return True
+
+    def name_in_group(self, call: Call) -> bytes | None:
+        """Under which the command of a write that is stored with others is known to all nodes. Raises InvalidData."""
+        key = call.idempotency_key
+        return None if key is None else name_of(call.principal, key, call.operation)
+
     @staticmethod
     def _reads(call: Call) -> bool:
         operation = call.operation
@@ -113,16 +128,19 @@ class Concerns:
         name = getattr(request, "collection", DEFAULT_COLLECTION)
         if name == DEFAULT_COLLECTION or self._is_unknown(request):
             return self._default
+        return self._demanded_by(name)
+
+    def _demanded_by(self, collection: str) -> str:
+        """What the settings of a collection say."""
         with already_confirmed():
-            return self._database.collection(name).describe().settings.read_concern
+            return self._database.collection(collection).describe().settings.read_concern
 
     def _is_unknown(self, request: Any) -> bool:
         """Whether it names a collection that this node does not know: another one may have made it just now."""
         name = getattr(request, "collection", None)
         if name is None or name == DEFAULT_COLLECTION:
             return False
-        with already_confirmed():
-            return not self._database.has_collection(name)
+        return not self._database.knows(name)
 
     # Waiting.
 

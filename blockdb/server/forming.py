@@ -30,8 +30,13 @@ class Forming:
         """With TLS connections are closed without a word: there is nothing to be said that would be worth a secret."""
         self._sockets = sockets
         self._has_tls = has_tls
+        self._words = WORDS
         self._stop, self._stopped = socket.socketpair()
         self._thread = Thread(target=self._run, name="blockdb-forming", daemon=True)
+
+    def say(self, words: str) -> None:
+        """Have this answered from now on."""
+        self._words = words
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -61,16 +66,16 @@ class Forming:
             with connection:
                 connection.settimeout(PATIENCE_S)
                 if not self._has_tls:
-                    connection.sendall(_answer(connection.recv(MOST_BYTES)))
+                    connection.sendall(_answer(connection.recv(MOST_BYTES), self._words))
         except OSError:  # they have gone, or say nothing
             pass
         return True
 
 
-def _answer(head: bytes) -> bytes:
+def _answer(head: bytes, words: str) -> bytes:
     if head.startswith(LIVE):
         return _response(b"200 OK", {"status": "live"})
-    told = {"success": False, "error": "Unavailable", "message": WORDS}
+    told = {"success": False, "error": "Unavailable", "message": words}
     return _response(b"503 Service Unavailable\r\nretry-after: 1", told)
 
 

@@ -1,33 +1,41 @@
-"""Records that have to be on the disk before they are acknowledged: those that come together are stored together.
+"""Single writes of several clients: those that come together are stored together, with one write and one force.
 
-While one group waits for the disk, the next one gathers on the event loop. So a force is shared by all who wait, and a
-thread is woken once for each group; one for each writer would cost more than the force.
+What waits for nothing is done on the event loop, with whatever comes in the same turn of it. What has to be on the disk
+before it is acknowledged is done in a thread: while one group waits for the disk, the next one gathers. So a force is
+shared by all who wait, and a thread is woken once for each group; one for each writer would cost more than the force.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
+from time import perf_counter
 from typing import Any, Final
 
 from blockdb.cluster.database.collection import ReplicatedCollection
+from blockdb.cluster.partitions.collection import PartitionedCollection
 from blockdb.database.collection import Collection
-from blockdb.server.concerns import name_of
 from blockdb.server.retrying import STORING
 from blockdb.server.service import Call, Service
+from blockdb.wire.operation import DEFAULT_COLLECTION
 
 __all__ = ["ALONE", "Gatherer"]
 
 MOST: Final = 1_000
 """So many are in a group at the most."""
 
+NAMING: Final = (ReplicatedCollection, PartitionedCollection)
+"""What stores records under the names of their requests."""
 ALONE: Final = object()
 """The answer to what has to wait for others, and so must not keep a group waiting."""
 
-Asked = tuple[Call, Any]
+Settle = Callable[[Any], None]
+"""Is told what became of a request: its answer, an error, or `ALONE`. It raises nothing."""
+Asked = tuple[Call, Any, Settle]
 
 
 class Gatherer:
@@ -36,54 +44,74 @@ class Gatherer:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._thread = ThreadPoolExecutor(1, "blockdb-group")
-        self._waiting: list[tuple[Asked, asyncio.Future[Any]]] = []
+        self._here: list[Asked] = []
+        """Those that wait for nothing,"""
+        self._waiting: list[Asked] = []
+        """and the others."""
         self._is_at_it = False
 
     def takes(self, call: Call, request: Any) -> bool:
-        """Whether a quick request is one that waits for the disk, or for the cluster."""
-        if self._service.concerns is not None:
-            return hasattr(request, "value")
-        is_write = hasattr(request, "value") and call.idempotency_key is None
-        return is_write and (self._service.is_forced or request.sync)
+        """Whether a quick request stores one record, and is not one of those that are remembered by their key."""
+        if not hasattr(request, "value"):
+            return False
+        concerns = self._service.concerns
+        return call.idempotency_key is None if concerns is None else concerns.may_gather(call)
+
+    def waits(self, request: Any) -> bool:
+        """Whether a request that it takes waits for the disk, or for others."""
+        service = self._service
+        is_here = not (service.is_forced or request.sync) and request.collection == DEFAULT_COLLECTION
+        return not is_here or service.concerns is not None
 
     async def call(self, call: Call, request: Any) -> Any:
         """The answer to a request, or `ALONE`. Raises BlockDBError."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append(((call, request), answer))
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.submit(call, request, partial(_settle, answer))
+        return await answer
+
+    def submit(self, call: Call, request: Any, settle: Settle) -> None:
+        """Have a request done together with others; what became of it is told on this event loop, in a later turn."""
+        if self.waits(request):
+            self._waiting.append((call, request, settle))
+            self._go_on()
+            return
+        if not self._here:
+            asyncio.get_running_loop().call_soon(self._do_here)
+        self._here.append((call, request, settle))
+
+    def _do_here(self) -> None:
+        group, self._here = self._here, []
+        answers: list[Any] | None = None
+        if self._service.database.has_room:
+            with self._service.transactions.held_off() as is_free:
+                answers = self._answers(group) if is_free else None
+        if answers is None:  # a transaction has the lock, or no memtable has room: that is waited for in the thread
+            self._waiting += group
+            self._go_on()
+        else:
+            _settle_all(group, answers)
+
+    def _go_on(self) -> None:
         if not self._is_at_it:
             self._is_at_it = True
+            loop = asyncio.get_running_loop()
             loop.call_soon(self._begin, loop)  # whoever comes in this turn goes along
-        return await answer
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        work = loop.run_in_executor(self._thread, self._together, [asked for asked, _ in group])
-        work.add_done_callback(lambda done: self._end(loop, [answer for _, answer in group], done))
+        work = loop.run_in_executor(self._thread, self._together, group)
+        work.add_done_callback(lambda done: self._end(loop, group, done))
 
-    def _end(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        waiting: Sequence[asyncio.Future[Any]],
-        done: asyncio.Future[list[Any]],
-    ) -> None:
+    def _end(self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked], done: asyncio.Future[list[Any]]) -> None:
         if self._waiting:
             self._begin(loop)
         else:
             self._is_at_it = False
         error = done.exception()
-        for answer, found in zip(waiting, [error] * len(waiting) if error else done.result(), strict=True):
-            if answer.done():  # nobody waits for it any more
-                continue
-            if isinstance(found, BaseException):
-                answer.set_exception(found)
-            else:
-                answer.set_result(found)
-
-    # In the thread.
+        _settle_all(group, [error] * len(group) if error else done.result())
 
     def _together(self, group: Sequence[Asked]) -> list[Any]:
-        """What becomes of each of a group."""
+        """In the thread: what becomes of each of a group."""
         concerns = self._service.concerns
         with nullcontext() if concerns is None else concerns.together():
             return self._answers(group)
@@ -92,54 +120,72 @@ class Gatherer:
         answers: list[Any] = [None] * len(group)
         by_collection: defaultdict[Collection, list[int]] = defaultdict(list)
         begun = [self._service.begin() for _ in group]
-        for number, (call, request) in enumerate(group):
+        concerns = self._service.concerns
+        for number, (call, request, _) in enumerate(group):
             try:
                 self._service.permit(call, request)
-                _name_of(call)
+                if concerns is not None:
+                    concerns.name_in_group(call)
                 by_collection[self._service.collection(request.collection)].append(number)
             except Exception as error:
-                answers[number] = self._told(call, error, begun[number])
+                answers[number] = error
         for collection, numbers in by_collection.items():
-            for number, stored in zip(numbers, _stored(collection, [group[each] for each in numbers]), strict=True):
-                answers[number] = self._answer(group[number], collection.name, stored, begun[number])
+            became = self._stored(collection, [group[each] for each in numbers])
+            for number, stored in zip(numbers, became, strict=True):
+                answers[number] = _answer(group[number], collection.name, stored)
+        self._tell(group, answers, begun)
         return answers
 
-    def _answer(self, asked: Asked, name: str, stored: int | Exception | None, begun: float) -> Any:
-        call, request = asked
-        if stored is None:
-            self._service.begun_in_vain()
-            return ALONE
-        if isinstance(stored, Exception):
-            return self._told(call, stored, begun)
-        failure = self._told(call, None, begun)
-        sequences = {name: range(stored, stored + 1)}
-        return failure or STORING[call.operation.name].answer(request, sequences)
-
-    def _told(self, call: Call, error: Exception | None, begun: float) -> Exception | None:
-        """Tell what became of a call; gives the error that is the answer."""
+    def _stored(self, collection: Collection, asked: Sequence[Asked]) -> Sequence[int | Exception | None]:
+        """What became of each; a bug is everybody's answer."""
+        items = [(request.key, request.value) for _, request, _ in asked]
+        concerns = self._service.concerns
         try:
-            self._service.told(call, error, begun)
-        except Exception as failure:
-            return failure
-        return error
+            if concerns is not None and isinstance(collection, NAMING):
+                return collection.put_each(items, [concerns.name_in_group(call) for call, _, _ in asked])
+            return collection.put_each(items, sync=any(request.sync for _, request, _ in asked))
+        except Exception as error:
+            return [error] * len(items)
+
+    def _tell(self, group: Sequence[Asked], answers: list[Any], begun: Sequence[float]) -> None:
+        """Tell what became of all of them; where that fails, the failure is the answer."""
+        now = perf_counter()
+        told = [number for number, answer in enumerate(answers) if answer is not ALONE]
+        for _ in range(len(group) - len(told)):
+            self._service.begun_in_vain()
+        failures = self._service.told_together(
+            [
+                (group[number][0], answer if isinstance(answer := answers[number], Exception) else None, now - at)
+                for number, at in zip(told, [begun[each] for each in told], strict=True)
+            ]
+        )
+        for number, failure in zip(told, failures, strict=True):
+            answers[number] = failure or answers[number]
 
     def close(self) -> None:
         """Wait for the group that is under way."""
         self._thread.shutdown()
 
 
-def _stored(collection: Collection, asked: Sequence[Asked]) -> Sequence[int | Exception | None]:
-    """What became of each; a bug is everybody's answer."""
-    items = [(request.key, request.value) for _, request in asked]
-    try:
-        if isinstance(collection, ReplicatedCollection):
-            return collection.put_each(items, [_name_of(call) for call, _ in asked])
-        return collection.put_each(items)
-    except Exception as error:
-        return [error] * len(items)
+def _answer(asked: Asked, name: str, stored: int | Exception | None) -> Any:
+    if stored is None:
+        return ALONE
+    if isinstance(stored, Exception):
+        return stored
+    call, request, _ = asked
+    return STORING[call.operation.name].answer(request, {name: range(stored, stored + 1)})
 
 
-def _name_of(call: Call) -> bytes | None:
-    """Under which its command is known to all nodes. Raises InvalidData."""
-    key = call.idempotency_key
-    return None if key is None else name_of(call.principal, key, call.operation)
+def _settle(answer: asyncio.Future[Any], found: Any) -> None:
+    """For who waits with `await`."""
+    if answer.done():  # nobody waits for it any more
+        return
+    if isinstance(found, BaseException):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
+
+
+def _settle_all(group: Sequence[Asked], answers: Sequence[Any]) -> None:
+    for (_, _, settle), answer in zip(group, answers, strict=True):
+        settle(answer)

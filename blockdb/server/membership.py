@@ -13,7 +13,7 @@ from blockdb.errors import InvalidData, Unavailable
 from blockdb.format.consensus import Member, Role
 from blockdb.nodes import ClusterState, NodeState
 
-__all__ = ["PEER_PORTS", "add", "address_of", "outcome", "peer_address_of", "remove", "state_of"]
+__all__ = ["PEER_PORTS", "add", "address_of", "check_member", "outcome", "peer_address_of", "remove", "state_of"]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ LOOK_S: Final = 0.02
 
 
 def state_of(status: LogStatus) -> ClusterState:
-    """What users are told of the log's status."""
+    """What users are told of the log's status: places are counted in entries."""
     return ClusterState(
         cluster_id=status.cluster_id,
         node_id=status.node_id,
@@ -33,10 +33,10 @@ def state_of(status: LogStatus) -> ClusterState:
         state=status.state,
         term=status.term,
         leader=status.leader,
-        first_index=status.first_index,
-        last_index=status.last_index,
-        commit=status.commit,
-        applied=status.applied,
+        first_index=-(-status.first_index // status.step),
+        last_index=status.last_index // status.step,
+        commit=status.commit // status.step,
+        applied=status.applied // status.step,
         last_election_ms=status.last_election_ms,
         elections=status.elections,
         diverged=status.diverged,
@@ -53,9 +53,9 @@ def _node(each: MemberStatus, status: LogStatus) -> NodeState:
         role=member.role.name.lower(),
         state=each.state,
         last_heard_ms=int(time() * 1000) if member.id == status.node_id else each.last_heard_ms,
-        match=each.match,
-        commit=each.commit,
-        applied=each.applied,
+        match=each.match // status.step,
+        commit=each.commit // status.step,
+        applied=each.applied // status.step,
         lag=each.lag,
         head=each.head,
         agrees=each.agrees,
@@ -102,11 +102,16 @@ def _check_new(log: ReplicatedLog, id_: str, address: str) -> None:
             raise InvalidData(f"address: {address} is that of {member.id}. Remove that one first.")
 
 
-def remove(log: ReplicatedLog, id_: str) -> None:
-    """Let a node go. Raises InvalidData, Unavailable."""
+def check_member(log: ReplicatedLog, id_: str) -> None:
+    """Raise InvalidData where there is no such node."""
     if id_ not in log.members():
         known = ", ".join(member.id for member in log.members().all)
         raise InvalidData(f"node_id: there is no {id_!r} in the cluster; its nodes are {known}.")
+
+
+def remove(log: ReplicatedLog, id_: str) -> None:
+    """Let a node go. Raises InvalidData, Unavailable."""
+    check_member(log, id_)
     outcome(log.remove_member(id_))
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from blockdb.nodes import ClusterState, NodeState
+from blockdb.nodes import ClusterState, NodeState, PartitionState
 from blockdb.statistics import Latency, ServerStatistics, Snapshot, Statistics
 
-__all__ = ["CLUSTER", "COLLECTION", "DATABASE", "HISTOGRAMS", "NODE", "SERVER", "WHOLE", "Metric", "Timed"]
+__all__ = ["CLUSTER", "COLLECTION", "DATABASE", "HISTOGRAMS", "NODE", "PARTITION", "SERVER", "WHOLE", "Metric", "Timed"]
 
 T = TypeVar("T")
 
@@ -188,6 +188,24 @@ NODE: Final[tuple[Metric[NodeState], ...]] = (
     Metric("cluster_node_lag_entries", "How far it is behind what is decided.", lambda one: one.lag),
 )
 """Of each member of it, under the label `node`."""
+
+PARTITION: Final[tuple[Metric[PartitionState], ...]] = (
+    Metric("cluster_partition_has_leader", "1 if somebody leads it.", lambda one: bool(one.leader)),
+    Metric("cluster_partition_term", "The term that its log is in.", lambda one: one.term),
+    Metric("cluster_partition_commit_index", "The last entry of its log that is decided.", lambda one: one.commit),
+    Metric("cluster_partition_holders", "Nodes that keep it.", lambda one: len(one.nodes)),
+    Metric(
+        "cluster_partition_active_holders",
+        "Those of them that were heard of lately.",
+        lambda one: sum(node.is_active for node in one.nodes),
+    ),
+    Metric(
+        "cluster_partition_lag_entries",
+        "How far the slowest of them is behind.",
+        lambda one: max((node.lag for node in one.nodes), default=0),
+    ),
+)
+"""Of each partition that this node keeps, under the label `partition` (such as `users:3`)."""
 
 
 def _seconds(time_ms: int | None) -> float | None:

@@ -15,7 +15,17 @@ from prometheus_client.registry import Collector
 
 from blockdb import __version__
 from blockdb.server.http.accepting import OPENMETRICS, TEXT
-from blockdb.server.metric_table import CLUSTER, COLLECTION, DATABASE, HISTOGRAMS, NODE, SERVER, WHOLE, Metric
+from blockdb.server.metric_table import (
+    CLUSTER,
+    COLLECTION,
+    DATABASE,
+    HISTOGRAMS,
+    NODE,
+    PARTITION,
+    SERVER,
+    WHOLE,
+    Metric,
+)
 from blockdb.statistics import Latency, ServerStatistics, Snapshot, Statistics
 
 __all__ = ["MAX_COLLECTIONS", "OPENMETRICS", "OTHERS", "TEXT", "Exposition"]
@@ -27,6 +37,8 @@ OTHERS: Final = "_others"
 """The label under which collections are told together that have none of their own: no collection is called that."""
 MAX_COLLECTIONS: Final = 20
 """So many collections have a label of their own at a time, so that no monitoring drowns in them."""
+MAX_PARTITIONS: Final = 256
+"""So many partitions are told of, for the same reason."""
 
 BOUNDS_BITS: Final = range(10, 35)
 """Buckets of histograms end at these powers of two, in nanoseconds: from a microsecond to 17 seconds."""
@@ -137,6 +149,8 @@ def _of_cluster(snapshot: Snapshot) -> Iterator[Family]:
     yield from _numbers(CLUSTER, _alone(cluster), ())
     members = [] if cluster is None else [((member.id,), [member]) for member in cluster.members]
     yield from _numbers(NODE, members, ("node",))
+    held = [] if cluster is None else [each for each in cluster.partitions if each.is_held][:MAX_PARTITIONS]
+    yield from _numbers(PARTITION, [((each.label,), [each]) for each in held], ("partition",))
     family = HistogramMetricFamily(
         PREFIX + "cluster_propose_duration_seconds", "Time until commands of this node were decided.", labels=()
     )

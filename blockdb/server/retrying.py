@@ -35,7 +35,7 @@ MAX_LOOKED_AT: Final = 100_000
 """So many records are looked at in search of what a transaction stored."""
 
 Items = list[tuple[bytes, bytes]]
-Stored = Mapping[str, range]
+Stored = Mapping[str, Sequence[int]]
 """Sequence numbers by the names of collections."""
 
 
@@ -54,12 +54,12 @@ def _one(request: Any) -> Items:
 
 def _stored(request: Any, stored: Stored) -> Message:
     [sequences] = stored.values()
-    return records.Stored(first_sequence=sequences.start, count=len(sequences))
+    return records.Stored(**records.run_of(sequences))
 
 
 def _committed(request: Any, stored: Stored) -> Message:
     found = [
-        transactions.CollectionCommit(collection=name, first_sequence=sequences.start, count=len(sequences))
+        transactions.CollectionCommit(collection=name, **records.run_of(sequences))
         for name, sequences in stored.items()
     ]
     return transactions.Committed(collections=found)

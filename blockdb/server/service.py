@@ -11,14 +11,18 @@ from typing import Any, Final, Protocol
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.database.collection import Collection
 from blockdb.database.database import Database
+from blockdb.database.queries.giving_up import while_wanted
 from blockdb.database.transactions.transaction import Transaction
 from blockdb.errors import BlockDBError, CollectionNotFound
+from blockdb.nodes import ClusterState
 from blockdb.security.roles import Principal, Reach, Role, authorize, require_right
 from blockdb.server.asking import Authenticator, Everybody, principal_of
 from blockdb.server.concerns import Concerns
 from blockdb.server.membership import state_of
 from blockdb.server.monitor import Monitor
 from blockdb.server.retrying import Retries
+from blockdb.server.spread import Spread
+from blockdb.server.tokens import TokenFile, Tokens
 from blockdb.server.transactions import OpenTransactions
 from blockdb.wire.operation import DEFAULT_COLLECTION, Message, Operation
 
@@ -45,6 +49,10 @@ class Call:
     """Whether it has to see all that was acknowledged anywhere, where it says so itself: see `concerns`."""
     is_confirmed: bool = False
     """Whether this node has all that was acknowledged before it."""
+
+
+Outcome = tuple[Call, BaseException | None, float]
+"""A call, the error that it ended with (None: it was done), and how many seconds it took."""
 
 
 class Hook(Protocol):
@@ -90,8 +98,13 @@ class Session:
         return allowed is None or name in allowed
 
 
-_YES: Final = nullcontext(True)
-_NO: Final = nullcontext(False)
+def whole_of(handle: Collection) -> str | None:
+    """The name of the collection that a handle is a partition of; None: it is one of no other."""
+    found: str | None = getattr(handle, "whole", None)
+    return found
+
+
+_AS_IT_IS: Final = nullcontext()
 
 
 class Service:
@@ -115,20 +128,32 @@ class Service:
         """What requests wait for in a cluster."""
         self.log: ReplicatedLog | None = None if concerns is None else concerns.log
         """What the nodes of a cluster agree with; None where the server stands alone."""
+        self.tokens: Tokens = TokenFile(database.path)
+        """Where tokens are kept."""
         self.node_id = "node1"
         self.address = ""
         """Where it is reached, once that is known."""
         self.is_stopping = False
         """Set when it is about to stop: streams end then."""
         self.monitor = Monitor(database, lambda: self.is_stopping)
-        self.monitor.cluster = lambda: None if self.log is None else state_of(self.log.status())
+        self.spread: Spread | None = None
+        """Where partitions are, in a cluster that has any."""
+        self.monitor.cluster = self.cluster
         self.admit: Callable[[Call, Any], None] = _admit
         """Asked first of all whether a request is not too much."""
         self.guards: list[Guard] = []
         self.hooks: list[Hook] = []
+        self.record: Callable[[Sequence[Outcome]], None] = _unrecorded
+        """Enters what became of calls, after the hooks and before they are answered. What it raises is the answer."""
         self._handlers = HANDLERS
         self.is_forced = database.config.wal_sync_interval == 0
         """Whether each record is on the disk before it is acknowledged."""
+
+    def cluster(self) -> ClusterState | None:
+        """The cluster as this node sees it; None where the server stands alone."""
+        if self.spread is not None:
+            return self.spread.state()
+        return None if self.log is None else state_of(self.log.status())
 
     def collection(self, name_or_id: str) -> Collection:
         """A collection by its name or id. Raises CollectionNotFound."""
@@ -172,7 +197,12 @@ class Service:
             handler = self.concerns.committing(handler)
         key = call.idempotency_key
         if key is None or self.retries is None or not self.retries.concern(call.operation):
-            answer: Message = handler(session, request)
+            answer: Message
+            if call.operation.is_quick:
+                answer = handler(session, request)
+            else:
+                with while_wanted(call.is_cancelled):
+                    answer = handler(session, request)
             return answer
 
         def written() -> Mapping[str, Sequence[bytes]]:
@@ -226,21 +256,16 @@ class Service:
     def _prepared(self, call: Call, request: Any) -> AbstractContextManager[object]:
         """What a request is done in. In a cluster it waits here, where it has not waited yet. Raises Unavailable."""
         if self.concerns is None:
-            return _YES
+            return _AS_IT_IS
         if self.concerns.waits(call, request):
             self.concerns.wait()
         return self.concerns.around(call)
 
-    def at_once(self, call: Call, request: Any) -> AbstractContextManager[bool]:
-        """Whether a quick request waits neither for the disk nor for others, as long as this is open."""
+    def at_once(self, call: Call, request: Any) -> bool:
+        """Whether a quick request waits neither for the disk nor for others; single writes are for the `Gatherer`."""
         if self.concerns is not None:
-            return _NO if hasattr(request, "value") or self.concerns.waits(call, request) else _YES
-        if not hasattr(request, "value"):
-            return _YES
-        waits = call.idempotency_key is not None or self.is_forced
-        if waits or getattr(request, "sync", False) or request.collection != DEFAULT_COLLECTION:
-            return _NO
-        return self.transactions.held_off()
+            return self.concerns.is_at_once(call, request)
+        return not hasattr(request, "value")
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
@@ -262,12 +287,13 @@ class Service:
         if asked == DEFAULT_COLLECTION or asked is None:
             return reach
         try:
-            name = self.database.collection(asked).name
+            found = self.database.collection(asked)
         except CollectionNotFound:
             if allowed is None or asked in allowed:
                 raise
             return reach
-        return reach._replace(collection=name) if allowed is None or name in allowed else reach
+        named = reach._replace(collection=found.name, whole=whole_of(found))
+        return named if allowed is None or allowed & {named.collection, named.whole} else reach
 
     def begin(self) -> float:
         """A request has begun, of which `told` is to be called: gives the moment."""
@@ -280,15 +306,25 @@ class Service:
 
     def told(self, call: Call, error: BaseException | None, begun: float) -> None:
         """Tell those who want to know what became of a call."""
-        seconds = time.perf_counter() - begun
+        [became] = self.told_together([(call, error, time.perf_counter() - begun)])
+        if became is not None and became is not error:
+            raise became
+
+    def told_together(self, outcomes: list[Outcome]) -> list[BaseException | None]:
+        """Tell what became of calls. Gives the error that each is answered with: where telling failed, that."""
+        for number, (call, error, seconds) in enumerate(outcomes):
+            try:
+                for hook in self.hooks:
+                    hook(call, error, seconds)
+            except Exception as failure:
+                outcomes[number] = call, failure, seconds
         try:
-            for hook in self.hooks:
-                hook(call, error, seconds)
-        except BaseException as failure:
-            error = failure
-            raise
-        finally:
+            self.record(outcomes)
+        except Exception as failure:
+            outcomes = [(call, failure, seconds) for call, _, seconds in outcomes]
+        for call, error, seconds in outcomes:
             self.monitor.count(call.operation.name, call.door, error, seconds)
+        return [error for _, error, _ in outcomes]
 
     def now_ms(self) -> int:
         """The time, in milliseconds since 1970."""
@@ -307,3 +343,7 @@ class Service:
 
 def _admit(_call: Call, _request: Any) -> None:
     """Nothing is too much."""
+
+
+def _unrecorded(_outcomes: Sequence[Outcome]) -> None:
+    """Nobody keeps a record."""

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from blockdb.cluster.belonging import engine_of
 from blockdb.config import Config, DatabaseConfig, Sources, reloaded
 from blockdb.database.database import Database
-from blockdb.errors import BlockDBError, DatabaseNotFound
+from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound, Unavailable
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
-from blockdb.security.exposure import Exposure, check_exposure
+from blockdb.security.exposure import Exposure, check_exposure, is_loopback
 from blockdb.server.authentication import Authenticator
 from blockdb.server.http.application import Application, Options
 from blockdb.server.http.gate import Gate
@@ -29,11 +30,13 @@ from blockdb.server.trail import AuditTrail
 from blockdb.serving.limits import Limits
 from blockdb.serving.listening import handed_over, listen, resolve, room_for, url_of
 from blockdb.serving.process import Server, run
+from blockdb.storage.door import Door
 from blockdb.wire.failures import failure_of
 
 if TYPE_CHECKING:
     from blockdb.server.clustering import Node
     from blockdb.server.grpc.door import GrpcDoor
+    from blockdb.server.reaching import Connect
     from blockdb.server.tls import LiveTls
 
 __all__ = ["Served", "serve"]
@@ -47,12 +50,13 @@ def serve(
     open_database: Callable[[DatabaseConfig], Database],
     announce: Callable[[str], None],
     source_of: Callable[[DatabaseConfig], MasterKeySource],
+    connect: Connect | None = None,
 ) -> None:
     """Serve the database of a configuration until the process is told to end.
 
     `announce` is given one line when it can be asked. Of a node of a cluster the database is not opened with
-    `open_database`, but with the master key that `source_of` knows of. Raises ConfigError, and before it listens
-    StorageError, and what opening raises.
+    `open_database`, but with the master key that `source_of` knows of; `connect` is how it reaches others. Raises
+    ConfigError, and before it listens StorageError, and what opening raises.
     """
     config = sources.config()
     configure(config.logging)
@@ -60,7 +64,7 @@ def serve(
     with ExitStack() as stack:
         sockets = [stack.enter_context(each) for each in handed_over() or [_listening(config)]]
         exposure = _exposure(config, sockets, tls)
-        node = _node(stack, config, sockets, source_of)
+        node = _node(stack, config, sockets, source_of, connect)
         database = stack.enter_context(open_database(config.database)) if node is None else node.database
         served = stack.enter_context(Served.around(database, sources, config, exposure, tls, node))
         served.run(sockets, announce)
@@ -73,16 +77,17 @@ def _node(
     config: Config,
     sockets: list[socket.socket],
     source_of: Callable[[DatabaseConfig], MasterKeySource],
+    connect: Connect | None,
 ) -> Node | None:
     """The node of a cluster that is to be served, if it is one."""
-    if not (config.cluster.is_cluster or DatabaseFiles(Path(config.database.data_dir)).raft.id.exists()):
+    if not (config.cluster.is_cluster or engine_of(DatabaseFiles(Path(config.database.data_dir)))):
         return None
     from blockdb.server.clustering import node_of  # here: most servers stand alone
     from blockdb.server.forming import Forming
 
     port = sockets[0].getsockname()[1]
-    with Forming(sockets, has_tls=bool(config.security.tls_certificate)):
-        return stack.enter_context(node_of(config, port, source_of(config.database)))
+    with Forming(sockets, has_tls=bool(config.security.tls_certificate)) as forming:
+        return stack.enter_context(node_of(config, port, source_of(config.database), connect, forming.say))
 
 
 def _tls(config: Config) -> LiveTls | None:
@@ -110,7 +115,7 @@ def _exposure(config: Config, sockets: list[socket.socket], tls: LiveTls | None)
 def _check_address(config: Config, address: str, *, has_tls: bool) -> Exposure:
     return check_exposure(
         address,
-        has_tokens=_has_tokens(config),
+        has_tokens=_has_tokens(config) or (config.cluster.is_cluster and not is_loopback(address)),
         has_tls=has_tls,
         authentication=config.security.authentication,
         insecure_public=config.server.insecure_public,
@@ -118,10 +123,27 @@ def _check_address(config: Config, address: str, *, has_tls: bool) -> Exposure:
 
 
 def _has_tokens(config: Config) -> bool:
+    root = Path(config.database.data_dir)
     try:
-        return bool(TokenFile(Path(config.database.data_dir)).list())
+        return bool(TokenFile(root).list()) or _has_shared_tokens(root)
     except DatabaseNotFound:  # it is about to be made
         return False
+
+
+def _has_shared_tokens(root: Path) -> bool:
+    """Whether the cluster has tokens, by what this node knows before it takes part.
+
+    Where that is damaged it is known once there is a copy, and nobody is served before.
+    """
+    if not DatabaseFiles(root).raft.id.exists():
+        return False
+    from blockdb.cluster.machine.marks import read_mark
+
+    try:
+        mark = read_mark(Door(), DatabaseFiles(root))
+    except Corruption:
+        return False
+    return mark is not None and bool(mark.tokens)
 
 
 class Served:
@@ -139,12 +161,19 @@ class Served:
         self.config = config
         self._node = node
         concerns = None if node is None else node.concerns
-        self.service = Service(database, Authenticator(Path(config.database.data_dir), exposure), concerns)
+        shared = tuple if node is None else node.database.shared_tokens
+        authenticator = Authenticator(Path(config.database.data_dir), exposure, shared=shared)
+        authenticator.nodes = None if node is None else node.tokens
+        self.service = Service(database, authenticator, concerns)
+        if node is not None:
+            self.service.tokens = node.database
         self.service.node_id = config.cluster.node_id or self.service.node_id
         self._sources = sources
         self._exposure = exposure
         self._tls = tls
         self._authenticator = self.service.authenticator
+        if node is not None:
+            self.service.spread = node.spread
         self._limits = CallLimits(config.server, has_transactions=config.cluster.enable_transactions)
         self._options = Options(max_streams=config.server.max_streams)
         self._door = Application(self.service, self._options)
@@ -242,6 +271,11 @@ class Served:
     def _ready(self, url: str, announce: Callable[[str], None]) -> None:
         for words in self._exposure.words:
             log.warning("%s", words)
+        is_closed = self.is_authenticated() and not getattr(self._authenticator, "has_tokens", True)
+        if self._node is not None and is_closed:
+            log.warning(
+                "The cluster has no token yet, so nobody is let in; docs/CLUSTER.md says how the first is made."
+            )
         asked = "authentication is on" if self.is_authenticated() else "authentication is off"
         secured = "TLS is off" if self._tls is None else "TLS is on, with client certificates"
         if self._tls is not None and not self._tls.is_mutual:
@@ -286,6 +320,7 @@ class Served:
         self._limits.take_over(config.server)
         self._gate.take_over(config.server)
         if self._server is not None:
+            self._server.look_anew()
             self._server.limits = replace(self._server.limits, stop_timeout_s=config.server.shutdown_timeout)
         if config.alerts != before.alerts:
             self.service.monitor.watch(config.alerts)
@@ -294,6 +329,7 @@ class Served:
 def log_call(call: Call, error: BaseException | None, seconds: float) -> None:
     """Tell of a call: one that went wrong by the server's own fault as a warning, others where somebody debugs."""
     is_ours = error is not None and not (isinstance(error, BlockDBError) and failure_of(error).status < 500)
+    is_ours = is_ours and not (call.principal.is_node and isinstance(error, Unavailable))  # it asks another one
     level = logging.WARNING if is_ours else logging.DEBUG
     if not access.isEnabledFor(level):
         return

@@ -7,6 +7,7 @@ what the disk holds, and that lasts until the server is started again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from time import monotonic, time_ns
@@ -15,7 +16,7 @@ from typing import Final
 from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, StorageError, WritesStopped
 from blockdb.security.roles import Reach, Right
-from blockdb.server.service import Call, Service
+from blockdb.server.service import Call, Outcome, Service
 from blockdb.server.tokens import TokenFile, TokenInfo
 from blockdb.serving.files import identity_of
 from blockdb.types import Act
@@ -78,7 +79,7 @@ class AuditTrail:
         """Have a service ask first, and tell of each call before it is answered."""
         if self._log is not None:
             service.guards.append(self.check)
-            service.hooks.append(self.enter)
+            service.record = self.enter
 
     def renew(self) -> None:
         """Another copy of the database took the place of the one that was open; the log is the same."""
@@ -92,31 +93,33 @@ class AuditTrail:
             with self._entering:
                 self._settle()
 
-    def enter(self, call: Call, error: BaseException | None, seconds: float) -> None:
-        """Enter what became of a call. O(1). Raises WritesStopped."""
+    def enter(self, outcomes: Iterable[Outcome]) -> None:
+        """Enter what became of calls, with one write. O(calls). Raises WritesStopped."""
+        acts = [act for call, error, _ in outcomes if (act := self._act(call, error)) is not None]
+        if acts:
+            self._append(acts)
+
+    def _act(self, call: Call, error: BaseException | None) -> Act | None:
+        """The entry of a call; None where it has none."""
         outcome = OK if error is None else type(error).__name__ if isinstance(error, BlockDBError) else INTERNAL
-        if not self._takes(call, outcome):
-            return
-        if outcome in _TURNED_AWAY and self._is_crowded():
-            return
+        if not self._takes(call, outcome) or (outcome in _TURNED_AWAY and self._is_crowded()):
+            return None
         who, where = call.principal, call.reach or _NOWHERE
         keys = where.keys or ()
         key = keys[0] if keys else b""
-        self._append(
-            Act(
-                time_ns() // 1_000_000,
-                who.name,
-                who.token_id or "",
-                call.peer,
-                call.door,
-                call.operation.name,
-                where.collection,
-                key,
-                len(key),
-                max(len(keys), call.keys),
-                outcome,
-                call.request_id,
-            )
+        return Act(
+            time_ns() // 1_000_000,
+            who.name,
+            who.token_id or "",
+            call.peer,
+            call.door,
+            call.operation.name,
+            where.collection,
+            key,
+            len(key),
+            max(len(keys), call.keys),
+            outcome,
+            call.request_id,
         )
 
     def close(self) -> None:
@@ -137,9 +140,9 @@ class AuditTrail:
         is_change = operation.right not in _READING or operation.name in _ENDING
         return is_change or self._what == ALL or outcome in _REFUSED
 
-    def _append(self, act: Act) -> None:
+    def _append(self, acts: Sequence[Act]) -> None:
         with self._entering:
-            self._owed.append(act)
+            self._owed += acts
             self._settle()
 
     def _settle(self) -> None:
@@ -148,9 +151,9 @@ class AuditTrail:
         if self._failure is not None:
             raise self._failure
         try:
-            while self._owed:
-                self._log.append(self._owed[0])
-                del self._owed[0]
+            if self._owed:
+                self._log.append_all(self._owed)
+                self._owed.clear()
         except StorageError as error:
             what = "What is done cannot be entered in the audit log, so nothing more is done until it can"
             raise WritesStopped(f"{what}: {error}") from error
@@ -172,7 +175,7 @@ class AuditTrail:
             many, self._uncounted = self._uncounted, 0
         if many:
             now_ms = time_ns() // 1_000_000
-            self._append(Act(now_ms, "", "", "", "", "turned_away", None, b"", 0, many, "Unauthenticated", ""))
+            self._append([Act(now_ms, "", "", "", "", "turned_away", None, b"", 0, many, "Unauthenticated", "")])
 
     # In a thread of its own.
 
@@ -192,7 +195,7 @@ class AuditTrail:
         for operation, ids in (("token create", made), ("token revoke", gone)):
             for token_id in sorted(ids):
                 who = ("local", token_id, "", "local")
-                self._append(Act(time_ns() // 1_000_000, *who, operation, None, b"", 0, 0, OK, ""))
+                self._append([Act(time_ns() // 1_000_000, *who, operation, None, b"", 0, 0, OK, "")])
 
     def _run(self) -> None:
         signed = journaled = monotonic()

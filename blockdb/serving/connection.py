@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from blockdb.serving.limits import Limits
+from blockdb.serving.repeating import AGAIN, Repeating
 
 __all__ = ["Connection", "Waiting"]
 
@@ -52,6 +53,8 @@ class Waiting:
         self.bodies: OrderedDict[Connection, float] = OrderedDict()
         self.stalled: OrderedDict[Connection, float] = OrderedDict()
         self.clock = clock
+        self.generation = 0
+        """Higher each time that what is let in has changed, so that nothing counts which was found out before."""
         self.refused = 0
         """How many connections were refused since the beginning, because there was no room."""
 
@@ -105,12 +108,13 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, config: Config, state: ServerState, waiting: Waiting, loop: AbstractEventLoop) -> None:
         super().__init__(config=config, server_state=state, app_state={}, _loop=loop)
-        self._waiting = waiting
+        self.waiting = waiting
         self._limits = waiting.limits
         self._running: RequestResponseCycle | None = None
         self._in_head = True
         self._head_bytes = 0
         self._refusal: tuple[int, str, str] | None = None
+        self._repeating = Repeating(self)
 
     # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,19 +126,19 @@ class Connection(HttpToolsProtocol):
         connection = transport.get_extra_info("ssl_object")
         if connection is not None:
             self.app_state = {"tls": connection}
-        if self._waiting.connections is not None:
-            self._waiting.connections.up()
-        if len(self.connections) > self._limits.max_connections and not self._waiting.make_room():
-            self._waiting.refused += 1
+        if self.waiting.connections is not None:
+            self.waiting.connections.up()
+        if len(self.connections) > self._limits.max_connections and not self.waiting.make_room():
+            self.waiting.refused += 1
             self._refuse(503, "Unavailable", "All connections of this server are in use. Try again in a moment.")
             return
-        self._waiting.heads[self] = self._waiting.clock()
+        self.waiting.heads[self] = self.waiting.clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or was hung up on; every request of it is told, not only the last one."""
-        self._waiting.forget(self)
-        if self._waiting.connections is not None:
-            self._waiting.connections.down()
+        self.waiting.forget(self)
+        if self.waiting.connections is not None:
+            self.waiting.connections.down()
         super().connection_lost(exc)
         for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
@@ -146,8 +150,27 @@ class Connection(HttpToolsProtocol):
         """Bytes from the client: as much of a head as it may have, or of a body."""
         if self._refusal is not None:
             return
-        if self._waiting.idle.pop(self, None) is not None:
-            self._waiting.heads[self] = self._waiting.clock()
+        if self._repeating.is_under_way:
+            self._repeating.keep(data)
+            return
+        is_idle = self.waiting.idle.pop(self, None) is not None
+        if is_idle and self._repeating.takes(data):
+            return
+        begins = is_idle or (self._in_head and not self._head_bytes)
+        if is_idle:
+            self.waiting.heads[self] = self.waiting.clock()
+        self.take(data)
+        self._repeating.whole = data if begins and self._is_plain() else None
+
+    def _is_plain(self) -> bool:
+        """Whether the request that was parsed last is there as a whole, and leaves the connection as it was."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            return False
+        return not cycle.more_body and cycle.keep_alive and not self.expect_100_continue
+
+    def take(self, data: bytes) -> None:
+        """Parse what has come."""
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -157,21 +180,21 @@ class Connection(HttpToolsProtocol):
             self._wait_for_body()
 
     def _wait_for_body(self) -> None:
-        bodies = self._waiting.bodies
+        bodies = self.waiting.bodies
         if not self.cycle.more_body or self._refusal is not None:
             bodies.pop(self, None)
         else:
-            bodies[self] = self._waiting.clock()
+            bodies[self] = self.waiting.clock()
             bodies.move_to_end(self)
 
     def pause_writing(self) -> None:
         """The client does not take what is written."""
         super().pause_writing()
-        self._waiting.stalled[self] = self._waiting.clock()
+        self.waiting.stalled[self] = self.waiting.clock()
 
     def resume_writing(self) -> None:
         """The client takes it again."""
-        self._waiting.stalled.pop(self, None)
+        self.waiting.stalled.pop(self, None)
         super().resume_writing()
 
     def hang_up(self) -> None:
@@ -209,7 +232,8 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= self._limits.max_pipelined:
             self._refusal = 503, "Unavailable", "There are too many requests on this connection. Wait for answers."
             raise _Refused
-        self._waiting.heads.pop(self, None)
+        self.waiting.heads.pop(self, None)
+        self.scope["extensions"] = {AGAIN: self._repeating.remember}  # type: ignore[dict-item]
         super().on_headers_complete()
         if self.parser.should_upgrade():  # what comes after it would not be HTTP
             self.cycle.keep_alive = False
@@ -223,16 +247,23 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is given: the next request that came meanwhile begins, or is waited for."""
         self.server_state.total_requests += 1
-        self._running = None
-        self._waiting.bodies.pop(self, None)
+        self._running = self._repeating.whole = None
+        self.waiting.bodies.pop(self, None)
         if self.transport.is_closing() or self._refusal is not None:
             return
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            queue = self._waiting.heads if self._in_head else self._waiting.idle
-            queue[self] = self._waiting.clock()
+            queue = self.waiting.heads if self._in_head else self.waiting.idle
+            queue[self] = self.waiting.clock()
+
+    def shutdown(self) -> None:
+        """The connection ends once what is under way is answered."""
+        if self._repeating.is_under_way:
+            self._repeating.end()
+        else:
+            super().shutdown()
 
     # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,7 +295,7 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._waiting.heads[self] = self._waiting.clock()
+        self.waiting.heads[self] = self.waiting.clock()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Whoever asks for another protocol is answered in this one, without a word in the log."""

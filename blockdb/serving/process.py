@@ -82,6 +82,10 @@ class Server:
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def look_anew(self) -> None:
+        """What is let in has changed: what was found out about heads of requests counts no more. From any thread."""
+        self.waiting.generation += 1
+
     def stop(self) -> None:
         """Begin to end. From any thread."""
         if self._loop is not None and not self._loop.is_closed():

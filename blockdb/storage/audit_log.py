@@ -27,10 +27,12 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.limits import MAX_SEGMENTS
 from blockdb.format.place import place_of, split_place
 from blockdb.format.walk import DamagedChain
-from blockdb.layout import ACTS_SUFFIX, AuditLogFiles, number_of
+from blockdb.layout import ACTS_SUFFIX, AuditLogFiles, DatabaseFiles, number_of
 from blockdb.ledger.act_log import LogHead
 from blockdb.storage.door import Door, guarded
+from blockdb.storage.manifest import load_checked
 from blockdb.storage.marked_log import MarkedLog
+from blockdb.storage.metadata import RESTORED
 from blockdb.storage.recovery import Trust, read_mark, trust_in
 from blockdb.types import Act
 
@@ -220,14 +222,21 @@ class AuditLog:
         Raises StorageError where the system refuses; the log is then as it was before. WritesStopped where a force
         failed earlier.
         """
+        return self.append_all((act,)) - 1
+
+    def append_all(self, acts: Sequence[Act]) -> int:
+        """Write entries with one call, all of them or none. Gives how many there are then. Raises as `append`."""
         with self._appending:
             log, (size, previous) = self._log, self.head
             if log.end - place_of(self._number, 0) >= FILE_BYTES:
                 self._next_file()
-            frame, hash_ = encode(Act(*act[:-1], size), previous)
-            log.append(frame)
-            self.head = LogHead(size + 1, hash_)
-            return size
+            frames = []
+            for sequence, act in enumerate(acts, size):
+                frame, previous = encode(Act(*act[:-1], sequence), previous)
+                frames.append(frame)
+            log.append(b"".join(frames))
+            self.head = LogHead(size + len(frames), previous)
+            return self.head.size
 
     def force(self) -> None:
         """Have all entries on the disk. Raises WritesStopped."""
@@ -263,6 +272,13 @@ class AuditLog:
         self._door.forget(full)
 
 
+def _is_restored(door: Door, files: AuditLogFiles, reader: ActReader) -> bool:
+    """Whether it is as it was when the database was restored as of a moment, of which no head was signed."""
+    path = DatabaseFiles(files.root.parent).restored
+    acts = load_checked(door, path, RESTORED).get("acts") if door.inode(path) is not None else None
+    return acts == reader.position.sequence
+
+
 def _read_to_the_end(door: Door, files: AuditLogFiles, database: bytes, known: Sequence[LogHead]) -> ActReader:
     """A reader that stands at the end of a log which has all these heads. Raises Corruption, StorageError."""
     wanted = {head for head in known if head.size}
@@ -274,6 +290,6 @@ def _read_to_the_end(door: Door, files: AuditLogFiles, database: bytes, known: S
     for head in sorted(wanted):
         what = "does not have" if head.size > reader.position.sequence else "has others than"
         raise Corruption(str(files.root), None, f"the audit log {what} the {head.size} entries that were signed")
-    if reader.position.sequence and door.inode(files.head) is None:
+    if reader.position.sequence and door.inode(files.head) is None and not _is_restored(door, files, reader):
         raise Corruption(str(files.head), None, "the file is gone: nothing says how many entries there were")
     return reader

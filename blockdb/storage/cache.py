@@ -35,19 +35,20 @@ class CacheRoom:
 class Cache:
     """Keeps what was used last of one collection. Safe for threads; a lost count between them is harmless.
 
-    Two generations stand for the order of use: what is found in the old one moves to the young one, and once the
-    young one has half of the limit it becomes the old one, whose rest is forgotten. So a hit costs one or two
-    dictionary lookups, and no list is kept. All caches in one room change generations together, so what nobody reads
-    gives way to what is read, in whichever collection that is. Nothing goes stale, since nothing that was stored
-    changes; but where a value is redacted, all is forgotten, and a new epoch begins, into which nothing comes that was
-    read before.
+    Two generations stand for the order of use: once the young one has half of the limit it becomes the old one, whose
+    rest is forgotten; before, when half of its share is taken, what is found in the old one begins to move. So a hit
+    costs one or two dictionary lookups, no list is kept, and nothing moves at all while what is read fits into the
+    room. All caches in one room change generations together, so what nobody reads gives way to what is read, in
+    whichever collection that is. Nothing goes stale, since nothing that was stored changes; but where a value is
+    redacted, all is forgotten, and a new epoch begins, into which nothing comes that was read before.
     """
 
     def __init__(self, room: CacheRoom) -> None:
         self.room = room
         self.hits = 0
         self.misses = 0
-        self._young: dict[Key, bytes] = {}
+        self.young: dict[Key, bytes] = {}
+        """What was put here since the generation began. To be read alone: a hit is to be counted."""
         self._old: dict[Key, bytes] = {}
         self._young_bytes = 0
         self._old_bytes = 0
@@ -66,15 +67,23 @@ class Cache:
 
     def get(self, key: Key) -> bytes | None:
         """What was put under `key`, unless it is forgotten. O(1)."""
-        value = self._young.get(key)
+        value = self.young.get(key)
         if value is None:
-            epoch = self.epoch
-            value = self._old.get(key)
-            if value is None:
-                self.misses += 1
-                return None
-            self.put(key, value, epoch)
+            return self.get_old(key)
         self.hits += 1
+        return value
+
+    def get_old(self, key: Key) -> bytes | None:
+        """The same for a key that is not among the young ones."""
+        epoch = self.epoch
+        value = self._old.get(key)
+        if value is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        room = self.room
+        if room.young_bytes << 2 > room.limit_bytes:
+            self.put(key, value, epoch)
         return value
 
     def put(self, key: Key, value: bytes, epoch: int) -> None:
@@ -89,16 +98,16 @@ class Cache:
                 return
             if room.young_bytes + size > half:
                 room.turn()
-            if not self._young:
+            if not self.young:
                 room.used.add(self)
-            self._young[key] = value
+            self.young[key] = value
             self._young_bytes += size
             room.young_bytes += size
 
     def turn(self) -> bool:
         """Make the young generation the old one, and say whether there is anything in it. Under the room's lock."""
-        self._old, self._old_bytes = self._young, self._young_bytes
-        self._young, self._young_bytes = {}, 0
+        self._old, self._old_bytes = self.young, self._young_bytes
+        self.young, self._young_bytes = {}, 0
         return bool(self._old)
 
     def clear(self) -> None:
@@ -106,6 +115,6 @@ class Cache:
         with self.room.changing:
             self.epoch += 1
             self.room.young_bytes -= self._young_bytes
-            self._young, self._young_bytes = {}, 0
+            self.young, self._young_bytes = {}, 0
             self._old, self._old_bytes = {}, 0
             self.room.used.discard(self)

@@ -16,6 +16,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import BadFrame, TornFrame
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK, place_of, split_place
 from blockdb.format.record import RecordFrame
+from blockdb.format.reserved import end_of
 from blockdb.format.walk import DamagedChain, Decided, Run, Step, bodies, run_at, skip, walk, walk_part
 from blockdb.layout import CollectionFiles, segment_numbers
 from blockdb.lsm.merge import Item
@@ -104,6 +105,17 @@ class Chain:
                 except FileNotFoundError:
                     self.repacked(number)
         return self._packed[number].size
+
+    def filled(self, number: int) -> int:
+        """How many bytes the newest chain file has before the zeros at its end: they may be reserved, or a value's."""
+        with guarded("reading the chain"):
+            return self._door.filled(self._files.segment(number))
+
+    def used(self, number: int) -> int:
+        """Where the commits of a chain file end, whose writer may have gone without a word. O(records)."""
+        size = self.size(number)
+        buffer = self.segment(number, size)
+        return end_of(buffer) if buffer else size
 
     def disk_size(self, number: int) -> int:
         """How many bytes a chain file takes on the disk."""

@@ -1,4 +1,4 @@
-"""What the open collections of one database share: threads, cache, and memory for memtables."""
+"""What open collections share: memory and threads, with those of other databases too; parking with those of one."""
 
 from __future__ import annotations
 
@@ -20,20 +20,33 @@ SEALERS: Final = max(2, cpu_count() or 2)
 """Processes that close blocks beside their writers: more would wait for each other, and each takes some memory."""
 
 
-class Commons:
-    """Made once for a database, and handed to each of its collections. It needs no closing: threads end by themselves.
+class Means:
+    """Memory and threads, made once for a database, or for several. They need no closing: threads end by themselves.
 
     Merging has a thread of its own, since no writer waits for it; flushing has others, since writers do.
     """
 
-    def __init__(self, config: DatabaseConfig, surroundings: Surroundings = MACHINE) -> None:
-        self.surroundings = surroundings
+    def __init__(self, config: DatabaseConfig) -> None:
         self.cache_room = CacheRoom(config.cache_size_limit)
         self.memtables = MemtableBudget(config.memtable_size_limit)
         self.indexes = IndexBudget(config.memtable_size_limit // 4)
-        self.parking = ParkingLot(config.open_collections_limit)
         self.sealers = Semaphore(SEALERS)
         self.forcing = Crew("blockdb-force")
         self.flushing = Crew("blockdb-flush", FLUSHERS)
         self.compacting = Crew("blockdb-compact")
         self.indexing = Crew("blockdb-index")
+
+
+class Commons:
+    """Made once for a database, and handed to each of its collections."""
+
+    def __init__(
+        self, config: DatabaseConfig, surroundings: Surroundings = MACHINE, means: Means | None = None
+    ) -> None:
+        """`means` are those that it shares with other databases; None: it has its own."""
+        self.surroundings = surroundings
+        self.parking = ParkingLot(config.open_collections_limit)
+        means = means or Means(config)
+        self.cache_room, self.memtables, self.indexes = means.cache_room, means.memtables, means.indexes
+        self.sealers, self.forcing, self.flushing = means.sealers, means.forcing, means.flushing
+        self.compacting, self.indexing = means.compacting, means.indexing

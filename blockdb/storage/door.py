@@ -17,6 +17,7 @@ from blockdb import machine
 from blockdb.errors import DatabaseLocked, StorageError
 from blockdb.format.buffer import Slices
 from blockdb.format.keyring import DataKeys
+from blockdb.format.reserved import filled_bytes
 
 KERNEL_LOCKS = Path("/proc/locks")
 
@@ -41,6 +42,34 @@ class Door:
     def open_append(self, path: Path) -> int:
         """Open a file for appending, creating it if need be. Returns the descriptor."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def open_at(self, path: Path, size: int) -> int:
+        """Open a file that is written to from the byte `size` on, wherever it ends. Returns the descriptor."""
+        descriptor = self.open_append(path)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_APPEND)
+        os.lseek(descriptor, size, os.SEEK_SET)
+        return descriptor
+
+    def cut(self, descriptor: int, size: int) -> None:
+        """Cut a file off after `size` bytes, and go on writing there."""
+        self.truncate(descriptor, size)
+        os.lseek(descriptor, size, os.SEEK_SET)
+
+    def reserve(self, descriptor: int, offset: int, size: int) -> None:
+        """Have a file reach to `size` bytes behind `offset`, with zeros behind what it holds, on blocks of its own.
+
+        Nobody must write to it meanwhile. Raises OSError where the system cannot do that, or has no room.
+        """
+        if not hasattr(os, "posix_fallocate"):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        os.posix_fallocate(descriptor, offset, size)
+
+    def filled(self, path: Path) -> int:
+        """How many bytes a file has before the zeros at its end. O(zeros)."""
+        with path.open("rb") as file:
+            descriptor = file.fileno()  # no mapping: what is beyond the end of one that was cut off kills who reads it
+            size = os.fstat(descriptor).st_size
+            return filled_bytes(size, lambda start, stop: os.pread(descriptor, stop - start, start))
 
     def read(self, path: Path) -> bytes:
         """All bytes of a file."""

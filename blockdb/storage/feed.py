@@ -6,6 +6,7 @@ last record that it had goes on behind it, also after a crash.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import islice
@@ -22,6 +23,17 @@ from blockdb.types import Change
 
 PAGE_RECORDS: Final = 256
 """After so many records it is looked anew where the chain is: a file of it may have been replaced meanwhile."""
+
+
+def sequence_of(after: int | str | None) -> int | None:
+    """The number of a record that is given as a number, or as its text. Raises InvalidData."""
+    if not isinstance(after, str):
+        return after
+    if re.fullmatch("-1|[0-9]{1,19}", after) is None:
+        raise InvalidData(
+            f"after is the sequence number of a record, or -1, not {after!r}: there is one partition here."
+        )
+    return int(after)
 
 
 class Feed:

@@ -156,6 +156,8 @@ class History:
 
         Raises BlockNotFound, or InvalidData for a record that is not there yet.
         """
+        if as_of.sequences is not None:
+            raise InvalidData("AsOf(sequences=...) is for a collection of several partitions; this one has one.")
         if as_of.block is not None:
             header = self.seal(as_of.block).header
             return self.horizon_at(header.first_sequence + header.records)

@@ -48,6 +48,11 @@ class MemtableBudget:
         self._changing = Lock()
 
     @property
+    def share_bytes(self) -> int:
+        """How large a memtable gets where there is no other."""
+        return self._limit_bytes // 2
+
+    @property
     def used_bytes(self) -> int:
         """What all memtables take, about. O(collections)."""
         with self._changing:
@@ -62,7 +67,7 @@ class MemtableBudget:
             self._tenants.add(tenant)
             memtable = tenant.active
             size = memtable.size_bytes
-            wanted = min(max(size, self._least_bytes), self._limit_bytes // 2 - size)
+            wanted = min(max(size, self._least_bytes), self.share_bytes - size)
             free = self._free_bytes()
             if free < wanted:
                 self._take_back()

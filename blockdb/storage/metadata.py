@@ -19,6 +19,7 @@ PREFIX: Final = "col_"
 METADATA: Final = "collection"
 REGISTRY: Final = "registry"
 PENDING: Final = "pending event"
+RESTORED: Final = "restored database"
 
 UNLIMITED: Final = CollectionSettings(max_document_size=MAX_VALUE_BYTES)
 """The settings of collections that nobody gave any."""
@@ -72,6 +73,8 @@ def save_metadata(door: Door, path: Path, metadata: Metadata) -> None:
     """Write the metadata of a collection."""
     values = asdict(metadata)
     values["settings"] = {key: value for key, value in values["settings"].items() if value is not None}
+    if metadata.settings.partitions == 1:
+        del values["settings"]["partitions"]
     if not metadata.schemas:
         del values["schemas"]
     save_checked(door, path, METADATA, values)

@@ -9,6 +9,7 @@ from typing import Final
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError
+from blockdb.format.block import Seal
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
@@ -26,6 +27,7 @@ from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import Recovered, recover
 from blockdb.storage.seals import Seals
 from blockdb.storage.statistics import Histogram
+from blockdb.storage.tracing import Trace
 from blockdb.storage.upkeep import Upkeep
 from blockdb.storage.view import View
 
@@ -59,6 +61,8 @@ class OpenFiles(Reader):
         self._room = Condition(self.writing)
         self._attention = True
         """Set by whatever makes a write look around before it begins: see `_attend`."""
+        self.trace: Trace | None = None
+        """Who wants to know of a write; nobody, in ordinary times."""
         self._decisions = decisions
         self._written_before = 0
         self.upkeep = Upkeep(self, config, self._room, commons, self._freeze, self._have_attended)
@@ -80,6 +84,7 @@ class OpenFiles(Reader):
         packed = self.config.compression_enabled
         log = Log(door, files, uuid, state.end, state.forced, state.torn_bytes, packed)
         log.latency, log.before_force = self.force_latency, self._decisions.force
+        log.told_of_force = self._on_force
         try:
             seals = self._new_seals(log, state)
         except BaseException:
@@ -114,6 +119,7 @@ class OpenFiles(Reader):
             self._on_seal,
             self.tree.note,
             self._sealers,
+            self._have_attended,
         )
 
     def park(self) -> bool:
@@ -203,8 +209,15 @@ class OpenFiles(Reader):
 
     # Sealing and freezing, under the write lock.
 
-    def _on_seal(self, place: int) -> None:
+    def _on_seal(self, place: int, seal: Seal) -> None:
         self._active.seals.append(place)
+        if self.trace is not None:
+            self.trace.sealed(seal.header.number, seal.header.first_sequence + seal.header.records)
+
+    def _on_force(self, through: int) -> None:
+        trace = self.trace
+        if trace is not None:
+            trace.forced(through)
 
     def _freeze(self) -> None:
         if self._seals.is_waiting or not len(self._active):

@@ -61,8 +61,6 @@ class Reader(Parkable):
         self.scans = 0
         self.get_latency = Histogram()
         self._expiry: Expiry | None = None
-        self._look_up = self._get
-        """What `get` does: with a time to live it is another method, so that without one nothing is asked."""
         self._looks = 0
         self._figures: Figures | None = None
         if metadata.settings.ttl_seconds is not None:
@@ -92,7 +90,6 @@ class Reader(Parkable):
     @ttl_ms.setter
     def ttl_ms(self, ttl_ms: int | None) -> None:
         self._expiry = None if ttl_ms is None else Expiry(self, ttl_ms)
-        self._look_up = self._get if ttl_ms is None else self._get_living
 
     def expired(self) -> Horizon:
         """The border before which all records have expired. O(1) amortised."""
@@ -176,30 +173,34 @@ class Reader(Parkable):
         self.get_latency.add(perf_counter_ns() - start)
         return value
 
-    def _get(self, key: bytes) -> bytes | None:
+    def _look_up(self, key: bytes) -> bytes | None:
+        if self._expiry is not None:
+            return self._look_up_living(key)
         view = self.view
         for memtable in view.memtables:
             ordinal = memtable.index.get(key)
             if ordinal is not None:
-                value = memtable.values[ordinal]
-                if value is REDACTED:
-                    raise Redacted(key)
-                return value
-        cached = self.cache.get(key)
-        if cached is None:
-            epoch = self.cache.epoch
-            found = view.find_in_tables(key)
-            if found is None:
-                self.misses += 1
-                return None
-            cached = found[1]
-            self.cache.put(key, cached, epoch)
-        if cached is REDACTED:
+                value: bytes | None = memtable.values[ordinal]
+                break
+        else:
+            cache = self.cache
+            value = cache.young.get(key)
+            if value is not None:
+                cache.hits += 1
+            elif (value := cache.get_old(key)) is None:
+                epoch = cache.epoch
+                found = view.find_in_tables(key)
+                if found is None:
+                    self.misses += 1
+                    return None
+                value = found[1]
+                cache.put(key, value, epoch)
+        if value is REDACTED:
             raise Redacted(key)
-        return cached
+        return value
 
-    def _get_living(self, key: bytes) -> bytes | None:
-        """`get` where records expire. Past the cache, which does not know where a record is."""
+    def _look_up_living(self, key: bytes) -> bytes | None:
+        """The same where records expire. Past the cache, which does not know where a record is."""
         found = self.find(key)
         if found is None:
             self.misses += 1
@@ -297,9 +298,7 @@ class Reader(Parkable):
 
     def chain_bytes(self) -> int:
         """What the chain files take on the disk."""
-        last, offset = split_place(self.end)
-        newest = self.chain.disk_size(last) if self.door.is_sealing else offset
-        return sum(map(self.chain.disk_size, range(last))) + newest
+        return sum(map(self.chain.disk_size, range(split_place(self.end)[0] + 1)))
 
     def chain_data_bytes(self) -> int:
         """What the chain files had before they were packed."""

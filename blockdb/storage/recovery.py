@@ -23,6 +23,7 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of, split_place
 from blockdb.format.record import RecordFrame
+from blockdb.format.reserved import is_torn, whole_at
 from blockdb.format.walk import DamagedChain, Decided, Run, Step
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Head
@@ -267,17 +268,53 @@ def _replay(
         base, size = place_of(number, 0), chain.size(number)
         offset = max(offset, segment.HEADER_BYTES)
         state.end = base + offset
-        for stretch in chain.stretches_of(number, offset, size):
-            try:
-                state.replay(stretch, manifest.flushed_sequence, decided)
-            except DamagedChain as error:
-                place = stretch.base + error.offset
-                if number < last_segment or place < trust.place or not (error.torn or trust.rubbish):
-                    raise chain.corruption(place, str(error)) from None
-                state.torn_bytes = base + size - place
+        if number == last_segment and trust.end is None:
+            _replay_last(state, chain, offset, manifest.flushed_sequence, trust, decided)
+            state.torn_bytes = base + size - state.end
+        else:
+            for stretch in chain.stretches_of(number, offset, size):
+                damage = _damage_in(state, stretch, manifest.flushed_sequence, decided)
+                if damage is not None:
+                    raise chain.corruption(stretch.base + damage.offset, str(damage))
         if number < last_segment and chain.first_sequence(number + 1) != state.next_sequence:
             raise chain.corruption(base + size, f"the chain file was cut: {number + 1} does not go on from it")
         number, offset = number + 1, 0
+
+
+def _replay_last(
+    state: Recovered, chain: Chain, offset: int, flushed_sequence: int, trust: Trust, decided: Decided | None
+) -> None:
+    """Replay the file at the end of a log that was not closed: zeros that were reserved may stand behind the frames.
+
+    It is read as if it ended before the zeros at its end. A commit that is cut by that is whole with some of them,
+    since they may be the last bytes of a value; or else it is torn.
+    """
+    number = split_place(state.end)[0]
+    size = chain.size(number)
+    vouched = split_place(trust.place)[1] if trust.place >= place_of(number, 0) else 0
+    filled = min(max(chain.filled(number), vouched, offset), size)
+    for stretch in chain.stretches_of(number, offset, filled):
+        damage = _damage_in(state, stretch, flushed_sequence, decided)
+        if damage is not None and damage.torn:
+            whole = whole_at(stretch.buffer, damage.offset, size)
+            if whole is not None:
+                rest = stretch._replace(first=damage.offset, last=whole)
+                damage = _damage_in(state, rest, flushed_sequence, decided)
+        if damage is not None:
+            place = stretch.base + damage.offset
+            may_be_cut = trust.rubbish or damage.torn or is_torn(stretch.buffer, damage.offset, filled)
+            if place < trust.place or not may_be_cut:
+                raise chain.corruption(place, str(damage))
+
+
+def _damage_in(
+    state: Recovered, stretch: Stretch, flushed_sequence: int, decided: Decided | None
+) -> DamagedChain | None:
+    try:
+        state.replay(stretch, flushed_sequence, decided)
+    except DamagedChain as damage:
+        return damage
+    return None
 
 
 def _require(files: CollectionFiles, chain: Chain, last_segment: int, trusted: int) -> None:

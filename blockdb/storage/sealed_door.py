@@ -62,6 +62,10 @@ class SealedDoor(Door):
         data = self._inner.read(path)
         return self._opened(path, lambda keys: sealed.open_file(data, binding, keys))
 
+    def filled(self, path: Path) -> int:
+        """How many bytes a file holds: none is reserved in one that is sealed."""
+        return self.size(path)
+
     def size(self, path: Path) -> int:
         """How many bytes a file holds."""
         binding = _binding_of(path)
@@ -153,6 +157,14 @@ class SealedDoor(Door):
             log = self._written[descriptor] = self._log(path, binding)
             log.begin_writing()
         return descriptor
+
+    def open_at(self, path: Path, size: int) -> int:
+        """Open a file that is written to where it ends. Returns the descriptor."""
+        return self.open_append(path)
+
+    def cut(self, descriptor: int, size: int) -> None:
+        """Cut off all but the first `size` bytes of what a file holds."""
+        self.truncate(descriptor, size)
 
     def write(self, descriptor: int, data: Any) -> int:
         """Append, sealed as one piece."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Condition, Semaphore
 from time import monotonic
 from typing import Final
@@ -21,7 +20,7 @@ from blockdb.storage.recovery import Recovered, frontier_after
 from blockdb.storage.sealing_process import SealingProcess
 
 BUSY_BLOCKS: Final = 32
-BUSY_S: Final = 1.0
+BUSY_S: Final = 0.1
 """A writer that closes so many blocks in so short a time is given a process that does it."""
 
 MOST_UNSEALED_BLOCKS: Final = 64
@@ -42,14 +41,16 @@ class Seals:
         log: Log,
         room: Condition,
         state: Recovered,
-        written: Callable[[int], None],
+        written: Callable[[int, Seal], None],
         note: Callable[[Chunks], None],
         places: Semaphore,
+        is_late: Callable[[], None],
     ) -> None:
         """Go on from a recovered state.
 
-        `written` is told the place of each seal in the log, `note` the roots of the chunks that are complete. `places`
-        are how many processes all collections may have.
+        `written` is told of each seal in the log, and its place, `note` the roots of the chunks that are complete.
+        `is_late` is called where the log did not take a seal: the next write is to see to that.
+        `places` are how many processes all collections may have.
         """
         self._files = files
         self._collection = collection
@@ -58,6 +59,7 @@ class Seals:
         self._log = log
         self._room = room
         self._written = written
+        self._is_late = is_late
         self._note = note
         self._places = places
         self._process: SealingProcess | None = None
@@ -97,7 +99,7 @@ class Seals:
             seal = self._waiting[0]
             self.head_place = self._log.append(encode_seal(seal))
             self.head_hash = seal.header.hash()
-            self._written(self.head_place)
+            self._written(self.head_place, seal)
             self._waiting.popleft()
 
     @property
@@ -184,8 +186,10 @@ class Seals:
     def _enqueue(self, seal: Seal) -> None:
         self._last = signed(seal, self.signer)
         self._waiting.append(self._last)
-        with suppress(StorageError):  # the records are stored; the next write tries again, and fails if this does
+        try:
             self.write_waiting()
+        except StorageError:  # the records are stored; the next write tries again, and fails if this does
+            self._is_late()
 
     def _new_sealer(self) -> Sealer:
         last = self._last

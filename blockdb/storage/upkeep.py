@@ -25,6 +25,12 @@ from blockdb.storage.statistics import Histogram
 MAX_FROZEN: Final = 1
 """A writer that would freeze one more memtable than this waits: one fills while the other is written."""
 
+PAUSE_S: Final = 0.02
+PAUSES: Final = 16
+"""It does not come to that all at once: over the last quarter of its memtable a writer takes so many pauses of that
+length at most, as long as the other one is not written. (LevelDB slows its writers down in the same way.)
+"""
+
 WORTHWHILE_TABLES: Final = 3
 """With fewer tables, asking the filter of each is as quick as asking one for all."""
 
@@ -144,7 +150,19 @@ class Upkeep:
     def may_grow(self) -> bool:
         """Whether the memtable that is being filled may take more before it is frozen."""
         self._budget.ask(self)
+        if self._frozen:
+            self._slow_down()
         return self.active.size_bytes < self.active.allowed_bytes
+
+    def _slow_down(self) -> None:
+        """Have the writer ask more often while a memtable waits to be flushed, and pause a little when it does."""
+        active, last_quarter = self.active, self._budget.share_bytes // 4
+        hurried_from = self._budget.share_bytes - last_quarter
+        if active.size_bytes >= hurried_from and active.size_bytes < active.allowed_bytes:
+            self._wait(PAUSE_S)
+        if self._frozen:
+            soon = max(hurried_from, active.size_bytes + last_quarter // PAUSES)
+            active.allowed_bytes = min(active.allowed_bytes, soon)
 
     def _wake_flusher(self, delay_s: float = 0.0) -> None:
         try:
@@ -152,14 +170,22 @@ class Upkeep:
         except StorageError as error:
             self._failure = error
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more memtable may be frozen at once."""
+        return len(self._frozen) < MAX_FROZEN
+
     def wait_for_room(self) -> bool:
         """Wait until one more memtable may be frozen. Says no where there is no room, because flushing fails."""
         if len(self._frozen) >= MAX_FROZEN:
-            self.stalls += 1
-            start = perf_counter_ns()
-            self._room.wait_for(lambda: len(self._frozen) < MAX_FROZEN or self._failure or self._reader.closed)
-            self.stall_latency.add(perf_counter_ns() - start)
-        return len(self._frozen) < MAX_FROZEN
+            self._wait()
+        return self.has_room
+
+    def _wait(self, timeout_s: float | None = None) -> None:
+        self.stalls += 1
+        start = perf_counter_ns()
+        self._room.wait_for(lambda: len(self._frozen) < MAX_FROZEN or self._failure or self._reader.closed, timeout_s)
+        self.stall_latency.add(perf_counter_ns() - start)
 
     def insist_on_room(self) -> None:
         """Where memtables could not be flushed and there is no room for more, try again. Raises StorageError."""

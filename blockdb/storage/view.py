@@ -9,8 +9,9 @@ from itertools import compress
 from operator import itemgetter
 from typing import Final
 
+from blockdb.format.table import FINGERPRINT_MASK
 from blockdb.lsm.bloom import key_hash
-from blockdb.lsm.key_filter import KeyFilter
+from blockdb.lsm.key_filter import BUCKET_SHIFT, MARK_SHIFT, KeyFilter
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import LAST_WINDOW, Item, merge, split
 from blockdb.lsm.table import Table
@@ -102,13 +103,14 @@ class View:
 
     def has(self, key: bytes) -> bool:
         """Whether a key is stored. O(memtables + tables)."""
-        return key in self.memtables[0].index or self.is_in_older(key)
-
-    def is_in_older(self, key: bytes) -> bool:
-        """Whether a memtable but the newest, or a table, has the key. O(memtables + tables)."""
-        for memtable in self.memtables[1:]:
+        for memtable in self.memtables:
             if key in memtable.index:
                 return True
+        filter_ = self.filter
+        if filter_ is not None:
+            hashed = key_hash(key)  # what `may_contain` does, since most keys end here
+            if (hashed >> BUCKET_SHIFT << MARK_SHIFT | hashed & FINGERPRINT_MASK) not in filter_.marks:
+                return False
         return bool(self.tables) and self.find_in_tables(key) is not None
 
     def first_stored(self, keys: Sequence[bytes], distinct: Mapping[bytes, object]) -> bytes | None:

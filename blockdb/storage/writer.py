@@ -23,6 +23,7 @@ from blockdb.storage.metadata import Metadata
 from blockdb.storage.open_files import OpenFiles
 from blockdb.storage.reader import SAMPLE_MASK
 from blockdb.storage.statistics import Histogram
+from blockdb.storage.tracing import Trace
 from blockdb.storage.write_group import Write, WriteGroup, count_of_group
 
 
@@ -72,12 +73,12 @@ class Writer(OpenFiles):
 
     def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
         """Under the write lock."""
-        if self._attention or self._seals.is_waiting or self._log.end >= self._log.roll_at:
+        log = self._log
+        if self._attention or log.end >= log.roll_at:
             self._attend((key,))
         if rider is None and self.needs_riders:
             raise Unprepared
-        active = self._active
-        if key in active.index or self.view.is_in_older(key):
+        if self.view.has(key):
             self._refuse(key)
         if rider is not None:
             rider.check()
@@ -93,6 +94,8 @@ class Writer(OpenFiles):
             place = self._log.append(with_check(body))
         active.append(key, value, place)
         sequence = self.next_sequence
+        if self.trace is not None:
+            self.trace.logged(sequence, key, self._log.end)
         self.next_sequence = sequence + 1
         if rider is not None:
             rider.take(sequence, (place,))
@@ -102,11 +105,13 @@ class Writer(OpenFiles):
             self._make_room()
         return sequence
 
-    def put_each(self, items: Iterable[tuple[bytes, bytes]]) -> list[int | BlockDBError | None]:
-        """Store records, each for itself, and force them together: the sequence number of each, or its error.
+    def put_each(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> list[int | BlockDBError | None]:
+        """Store records, each for itself, with one write, and one force where it is one for `put`.
 
-        None is for what was not tried: a transaction has the key, or records come with a rider. O(n).
+        Gives the sequence number of each, or its error. None is for what was not tried: a transaction has the key, or
+        records come with a rider. O(n).
         """
+        start = perf_counter_ns()
         writes = [Write(key, value) for key, value in items]
         for write in writes:
             try:
@@ -117,8 +122,10 @@ class Writer(OpenFiles):
         waiting = [write for write in writes if write.error is None]
         while waiting:
             count = count_of_group(waiting)
-            self._put_group(waiting[:count])
+            self._store_group(waiting[:count], sync or not self.config.wal_sync_interval)
             waiting = waiting[count:]
+        if writes:
+            self.put_latency.add((perf_counter_ns() - start) // len(writes))
         return [_became(write) for write in writes]
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
@@ -134,7 +141,11 @@ class Writer(OpenFiles):
             self.check_open()
             return range(self.next_sequence, self.next_sequence)
         start = 0 if len(keys) == 1 and self.next_sequence & SAMPLE_MASK else perf_counter_ns()
+        is_forced = sync or not self.config.wal_sync_interval
         with self.writing:
+            if is_forced:
+                self.check_open()
+                self._log.reserve()
             if len(keys) == 1:
                 first = self._put(keys[0], values[0], rider)
                 sequences = range(first, first + 1)
@@ -142,7 +153,7 @@ class Writer(OpenFiles):
                 self.prepare(keys, rider)
                 sequences = self.apply(keys, values, rider)
             end = self._log.end
-        if sync or not self.config.wal_sync_interval:
+        if is_forced:
             self._log.force(end)
         if start:
             self.put_latency.add((perf_counter_ns() - start) // len(keys))
@@ -180,19 +191,26 @@ class Writer(OpenFiles):
             self._attend()
             yield
 
-    def apply_each(self, items: Sequence[tuple[bytes, bytes]], begin: Callable[[int], object]) -> range:
+    def apply_each(self, turns: Iterable[tuple[Callable[[], object], Sequence[bytes], Sequence[bytes]]]) -> range:
         """Store records for which there is nothing left to check, each as `put` does, with one write.
 
-        `begin` is called before each with its number: surroundings may change.
+        They come in turns, each with its keys and values, before which surroundings are changed by a call.
         """
-        bodies = []
-        for number, (key, value) in enumerate(items):
-            begin(number)
-            bodies.append(self._encode(self._now_ms(), key, value))
-        return self._append_bodies([key for key, _ in items], [value for _, value in items], bodies, batch.frames, 0)
+        all_keys: list[bytes] = []
+        all_values: list[bytes] = []
+        bodies: list[bytes] = []
+        for begin, keys, values in turns:
+            begin()
+            bodies += self._encode_many(self._now_ms(), keys, values)
+            all_keys += keys
+            all_values += values
+        return self._append_bodies(all_keys, all_values, bodies, batch.frames, 0)
 
     def _put_group(self, writes: Sequence[Write]) -> None:
         """Store the records of a group, each for itself, and force them together."""
+        self._store_group(writes, is_forced=True)
+
+    def _store_group(self, writes: Sequence[Write], is_forced: bool) -> None:
         try:
             with self.writing:
                 self._attend()
@@ -200,12 +218,15 @@ class Writer(OpenFiles):
                     raise Unprepared
                 fresh = self._fresh(writes)
                 if fresh:
+                    if is_forced:
+                        self._log.reserve()
                     values = [write.value for write in fresh.values()]
                     first = self._append(list(fresh), values, batch.frames, 0)[0]
                     for ordinal, write in enumerate(fresh.values()):
                         write.sequence = first + ordinal
                 end = self._log.end
-            self._log.force(end)
+            if is_forced:
+                self._log.force(end)
         except (BlockDBError, Unprepared) as error:
             for write in writes:
                 write.error = write.error or error
@@ -256,6 +277,8 @@ class Writer(OpenFiles):
         places = batch.places(place + header_bytes, bodies)
         self._active.extend(keys, values, places)
         first = self.next_sequence
+        if self.trace is not None:
+            self.trace.logged(first, keys[0], self._log.end)
         self.next_sequence = first + len(keys)
         if rider is not None:
             rider.take(first, places)
@@ -274,6 +297,15 @@ class Writer(OpenFiles):
 
     def _new_salt(self) -> bytes:
         return self.surroundings.chance(SALT_BYTES, "salt")
+
+    def trace_next(self) -> Trace:
+        """Have the next write tell when it reaches each of its stages; whoever asked before is told no more."""
+        with self.writing:
+            self._attend()
+            trace = self.trace = Trace()
+            trace.begin(self)
+            self._attention = True  # so that the next write looks around, which is where it begins
+        return trace
 
     def look_for_riders(self) -> None:
         """Have each record come with a rider if anything is demanded of it, or derived from it."""
@@ -294,6 +326,8 @@ class Writer(OpenFiles):
             self._roll()
         self.upkeep.note_write()
         self._attention = self.upkeep.is_failing or self.gate is not None
+        if self.trace is not None:
+            self.trace.begun()
         self._room.notify_all()  # see `Store.wait_beyond`
         if self.gate is not None:
             self.gate.check(keys)

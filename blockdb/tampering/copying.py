@@ -1,68 +1,21 @@
-"""Taking a copy of a database to tamper with, beside its writer, and temporary directories that do not stay behind."""
+"""Taking a copy of a database to tamper with, beside its writer."""
 
 from __future__ import annotations
 
-import atexit
-import fcntl
-import os
 import shutil
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from blockdb.database.backup.snapshot import Piece, take
+from blockdb.database.backup.pieces import Piece
+from blockdb.database.backup.snapshot import take
 from blockdb.errors import InvalidData, StorageError
 from blockdb.format import checked_toml, packed
 from blockdb.layout import ZSTD, DatabaseFiles
 from blockdb.storage.door import guarded
 
-PREFIX: Final = "blockdb-lab-"
 MOST_BYTES: Final = 1 << 30
 COPIES: Final = 2
 """One that stays as it was, and one that is tampered with."""
-
-
-class Workshop:
-    """A temporary directory that is removed when it is closed, or with its process.
-
-    Its kernel lock says that somebody works there: what a process left that was killed, the next workshop removes.
-    """
-
-    def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._held: int | None = _hold(self.path, fcntl.LOCK_EX)
-        atexit.register(self.close)
-
-    def close(self) -> None:
-        """Remove it, and all that is in it."""
-        held, self._held = self._held, None
-        if held is not None:
-            atexit.unregister(self.close)
-            shutil.rmtree(self.path, ignore_errors=True)
-            os.close(held)
-
-
-def _hold(path: Path, how: int) -> int:
-    """Lock a directory. Returns the descriptor that holds the lock. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, how)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _sweep(directory: Path) -> None:
-    """Remove what killed processes of this user left behind."""
-    for path in directory.glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            if path.lstat().st_uid == os.getuid():
-                held = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-                os.close(held)
 
 
 def copy_database(source: Path, target: Path, most_bytes: int = MOST_BYTES, key_file: Path | None = None) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from blockdb.audit.auditor import audit
 from blockdb.config import DatabaseConfig
 from blockdb.database.database import Database
-from blockdb.errors import BlockDBError, Corruption, InvalidData
+from blockdb.errors import BlockDBError, Corruption, InvalidData, KeyNotFound
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.note import VerifierKey
+from blockdb.scratch import Scratch
 from blockdb.storage.door import guarded
 from blockdb.tampering.checks import CHECKS, Answer, Case, Check, Kept, kept_beside
-from blockdb.tampering.copying import MOST_BYTES, Workshop, copy_database
+from blockdb.tampering.copying import MOST_BYTES, copy_database
 from blockdb.tampering.forger import Forger
 from blockdb.tampering.tamperings import FEWEST_BLOCKS, Site, Tampering
 from blockdb.types import Block, Problem
@@ -82,7 +83,7 @@ class Lab:
         where it is too large or too small.
         """
         self.source = source
-        self._workshop = Workshop()
+        self._workshop = Scratch("blockdb-lab-")
         try:
             self._whole, self._copy = self._workshop.path / "whole", self._workshop.path / "copy"
             copy_database(source, self._whole, most_bytes, key_file)
@@ -123,23 +124,36 @@ class Lab:
         if sum(1 for _ in Forger(self._whole).seals()) != self._blocks:
             raise InvalidData("The chain files do not show their blocks; the lab cannot forge encrypted ones.")
 
-    def run(self, tampering: Tampering, tell: Callable[[str], None] = lambda _: None) -> Outcome:
+    def run(
+        self, tampering: Tampering, tell: Callable[[str], None] = lambda _: None, *, key: bytes | None = None
+    ) -> Outcome:
         """Tamper with a fresh copy, and put it to every check; `tell` hears what is being done. O(all bytes).
 
-        Raises InvalidData where there is nothing to tamper with in this way, StorageError.
+        `key` chooses the record of which single records are tampered with, of the default collection; without it, it
+        is one in the middle. What `tell` raises ends the run.
+
+        Raises InvalidData where there is nothing to tamper with in this way, KeyNotFound, StorageError.
         """
+        chosen = None if key is None else self._sequence_of(key)
         copy = self._copy
         with guarded("tampering with the copy"):
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(self._whole, copy)
             tell(tampering.title)
-            changes = tampering.apply(self._site(copy))
+            changes = tampering.apply(replace(self._site(copy), chosen=chosen))
         case = Case(copy, self.kept, changes)
         findings = []
         for check in CHECKS:
             tell(check.title)
             findings.append(_finding(check, case, self._ask(check, case)))
         return Outcome(tampering, case, tuple(findings))
+
+    def _sequence_of(self, key: bytes) -> int:
+        with Database(DatabaseConfig(data_dir=str(self._whole)), read_only=True, create=False) as database:
+            record = database.record(key)
+        if record is None:
+            raise KeyNotFound(key)
+        return record.sequence
 
     def _site(self, copy: Path) -> Site:
         return Site(Forger(copy), self._records, self._blocks, lambda: _open_for_writing(copy))

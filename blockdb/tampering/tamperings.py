@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from os import urandom
@@ -34,13 +34,17 @@ FORGED_VALUE = b"nobody wrote this"
 
 @dataclass(frozen=True)
 class Site:
-    """The database to be tampered with; single records are tampered with in the block in the middle."""
+    """The database to be tampered with.
+
+    Tampering with a single record is done to the `chosen` one, by its sequence number, or to one in the middle block.
+    """
 
     forger: Forger
     records: int
     blocks: int
     open_database: Callable[[], Database]
     """Opens it for writing."""
+    chosen: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,24 @@ class Tampering:
     apply: Callable[[Site], tuple[Problem, ...]]
 
 
+def _candidates(site: Site) -> Iterator[Target]:
+    """The records from the chosen one on, or from the middle of the history on."""
+    forger, chosen = site.forger, site.chosen
+    if chosen is None:
+        return islice(forger.records_of(forger.seal(site.blocks // 2)), SEARCHED_RECORDS)
+    for _, seal in forger.seals():
+        if chosen < seal.header.first_sequence + seal.header.records:
+            return islice(forger.records_of(seal), chosen - seal.header.first_sequence, None)
+    raise InvalidData("The record is in the open block, which is not sealed yet: choose an older one.")
+
+
 def _victim(site: Site) -> Target:
-    """A sealed record in the middle of the history that has a value."""
-    for target in islice(site.forger.records_of(site.forger.seal(site.blocks // 2)), SEARCHED_RECORDS):
+    """A sealed record that has a value."""
+    for target in _candidates(site):
         if target.record.value:
             return target
+        if site.chosen is not None:
+            raise InvalidData("The value of the record is empty: there is nothing in it to change.")
     raise InvalidData("The middle of the history has no record with a value: there is nothing to change.")
 
 
@@ -98,12 +115,13 @@ def _edit_value(site: Site) -> tuple[Problem, ...]:
 
 def _swap_records(site: Site) -> tuple[Problem, ...]:
     forger = site.forger
-    records = islice(forger.records_of(forger.seal(site.blocks // 2)), SEARCHED_RECORDS)
-    for first, second in pairwise(records):
+    records = _candidates(site)
+    for first, second in pairwise(records if site.chosen is None else islice(records, 2)):
         if first.span.end == second.span.at and first.record.body != second.record.body:
             break
     else:
-        raise InvalidData("The middle of the history has no two records side by side: there is nothing to swap.")
+        where = "The middle of the history" if site.chosen is None else "The place of the record"
+        raise InvalidData(f"{where} has no two records side by side: there is nothing to swap.")
     changes = (
         _change(site, first, f"it stands where record {second.sequence} was"),
         _change(site, second, f"it stands where record {first.sequence} was"),

@@ -29,11 +29,19 @@ CLUSTER: Final = (
     ),
     Operation(
         "remove_node", "DELETE", "/cluster/remove/{node_id}", Right.OPERATE, of_database, cluster.ByNode, plain.Told,
-        "Remove a node.",
+        "Remove a node.", is_long=True,
     ),
     Operation(
         "cluster_transfer", "POST", "/cluster/transfer", Right.OPERATE, of_database, cluster.Transfer,
         cluster.Transferred, "Have another node lead.",
+    ),
+    Operation(
+        "cluster_partitions", "GET", "/cluster/partitions", Right.READ, of_nobody, Nothing, cluster.ClusterPartitions,
+        "Which node holds which partition, and how far it is.", is_monitoring=True,
+    ),
+    Operation(
+        "cluster_rebalance", "POST", "/cluster/rebalance", Right.OPERATE, of_database, cluster.Rebalance,
+        cluster.Rebalanced, "Spread partitions evenly over the nodes.", is_long=True,
     ),
     Operation(
         "cluster_events", "GET", "/cluster/events", Right.READ, of_nobody, cluster.ClusterEvents, cluster.Happened,

@@ -11,6 +11,7 @@ from blockdb.wire.cluster import CLUSTER
 from blockdb.wire.messages import collections, plain, proofs, queries, records, server, transactions
 from blockdb.wire.monitoring import MONITORING
 from blockdb.wire.operation import Kind, Nothing, Operation
+from blockdb.wire.tokens import TOKENS
 
 __all__ = ["BY_NAME", "OPERATIONS"]
 
@@ -177,6 +178,11 @@ COLLECTIONS: Final = (
     Operation(
         "describe", "GET", f"{ONE}/info", READ, _of_shape, records.InCollection, collections.Described,
         "All that is known of a collection.", errors=("CollectionNotFound",),
+    ),
+    Operation(
+        "locate", "GET", f"{ONE}/identity", READ, _of_shape, records.InCollection, collections.Located,
+        "Id and name of a collection: nothing that its partitions would have to be asked for.",
+        errors=("CollectionNotFound",),
     ),
     Operation(
         "drop", "POST", f"{ONE}/drop", MANAGE, _of_collection, records.InCollection, collections.Dropped,
@@ -354,6 +360,10 @@ DATABASE: Final = (
         "A copy of all collections as of this moment, as a stream.", kind=Kind.BYTES, is_long=True,
     ),
     Operation(
+        "backup_since", "POST", f"{API}/backup", OPERATE, _of_database, server.BackupSince, proofs.Chunk,
+        "What is new since an older backup, as a stream.", kind=Kind.BYTES, is_long=True,
+    ),
+    Operation(
         "flush", "POST", f"{API}/flush", OPERATE, _of_database, Nothing, Nothing,
         "Write everything in memory to tables.", is_long=True,
     ),
@@ -377,6 +387,7 @@ DATABASE: Final = (
 
 OPERATIONS: Final = (
     *REST, *CLUSTER, *MONITORING, *RECORDS, *BLOCKS, *COLLECTIONS, *QUERIES, *TRANSACTIONS, *PROOFS, *DATABASE,
+    *TOKENS,
 )  # fmt: skip
 
 BY_NAME: Final[Mapping[str, Operation]] = {operation.name: operation for operation in OPERATIONS}

@@ -171,9 +171,12 @@ def json_of(message: Any, encoding: str | None = None) -> dict[str, Any]:
     kind: type = type(message)
     texts, writers = _writers(kind)
     written: dict[str, Any] = {}
+    leaves_out = _leaves_out(kind)
     chosen = _chosen(message, texts, encoding) if texts else ""
     for name, writer in writers:
         value = getattr(message, name)
+        if value is None and leaves_out:
+            continue
         if writer is None or value is None:
             written[name] = value
         elif name in texts:
@@ -183,6 +186,12 @@ def json_of(message: Any, encoding: str | None = None) -> dict[str, Any]:
     if texts:
         written["encoding"] = chosen
     return written
+
+
+@cache
+def _leaves_out(message: type) -> bool:
+    """Whether a message says that what is not there is left out."""
+    return bool(getattr(message, "leaves_out", False))
 
 
 @cache

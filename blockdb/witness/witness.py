@@ -15,7 +15,6 @@ from time import time
 from typing import Final
 
 from blockdb.errors import Corruption, DatabaseLocked, InvalidData, StorageError
-from blockdb.layout import WitnessFiles
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.cosignature import Cosigner, seen_by
 from blockdb.ledger.merkle import EMPTY_ROOT
@@ -23,6 +22,7 @@ from blockdb.ledger.note import ED25519, BadNote, Note, Signature, VerifierKey, 
 from blockdb.ledger.proof import BadProof, check_consistency
 from blockdb.storage.door import Door, guarded, storage_error
 from blockdb.storage.manifest import load_checked, save_checked
+from blockdb.witness.layout import WitnessFiles
 from blockdb.witness.protocol import SIZE_TYPE, Submission, log_id, read_checkpoint
 
 WITNESS: Final = "witness"

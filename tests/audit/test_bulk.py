@@ -29,6 +29,7 @@ from blockdb.storage.metadata import load_metadata, save_metadata
 from tests.audit.forgery import Forger, TableParts
 from tests.fault.support import copy_of, files_of, open_database
 from tests.storage.doors import collection_of, pairs
+from tests.tiers import tiers
 
 RECORDS = 3_000
 
@@ -49,6 +50,14 @@ KINDS: dict[str, Callable[[int], tuple[bytes, bytes]]] = {
 }
 
 
+DAILY = ["alike", "variable"]
+
+for_helpers = pytest.mark.parametrize(
+    "whole", tiers(DAILY[:1], [kind for kind in KINDS if kind != DAILY[0]]), indirect=True
+)
+"""What is about processes depends little on what the records are."""
+
+
 def fill(db: blockdb.Database, kind: str, first: int = 0, stop: int = RECORDS) -> None:
     """In batches, which begin and end anywhere in a block, with single records between them."""
     chance, number, item = Random(first), first, KINDS[kind]
@@ -62,7 +71,7 @@ def fill(db: blockdb.Database, kind: str, first: int = 0, stop: int = RECORDS) -
         number += count
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=tiers(DAILY, [kind for kind in KINDS if kind not in DAILY]))
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with three tables, records in no table, and several chain files."""
     path = tmp_path_factory.mktemp("whole") / "db"
@@ -167,7 +176,7 @@ def test_much_damage_is_found_as_it_is_record_by_record(whole: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("small_jobs")
-@pytest.mark.parametrize("number", [0, 700, 1500, 2240])
+@pytest.mark.parametrize("number", tiers([700], [0, 1500, 2240]))
 def test_a_record_that_someone_changed_is_found_in_its_block(tmp_path: Path, number: int) -> None:
     with blockdb.open(tmp_path / "db", blockchain_batch_size=100) as db:
         fill(db, "alike")
@@ -241,6 +250,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return processes
 
 
+@for_helpers
 @pytest.mark.usefixtures("no_exact_audit")
 def test_helpers_that_die_are_done_without(whole: Path, started: list[subprocess.Popen[bytes]]) -> None:
     def kill_one(progress: blockdb.Progress) -> None:
@@ -252,6 +262,7 @@ def test_helpers_that_die_are_done_without(whole: Path, started: list[subprocess
     assert [process.poll() for process in started] == [-signal.SIGKILL, -signal.SIGKILL]
 
 
+@for_helpers
 @pytest.mark.usefixtures("no_exact_audit", "started")
 @pytest.mark.parametrize("module", ["blockdb.no_such_module", "blockdb.types"])
 def test_helpers_that_fail_at_once_are_done_without(whole: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
@@ -260,6 +271,7 @@ def test_helpers_that_fail_at_once_are_done_without(whole: Path, monkeypatch: py
     assert blockdb.verify(whole).valid
 
 
+@for_helpers
 @pytest.mark.usefixtures("no_exact_audit", "started")
 def test_without_processes_or_shared_memory_it_is_done_alone(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> int:
@@ -272,7 +284,8 @@ def test_without_processes_or_shared_memory_it_is_done_alone(whole: Path, monkey
     assert blockdb.verify(whole).valid
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@for_helpers
+@pytest.mark.parametrize("error", tiers([KeyboardInterrupt], [ValueError]))
 def test_whatever_happens_no_process_is_left(
     whole: Path, started: list[subprocess.Popen[bytes]], error: type[BaseException]
 ) -> None:
@@ -286,6 +299,7 @@ def test_whatever_happens_no_process_is_left(
     assert all(process.poll() is not None for process in started)
 
 
+@for_helpers
 def test_a_cancelled_audit_leaves_no_process(whole: Path, started: list[subprocess.Popen[bytes]]) -> None:
     asked = iter([False])
     report = blockdb.verify(whole, cancel=lambda: next(asked, True))

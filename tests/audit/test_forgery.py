@@ -182,7 +182,7 @@ def test_a_mark_that_ends_inside_a_seal_is_found(tmp_path: Path) -> None:
     end = forger.chain.stat().st_size
     change_mark(db.path, written=end - 1, forced=end - 1, clean=False)
     [problem] = found(forger)
-    assert problem.what == "the file ends inside a frame"
+    assert problem.what == "the file ends inside a seal"
 
 
 # ── seals ────────────────────────────────────────────────────────────────────────────────────────────────────────

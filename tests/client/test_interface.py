@@ -12,12 +12,14 @@ from blockdb.client.aio.collection import AsyncCollection
 from blockdb.client.aio.database import AsyncDatabase
 from blockdb.client.aio.feed import AsyncFeed
 from blockdb.client.aio.results import AsyncResults
+from blockdb.client.aio.tokens import AsyncTokens
 from blockdb.client.aio.transaction import AsyncTransaction
 from blockdb.client.cluster import RemoteCluster
 from blockdb.client.collection import RemoteCollection
 from blockdb.client.database import RemoteDatabase
 from blockdb.client.feed import RemoteFeed
 from blockdb.client.results import RemoteResults
+from blockdb.client.tokens import RemoteTokens
 from blockdb.client.transaction import RemoteTransaction
 from blockdb.wire.table import BY_NAME
 
@@ -28,12 +30,14 @@ TRIPLES = [
     (blockdb.Feed, RemoteFeed, AsyncFeed),
     (blockdb.Results, RemoteResults, AsyncResults),
 ]
-REMOTE_PAIRS = [*TRIPLES, (None, RemoteCluster, AsyncCluster)]
+REMOTE_PAIRS = [*TRIPLES, (None, RemoteCluster, AsyncCluster), (None, RemoteTokens, AsyncTokens)]
 EMBEDDED_ONLY = {
+    "anchored",
     "audit_log",
     "begin_audit_log_anew",
     "config",
     "follow_acts",
+    "has_room",
     "journal_audit_log",
     "keys_written",
     "number_transactions_from",
@@ -42,10 +46,11 @@ EMBEDDED_ONLY = {
     "record_act",
     "record_index",
     "secret_for",
+    "trace",
     "values_of",
 }
 """What is about the process that has the database open, or for a server to work with."""
-REMOTE_ONLY = {"alerts", "cluster", "path", "server_statistics", "url"}
+REMOTE_ONLY = {"alerts", "cluster", "path", "proven_records", "server_statistics", "tokens", "url", "whoami"}
 """What is about the server; `path` is an attribute of the embedded one."""
 OPERATORS = {"__contains__", "__getitem__"}
 
@@ -80,13 +85,26 @@ def test_the_twin_for_event_loops_has_the_same_names(_embedded: type, remote: ty
         assert parameters(found[name]) == parameters(wanted[name]), name
 
 
-HERE = {"close", "cluster", "get_transaction", "id", "is_active", "is_over", "name", "path", "position", "url"}
+HERE = {
+    "close",
+    "cluster",
+    "get_transaction",
+    "id",
+    "is_active",
+    "is_over",
+    "name",
+    "path",
+    "position",
+    "proven_records",
+    "tokens",
+    "url",
+}
 """What needs no server."""
-REFUSED = {"add_anchor", "delete", "export_tiles", "part", "remove_anchor", "sequence_at", "with_anchors"}
+REFUSED = {"add_anchor", "delete", "export_tiles", "part", "remove_anchor", "moment", "sequence_at", "with_anchors"}
 ITERATORS = {"acts", "backup", "blocks", "earlier_keys", "events", "find", "keys", "records", "scan"}
 
 
-@pytest.mark.parametrize("twin", [AsyncCluster, AsyncCollection, AsyncDatabase, AsyncTransaction])
+@pytest.mark.parametrize("twin", [AsyncCluster, AsyncCollection, AsyncDatabase, AsyncTokens, AsyncTransaction])
 def test_what_has_to_be_waited_for_is_awaited(twin: type) -> None:
     for name, member in public(twin).items():
         function = member.fget if isinstance(member, property) else member
@@ -112,9 +130,9 @@ def asked(source: str) -> Iterator[str]:
 def test_every_operation_that_is_asked_for_is_there() -> None:
     from blockdb.client import feed
     from blockdb.client.aio import feed as twin
-    from blockdb.client.plans import cluster, database, documents, proofs, records, transactions, verifying
+    from blockdb.client.plans import cluster, database, documents, proofs, records, tokens, transactions, verifying
 
-    modules = (cluster, database, documents, feed, proofs, records, transactions, twin, verifying)
+    modules = (cluster, database, documents, feed, proofs, records, tokens, transactions, twin, verifying)
     names = {name for module in modules for name in asked(inspect.getsource(module))}
     assert len(names) > 40
     assert names <= BY_NAME.keys()

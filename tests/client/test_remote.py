@@ -261,7 +261,7 @@ def test_changes_come_as_they_are_stored(users: blockdb.RemoteCollection) -> Non
     waiting = threading.Thread(target=lambda: list(feed))
     waiting.start()
     feed.stop()
-    waiting.join(10)
+    waiting.join(60)
     assert feed.is_over()
     with pytest.raises(blockdb.InvalidData, match="There is no record 99"):
         users.watch(after=99)
@@ -273,7 +273,7 @@ def test_a_feed_ends_with_its_connection(server: Served) -> None:
         feed = remote.watch()
         waiting = threading.Thread(target=lambda: list(feed))
         waiting.start()
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()
 
 
@@ -286,7 +286,7 @@ def test_a_feed_that_nobody_has_any_more_is_stopped(users: blockdb.RemoteCollect
     for _ in users.watch(after=-1):
         (reader,) = readers() - before
         break
-    reader.join(10)
+    reader.join(60)
     assert not reader.is_alive()
 
 
@@ -349,6 +349,8 @@ def test_a_transaction_over_the_wire(remote: blockdb.RemoteDatabase, users: bloc
     assert remote.commit_transaction(id_) == {users.name: range(1, 2)}
     with pytest.raises(blockdb.TransactionClosed):
         remote.abort_transaction(id_)
+    last = remote.recent_transactions()[0]
+    assert (last.id, last.outcome, last.collections, last.writes) == (id_, "committed", (users.name,), 1)
 
 
 @pytest.mark.torture

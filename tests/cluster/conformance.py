@@ -159,7 +159,7 @@ class Conformance:
             assert status.node_id == id_
             assert status.leader == first
             assert status.state == ("Leader" if id_ == first else "Follower")
-            assert status.engine in {"raft", "lone"}
+            assert status.engine in {"raft", "lone", "jetstream"}
             assert status.term >= 1
             assert status.last_index >= status.commit >= status.applied > 0
             assert status.first_index <= status.last_index + 1

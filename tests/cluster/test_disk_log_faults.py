@@ -238,6 +238,7 @@ with small_files():
 """
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("kills", tiers([1], [20]))
 def test_what_was_stored_survives_kills(kills: int, tmp_path: Path) -> None:
     last = 0

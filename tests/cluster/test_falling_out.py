@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +15,8 @@ import pytest
 
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.events import ClusterEvent
-from blockdb.cluster.replicated_log import Command, Snapshot
-from blockdb.errors import ConfigError, InvalidData, Unavailable
+from blockdb.cluster.replicated_log import Command, ReplicatedLog, Snapshot
+from blockdb.errors import ConfigError, Corruption, InvalidData, Unavailable
 from blockdb.format.consensus import Member
 from blockdb.layout import RaftFiles
 from tests.cluster.conformance import TIMEOUT_S, leader, others, settle, unique, until
@@ -73,6 +74,15 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
     made = Nodes(tmp_path, 3)
     yield made
     made.close()
+
+
+def is_served(log: ReplicatedLog) -> bool:
+    """Whether a command is decided there."""
+    try:
+        log.append(unique(1)).result(TIMEOUT_S)
+    except Unavailable:
+        return False
+    return True
 
 
 def test_a_node_with_another_history_stops_serving_and_says_where(tmp_path: Path) -> None:
@@ -219,7 +229,7 @@ def test_who_has_another_history_gets_that_of_the_others(tmp_path: Path) -> None
         nodes.logs[wrong].append(unique(2)).result(TIMEOUT_S)
         until(lambda: nodes.machines[wrong].restored, "it gets a copy")
         until(lambda: not nodes.logs[wrong].status().diverged, "it serves again")
-        nodes.logs[wrong].append(unique(1)).result(TIMEOUT_S)
+        until(lambda: is_served(nodes.logs[wrong]), "it serves again")
         settle(nodes)
         first, *rest = (machine.commands for machine in nodes.machines.values())
         assert all(other == first for other in rest)
@@ -238,8 +248,88 @@ def test_a_node_whose_database_is_damaged_gets_a_copy(tmp_path: Path) -> None:
         nodes.logs["node1"].append(unique(2)).result(TIMEOUT_S)
         until(lambda: nodes.machines["node2"].restored, "it gets a copy")
         settle(nodes)
-        nodes.logs["node2"].append(unique(1)).result(TIMEOUT_S)
+        until(lambda: is_served(nodes.logs["node2"]), "it serves again")
         settle(nodes)
         assert nodes.machines["node2"].commands == nodes.machines["node1"].commands
+    finally:
+        nodes.close()
+
+
+class Failing(Damaged):
+    """A chain that comes upon damage when it is given a certain command."""
+
+    def apply(self, commands: Sequence[Command]) -> None:
+        if any(command.data == b"too much" for command in commands) and not self.restored:
+            self.needs_copy = True
+            raise Corruption("file", 17, "it is damaged")
+        super().apply(commands)
+
+
+def test_a_node_that_comes_upon_damage_gets_a_copy_and_goes_on(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 3, machine=Damaged)
+    try:
+        nodes.logs["node1"].append(unique(5)).result(TIMEOUT_S)
+        nodes.stop("node2")
+        nodes.machines["node2"] = Failing()
+        nodes.start("node2")
+        settle(nodes)
+        nodes.logs["node1"].append([b"too much"]).result(TIMEOUT_S)
+        nodes.logs["node1"].append(unique(3)).result(TIMEOUT_S)
+        until(lambda: nodes.machines["node2"].restored, "it gets a copy")
+        settle(nodes)
+        until(lambda: is_served(nodes.logs["node2"]), "it serves again")
+        settle(nodes)
+        assert nodes.machines["node2"].commands == nodes.machines["node1"].commands
+    finally:
+        nodes.close()
+
+
+def test_two_damaged_nodes_get_copies_of_the_third(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 3, machine=Damaged)
+    try:
+        nodes.logs["node1"].append(unique(5)).result(TIMEOUT_S)
+        settle(nodes)
+        for id_ in nodes.logs:
+            nodes.stop(id_)
+        for id_ in ("node1", "node2"):
+            nodes.machines[id_] = Damaged(is_damaged=True)
+        nodes.start(*nodes.machines)
+        until(lambda: all(nodes.machines[id_].restored for id_ in ("node1", "node2")), "they get copies")
+        until(lambda: is_served(nodes.logs["node1"]), "it serves again")
+        settle(nodes)
+        first, *rest = (machine.commands for machine in nodes.machines.values())
+        assert len(first) == 6
+        assert all(other == first for other in rest)
+    finally:
+        nodes.close()
+
+
+def test_a_machine_that_lacks_what_the_log_begins_behind_gets_a_copy(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 3, compact_entries=5, keep_entries=1)
+    try:
+        files = RaftFiles(nodes.root / "node2" / "raft")
+        nodes.logs["node1"].append(unique(20)).result(TIMEOUT_S)
+        until(lambda: tomllib.loads(files.head.read_text())["index"], "the log on the disk is cut")
+        nodes.stop("node2")
+        nodes.machines["node2"] = Recorder()
+        nodes.start("node2")
+        until(lambda: nodes.machines["node2"].restored, "it gets a copy")
+        assert not files.mending.exists()
+        until(lambda: is_served(nodes.logs["node2"]), "it serves again")
+        settle(nodes)
+        assert nodes.machines["node2"].commands == nodes.machines["node1"].commands
+    finally:
+        nodes.close()
+
+
+def test_a_node_alone_that_lacks_what_its_log_begins_behind_is_refused(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path, 1, compact_entries=5, keep_entries=1)
+    try:
+        nodes.logs["node1"].append(unique(20)).result(TIMEOUT_S)
+        until(lambda: nodes.logs["node1"].status().first_index > 1, "the log is cut")
+        nodes.stop("node1")
+        nodes.machines["node1"] = Recorder()
+        with pytest.raises(Corruption, match="no other node counts"):
+            nodes.start("node1")
     finally:
         nodes.close()

@@ -147,7 +147,7 @@ def test_where_there_is_no_log_none_is_made(run: Run, here: Path) -> None:
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("entered")
 def test_it_follows_a_writer_and_says_where_to_go_on(start: Start, here: Path) -> None:
     process = start("audit-log", "--follow", "--tail", "1", "--principal", "ann")

@@ -160,19 +160,26 @@ def test_the_theme_is_chosen_by_the_environment() -> None:
     assert default_theme({"COLORFGBG": "0;15"}) == "paper"
     assert default_theme({"COLORFGBG": "15;0"}) == blockdb_themes.DEFAULT
     assert default_theme({"BLOCKDB_THEME": "okabe", "COLORFGBG": "0;15"}) == "okabe"
+    assert default_theme({"BLOCKDB_THEME": "okabe", "NO_COLOR": "1"}) == blockdb_themes.MONOCHROME
     with pytest.raises(UsageError, match="there is no such theme"):
         palette("nonsense", {"TERM": "xterm"})
 
 
 def test_a_theme_that_does_not_exist_leaves_the_data(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLOCKDB_THEME", "nonsense")
-    assert shown(terminal, Words("done", role="success")) == "done\n"
+    note, words = shown(terminal, Words("done", role="success")).splitlines()
+    assert note.startswith("Note: no colours: theme file nonsense.toml: there is no such theme; there are basalt, ")
+    assert words == "done"
 
 
-@pytest.mark.parametrize("name", blockdb_themes.names())
+@pytest.mark.parametrize("name", blockdb_themes.shipped_names())
 def test_every_theme_colours_on_terminals_of_256_colours(name: str) -> None:
     painted = palette(name, {"TERM": "xterm-256color"}).paint("error", "x")
-    assert re.fullmatch(r"\x1b\[38;5;(1[6-9]|[2-9]\d|1\d\d|2[0-4]\d|25[0-5])mx\x1b\[0m", painted)
+    native = {"terminal": "\x1b[1;31mx\x1b[0m", "monochrome": "\x1b[1;7mx\x1b[0m"}
+    if name in native:
+        assert painted == native[name]
+    else:
+        assert re.fullmatch(r"\x1b\[38;5;(1[6-9]|[2-9]\d|1\d\d|2[0-4]\d|25[0-5])mx\x1b\[0m", painted)
 
 
 @given(

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 import blockdb
-from blockdb.commands import cli
 from blockdb.commands.command import Command, Where
 from blockdb.commands.failures import CannotOpen, describe, exit_code
 from blockdb.commands.table import find
@@ -84,6 +83,7 @@ def test_a_command_loads_no_terminal_library(start: Start) -> None:
     assert not heavy & loaded
 
 
+@pytest.mark.torture
 def test_words_of_any_bytes(start: Start) -> None:
     assert ended(start("put", b"\xff\xfe", b"\x80"))[0] == 0
     assert ended(start("get", b"\xff\xfe")) == (0, b"\x80\n", "")
@@ -110,7 +110,7 @@ def test_a_failure_stays_one_when_nobody_reads(start: Start, many: None, here: P
     assert err.startswith("Error: Corruption: ")
 
 
-@pytest.mark.parametrize("words", [["scan"], ["get", "key000001"], ["--version"], ["--help"], ["export"]])
+@pytest.mark.parametrize("words", tiers([["scan"], ["--version"]], [["get", "key000001"], ["--help"], ["export"]]))
 def test_a_full_disk_is_named(start: Start, many: None, words: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         code, _, err = ended(start(*words, stdout=full))
@@ -118,7 +118,7 @@ def test_a_full_disk_is_named(start: Start, many: None, words: list[str]) -> Non
     assert err == "Error: IoError: cannot write standard output: No space left on device\n"
 
 
-@pytest.mark.parametrize("redirection", tiers([">&-", ">&- 2>&- <&-"], ["2>&-", "<&-"]))
+@pytest.mark.parametrize("redirection", tiers([">&- 2>&- <&-"], [">&-", "2>&-", "<&-"]))
 def test_closed_streams(start: Start, redirection: str) -> None:
     shell = ["sh", "-c", f'"$0" "$@" {redirection}', *PROGRAM]
     assert ended(start("put", "a", "1", program=shell))[0] == 0
@@ -173,7 +173,7 @@ def test_a_bug_is_one_line_with_what_to_report(run: Run, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise KeyError("oops\x1b")
 
-    monkeypatch.setattr(cli, "render", broken)
+    monkeypatch.setattr("blockdb.commands.render.render", broken)
     ran = run("help")
     assert (ran.code, ran.out) == (1, b"")
     assert ran.err.startswith("Error: Internal: KeyError: 'oops\\x1b' [at test_process.py:")
@@ -205,7 +205,9 @@ def test_the_front_ends_are_found_and_not_imported(run: Run, monkeypatch: pytest
     monkeypatch.setattr("blockdb.commands.frontends.frontend", frontend)
     assert run("-d", "here", "tui", "--theme", "paper").code == 7
     assert run("tui", "--demo").code == 7
-    assert started == [["here", "--theme", "paper"], ["--demo"]]
+    assert run("tui", "--keys").code == 7
+    assert run("-d", "here", "tui", "--keymap", "my.toml", "--fresh").code == 7
+    assert started == [["here", "--theme", "paper"], ["--demo"], ["--keys"], ["here", "--keymap", "my.toml", "--fresh"]]
     assert isinstance(find("tui", Where.COMMAND_LINE), Command)
 
 

@@ -15,11 +15,11 @@ from blockdb.commands.invocation import parse_line
 from blockdb.commands.parsing import HelpWanted, parse_arguments
 from blockdb.commands.reference import reference
 from blockdb.commands.results import Records, Value, Words
-from blockdb.commands.table import COMMANDS, available, find, take
+from blockdb.commands.table import available, commands, find, take
 
 from .conftest import Run
 
-each_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+each_command = pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
 
 
 @each_command
@@ -55,21 +55,21 @@ def test_the_help_of_a_command_fits_and_names_every_argument(command: Command) -
 
 
 def test_names_are_unique() -> None:
-    names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
+    names = [name for command in commands() for name in (command.name, *command.aliases)]
     assert len(names) == len(set(names))
 
 
 def test_the_reference_is_current() -> None:
     page = Path(__file__).parents[2] / "docs" / "CLI.md"
     assert page.read_text("utf-8") == reference() + "\n", "run: python -m blockdb.commands.reference > docs/CLI.md"
-    for command in COMMANDS:
+    for command in commands():
         assert f"`{command.name}`" in page.read_text("utf-8")
 
 
 def test_what_can_be_given_where() -> None:
     shell = {command.name for command in available(Where.SHELL)}
     line = {command.name for command in available(Where.COMMAND_LINE)}
-    assert shell - line == {"abort", "begin", "commit", "connect", "exit", "transactions", "use"}
+    assert shell - line == {"abort", "begin", "commit", "connect", "exit", "use"}
     encryption = {f"encryption {name}" for name in ("show", "new-key", "rewrap", "new-data-key", "open")}
     tokens = {f"token {name}" for name in ("create", "list", "revoke")}
     configuring = {"config show", "config check"}
@@ -82,6 +82,7 @@ def test_what_can_be_given_where() -> None:
         "cluster rebuild",
         "server",
         "backup",
+        "completions",
         "restore",
         *configuring,
         *tokens,
@@ -106,7 +107,7 @@ def test_what_can_be_given_where() -> None:
         (["scan", "--limit", "-1"], "not a whole number"),
         (["scan", "--limit", "²"], "not a whole number"),
         (["--limit", "3", "scan"], "unrecognized arguments: --limit"),
-        (["put", "a", "1", "--format", "csv"], "put has no format csv; it has table, json, jsonl"),
+        (["put", "a", "1", "--format", "csv"], "put has no format csv; it has table, vertical, json, jsonl"),
         (["--format", "xml", "get", "a"], "invalid choice: 'xml'"),
         (["-d"], "expected one argument"),
         (["help", "nonsense"], "there is no command 'nonsense'"),

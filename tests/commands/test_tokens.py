@@ -11,10 +11,10 @@ from time import time
 import pytest
 
 from blockdb.commands.failures import CANNOT_OPEN, DONE, FAILED, USAGE
+from blockdb.commands.history import kept
 from blockdb.security.exposure import Exposure
 from blockdb.server.authentication import Authenticator
 from blockdb.storage.door import Door
-from blockdb_repl.history import kept
 
 from .conftest import Run
 

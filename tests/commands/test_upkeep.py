@@ -33,6 +33,10 @@ def test_stats_for_programs(run: Run) -> None:
     assert data["records"] == 1
     assert data["head_hash"] == "00" * 32
     assert "records,1\n" in run("stats", "--format", "csv").text
+    run("collection", "create", "users")
+    assert "name,value\nsuccess,true\n" in run("verify", "--format", "csv").text
+    assert run("collection", "list", "--format", "csv").text.startswith("name,id,description,created_at,")
+    assert "name,users\n" in run("collection", "describe", "users", "--format", "csv").text
 
 
 def test_flush_and_compact(run: Run) -> None:

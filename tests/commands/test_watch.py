@@ -70,7 +70,7 @@ def test_from_where_and_how_many(run: Run) -> None:
         (["--after", "3"], 1, "InvalidData: There is no record 3 to go on after: there are 3"),
         (["--after", "-2"], 2, "Usage: "),
         (["--count", "x"], 2, "Usage: "),
-        (["--format", "json"], 2, "Usage: watch has no format json; it has table, jsonl"),
+        (["--format", "json"], 2, "Usage: watch has no format json; it has table, vertical, jsonl"),
     ],
 )
 def test_what_cannot_be_watched(run: Run, words: list[str], code: int, wrong: str) -> None:
@@ -101,7 +101,7 @@ def line_of(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return json.loads(process.stdout.readline())  # type: ignore[no-any-return]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("three")
 def test_it_prints_what_a_writer_stores_and_says_where_to_go_on(start: Start, here: Path) -> None:
     process = start("watch", "--after", "2")
@@ -114,7 +114,7 @@ def test_it_prints_what_a_writer_stores_and_says_where_to_go_on(start: Start, he
     assert (code, out, err) == (130, b"", "Interrupted; --after 6 goes on from here.\n")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("three")
 def test_it_goes_on_over_the_end_of_a_writer(start: Start, here: Path) -> None:
     process = start("watch", "--after", "2", "--count", "4")
@@ -126,7 +126,7 @@ def test_it_goes_on_over_the_end_of_a_writer(start: Start, here: Path) -> None:
     assert [row["sequence"] for row in rows(out)] == [3, 4, 5, 6]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("three")
 def test_it_ends_when_nobody_reads_any_more(start: Start) -> None:
     process = start("watch", "--after", "1")

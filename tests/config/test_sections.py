@@ -81,6 +81,10 @@ def value_of(name: tuple[str, str]) -> Any:
         "max_body_bytes": 7777,
         "max_header_bytes": 7777,
         "cluster_name": "shop",
+        "engine": "jetstream",
+        "nats_url": "nats://10.0.0.5:4222,tls://nats.example:4222",
+        "replication_factor": 5,
+        "nats_secret": "between-us",
         "peers": ["n2:[::1]:81", "n3:host:82:83"],
         "read_concern": "Local",
     }
@@ -91,7 +95,7 @@ def value_of(name: tuple[str, str]) -> Any:
     return not default if isinstance(default, bool) else "x.pem" if default == "" else 77
 
 
-ALONE = {("cluster", "bootstrap"), ("cluster", "join"), ("cluster", "replica")}
+ALONE = {("cluster", key) for key in ("bootstrap", "join", "replica", "mirror_of", "mirror_port")}
 """What does not stand with others."""
 NAMES = [name for name in KEYS if name[0] != "database" and name not in ALONE]
 
@@ -246,6 +250,11 @@ def test_a_whole_configuration_is_frozen_and_plain() -> None:
         ({"peers": ["b:h"]}, r"\[cluster\] peers: it should be name:host:port"),
         ({"join": ["h"]}, r"\[cluster\] join: it should be host:port"),
         ({"cluster_name": "-"}, r"\[cluster\] cluster_name: it should be letters"),
+        ({"engine": "paxos"}, r"\[cluster\] engine: it should be 'raft' or 'jetstream'"),
+        ({"nats_url": "nats://h:4222"}, r"\[cluster\] nats_url: it is for the engine jetstream"),
+        ({"partitions": 8}, r"\[cluster\] partitions: it is for the engine jetstream"),
+        ({"engine": "jetstream", "join": ["h:1"], "replica": True}, r"\[cluster\] replica: it is for the engine raft"),
+        ({"engine": "jetstream", "nats_url": "http://h"}, r"\[cluster\] nats_url: it should be servers such as nats"),
         ({"read_concern": "Quorum"}, r"\[cluster\] read_concern: it should be 'Linearizable' or 'Local'"),
     ],
 )

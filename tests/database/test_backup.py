@@ -13,7 +13,7 @@ from zstandard import ZstdCompressor, ZstdDecompressor
 
 import blockdb
 from blockdb.database.backup import snapshot
-from blockdb.format import archive
+from blockdb.format import archive, backup_header
 from blockdb.format.archive import Entry
 from blockdb.storage.door import Door
 from blockdb.types import Act
@@ -177,7 +177,13 @@ def check_is_a_moment(db: blockdb.Database, copy: blockdb.Database) -> None:
     assert counted(found["default"], b"first") - counted(found["documents"], b"second") in (0, 1)
 
 
-@pytest.mark.parametrize("how", [lambda db: db.backup(), lambda db: blockdb.backup(db.path)], ids=["inside", "outside"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(lambda db: db.backup(), id="inside"),
+        pytest.param(lambda db: blockdb.backup(db.path), id="outside", marks=pytest.mark.torture),
+    ],
+)
 def test_it_is_of_one_moment_and_writers_go_on(
     filled: blockdb.Database, tmp_path: Path, how: Callable[[blockdb.Database], blockdb.Backup]
 ) -> None:
@@ -198,6 +204,35 @@ def test_it_is_of_one_moment_and_writers_go_on(
         for thread in threads:
             thread.join()
     with restored(chunks, tmp_path / "copy") as copy:
+        check_is_a_moment(filled, copy)
+        assert copy.stats().records < filled.stats().records
+
+
+@pytest.mark.torture
+def test_what_is_new_is_of_one_moment_too(filled: blockdb.Database, tmp_path: Path) -> None:
+    stop = Event()
+    threads = list(writing(filled, stop))
+    streams = [[*filled.backup()]]
+    (tmp_path / "0").write_bytes(b"".join(streams[0]))
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(3):
+            until_more(filled, 20)
+            stream = filled.backup(since=tmp_path / f"{number}")
+            chunks = [next(stream)]
+            until_more(filled, 20)
+            filled.flush()
+            streams.append([*chunks, *stream])
+            (tmp_path / f"{number + 1}").write_bytes(b"".join(streams[-1]))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    found = blockdb.restore(streams[0], tmp_path / "copy", increments=streams[1:])
+    assert found.report is not None
+    assert found.report.problems == ()
+    with blockdb.open(tmp_path / "copy", read_only=True) as copy:
         check_is_a_moment(filled, copy)
         assert copy.stats().records < filled.stats().records
 
@@ -275,7 +310,7 @@ def packed(data: bytes) -> bytes:
 
 def made_of(*files: tuple[str, bytes], most_bytes: int = 1 << 20) -> bytes:
     """A stream of these files, with the right digests."""
-    head = archive.Header("id", 0, "", False, False, most_bytes, {}).encode()
+    head = backup_header.Header("id", 0, "", False, False, most_bytes, {}).encode()
     sums = {}
     data = b""
     for path, content in (("backup.json", head), *files):
@@ -337,7 +372,7 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
 def test_a_bomb_fills_neither_memory_nor_disk(tmp_path: Path) -> None:
     def chunks() -> Iterator[bytes]:
         compressing = ZstdCompressor(level=1).compressobj()
-        head = archive.Header("id", 0, "", False, False, 1 << 20, {}).encode()
+        head = backup_header.Header("id", 0, "", False, False, 1 << 20, {}).encode()
         yield compressing.compress(archive.encode_entry(Entry("backup.json", len(head))) + head)
         yield compressing.compress(
             archive.padding(len(head)) + archive.encode_entry(Entry("transactions.log", 1 << 40))

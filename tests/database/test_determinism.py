@@ -78,6 +78,7 @@ def writing(**changed: Any) -> Iterator[Writer]:
     writer.db.close()
 
 
+@pytest.mark.torture
 @settings(max_examples=25)
 @given(groups_of_records, st.data())
 def test_blocks_follow_from_records_order_and_times_alone(

@@ -301,6 +301,7 @@ def test_an_attachment_lets_go_of_what_was_packed(tmp_path: Path, monkeypatch: p
             assert held == list(collection_of(db.path).chain.glob("*.chain"))
 
 
+@pytest.mark.torture
 def test_processes_help_with_encrypted_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sealing, packing, building tables and merging them, each in a process that is given the keys."""
     succeeded: list[str] = []

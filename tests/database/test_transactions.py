@@ -558,6 +558,31 @@ def test_who_waits_for_whom_is_seen(db: blockdb.Database) -> None:
     assert found.wait_latency.count == 1
 
 
+def test_what_became_of_the_last_ones_is_seen(db: blockdb.Database) -> None:
+    db.create_collection("other")
+    with db.transaction() as tx:
+        tx.put_many([(b"a", b"1"), (b"b", b"2")])
+        tx.put(b"a", b"3", collection="other")
+        (open_one,) = db.transactions()
+        assert (open_one.collections, open_one.writes, open_one.outcome) == (("default", "other"), 3, "")
+    late, other = db.transaction(timeout_s=0.001), db.transaction()
+    late.get(b"x")
+    with pytest.raises(TransactionTimeout):
+        list(iter(lambda: late.get(b"x"), b"never"))
+    other.get(b"a")
+    other.abort()
+    aborted, timed_out, committed = db.recent_transactions()
+    assert (committed.id, committed.outcome, committed.writes, committed.locks) == (tx.id, "committed", 3, 3)
+    assert (timed_out.id, timed_out.outcome, timed_out.collections) == (late.id, "timeout", ("default",))
+    assert (aborted.id, aborted.outcome, aborted.locks) == (other.id, "aborted", 1)
+    assert committed.ended_s >= aborted.ended_s >= 0
+    for _number in range(100):
+        db.transaction().abort()
+    assert len(db.recent_transactions()) == 64
+    with blockdb.open(db.path, read_only=True) as reader:
+        assert reader.recent_transactions() == ()
+
+
 def test_many_who_want_the_same_key_get_it_one_after_the_other(db: blockdb.Database) -> None:
     start = Event()
 

@@ -250,6 +250,12 @@ def mutated(draw: Any, source: Any) -> Any:
     return result
 
 
+def test_a_rule_whose_value_is_of_another_kind_says_which() -> None:
+    email = USERS["fields"]["email"] | {"validation_rules": [{"Pattern": []}]}
+    with pytest.raises(InvalidData, match="Pattern is a string, and this is an array"):
+        Schema.from_json(USERS | {"fields": USERS["fields"] | {"email": email}})
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_whatever_is_given_as_a_schema_is_one_or_is_refused(data: st.DataObject) -> None:

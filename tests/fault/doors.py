@@ -12,7 +12,10 @@ from threading import Lock
 
 from blockdb.storage.door import Door
 
-KINDS = ("write", "force", "open", "read", "size", "list", "map", "create", "rename", "remove", "directory")
+KINDS = (
+    *("write", "force", "open", "read", "size", "list", "map", "create", "rename", "remove", "directory"),
+    *("reserve", "truncate"),
+)
 
 
 class FaultyDoor(Door):
@@ -55,6 +58,10 @@ class FaultyDoor(Door):
     def truncate(self, descriptor: int, size: int) -> None:  # type: ignore[override]
         self._enter("truncate")
         os.ftruncate(descriptor, size)
+
+    def reserve(self, descriptor: int, offset: int, size: int) -> None:
+        self._enter("reserve")
+        super().reserve(descriptor, offset, size)
 
     def open_append(self, path: Path) -> int:
         self._enter("open")

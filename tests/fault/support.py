@@ -82,7 +82,7 @@ def assert_whole(batches: Iterable[range], found: int) -> None:
         assert found <= batch.start or found >= batch.stop, f"{found} records end inside the batch {batch}"
 
 
-def bounded(work: Callable[[], None], seconds: float = 30) -> None:
+def bounded(work: Callable[[], None], seconds: float = 60) -> None:
     """Do the work in a thread; fail if it does not come to its end. What it raises is raised here."""
     failures: list[BaseException] = []
 

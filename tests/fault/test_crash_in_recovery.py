@@ -39,7 +39,7 @@ def try_recoveries(work: Path, name: str, count: int, plan: list[Level], going_o
     return judge.distinct
 
 
-@pytest.mark.parametrize("name", ["forced", pytest.param("now and then", marks=pytest.mark.torture), "packing"])
+@pytest.mark.parametrize("name", tiers(["forced"], ["now and then", "packing"]))
 def test_a_crash_in_a_recovery(work: Path, name: str) -> None:
     assert try_recoveries(work, name, *QUICK, going_on=0.1) >= QUICK_STATES
 
@@ -115,7 +115,7 @@ def try_repair(work: Path, damage: str, plan: list[Level]) -> int:
     return judge.distinct
 
 
-@pytest.mark.parametrize("damage", ["table", "registry"])
+@pytest.mark.parametrize("damage", tiers(["table"], ["registry"]))
 def test_a_crash_in_a_repair(work: Path, damage: str) -> None:
     assert try_repair(work, damage, [Level(Effort(1, 2))]) >= 15
 
@@ -146,6 +146,7 @@ def salvaged_in(file: Path) -> Iterator[bytes]:
             continue
 
 
+@pytest.mark.torture
 def test_a_power_cut_in_a_repair_drops_no_record(work: Path) -> None:
     with repaired(work / "life", "chain", owed=3) as (door, settings):
         judge = Judge(work, 5, going_on=0.2, prepare=nothing_dropped, **settings)

@@ -25,6 +25,7 @@ from tests.fault.doors import FaultyDoor
 from tests.fault.family import ROOT, Child, Family, family
 from tests.fault.support import assert_prefix, assert_whole, copy_of, items, one, open_database
 from tests.storage.doors import until
+from tests.tiers import tiers
 
 QUICK_KILLS = 16
 TORTURE_KILLS = 300
@@ -101,7 +102,7 @@ def survive(server: Family, directory: Path, seed: int, kills: int) -> None:
             story.check(path, batch_size)
 
 
-@pytest.mark.parametrize("seed", range(QUICK_KILLS // KILLS_IN_ONE_DIRECTORY))
+@pytest.mark.parametrize("seed", tiers([0], range(1, QUICK_KILLS // KILLS_IN_ONE_DIRECTORY)))
 def test_killed_at_any_moment(server: Family, tmp_path: Path, seed: int) -> None:
     survive(server, tmp_path, seed, KILLS_IN_ONE_DIRECTORY)
 
@@ -210,6 +211,7 @@ def check_after_kill(path: Path) -> list[str]:
     return left
 
 
+@pytest.mark.torture
 def test_killed_while_it_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert survive_packing(tmp_path, monkeypatch, first=1, step=9) > 5
 

@@ -26,6 +26,7 @@ from tests.fault.crash.lives import LIVES, lived
 from tests.fault.crash.recorder import RecordingDoor, unknown_calls
 from tests.fault.crash.states import Crash, Effort, crashes, power_cuts
 from tests.storage.doors import open_through
+from tests.tiers import tiers
 
 MEMORY = Path("/dev/shm")
 
@@ -55,7 +56,7 @@ def try_life(work: Path, name: str, level: Level, going_on: float) -> int:
     return judge.distinct
 
 
-DAILY = {"everything", "packing"}
+DAILY = {"everything"}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,7 @@ def test_every_state_after_a_crash_at_any_operation(work: Path, name: str) -> No
     assert try_life(work, name, ALL, going_on=1) >= ALL_STATES
 
 
+@pytest.mark.torture
 def test_the_directory_of_a_new_database(work: Path) -> None:
     with lived("forced", work / "life", made=False) as life:
         judge = Judge(work, 1, **life.settings)
@@ -93,7 +95,7 @@ def read_without_writing(crash: Crash, root: Path, settings: dict[str, Any]) -> 
         raise Broken(f"{crash.story}: {crash.owed} commits are owed, {len(served)} are served; {problems[:2]}")
 
 
-@pytest.mark.parametrize("name", ["unforced", "now and then"])
+@pytest.mark.parametrize("name", tiers(["unforced"], ["now and then"]))
 def test_reading_and_auditing_after_a_power_cut(work: Path, name: str) -> None:
     """None of these states is damage, so neither a reader nor the audit may call it that."""
     with lived(name, work / "life") as life:

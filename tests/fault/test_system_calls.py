@@ -29,6 +29,7 @@ from tests.fault.support import (
     open_database,
     value_of,
 )
+from tests.tiers import tiers
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EINTR)
 SEGMENT_BYTES = 2_000
@@ -169,7 +170,7 @@ def live_with(path: Path, kind: str, at: int, error: int, lasting: bool, *, pack
     life = Life(path, FaultyDoor(kind, at, error, lasting=lasting), packing=packing)
     name = f"{kind} number {at} fails with {errno.errorcode[error]}{' from then on' if lasting else ''}"
     try:
-        bounded(life.run, 15)
+        bounded(life.run)
         life.door.heal()
         bounded(life.check)
     except BaseException as failure:
@@ -184,11 +185,14 @@ def faults_of(calls: dict[str, int], kind: str, most: int, seed: int) -> Iterato
     yield from every if len(every) <= most else Random(seed).sample(every, most)
 
 
-QUICK_FAULTS = 4
+QUICK_FAULTS = 2
 TORTURE_FAULTS = 100
 
 
-@pytest.mark.parametrize("kind", KINDS)
+DAILY = ["write", "force", "map", "create", "rename"]
+
+
+@pytest.mark.parametrize("kind", tiers(DAILY, [kind for kind in KINDS if kind not in DAILY]))
 def test_a_call_fails(tmp_path: Path, kind: str) -> None:
     calls = calls_of_a_life(tmp_path / "clean")
     assert calls[kind]
@@ -314,7 +318,7 @@ def test_writers_do_not_wait_for_ever_for_a_table_that_cannot_be_opened(tmp_path
         db.put(b"after", b"")
         db.close()
 
-    bounded(fail_and_go_on, 10)
+    bounded(fail_and_go_on)
     with open_database(tmp_path / "db") as again:
         assert all(again.get(key) == bytes(LARGE) for key in stored)
         assert again.verify().valid
@@ -354,7 +358,7 @@ def test_short_writes_go_on(tmp_path: Path) -> None:
         assert db.verify().valid
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", tiers(range(3), range(3, 8)))
 def test_a_disk_that_is_full_in_the_middle_of_a_write(tmp_path: Path, seed: int) -> None:
     rng = Random(seed)
     door = ShortDoor(lambda size: size)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockdb.format import archive
-from blockdb.format.archive import BLOCK_BYTES, Entry, Header
+from blockdb.format import archive, backup_header
+from blockdb.format.archive import BLOCK_BYTES, Entry
+from blockdb.format.backup_header import Header
 from blockdb.format.frame import BadFrame
 from tests.format.damage import changed, taken
 
@@ -78,7 +79,7 @@ def test_nothing_but_regular_files_is_taken(kind: bytes) -> None:
 
 
 def test_the_header_is_what_it_was() -> None:
-    assert archive.decode_header(HEADER.encode()) == HEADER
+    assert backup_header.decode_header(HEADER.encode()) == HEADER
 
 
 @pytest.mark.parametrize(
@@ -89,8 +90,12 @@ def test_the_header_is_what_it_was() -> None:
         b"null",
         b"{}",
         b"[" * 100_000,
-        HEADER.encode().replace(b'"format": 1', b'"format": 2'),
+        HEADER.encode().replace(b'"format": 2', b'"format": 1'),
+        HEADER.encode().replace(b'"format": 2', b'"format": 3'),
+        HEADER.encode().replace(b'"logs": {}', b'"logs": {"a": [1, 2]}'),
+        HEADER.encode().replace(b'"logs": {}', b'"logs": {"a": [1, 2, "3", ""]}'),
         HEADER.encode().replace(b'"full"', b'"incremental"'),
+        HEADER.encode().replace(b'"col_00', b'"../../col_00'),
         HEADER.encode().replace(b'"most_bytes": 10', b'"most_bytes": "10"'),
         HEADER.encode().replace(b'"time_ms": 1,', b""),
         HEADER.encode().replace(b'"time_ms": 1,', b'"time_ms": 1, "more": 2,'),
@@ -98,4 +103,4 @@ def test_the_header_is_what_it_was() -> None:
 )
 def test_another_header_is_refused(data: bytes) -> None:
     with pytest.raises(BadFrame):
-        archive.decode_header(data)
+        backup_header.decode_header(data)

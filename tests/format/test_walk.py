@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from blockdb.format import batch, record
 from blockdb.format.block import GENESIS, BlockHeader, Seal, encode_seal
-from blockdb.format.frame import BATCH, with_check
-from blockdb.format.walk import DamagedChain, Step, bodies, run_at, skip, walk, walk_part
+from blockdb.format.frame import BATCH, BadFrame, with_check
+from blockdb.format.walk import DamagedChain, Step, bodies, count, run_at, skip, walk, walk_part
 from tests.format.damage import changed
 
 SEAL = Seal(BlockHeader(bytes(16), 0, 0, 4, 12, 1, 9, GENESIS, b"r" * 32), b"s" * 64, b"k" * 8, 48, ())
@@ -103,6 +103,16 @@ def test_a_part_of_a_chain_that_ends_inside_a_batch_has_what_is_there_of_it() ->
     assert keys_of(list(walk_part(CHAIN, 0, stop))) == [b"a", b"b", b"c", b"d", b"e", b"f"]
     assert [record.key_of(body) for body in bodies(CHAIN, 0, stop)[0]] == [b"a", b"b", b"c", b"d", b"e", b"f"]
     assert skip(CHAIN, 0, stop) == (6, stop)
+
+
+def test_records_are_counted_by_the_headers_of_their_batches() -> None:
+    for at, _, _ in walk(CHAIN, 0, len(CHAIN)):
+        assert count(CHAIN, at, len(CHAIN)) == len(keys_of(walked(CHAIN, at)[0]))
+    in_batch = STARTS[1] + batch.HEADER_BYTES
+    damaged = CHAIN[:in_batch] + b"?" * 4 + CHAIN[in_batch + 4 :]
+    assert count(damaged, 0, len(CHAIN)) == 7, "of what is in a batch nothing is looked at"
+    with pytest.raises(BadFrame):
+        count(CHAIN[: in_batch - 1] + b"?" + CHAIN[in_batch:], 0, len(CHAIN))
 
 
 def test_a_batch_counts_where_its_transaction_was_decided() -> None:

@@ -22,10 +22,11 @@ from blockdb.database.encryption import new_data_key
 from blockdb.format import mark as mark_format
 from blockdb.format import packed as packed_format
 from blockdb.format.consensus import Entry, HardState, Kind, Member, Members, Role, encode_members
+from blockdb.format.place import split_place
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.raft.messages import SnapshotHead
-from blockdb.storage import audit_log, log
+from blockdb.storage import audit_log, log, marked_log
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
 from blockdb.types import Act
@@ -64,6 +65,27 @@ def killed(path: Path) -> None:
     size = files.segment(0).stat().st_size
     files.segment(0).write_bytes(whole[: size + 40])
     mark = mark_format.decode(files.mark.read_bytes())
+    files.mark.write_bytes(mark_format.encode(mark._replace(boot_id=OTHER_MACHINE)))
+
+
+def reserved(path: Path) -> None:
+    """What a killed process left that forced each write: zeros behind a torn batch, and in the last value."""
+    vars(marked_log)["LEAST_RESERVED_BYTES"] = 500
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        blockdb.open(Path(directory) / "db", **SETTINGS, wal_sync_interval=0) as db,
+    ):
+        db.put_many([(b"flushed:%d" % number, b"value %d" % number) for number in range(4)])
+        db.flush()
+        db.put_many([(b"written:%d" % number, b"value %d" % number) for number in range(3)])
+        db.put(b"zeros", bytes(50))
+        shutil.copytree(db.path, path)
+        db.put_many([(b"torn:%d" % number, b"value %d" % number) for number in range(2)])
+        whole = collection_of(db.path).segment(0).read_bytes()
+    files = collection_of(path)
+    before, mark = files.segment(0).read_bytes(), mark_format.decode(files.mark.read_bytes())
+    written = split_place(mark.written)[1]
+    files.segment(0).write_bytes((before[:written] + whole[written : written + 40]).ljust(len(before), b"\0"))
     files.mark.write_bytes(mark_format.encode(mark._replace(boot_id=OTHER_MACHINE)))
 
 
@@ -246,6 +268,7 @@ RECEIPTS: dict[str, tuple[str, str]] = {}
 DATABASES: dict[str, Callable[[Path], None]] = {
     "plain": plain,
     "killed": killed,
+    "reserved": reserved,
     "redactable": redactable,
     "packed": packed,
     "redacted": redacted,

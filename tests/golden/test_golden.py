@@ -40,7 +40,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[s
 
 
 def test_there_are_golden_databases_of_every_version() -> None:
-    names = ["encrypted", "killed", "packed", "plain", "proven", "redactable", "redacted"]
+    names = ["encrypted", "killed", "packed", "plain", "proven", "redactable", "redacted", "reserved"]
     assert [path.relative_to(HERE).as_posix() for path in GOLDEN] == [f"v1/{name}" for name in names]
 
 
@@ -139,7 +139,7 @@ def test_what_was_proven_once_is_proven_for_ever(tmp_path: Path) -> None:
         assert (db.path / "collections" / db.stats().collection_id / "tree.nodes").stat().st_size == 64 + 32
 
 
-@pytest.mark.parametrize("name", ["encrypted", "killed", "packed", "plain"])
+@pytest.mark.parametrize("name", ["encrypted", "killed", "packed", "plain", "reserved"])
 def test_its_ledger_is_the_one_that_is_documented(name: str, tmp_path: Path) -> None:
     with blockdb.open(copy_of(HERE / "v1" / name, tmp_path / "db"), read_only=True) as db:
         check_ledger(db, BLOCK)

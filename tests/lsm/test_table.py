@@ -16,7 +16,7 @@ from blockdb.format.table import TableHeader
 from blockdb.lsm import builder
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
-from blockdb.lsm.table import Table
+from blockdb.lsm.table import FENCE_DISTANCE, GUESSES, Table
 from tests.lsm.sources import DictChain
 
 DESCRIPTION = TableHeader(bytes(16), 7, 2, 100, 0, 48, 10**6, 5, 0, 0, 0, 0, 1234, 0)
@@ -60,6 +60,31 @@ def test_windows_and_positions_are_those_of_the_sorted_keys(
     assert table.window(first, stop) == ordered[max(first, 0) : max(stop, 0)]
     assert [chain[place] for place in table.places(first, stop)] == ordered[max(first, 0) : max(stop, 0)]
     assert table.position(key) == bisect_left(sorted(values), key)
+
+
+MOST_READS = 2 + GUESSES + 2 * FENCE_DISTANCE.bit_length()
+"""Two fences and some more at first, guesses, and halving."""
+
+SPREADS: dict[str, Callable[[int], bytes]] = {
+    "evenly": lambda n: bytes(reversed(n.to_bytes(2, "little"))) * 8,
+    "digits": lambda n: b"%d" % n,
+    "long before they differ": lambda n: bytes(40) + n.to_bytes(2, "big"),
+    "ever closer": lambda n: b"\xff" * (n // 20) + b"%02d" % (n % 20),
+    "ever longer": lambda n: b"a" * (n + 1),
+}
+
+
+@pytest.mark.parametrize("spread", SPREADS.values(), ids=SPREADS)
+def test_a_search_in_a_large_table_is_short_whatever_its_keys_are_like(spread: Callable[[int], bytes]) -> None:
+    ordered = sorted({spread(number) for number in range(600)})
+    table, _ = build_table(dict.fromkeys(ordered, b""))
+    reads: list[int] = []
+    item_at = table.item_at
+    table.item_at = lambda place: (reads.append(place), item_at(place))[1]
+    for wanted in [*ordered, *(key + b"\0" for key in ordered), b"", b"\xff" * 50]:
+        reads.clear()
+        assert table.position(wanted) == bisect_left(ordered, wanted)
+        assert len(reads) <= MOST_READS
 
 
 @given(dictionaries, st.lists(keys, max_size=10))

@@ -7,6 +7,8 @@ from typing import Final
 from tests.planted.planting import Bug
 
 BACKUPS = "tests/database/test_backup.py"
+RESTORING = "tests/database/test_restoring.py"
+ANCHORS = "tests/database/test_restore_anchors.py"
 RETRIES = "tests/server/test_retrying.py"
 KEYS = "tests/server/test_idempotency.py"
 TOGETHER = "tests/server/test_gathering.py"
@@ -27,18 +29,74 @@ BACKUP: Final[dict[str, Bug]] = {
         "Tables that are merged away meanwhile are missing.",
     ),
     "digests-not-compared": Bug(
-        "blockdb/database/backup/restore.py",
-        "if self._list(archive.SUMS_PATH, entry) != digests:",
-        "if not self._list(archive.SUMS_PATH, entry) or not digests:",
+        "blockdb/database/backup/unpacking.py",
+        "if (sums := self._list(archive.SUMS_PATH, entry)) != digests:",
+        "if not (sums := self._list(archive.SUMS_PATH, entry)):",
         (f"{BACKUPS}::test_changed_bytes_are_told",),
         "Files that were changed in a backup are restored.",
     ),
     "size-not-limited": Bug(
-        "blockdb/database/backup/restore.py",
+        "blockdb/database/backup/unpacking.py",
         "if entry.size > self._left:",
         "if entry.size < 0:",
         (f"{BACKUPS}::test_what_is_no_backup_is_refused",),
         "A stream fills the disk beyond what it announces.",
+    ),
+    "half-a-transaction": Bug(
+        "blockdb/database/backup/point.py",
+        "        self._keep_transactions_whole()\n",
+        "",
+        (f"{RESTORING}::test_of_a_transaction_there_is_all_or_nothing",),
+        "A moment has one half of a transaction where the clock said that the other came later.",
+    ),
+    "half-a-batch": Bug(
+        "blockdb/database/backup/scanning.py",
+        "(self.records is not None and records > self.records)",
+        "(self.records is not None and records - commit.records >= self.records)",
+        (f"{RESTORING}::test_a_block_or_a_record_cuts_its_collection_and_the_others_at_its_time",),
+        "What came after a record is there because it was stored at once with it.",
+    ),
+    "redacted-comes-back": Bug(
+        "blockdb/database/backup/increments.py",
+        "if name in older.logs and path.exists() and is_same(name, piece, path):",
+        "if name in older.logs and path.exists():",
+        (f"{RESTORING}::test_what_was_redacted_in_a_file_that_was_full_does_not_come_back",),
+        "A chain file is taken for the same because it has the same name, and has a value that was erased since.",
+    ),
+    "redaction-not-told": Bug(
+        "blockdb/database/backup/point.py",
+        "        self._keep_redacted(collection_id, one, told.redactions_later[collection_id])\n",
+        "",
+        (f"{RESTORING}::test_what_was_redacted_does_not_come_back",),
+        "Values are gone, and nobody will ever tell that they were redacted.",
+    ),
+    "dropped-comes-back": Bug(
+        "blockdb/database/backup/going_on.py",
+        "        if directory.name not in ids:",
+        "        if not ids:",
+        (f"{RESTORING}::test_a_collection_that_was_dropped_later_is_not_made_up",),
+        "The files of a collection that was dropped between two backups are restored.",
+    ),
+    "parent-by-name-alone": Bug(
+        "blockdb/database/backup/linking.py",
+        "        if newer.parent_digest != older.digest():",
+        "        if newer.parent_digest is None:",
+        (f"{RESTORING}::test_a_parent_is_known_by_its_hash",),
+        "A backup goes on from another one that says that it has the same id.",
+    ),
+    "older-accepted": Bug(
+        "blockdb/database/backup/holding.py",
+        "    if not accept_older:",
+        "    if accept_older is None:",
+        (f"{ANCHORS}::test_an_anchor_that_is_newer_needs_a_word",),
+        "What an anchor is newer than is restored without a word.",
+    ),
+    "later-keys-kept": Bug(
+        "blockdb/database/backup/point.py",
+        "        kept = [key for key in known if key not in told.keys_later] or known[:1]",
+        "        kept = known",
+        (f"{RESTORING}::test_keys_are_those_of_then",),
+        "A key is on the list that nobody had handed over to yet.",
     ),
     "any-path-taken": Bug(
         "blockdb/format/archive.py",

@@ -34,7 +34,7 @@ CLUSTER_SERVER: Final[dict[str, Bug]] = {
     ),
     "gathered-without-a-name": Bug(
         "blockdb/server/gathering.py",
-        "return collection.put_each(items, [_name_of(call) for call, _ in asked])",
+        "return collection.put_each(items, [concerns.name_in_group(call) for call, _, _ in asked])",
         "return collection.put_each(items)",
         (f"{NODES}::test_a_retry_at_another_node_gets_the_first_answer",),
         "A put that is sent again to another node is done twice, or refused.",
@@ -52,5 +52,28 @@ CLUSTER_SERVER: Final[dict[str, Bug]] = {
         "    if cluster.leader is None:",
         (f"{MEMBERS}::test_a_node_without_a_leader_is_not_ready",),
         "Requests are sent to a node that can answer none.",
+    ),
+    "any-node-token": Bug(
+        "blockdb/server/node_tokens.py",
+        "or not compare_digest(proof, self._proof(node_id))",
+        "or not proof",
+        (
+            "tests/server/partitions/test_passing_on.py::test_a_node_shows_a_token_that_follows_from_the_key_of_the_cluster",
+        ),
+        "Whoever says that they are a node is one.",
+    ),
+    "passed-on-for-ever": Bug(
+        "blockdb/server/reaching.py",
+        "        if is_passed_on():\n",
+        "        if False:\n",
+        ("tests/server/partitions/test_passing_on.py::test_connections_are_kept_and_nothing_is_passed_on_twice",),
+        "Nodes that disagree about who holds a partition ask each other in circles.",
+    ),
+    "named-by-who-passes-on": Bug(
+        "blockdb/server/concerns.py",
+        "        return request_of_key(key)[0]\n",
+        "        pass\n",
+        ("tests/server/partitions/test_passing_on.py::test_a_request_keeps_its_name_when_it_is_passed_on",),
+        "A request that comes again by way of another node is done twice.",
     ),
 }

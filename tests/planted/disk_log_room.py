@@ -79,7 +79,7 @@ SEVERAL_NODES: Final[dict[str, Bug]] = {
     ),
     "reads-in-the-name": Bug(
         "blockdb/cluster/machine/commands.py",
-        "return _encoder.encode(content.parts) if isinstance(content, Commit) else encoded",
+        "return _encoder.encode(content.parts)",
         "return encoded",
         (f"{TRANSACTIONS}::test_the_same_request_on_another_node_gets_the_same_answer",),
         "A commit that is asked for again is taken for another one, since it has read at another moment.",

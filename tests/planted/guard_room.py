@@ -51,7 +51,7 @@ GUARD: Final[dict[str, Bug]] = {
         "With the last token, the need for one goes away, and everybody is admin.",
     ),
     "unknown-limit": Bug(
-        "blockdb/server/tokens.py",
+        "blockdb/security/tokens.py",
         "if unknown := values.keys() - _KEYS:",
         "if unknown := values.keys() - _KEYS - values.keys():",
         (f"{TOKENS}::test_what_is_not_understood_shuts_the_door",),
@@ -95,8 +95,8 @@ GUARD: Final[dict[str, Bug]] = {
     ),
     "ids-tell": Bug(
         "blockdb/server/service.py",
-        "return reach._replace(collection=name) if allowed is None or name in allowed else reach",
-        "return reach._replace(collection=name)",
+        "return named if allowed is None or allowed & {named.collection, named.whole} else reach",
+        "return named",
         (UNSEEN,),
         "Who asks for the id of somebody else's collection learns its name.",
     ),

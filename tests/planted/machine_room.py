@@ -20,10 +20,17 @@ MACHINE: Final[dict[str, Bug]] = {
     ),
     "outcomes-of-a-run": Bug(
         "blockdb/cluster/machine/machine.py",
-        "if self._storing.is_waiting(job.id) or job.id in self.outcomes:",
-        "if self._storing.is_waiting(job.id):",
+        "if storing.is_waiting(job.id) or job.id in outcomes:",
+        "if storing.is_waiting(job.id):",
         (f"{MACHINE_TESTS}::test_the_oldest_outcomes_go_whatever_the_batches_are",),
         "Whether a command that comes again is remembered depends on the batch in which it comes.",
+    ),
+    "twice-in-a-command": Bug(
+        "blockdb/cluster/machine/storing.py",
+        "if len(fresh) < len(jobs) or not",
+        "if not",
+        (f"{MACHINE_TESTS}::test_what_comes_twice_in_a_command_is_stored_once",),
+        "Of two records that came under one id, the second one is stored.",
     ),
     "half-a-command-in-the-mark": Bug(
         "blockdb/cluster/machine/holding.py",
@@ -66,5 +73,19 @@ MACHINE: Final[dict[str, Bug]] = {
         "if not own:",
         (f"{COPIES}::test_a_copy_of_another_database_is_refused",),
         "A node takes over the copy of another cluster's database.",
+    ),
+    "tokens-not-in-the-mark": Bug(
+        "blockdb/cluster/machine/holding.py",
+        "            self.tokens = _tokens(last)\n",
+        "",
+        (f"{MACHINE_TESTS}::test_tokens_are_kept_and_revoked",),
+        "After a restart a node knows no token of the cluster.",
+    ),
+    "token-twice": Bug(
+        "blockdb/security/tokens.py",
+        "if any(token.name == other.name for other in others):",
+        "if any(token.id == other.name for other in others):",
+        (f"{MACHINE_TESTS}::test_tokens_that_cannot_be",),
+        "Two tokens have the same name, and a certificate stands for either.",
     ),
 }

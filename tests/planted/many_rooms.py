@@ -16,6 +16,13 @@ MANY: Final[dict[str, Bug]] = {
         ("tests/storage/test_background.py::test_nobody_waits_for_the_work_of_others",),
         "A collection is closed while a thread is at work on its files.",
     ),
+    "memory-of-each-database": Bug(
+        "blockdb/storage/commons.py",
+        "means = means or Means(config)",
+        "means = Means(config)",
+        (f"{COMMONS}::test_databases_may_share_memory_and_threads",),
+        "Each partition of a node takes as much memory as the node may.",
+    ),
     "failing-relieved": Bug(
         "blockdb/storage/memory.py",
         "if not tenant.is_failing]",

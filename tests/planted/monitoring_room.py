@@ -42,8 +42,8 @@ MONITORING: Final[dict[str, Bug]] = {
     ),
     "in-flight-drifts": Bug(
         "blockdb/server/service.py",
-        "finally:\n            self.monitor.count(",
-        "else:\n            self.monitor.count(",
+        "outcomes[number] = call, failure, seconds",
+        "raise",
         (f"{DOOR}::test_a_hook_that_fails_is_counted_as_the_answer",),
         "A request whose hook fails is never counted as over.",
     ),

@@ -11,15 +11,15 @@ _RAFT: Final = "tests/cluster/test_raft_log.py::"
 
 NODE: Final[dict[str, Bug]] = {
     "room-is-kept": Bug(
-        "blockdb/cluster/consensus/proposals.py",
+        "blockdb/cluster/proposals.py",
         "done.append(proposal)\n                    self._room.leave(proposal.size, proposal.bytes)\n",
         "done.append(proposal)\n",
         (_RAFT + "test_what_was_decided_waits_no_longer",),
         "What was decided goes on to take the room of what waits.",
     ),
     "one-objection-is-enough": Bug(
-        "blockdb/cluster/consensus/pulses.py",
-        "if 2 * len(against) > len(others) + 1 and",
+        "blockdb/cluster/comparing.py",
+        "if 2 * len(against) > len(heads) + 1 and",
         "if against and",
         (_FALLEN + "test_a_node_with_another_history_stops_serving_and_says_where",),
         "A node believes any single one that has another history.",
@@ -51,5 +51,33 @@ NODE: Final[dict[str, Bug]] = {
         "if head is not None and not self._has(head) and not applied_index:",
         (_RAFT + "test_a_node_that_fell_between_snapshot_and_log_goes_on_behind_it",),
         "A node that died between taking over a snapshot and beginning its log behind it does not start again.",
+    ),
+    "damaged-and-applying": Bug(
+        "blockdb/cluster/consensus/node.py",
+        "            if lack:\n",
+        "            if not lack:\n",
+        (_FALLEN + "test_a_machine_that_lacks_what_the_log_begins_behind_gets_a_copy",),
+        "A node without what its log begins behind asks nobody for a copy.",
+    ),
+    "damage-ends-the-node": Bug(
+        "blockdb/cluster/applying.py",
+        "        if not self._damaged(error):\n            raise error",
+        "        raise error",
+        (_FALLEN + "test_a_node_that_comes_upon_damage_gets_a_copy_and_goes_on",),
+        "A node that comes upon damage stops for good instead of getting a copy.",
+    ),
+    "damage-loses-entries": Bug(
+        "blockdb/cluster/applying.py",
+        "            self._waiting.extendleft(reversed(batch))\n",
+        "            self._waiting.clear()\n",
+        (_FALLEN + "test_a_node_that_comes_upon_damage_gets_a_copy_and_goes_on",),
+        "What was to be applied when a node came upon damage is applied never, where the copy does not have it.",
+    ),
+    "passed-to-the-same": Bug(
+        "blockdb/cluster/consensus/rebuilding.py",
+        "raft.transfer(able[self._passed_on % len(able)])",
+        "raft.transfer(able[0])",
+        (_FALLEN + "test_two_damaged_nodes_get_copies_of_the_third",),
+        "Two damaged nodes have each other lead, in turns, for ever.",
     ),
 }

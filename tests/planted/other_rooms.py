@@ -334,7 +334,7 @@ TAMPERING: Final[dict[str, Bug]] = {
         "The lab works on the original.",
     ),
     "held-directory-removed": Bug(
-        "blockdb/tampering/copying.py",
+        "blockdb/scratch.py",
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_UN",
         (f"{LAB}::test_what_a_killed_process_left_is_removed_by_the_next_lab",),

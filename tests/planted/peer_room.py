@@ -48,10 +48,26 @@ PEERS: Final[dict[str, Bug]] = {
         "A snapshot of other bytes is taken over.",
     ),
     "newest-dropped": Bug(
-        "blockdb/cluster/peers/outgoing.py",
-        "data = self._queue.popleft()[1]",
-        "data = self._queue.pop()[1]",
+        "blockdb/cluster/peers/backlog.py",
+        "data = queue.popleft()[1]",
+        "data = queue.pop()[1]",
         (f"{DELIVERY}::test_messages_keep_their_order_both_ways",),
         "What was said last is sent first.",
+    ),
+    "heartbeats-wait": Bug(
+        "blockdb/cluster/peers/backlog.py",
+        "        if self._short:\n            return self._batch(self._short)\n        if self._rest is not None:\n"
+        '            return self._piece(b"")\n',
+        "        if self._rest is not None:\n"
+        '            return self._piece(b"")\n        if self._short:\n            return self._batch(self._short)\n',
+        (f"{DELIVERY}::test_a_heartbeat_overtakes_a_long_message_and_entries_keep_their_order",),
+        "A value of 64 MiB has the followers take the leader for dead.",
+    ),
+    "rest-outlives-connection": Bug(
+        "blockdb/cluster/peers/backlog.py",
+        "            self._rest = None\n            self.dropped += 1",
+        "            self.dropped += 1",
+        (f"{DELIVERY}::test_of_a_long_message_that_was_cut_short_nothing_comes_later",),
+        "After a lost connection, the second half of a message is sent as one of its own.",
     ),
 }

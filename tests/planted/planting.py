@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = {"blockdb": "blockdb", "repl": "blockdb_repl", "tui": "blockdb_tui", "themes": "blockdb_themes"}
 """The folders, and the names under which they are imported."""
 
-TEST_TIMEOUT_S: Final = 60
+TEST_TIMEOUT_S: Final = 240
 RUN_TIMEOUT_S: Final = 1200
 FAILED: Final = 1
 """What pytest exits with where tests ran and failed; other numbers say that it came to no tests."""
@@ -110,7 +110,16 @@ def run_tests(house: Path, tests: Iterable[str]) -> Outcome:
     tests = list(tests)
     command = [sys.executable, "-m", "pytest", *tests, "-x", "-q", "-rfE", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command += ["-m", ""] if all("::" in test for test in tests) else []
-    command += ["--hypothesis-seed", "0", "--timeout", str(TEST_TIMEOUT_S), "--basetemp", str(house / "tmp")]
+    command += [
+        "--hypothesis-profile",
+        "thorough",
+        "--hypothesis-seed",
+        "0",
+        "--timeout",
+        str(TEST_TIMEOUT_S),
+        "--basetemp",
+        str(house / "tmp"),
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     environment |= {"PYTHONPATH": str(house), "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(

@@ -63,6 +63,20 @@ READING: Final[dict[str, Bug]] = {
         ("tests/storage/test_cache.py",),
         "The cache grows without limit.",
     ),
+    "cache-that-forgets-what-is-used": Bug(
+        "blockdb/storage/cache.py",
+        "if room.young_bytes << 2 > room.limit_bytes:",
+        "if room.young_bytes > room.limit_bytes:",
+        ("tests/storage/test_cache.py::test_what_is_used_stays_and_what_is_not_goes",),
+        "What is used is forgotten when a generation ends.",
+    ),
+    "cache-that-moves-what-fits": Bug(
+        "blockdb/storage/cache.py",
+        "if room.young_bytes << 2 > room.limit_bytes:",
+        "if room.young_bytes:",
+        ("tests/storage/test_cache.py::test_nothing_moves_while_what_is_read_fits",),
+        "What is read in turns is put into the cache again and again.",
+    ),
     "file-that-grew": Bug(
         "blockdb/storage/chain.py",
         "return decode(*self._at(number, offset, self.size(number)))",
@@ -81,7 +95,7 @@ READING: Final[dict[str, Bug]] = {
         "blockdb/storage/attachment.py",
         "if self._look() != self._identity:",
         "if self._look() is None:",
-        ("tests/fault/test_processes.py::test_readers_see_a_writers_records_within_a_second",),
+        ("tests/fault/test_processes.py::test_readers_see_a_writers_records",),
         "A reader beside the writer does not notice that files were replaced.",
     ),
     "memory-not-verified": Bug(
@@ -121,8 +135,8 @@ READING: Final[dict[str, Bug]] = {
     ),
     "expired-in-the-cache": Bug(
         "blockdb/storage/reader.py",
-        "self._look_up = self._get if ttl_ms is None else self._get_living",
-        "self._look_up = self._get",
+        "return self._look_up_living(key)",
+        "pass",
         ("tests/storage/test_expiry.py::test_reads_show_what_has_not_expired",),
         "Reads by key show what has expired.",
     ),

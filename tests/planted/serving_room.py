@@ -13,8 +13,8 @@ RUNNING = "tests/server/test_serving.py"
 SERVING: Final[dict[str, Bug]] = {
     "slow-heads": Bug(
         "blockdb/serving/connection.py",
-        "queue = self._waiting.heads if self._in_head else self._waiting.idle",
-        "queue = self._waiting.idle",
+        "queue = self.waiting.heads if self._in_head else self.waiting.idle",
+        "queue = self.waiting.idle",
         (f"{CONNECTION}::test_a_slow_head_has_its_time",),
         "The second head on a connection has all the time in the world.",
     ),
@@ -48,7 +48,7 @@ SERVING: Final[dict[str, Bug]] = {
     ),
     "no-room": Bug(
         "blockdb/serving/connection.py",
-        "> self._limits.max_connections and not self._waiting.make_room():",
+        "> self._limits.max_connections and not self.waiting.make_room():",
         "> self._limits.max_connections:",
         (f"{CONNECTION}::test_where_all_is_taken_the_idle_make_room_and_else_one_is_refused",),
         "Idle connections keep others out.",
@@ -59,6 +59,27 @@ SERVING: Final[dict[str, Bug]] = {
         "pass\n",
         (f"{PROCESS}::test_what_was_begun_is_finished_and_systemd_is_told",),
         "What was begun is cut off when the server is told to end.",
+    ),
+    "half-a-head": Bug(
+        "blockdb/serving/repeating.py",
+        "or not data.startswith(suffix, at):",
+        "or not data.endswith(suffix[-4:], at, at + len(suffix)):",
+        ("tests/serving/test_repeating.py::test_what_stands_behind_the_length_is_the_same",),
+        "Headers behind the length are taken for those that came before.",
+    ),
+    "remembered-for-ever": Bug(
+        "blockdb/serving/repeating.py",
+        "if self._generation != connection.waiting.generation or (body",
+        "if (body",
+        ("tests/serving/test_repeating.py::test_what_is_the_same_and_nothing_else",),
+        "Who was let in by settings that have changed is let in for as long as the connection lasts.",
+    ),
+    "who-asked-before": Bug(
+        "blockdb/server/http/again.py",
+        "principal_of(service.authenticator, *self._asking)",
+        "like.principal",
+        ("tests/server/test_again.py::test_who_asks_and_how_often_is_looked_at_each_time",),
+        "A token that was revoked goes on writing on connections that it had.",
     ),
 }
 

@@ -133,4 +133,11 @@ TRANSACTIONS: Final = {
         (LOG,),
         "A process that is killed while the log is emptied leaves one that is taken for damaged.",
     ),
+    "committed-or-not": Bug(
+        "blockdb/database/transactions/locks.py",
+        '"committed" if committed else "aborted")',
+        '"committed")',
+        ("tests/database/test_transactions.py::test_what_became_of_the_last_ones_is_seen",),
+        "Transactions that were given up are listed as committed.",
+    ),
 }

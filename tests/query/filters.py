@@ -89,12 +89,33 @@ def fits(term: Term, document: dict[str, Any], origin: Origin) -> bool:
             return any(fits(part, document, origin) for part in terms)
         case Not(inner):
             return not fits(inner, document, origin)
+    if term.path == KEY and not (isinstance(term, TextTest) and term.operator == "matches"):
+        return one_fits(as_bytes(term), origin.key.decode("latin-1"))
     if term.path in SPECIAL:
         special = {KEY: origin.key.decode("utf-8", "replace"), SEQUENCE: origin.sequence}
         values = [special.get(term.path, origin.time_ms)]
     else:
         values = term.path.values(document)
     return any(one_fits(term, value) for value in values)
+
+
+def as_bytes(term: Comparison | Between | In | TextTest | Exists) -> Comparison | Between | In | TextTest | Exists:
+    """The same about bytes, a character for each: keys are compared so, since they need not be text."""
+
+    def of(value: Any) -> Any:
+        return value.encode().decode("latin-1") if isinstance(value, str) else value
+
+    match term:
+        case Comparison(path, operator, right):
+            return Comparison(path, operator, of(right))
+        case Between(path, low, high):
+            return Between(path, of(low), of(high))
+        case In(path, several):
+            assert isinstance(several, tuple)
+            return In(path, tuple(map(of, several)))
+        case TextTest(path, operator, text):
+            return TextTest(path, operator, of(text))
+    return term
 
 
 def one_fits(term: Comparison | Between | In | TextTest | Exists, value: Any) -> bool:

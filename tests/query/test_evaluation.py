@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blockdb.database.queries.search import NO_DOCUMENT, decode_whole
@@ -77,6 +77,7 @@ origins = st.builds(
 
 @settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(filters(), documents, origins)
+@example(parse_filter("_key < '\U0001f600'"), {}, Origin(b"\xff"))
 def test_like_a_naive_evaluation(term: Term, document: dict[str, Any], origin: Origin) -> None:
     assert run(term, document, origin) is fits(term, document, origin)
 

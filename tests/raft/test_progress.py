@@ -108,6 +108,16 @@ def test_an_answer_to_a_heartbeat_frees_what_is_stuck() -> None:
     assert not full.is_nudged
 
 
+def test_a_long_append_has_more_time() -> None:
+    progress = Progress(11, 3, 100, 0)
+    progress.sent(11, 3 << 20, 0)
+    for _ in range(2):
+        progress.nudge(11)
+        assert not progress.can_send
+    progress.nudge(11)
+    assert progress.can_send
+
+
 CALLS = st.lists(
     st.one_of(
         st.tuples(st.just("sent"), st.integers(0, 5)),

@@ -70,7 +70,8 @@ def connection(remote: Remote, clock: Clock) -> Iterator[Connection]:
 
 
 def shown(toolbar: Toolbar) -> str:
-    return "".join(text for _, text, *_ in toolbar.fragments(None))
+    facts: Any = SimpleNamespace(collection=None, transaction=None, proven="", latency_s=None)
+    return "".join(text for _, text, *_ in toolbar.fragments(facts, 200))
 
 
 def test_a_server_is_lost_and_found(connection: Connection, remote: Remote, clock: Clock) -> None:
@@ -78,7 +79,7 @@ def test_a_server_is_lost_and_found(connection: Connection, remote: Remote, cloc
     connection.when_lost, connection.when_found = told.append, told.append
     toolbar = Toolbar(connection, lambda: connection())
     toolbar._look()
-    assert "http://127.0.0.1:8080" in shown(toolbar)
+    assert "127.0.0.1:8080" in shown(toolbar)
     assert "records 3" in shown(toolbar)
     remote.error = GONE
     toolbar._look()
@@ -101,7 +102,7 @@ def test_the_node_that_answers_is_told_and_a_server_without_a_cluster_is_asked_o
 
         def state(self) -> Any:
             asked.append(self.engine)
-            return SimpleNamespace(node_id="node2", state="Leader", engine=self.engine)
+            return SimpleNamespace(node_id="node2", state="Leader", engine=self.engine, leader="node2")
 
     remote.cluster = Cluster()  # type: ignore[attr-defined]
     toolbar = Toolbar(connection, lambda: connection())
@@ -125,7 +126,7 @@ def test_an_answer_that_takes_long_is_told(connection: Connection, remote: Remot
 
     toolbar = Toolbar(connection, Slow, clock)  # type: ignore[arg-type]
     toolbar._look()
-    assert shown_meanwhile == [" http://127.0.0.1:8080  no answer for 5 s …"]
+    assert shown_meanwhile == [" 127.0.0.1:8080  no answer for 5 s …"]
     assert "records 3" in shown(toolbar)
 
 

@@ -31,11 +31,33 @@ def test_a_script_loads_no_terminal_library(here: Path) -> None:
     assert not {"prompt_toolkit", "asyncio", "rich"} & loaded
 
 
+TO_THE_FIRST_PROMPT = """
+import os, sys, blockdb_repl.main, prompt_toolkit
+blockdb_repl.main.is_terminal = lambda _: True
+def prompt(session, **_):
+    os.write(2, " ".join(sys.modules).encode())
+    os._exit(0)
+prompt_toolkit.PromptSession.prompt = prompt
+from blockdb.commands.main import main
+main(["-d", ".", "repl"])
+"""
+
+
+def test_the_first_prompt_waits_for_no_engine_and_no_table_of_commands(here: Path) -> None:
+    command = [sys.executable, "-c", TO_THE_FIRST_PROMPT]
+    ran = subprocess.run(command, cwd=here, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    loaded = set(ran.stderr.decode().split())
+    assert "blockdb_repl.shell" in loaded
+    engine = {f"blockdb.{room}" for room in ("database", "storage", "statistics", "types", "nodes", "query")}
+    commands = {f"blockdb.commands.{name}" for name in ("records", "render", "pager", "completing", "helptext")}
+    assert not {*engine, *commands, "blockdb_repl.directives", "importlib.metadata", "difflib", "pygments"} & loaded
+
+
 def test_words_go_to_standard_error(run: Run) -> None:
     ran = run("repl", stdin=b"put a 1\nverify\nflush\nhelp get\n")
     assert (ran.code, ran.out) == (0, b"")
     assert "✓ Blockchain integrity verified successfully" in ran.err
-    assert "Usage: get KEY" in ran.err
+    assert "SYNOPSIS\n    get KEY" in ran.err
 
 
 def test_listings_and_facts_are_data(run: Run) -> None:

@@ -21,8 +21,8 @@ PATIENCE_S = 30
 class Shell:
     """A running shell: `screen` is what a person sees, `raw` every byte that the terminal was sent."""
 
-    def __init__(self, *words: str) -> None:
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    def __init__(self, *words: str, terminal: str = "xterm-256color") -> None:
+        environment = {**os.environ, "TERM": terminal, "COLORTERM": "truecolor"}
         program = ["-m", "blockdb.commands.main", *words]
         self.process = pexpect.spawn(sys.executable, program, env=environment, dimensions=(24, 80), timeout=PATIENCE_S)
         self.raw = b""
@@ -73,8 +73,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     shells: list[Shell] = []
 
-    def start(*words: str) -> Shell:
-        shells.append(Shell(*(words or ("repl",))))
+    def start(*words: str, terminal: str = "xterm-256color") -> Shell:
+        shells.append(Shell(*(words or ("repl",)), terminal=terminal))
         return shells[-1]
 
     yield start
@@ -93,7 +93,9 @@ def test_a_conversation(start: Start) -> None:
     shell.run("put user:1001 again", "Error: DuplicateKey: Key 'user:1001' already exists.")
     shell.run("gte user:1001", "did you mean get?")
     shell.run("verify", "✓ Blockchain integrity verified successfully")
-    assert re.search(r"blockdb_data +records 1 +height 0 blocks +last [\d.]+ [mµ]s", shell.until("records 1"))
+    assert re.search(
+        r"blockdb_data +records 1 +height 0 blocks +proven 0 blocks +last [\d.]+ [mµ]?s", shell.until("records 1")
+    )
     shell.type("exit" + ENTER)
     assert shell.ended() == 0
     assert "Goodbye!" in shell.screen
@@ -119,6 +121,7 @@ def test_a_conversation_about_collections(start: Start) -> None:
     assert shell.ended() == 0
 
 
+@pytest.mark.torture
 def test_a_live_view_is_left_with_control_c(start: Start) -> None:
     with blockdb.open("blockdb_data") as db:
         shell = start()
@@ -132,6 +135,7 @@ def test_a_live_view_is_left_with_control_c(start: Start) -> None:
         shell.run("get 0 --exists", lambda screen: screen.rstrip().count("blockdb_data>") >= 2)
 
 
+@pytest.mark.torture
 def test_control_d_leaves(start: Start) -> None:
     shell = start()
     shell.until("blockdb_data>")
@@ -140,6 +144,7 @@ def test_control_d_leaves(start: Start) -> None:
     assert "Goodbye!" in shell.screen
 
 
+@pytest.mark.torture
 def test_completion_of_commands_and_of_live_keys(start: Start) -> None:
     shell = start()
     shell.until("blockdb_data>")
@@ -171,6 +176,7 @@ def test_history_comes_back_without_values(start: Start) -> None:
     assert "hidden" not in again.until("> put key")
 
 
+@pytest.mark.torture
 def test_control_c_drops_the_line(start: Start) -> None:
     shell = start()
     shell.until("blockdb_data>")

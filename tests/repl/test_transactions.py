@@ -144,7 +144,7 @@ def test_stats_count_them_once_there_were_some(run: Run) -> None:
 def test_the_prompt_shows_the_state(tmp_path: Path) -> None:
     with blockdb.open(tmp_path / "db") as db:
         connection = SimpleNamespace(location=DatabaseConfig(data_dir=str(db.path)))
-        session = SimpleNamespace(collection="users", transaction=None)
+        session = SimpleNamespace(collection="users", transaction=None, bygone=None)
 
         def prompt() -> str:
             return "".join(text for _, text, *_ in shell_prompt(connection, session))

@@ -15,11 +15,13 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 import blockdb
+from blockdb.commands.completing import LiveSource
 from blockdb.commands.display import printable
+from blockdb.commands.history import MOST_LINES, history_path
 from blockdb.commands.line import split, to_bytes
-from blockdb_repl.completer import LineCompleter, LiveKeys
+from blockdb_repl.completer import LineCompleter
 from blockdb_repl.highlight import LineLexer
-from blockdb_repl.history import MOST_LINES, ShellHistory, history_path, kept
+from blockdb_repl.history import ShellHistory, kept_of
 
 KEYS = [b"user:1001", b"user:1002", b"two words", b"\x1b[31m", b"\xff", b"-dash", b"'quote", b"users", b"a\nb"]
 
@@ -34,9 +36,9 @@ def database(here: Path) -> Iterator[blockdb.Database]:
 
 @pytest.fixture
 def completer(database: blockdb.Database) -> Iterator[LineCompleter]:
-    keys = LiveKeys(lambda: database)
-    yield LineCompleter(keys, keys.collections, lambda: None)
-    keys.close()
+    source = LiveSource(lambda: database)
+    yield LineCompleter(source)
+    source.close()
 
 
 def completed(completer: LineCompleter, line: str) -> list[str]:
@@ -108,8 +110,7 @@ def test_files_are_completed(completer: LineCompleter, here: Path) -> None:
     assert completed(completer, "import ") == ["import blockdb_data/", "import folder/", 'import "my file"']
 
 
-def test_a_slow_database_does_not_hold_up_the_typing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_repl.completer.PATIENCE_S", 0.01)
+def test_a_slow_database_does_not_hold_up_the_typing() -> None:
     answer = threading.Event()
     asked = []
 
@@ -119,9 +120,9 @@ def test_a_slow_database_does_not_hold_up_the_typing(monkeypatch: pytest.MonkeyP
             answer.wait(30)
             return [b"late"]
 
-    keys = LiveKeys(lambda: Slow())  # type: ignore[arg-type,return-value]
-    assert keys(b"a") == []
-    assert keys(b"b") == []  # the first question is still open: no other is asked
+    keys = LiveSource(lambda: Slow(), patience_s=0.01)  # type: ignore[arg-type,return-value]
+    assert list(keys.keys(b"a", None)) == []
+    assert list(keys.keys(b"b", None)) == []  # the first question is still open: no other is asked
     assert asked == [b"a"]
     answer.set()
     keys.close()
@@ -131,14 +132,31 @@ def test_a_database_that_fails_completes_nothing() -> None:
     def fails() -> blockdb.Database:
         raise blockdb.StorageError("gone")
 
-    keys = LiveKeys(fails)
-    assert keys(b"") == []
+    keys = LiveSource(fails)
+    assert list(keys.keys(b"", None)) == []
     keys.close()
+
+
+class Echo:
+    """A source that knows what one wants."""
+
+    def keys(self, prefix: bytes, collection: str | None) -> list[bytes]:
+        return [prefix + b"x"]
+
+    def collections(self, prefix: bytes) -> list[bytes]:
+        return [prefix + b"x"]
+
+    def fields(self, collection: str | None) -> list[str]:
+        return ["city", '"a b"']
+
+    def indexes(self, collection: str | None) -> list[str]:
+        return ["by x"]
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from("\"'\\ -={}[]:1\n"), st.characters()), max_size=40))
 def test_no_line_makes_completion_or_colours_fail(line: str) -> None:
-    list(LineCompleter(lambda prefix, _: [prefix + b"x"]).get_completions(Document("get " + line), CompleteEvent()))
+    for command in ("get", "find", "scan --fields", "import", "-d"):
+        list(LineCompleter(Echo()).get_completions(Document(f"{command} {line}"), CompleteEvent()))
     document = Document("put k " + line)
     lexed = LineLexer().lex_document(document)
     for number, text in enumerate(document.lines):
@@ -184,7 +202,18 @@ def test_history_is_private_and_comes_back(tmp_path: Path) -> None:
         ("put 'a key' value", "put 'a key'"),
         ("put --base64 a2V5 dmFsdWU=", None),
         ("put 'open", None),
-        ("put a 1\nput b 2", None),
+        ("put a 1\nput b 2", "put a\nput b"),
+        ("get a\nput b 2", "get a\nput b"),
+        ("get a\nput -x 2", None),
+        ('put a {"b":\n 1}', None),
+        (r"\e put user:1 hidden", r"\e put user:1"),
+        (r"\e", r"\e"),
+        (r"\watch 2 put user:1 hidden", r"\watch 2 put user:1"),
+        (r"\save it put user:1 hidden", r"\save it put user:1"),
+        (r"\set day 1", r"\set day 1"),
+        (r"\set db_pwd 1", None),
+        ("scan \\\\| curl -H 'Authorization: Bearer x'", None),
+        (r"\set it bdb_abc12_xyz", None),
         ("collection put users user:1 value", "collection put users user:1"),
         ("collection put users --base64 a2V5 dmFsdWU=", None),
         ("collection put users", None),
@@ -196,7 +225,7 @@ def test_history_is_private_and_comes_back(tmp_path: Path) -> None:
     ],
 )
 def test_history_keeps_no_secrets(line: str, what: str | None) -> None:
-    assert kept(line) == what
+    assert kept_of(line) == what
 
 
 def test_history_stays_small_and_survives_what_is_no_history(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import uvicorn
 import blockdb
 from blockdb.server.http.application import Application
 from blockdb.server.service import Service
+from tests.ports import free_port
 
 __all__ = ["Restartable"]
 
@@ -21,8 +22,7 @@ class Restartable:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self._port = found.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.database: blockdb.Database | None = None
         self._stack = ExitStack()

@@ -56,9 +56,12 @@ def test_each_gets_its_own_answer(service: Service, monkeypatch: pytest.MonkeyPa
     before = db.next_sequence
     writes: list[int] = []
     put_each = blockdb.Database.put_each
-    monkeypatch.setattr(
-        blockdb.Database, "put_each", lambda self, items: (writes.append(len(items)), put_each(self, items))[1]
-    )
+
+    def counted(self: blockdb.Database, items: Any, *, sync: bool) -> list[int | BlockDBError | None]:
+        writes.append(len(items))
+        return put_each(self, items, sync=sync)
+
+    monkeypatch.setattr(blockdb.Database, "put_each", counted)
     told: list[tuple[str, str]] = []
     service.hooks.append(lambda call, error, _: told.append((call.operation.name, type(error).__name__)))
     answers = gathered(
@@ -114,7 +117,7 @@ def test_a_bug_is_everybodys_answer_and_the_next_group_is_served(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(blockdb.Database, "put_each", lambda *_: 1 / 0)
+        patched.setattr(blockdb.Database, "put_each", lambda *_, **__: 1 / 0)
         answers = gathered(service, *((call(), Put(key=key, value=b"")) for key in (b"y", b"z")))
     assert [type(each) for each in answers] == [ZeroDivisionError] * 2
     assert service.monitor.meters.in_flight.now == 0
@@ -127,8 +130,8 @@ def test_which_requests_it_takes(service: Service, tmp_path: Path) -> None:
     assert not gatherer.takes(call(key="k"), Put(key=b"a", value=b"1"))
     with blockdb.open(tmp_path / "db") as db:
         unforced = Gatherer(Service(db))
-        assert not unforced.takes(call(), Put(key=b"a", value=b"1"))
-        assert unforced.takes(call(), Put(key=b"a", value=b"1", sync=True))
+        assert not unforced.waits(Put(key=b"a", value=b"1"))
+        assert unforced.waits(Put(key=b"a", value=b"1", sync=True))
         unforced.close()
     gatherer.close()
 

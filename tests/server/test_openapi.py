@@ -51,7 +51,7 @@ def ask_as_described(served: Served, name: str, examples: int, schema: schemathe
     run()
 
 
-@pytest.mark.parametrize("name", NAMES[::6])
+@pytest.mark.parametrize("name", NAMES[::15])
 def test_the_server_does_what_it_says(served: Served, name: str) -> None:
     ask_as_described(served, name, 5)
 

@@ -26,6 +26,7 @@ from blockdb.server.tokens import TokenFile
 from tests.commands.conftest import Run
 from tests.commands.conftest import here as here
 from tests.commands.conftest import run as run
+from tests.ports import free_port
 from tests.server.running import Address, ask, end, serving
 from tests.serving.family import answers, connected, said, statuses
 
@@ -209,12 +210,6 @@ def status_of(connection: HTTPSConnection, headers: dict[str, str]) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 # ── clients who mean no good ─────────────────────────────────────────────────────────────────────────────────────────

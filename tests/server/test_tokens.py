@@ -127,7 +127,7 @@ def test_what_cannot_be_a_token(
 
 
 def test_there_may_not_be_any_number(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "MOST_TOKENS", 2)
+    monkeypatch.setattr("blockdb.security.tokens.MOST_TOKENS", 2)
     for name in "ab":
         file.create(name, Role.READER)
     with pytest.raises(InvalidData, match="there may be no more"):

@@ -148,9 +148,12 @@ def asked(served: Served, method: str, path: str, body: bytes = b"", token: str 
     scope = {"type": "http", "method": method, "path": raw_path, "raw_path": raw_path.encode(), "headers": headers}
     scope |= {"query_string": query.encode(), "client": ("10.0.0.1", 7)}
     statuses: list[int] = []
+    messages = [{"type": "http.request", "body": body}]
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body}
+        if not messages:
+            await asyncio.Event().wait()  # who asked stays there until it is answered
+        return messages.pop()
 
     async def send(message: dict[str, Any]) -> None:
         if "status" in message:

@@ -38,7 +38,7 @@ def served(
         address = listening.getsockname()
         thread = Thread(target=work, args=(listening,))
         thread.start()
-        loop, server = loops.get(timeout=10), found.get(timeout=10)
+        loop, server = loops.get(timeout=60), found.get(timeout=60)
         try:
             yield server, address
         finally:

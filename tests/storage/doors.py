@@ -19,7 +19,7 @@ from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_registry
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class UnforcedMap(mmap):
@@ -55,6 +55,10 @@ class StillDoor(Door):
     def truncate(self, descriptor: int, size: int) -> None:
         with self.still:
             os.ftruncate(descriptor, size)
+
+    def reserve(self, descriptor: int, offset: int, size: int) -> None:
+        with self.still:
+            super().reserve(descriptor, offset, size)
 
     def create(self, path: Path, data: bytes) -> None:
         with self.still:
@@ -98,6 +102,10 @@ class TroubledDoor(StillDoor):
 
     def force(self, descriptor: Any) -> None:
         self._pass("force")
+
+    def reserve(self, descriptor: int, offset: int, size: int) -> None:
+        self._pass("reserve")
+        super().reserve(descriptor, offset, size)
 
     def truncate(self, descriptor: int, size: int) -> None:
         self._pass("truncate")

@@ -27,7 +27,7 @@ def value_of(name: Key, size: int) -> bytes:
 def kept_bytes(cache: Cache) -> int:
     """What is in it, counted anew, also while others change it."""
     return sum(
-        len(key) + len(value) + ENTRY_BYTES for part in (cache._young, cache._old) for key, value in part.copy().items()
+        len(key) + len(value) + ENTRY_BYTES for part in (cache.young, cache._old) for key, value in part.copy().items()
     )
 
 
@@ -68,6 +68,18 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
     assert cache.get(b"not used") is None
     assert cache.get((0, 99)) == value_of((0, 99), size)
     assert cache.get((0, 0)) is None
+
+
+def test_nothing_moves_while_what_is_read_fits() -> None:
+    cache = Cache(CacheRoom(100 * (10 + ENTRY_BYTES)))
+    names = [b"%09d" % number for number in range(70)]
+    for name in names:
+        cache.put(name, b"1", cache.epoch)
+    young = dict(cache.young)
+    for _ in range(3):
+        assert all(cache.get(name) == b"1" for name in names)
+    assert cache.young == young
+    assert cache.size_bytes == 70 * (10 + ENTRY_BYTES)
 
 
 def test_a_value_that_is_empty_is_a_value() -> None:

@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 
 import blockdb
 from blockdb.audit.auditor import audit
+from blockdb.config import from_settings
+from blockdb.database.database import Database
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage import upkeep as upkeep_module
 from blockdb.storage.cache import ENTRY_BYTES, Cache, CacheRoom
+from blockdb.storage.commons import Means
 from blockdb.storage.memory import PARTS, MemtableBudget
 from blockdb.storage.store import Store
 from blockdb.storage.view import Range
@@ -200,6 +203,7 @@ def many(tmp_path: Path) -> Iterator[tuple[Collections, DoorOfMany, list[Store]]
         store.close()
 
 
+@pytest.mark.torture
 def test_many_writers_share_threads_and_memory(many: tuple[Collections, DoorOfMany, list[Store]]) -> None:
     collections, _, stores = many
     before = active_count()
@@ -345,3 +349,27 @@ def test_what_is_not_forced_is_forced_in_time_and_then_no_thread_wakes_up(tmp_pa
     reader.close()
     for store in stores:
         store.close()
+
+
+# ── several databases ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_databases_may_share_memory_and_threads(tmp_path: Path) -> None:
+    configs = [
+        from_settings({"data_dir": str(tmp_path / name), "memtable_size_limit": LIMIT, "cache_size_limit": 1 << 20})
+        for name in ("one", "other")
+    ]
+    means = Means(configs[0])
+    threads = active_count()
+    one, other = (Database(config, read_only=False, create=True, means=means) for config in configs)
+    with one, other:
+        for db in (one, other):
+            db.put_many(pairs(range(LIMIT // 2 // 400)))
+        both_bytes = means.memtables.used_bytes
+        assert one._core.catalog._commons.flushing is other._core.catalog._commons.flushing
+        one.close()
+        assert 0 < means.memtables.used_bytes < both_bytes, "both count, and what is closed leaves"
+        other.put(b"later", b"")
+        other.flush()
+        assert other.get(b"later") == b""
+    assert active_count() == threads

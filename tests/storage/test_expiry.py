@@ -44,7 +44,10 @@ def clock() -> Iterator[Clock]:
 Past = tuple[blockdb.Database, list[Record], Clock]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "packed"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(False, id="plain", marks=pytest.mark.torture), pytest.param(True, id="packed")],
+)
 def past(clock: Clock, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Past]:
     """A database with tables of both tiers, batches, several chain files, a memtable, and times that differ."""
     chance = random.Random(11)

@@ -22,7 +22,7 @@ from tests.tiers import tiers
 BLOCK = 5
 
 
-@pytest.fixture(params=[1000, 0], ids=["written", "forced"])
+@pytest.fixture(params=[pytest.param(1000, id="written"), pytest.param(0, id="forced", marks=pytest.mark.torture)])
 def both(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[blockdb.Database, blockdb.Database]]:
     """A writer that acknowledges what is written, or what is forced, and a reader beside it."""
     with (

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread, active_count
 from typing import Any
@@ -17,6 +18,7 @@ from blockdb.storage import manifest as manifests
 from blockdb.storage import store as store_module
 from blockdb.storage import upkeep as upkeep_module
 from blockdb.storage.door import Door
+from blockdb.storage.upkeep import Upkeep
 from tests.storage.doors import GateDoor, TroubledDoor, collection_of, open_through, pairs, until
 
 SMALL: dict[str, Any] = {"memtable_size_limit": 65_536, "blockchain_batch_size": 50}
@@ -53,7 +55,7 @@ def fill_until_refused(db: blockdb.Database) -> tuple[int, blockdb.StorageError]
     ("call", "suffix"),
     [("create", ".tmp"), ("rename", ".sst"), ("map_read", ".sst"), ("create", "manifest.toml.tmp")],
 )
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_a_flush_that_fails_stops_writers_only_when_memory_is_full_and_is_tried_again(
     call: str, suffix: str, tmp_path: Path
 ) -> None:
@@ -241,6 +243,38 @@ def slow(tmp_path: Path) -> Iterator[tuple[GateDoor, blockdb.Database]]:
         door.gate.set()
 
 
+def test_a_writer_slows_down_before_it_has_to_stop(
+    slow: tuple[GateDoor, blockdb.Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "PAUSE_S", 0.001)
+    door, db = slow
+    paused_at: list[int] = []
+    wait = Upkeep._wait
+
+    def noted(upkeep: Upkeep, timeout_s: float | None = None) -> None:
+        paused_at.append(db.stats().records)
+        wait(upkeep, timeout_s)
+
+    monkeypatch.setattr(Upkeep, "_wait", noted)
+    writer = Thread(target=lambda: [db.put(key, value) for key, value in pairs(range(3 * FULL))])
+    writer.start()
+    until(lambda: db.stats().stalls > upkeep_module.PAUSES // 2 and paused_at[-1] >= 2 * FULL)
+    steps = [later - sooner for sooner, later in pairwise(paused_at)]
+    assert 1.7 * FULL < paused_at[0] < 1.9 * FULL, "not while there is much room left"
+    assert len(steps) <= upkeep_module.PAUSES + 1
+    assert max(steps) < FULL // 8
+    door.gate.set()
+    writer.join()
+    assert db.count() == 3 * FULL
+
+
+@pytest.fixture
+def sudden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers wait at the end of their memtable alone."""
+    monkeypatch.setattr(Upkeep, "_slow_down", lambda upkeep: None)
+
+
+@pytest.mark.usefixtures("sudden")
 def test_a_writer_waits_while_too_much_is_in_memory(slow: tuple[GateDoor, blockdb.Database]) -> None:
     door, db = slow
     writer = Thread(target=lambda: [db.put(key, value) for key, value in pairs(range(5 * FULL))])
@@ -256,6 +290,7 @@ def test_a_writer_waits_while_too_much_is_in_memory(slow: tuple[GateDoor, blockd
     assert db.count() == 5 * FULL
 
 
+@pytest.mark.usefixtures("sudden")
 def test_a_writer_that_waits_is_let_go_when_the_database_is_closed(
     slow: tuple[GateDoor, blockdb.Database],
 ) -> None:

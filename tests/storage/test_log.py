@@ -18,6 +18,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.storage import log as log_module
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
+from blockdb.storage.marked_log import LEAST_RESERVED_BYTES
 from tests.storage.doors import ShortDoor, TroubledDoor
 
 COLLECTION = bytes(range(16))
@@ -71,6 +72,54 @@ def test_closing_forces_and_leaves_a_mark_that_says_so(files: CollectionFiles, o
     assert "force" in door.calls
     mark = mark_of(files)
     assert (mark.written, mark.forced, mark.clean) == (FIRST + 3, FIRST + 3, True)
+
+
+def test_what_is_forced_is_written_into_space_that_was_reserved(files: CollectionFiles, open_log: OpenLog) -> None:
+    log = open_log(Door())
+    for number in range(3):
+        log.reserve()
+        log.append(b"%d" % number)
+        log.force()
+        assert files.segment(0).stat().st_size == FIRST + LEAST_RESERVED_BYTES
+    assert content(files).rstrip(b"\0") == b"012"
+    log.close()
+    assert content(files) == b"012"
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EOPNOTSUPP, errno.EINTR])
+def test_where_nothing_can_be_reserved_it_is_written_all_the_same(
+    files: CollectionFiles, open_log: OpenLog, error: int
+) -> None:
+    door = TroubledDoor()
+    door.failing["reserve"] = error
+    log = open_log(door)
+    for number in range(3):
+        log.reserve()
+        log.append(b"%d" % number)
+        log.force()
+    assert content(files) == b"012"
+    assert door.calls.count("reserve") == 1, "it is not tried at each write"
+    log.close()
+
+
+def test_a_new_file_begins_once_the_old_one_has_no_reserve(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = TroubledDoor()
+    log = open_log(door)
+    log.reserve()
+    log.append(b"one")
+    door.failing["force"] = errno.EIO
+    with pytest.raises(WritesStopped):
+        log.force()
+    door.failing.clear()
+    log = open_log(door, end=FIRST + 3, torn_bytes=1)
+    log.reserve()
+    door.calls.clear()
+    log.roll(1)
+    assert content(files) == b"one"
+    assert door.calls.index("truncate") < door.calls.index("create")
+    log.append(b"two")
+    log.close()
+    assert content(files, 1) == b"two"
 
 
 def test_what_a_cut_write_left_behind_is_cut_off(files: CollectionFiles, open_log: OpenLog) -> None:

@@ -110,7 +110,6 @@ def tables_between(db: blockdb.Database) -> None:
 FILLS: list[Fill] = [single_records, a_batch_over_many_chunks, records_larger_than_a_chunk, tables_between]
 BLOCKS = {"small blocks": 3, "blocks over several files": 90, "no block is ever full": 10_000}
 QUICK = {
-    (a_batch_over_many_chunks, "small blocks"),
     (tables_between, "blocks over several files"),
     (records_larger_than_a_chunk, "no block is ever full"),
 }

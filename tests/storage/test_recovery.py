@@ -13,6 +13,7 @@ from blockdb.format import record, segment
 from blockdb.format.frame import with_check
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
+from blockdb.format.walk import walk
 from blockdb.storage import log as log_module
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door
@@ -76,6 +77,99 @@ def test_a_single_record_that_was_cut_anywhere_is_forgotten(tmp_path: Path) -> N
     for cut in range(len(crash.commit)):
         check_whole(crash.directory(tmp_path / str(cut), crash.commit[:cut]), 5)
     check_whole(crash.directory(tmp_path / "whole", crash.commit), 6)
+
+
+RESERVED = bytes(100)
+
+
+def test_a_record_that_was_cut_anywhere_in_front_of_zeros_is_forgotten(tmp_path: Path) -> None:
+    crash = crash_while(tmp_path, lambda db: db.put_many(pairs(range(5))), lambda db: db.put(*pairs([5])[0]))
+    for cut in range(len(crash.commit)):
+        check_whole(crash.directory(tmp_path / str(cut), crash.commit[:cut] + RESERVED), 5)
+    check_whole(crash.directory(tmp_path / "whole", crash.commit + RESERVED), 6)
+
+
+def test_a_batch_that_was_cut_in_front_of_zeros_is_forgotten_as_a_whole(tmp_path: Path) -> None:
+    crash = crash_while(tmp_path, lambda db: db.put_many(pairs([0])), lambda db: db.put_many(pairs([1, 2])))
+    for cut in range(0, len(crash.commit), 5):
+        check_whole(crash.directory(tmp_path / str(cut), crash.commit[:cut] + RESERVED), 1)
+
+
+def reserving(path: Path, *items: tuple[bytes, bytes]) -> Path:
+    """What is left of a process that was killed after it had forced these records: zeros stand behind them."""
+    with blockdb.open(path / "writer", **FEW, wal_sync_interval=0) as db:
+        for key, value in items:
+            db.put(key, value)
+        copied = copy_of(db.path, path / "killed")
+        ends = collection_of(db.path).segment(0).stat().st_size
+    chain = collection_of(db.path).segment(0)
+    assert chain.stat().st_size < ends, "closing gives back what was reserved"
+    assert collection_of(copied).segment(0).stat().st_size == ends
+    return copied
+
+
+def test_the_zeros_at_the_end_of_a_value_are_no_reserve(tmp_path: Path) -> None:
+    items = ((b"a", b"1"), (b"b", bytes(200)))
+    for mark in (None, OTHER_BOOT):
+        path = reserving(tmp_path / str(mark), *items)
+        if mark is not None:
+            change_mark(path, boot_id=mark)
+        with blockdb.open(path, read_only=True) as db:
+            assert list(db.scan()) == list(items)
+        report = blockdb.verify(path)
+        assert (report.valid, report.records) == (True, 2)
+        with blockdb.open(path, **FEW) as db:
+            assert list(db.scan()) == list(items)
+            db.put(b"c", b"")
+        assert blockdb.verify(path).valid
+
+
+def test_without_a_mark_the_reserve_is_no_damage(tmp_path: Path) -> None:
+    path = reserving(tmp_path, *pairs(range(6)))
+    collection_of(path).mark.unlink()
+    assert [problem.path.rpartition("/")[2] for problem in blockdb.verify(path).problems] == ["log.mark"]
+    with blockdb.open(path, read_only=True) as db:
+        assert db.count() == 6
+    blockdb.repair(path)
+    check_whole(path, 6)
+
+
+def test_zeros_in_the_place_of_acknowledged_records_are_named(tmp_path: Path) -> None:
+    path = reserving(tmp_path, *pairs(range(6)))
+    chain = collection_of(path).segment(0)
+    with blockdb.open(path, read_only=True) as db:
+        place = db.stats().chain_bytes
+    data = chain.read_bytes()
+    written = len(data.rstrip(b"\0"))
+    assert place == len(data), "what is reserved is used of the disk"
+    *_, (last, _, _) = walk(data, segment.HEADER_BYTES, written)
+    for first in (written - 1, written - 20, last, written - 200):
+        chain.write_bytes(data[:first].ljust(len(data), b"\0"))
+        assert not blockdb.verify(path).valid
+        for read_only in (True, False):
+            with pytest.raises(Corruption):
+                blockdb.open(path, read_only=read_only)
+
+
+def test_a_hole_before_the_last_records_is_named(tmp_path: Path) -> None:
+    path = reserving(tmp_path, *pairs(range(6)))
+    collection_of(path).mark.unlink()  # which would have told
+    chain = collection_of(path).segment(0)
+    data = bytearray(chain.read_bytes())
+    written = len(data.rstrip(b"\0"))
+    data[written - 60 : written - 20] = bytes(40)
+    chain.write_bytes(data)
+    with pytest.raises(Corruption):
+        blockdb.open(path)
+
+
+def test_zeros_behind_a_log_that_was_closed_are_named(tmp_path: Path) -> None:
+    blockdb.open(tmp_path / "db").close()
+    with collection_of(tmp_path / "db").segment(0).open("ab") as file:
+        file.write(RESERVED)
+    with pytest.raises(Corruption):
+        blockdb.open(tmp_path / "db")
+    assert not blockdb.verify(tmp_path / "db").valid
 
 
 def test_a_batch_that_was_cut_anywhere_is_forgotten_as_a_whole(tmp_path: Path) -> None:

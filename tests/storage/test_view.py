@@ -159,7 +159,9 @@ Disturbance = Callable[[blockdb.Database, int], object]
     ],
     ids=["puts", "batches", "flushes", "compactions"],
 )
-@pytest.mark.parametrize("reverse", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize(
+    "reverse", [pytest.param(False, id="up", marks=pytest.mark.torture), pytest.param(True, id="down")]
+)
 def test_a_scan_sees_nothing_of_what_comes_while_it_goes_on(
     db: blockdb.Database, disturb: Disturbance, reverse: bool
 ) -> None:

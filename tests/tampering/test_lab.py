@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import blockdb
+from blockdb import scratch
 from blockdb.format.segment import HEADER_BYTES
 from blockdb.tampering import copying
 from blockdb.tampering.forger import Forger
@@ -42,8 +43,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where labs are made."""
     path = tmp_path / "temporary"
     path.mkdir()
-    monkeypatch.setattr(copying.tempfile, "gettempdir", lambda: str(path))
-    monkeypatch.setattr(copying.tempfile, "tempdir", str(path))
+    monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(path))
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(path))
     return path
 
 
@@ -188,8 +189,8 @@ def test_a_database_that_is_too_large_is_refused(source: Path) -> None:
 
 
 def test_a_database_that_is_damaged_already_is_refused(source: Path) -> None:
-    forger = Forger(source)
-    forger.patch(0, HEADER_BYTES + 40, b"\xff")
+    forger, at = Forger(source), HEADER_BYTES + 40
+    forger.patch(0, at, bytes([forger.files.segment(0).read_bytes()[at] ^ 1]))
     with pytest.raises(blockdb.Corruption):
         Lab(source)
 

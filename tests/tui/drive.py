@@ -13,11 +13,12 @@ from textual.pilot import Pilot
 
 from blockdb_tui.app import ClusterExplorer, Explorer
 from blockdb_tui.origin import Origin
+from blockdb_tui.replayer import Replayer
 from blockdb_tui.tampering import Laboratory
 from tests.tui.fake import NOW_MS, FakeDatabase, Given, sample
 from tests.tui.fake_lab import FakeLab
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 NEVER_S = 3600.0
 QUIET_ROUNDS = 5
 
@@ -31,9 +32,12 @@ def make_explorer(database: FakeDatabase | Origin | None = None, **options: Any)
         "clock": lambda: NOW_MS / 1000,
         "steady": lambda: next(ticks) * 0.25,
         "poll_s": NEVER_S,
+        "rest_s": 0.0,
         "laboratory": Laboratory(FakeLab),  # type: ignore[arg-type]
     }
-    kind = ClusterExplorer if "scene" in options else Explorer
+    if "replay" in options:
+        return Replayer(options.pop("replay"), **{**defaults, **options})
+    kind: Any = options.pop("kind", ClusterExplorer if "scene" in options else Explorer)
     return kind(origin, **{**defaults, **options})
 
 
@@ -76,7 +80,7 @@ def _is_idle(app: Explorer) -> bool:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
-    """Waits for a condition, not for a time; gives up after twenty seconds."""
+    """Waits for a condition, not for a time; gives up after a minute."""
     async with asyncio.timeout(WAIT_S):
         while not condition():
             await asyncio.sleep(0.002)

@@ -7,6 +7,7 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import Any
 import blockdb
 from blockdb import (
     Act,
+    AsOf,
     Block,
     Change,
     CollectionInfo,
@@ -69,6 +71,7 @@ class FakeDatabase:
         self.evolution: list[tuple[int, dict[str, Any]]] = []
         self.indexed: list[IndexInfo] = []
         self.under_way: list[TransactionInfo] = []
+        self.ended: list[TransactionInfo] = []
         self.read_only = read_only
         self.batch = batch
         self.calls: Counter[str] = Counter()
@@ -128,25 +131,55 @@ class FakeDatabase:
         self._called("count")
         return len(self._span(prefix, start, end))
 
+    def _seen(self, as_of: AsOf | None) -> int:
+        """How many records were there at a moment."""
+        if as_of is None:
+            return self.size
+        if as_of.block is not None:
+            return self.block(as_of.block).size
+        if as_of.sequence is not None:
+            return as_of.sequence + 1
+        assert as_of.time_ms is not None
+        return min(max(self.size + 1 - -((as_of.time_ms - NOW_MS) // STEP_MS), 0), self.size)
+
     def keys(
-        self, *, prefix: bytes | None = None, offset: int = 0, limit: int | None = None, **bounds: bytes | None
+        self,
+        *,
+        prefix: bytes | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+        as_of: AsOf | None = None,
+        reverse: bool = False,
+        **bounds: bytes | None,
     ) -> Iterator[bytes]:
         self._called("keys")
-        span = self._span(prefix, bounds.get("start"), bounds.get("end"))[offset:]
+        span = self._span(prefix, bounds.get("start"), bounds.get("end"))
+        span = span[::-1] if reverse else span
+        if as_of is not None:
+            seen = self._seen(as_of)
+            there = (key for key in map(self.key_at, span) if (self.sequence_of(key) or 0) < seen)
+            return islice(there, offset, None if limit is None else offset + limit)
+        span = span[offset:]
         return (self.key_at(index) for index in (span if limit is None else span[:limit]))
 
     def scan(
-        self, *, prefix: bytes | None = None, offset: int = 0, limit: int | None = None, **bounds: bytes | None
+        self,
+        *,
+        prefix: bytes | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+        as_of: AsOf | None = None,
+        **bounds: bytes | None,
     ) -> Iterator[tuple[bytes, bytes]]:
         self._called("scan")
-        for key in self.keys(prefix=prefix, offset=offset, limit=limit, **bounds):
+        for key in self.keys(prefix=prefix, offset=offset, limit=limit, as_of=as_of, **bounds):
             value = self.get(key)
             assert value is not None
             yield key, value
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
         record = self.record(key)
-        return None if record is None else record.value
+        return None if record is None or record.sequence >= self._seen(as_of) else record.value
 
     def record(self, key: bytes) -> Record | None:
         self._called("record")
@@ -189,7 +222,9 @@ class FakeDatabase:
     def blocks(self, first: int = 0, limit: int | None = None, *, reverse: bool = False) -> Iterator[Block]:
         self._called("blocks")
         end = self.size // self.batch
-        return (self.block(number) for number in range(first, end if limit is None else min(end, first + limit)))
+        last = min(first, end - 1) if first else end - 1
+        numbers = range(last, -1, -1) if reverse else range(first, end)
+        return map(self.block, numbers if limit is None else numbers[:limit])
 
     def block_leaves(self, number: int) -> list[bytes]:
         self._called("block_leaves")
@@ -211,7 +246,8 @@ class FakeDatabase:
         hashes = inclusion_proof(index, self.size, node_at)
         if self.forged:
             hashes[0] = digest("forged")
-        note = SIGNER.sign(Checkpoint(SIGNER.key.name, self.size, root_of(leaves)).text)
+        origin = f"{SIGNER.key.name}/{self.id.removeprefix('col_')}"
+        note = NoteSigner(origin, bytes(32)).sign(Checkpoint(origin, self.size, root_of(leaves)).text)
         return Receipt(index, Body(bodies[index][1:]), tuple(hashes), note)
 
     def verifier_key(self) -> str:
@@ -232,6 +268,13 @@ class FakeDatabase:
         of = next((problem.path.split("/")[1] for problem in self.problems if "collections/" in problem.path), self.id)
         good = (GoodBlock(of, last, 0, b"", b"", 0, recomputed=True),) if last >= 0 else ()
         return Report(not self.problems, blocks, self.size, self.problems, 321.0, cancelled=False, last_good=good)
+
+    def record_counts(self) -> tuple[int, ...]:
+        return (self.stats().records,)
+
+    @property
+    def next_sequence(self) -> int:
+        return self.stats().records
 
     def stats(self) -> Statistics:
         self._called("stats")
@@ -341,6 +384,9 @@ class FakeDatabase:
     def transactions(self) -> tuple[TransactionInfo, ...]:
         return tuple(self.under_way)
 
+    def recent_transactions(self) -> tuple[TransactionInfo, ...]:
+        return tuple(self.ended)
+
     # ── documents ──
 
     def schemas(self) -> tuple[FakeVersion, ...]:
@@ -360,15 +406,25 @@ class FakeDatabase:
             (number for number, (first, _) in reversed([*enumerate(self.evolution, 1)]) if first <= sequence), None
         )
 
-    def find(self, where: str = "", *, order: str = "", limit: int | None = None) -> Iterator[Document]:
+    def find(
+        self,
+        where: str = "",
+        *,
+        order: str = "",
+        limit: int | None = None,
+        as_of: AsOf | None = None,
+        fields: Any = None,
+    ) -> Iterator[Document]:
         self._called("find")
         test = compiled(bind(parse_filter(where), None, where))
-        found = (record for record in self.records() if record.value[:1] == b"{")
+        found = (record for record in self.records(0, self._seen(as_of)) if record.value[:1] == b"{")
         fitting = (record for record in found if test.test(test.decode(record.value), _Origin(record)))
         documents = (Document(record.key, json.loads(record.value), lambda: None) for record in fitting)  # type: ignore[arg-type,return-value]
         return islice(documents, limit)
 
-    def explain(self, where: str = "", *, order: str = "", limit: int | None = None) -> Explanation:
+    def explain(
+        self, where: str = "", *, order: str = "", limit: int | None = None, as_of: AsOf | None = None
+    ) -> Explanation:
         self._called("explain")
         term = bind(parse_filter(where), None, where)
         steps = parse_order(order) if order else ()
@@ -426,6 +482,7 @@ class FakeVersion:
     version: int
     first_sequence: int
     schema: FakeSchema
+    time_ms: int = NOW_MS
 
 
 class _Origin:
@@ -479,6 +536,9 @@ class TenMillion(FakeDatabase):
     def size(self) -> int:
         return 10_000_000
 
+    def prove(self, key: bytes) -> Receipt:
+        raise blockdb.ReadOnly("it would take ten million hashes")
+
     def key_at(self, index: int) -> bytes:
         return b"key:%08d" % index
 
@@ -521,6 +581,7 @@ class Given:
     """An origin that hands out a database there is already, or raises what it is told to."""
 
     collection: str | None = None
+    server: Any = None
     is_verified = False
 
     def __init__(
@@ -536,6 +597,8 @@ class Given:
         self.writes_here = writes_here
         self.name = name
         self.error: Exception | None = None
+        self.locked: Exception | None = None
+        """Why it cannot be written."""
 
     @property
     def target(self) -> Target:
@@ -545,6 +608,11 @@ class Given:
         if self.error is not None:
             raise self.error
         return self.database
+
+    def to_write(self) -> AbstractContextManager[Any]:
+        if self.locked is not None:
+            raise self.locked
+        return nullcontext(self.database)
 
     def close(self) -> None:
         pass
@@ -635,9 +703,17 @@ def waiting() -> FakeDatabase:
     """A database with three transactions under way, one of which waits for the two others."""
     database = shop(read_only=False)
     database.under_way = [
-        TransactionInfo(7, 12.5, 3),
-        TransactionInfo(9, 4.0, 1, committing=True),
-        TransactionInfo(11, 0.25, 2, waits_for=(7, 9), wanted="the key '\x1b[2Jada' of people"),
+        TransactionInfo(7, 12.5, 3, collections=("people", "orders"), writes=2),
+        TransactionInfo(9, 4.0, 1, committing=True, collections=("orders",), writes=1),
+        TransactionInfo(
+            11, 0.25, 2, waits_for=(7, 9), wanted="the key '\x1b[2Jada' of people", collections=("people",), writes=1
+        ),
+    ]
+    database.ended = [
+        TransactionInfo(10, 0.018, 3, collections=("orders", "people"), writes=2, outcome="committed", ended_s=0.4),
+        TransactionInfo(8, 2.5, 4, collections=("orders",), writes=1, outcome="deadlock", ended_s=3.1),
+        TransactionInfo(6, 30.0, 1, collections=("people",), outcome="timeout", ended_s=61.0),
+        TransactionInfo(5, 0.001, 0, outcome="aborted", ended_s=4_000.0),
     ]
     statistics = TransactionStatistics(3, 1, 6, 1_204, 5, 1, 2, 17, Latency(17, 900.0, 4_000.0, 9_000.0, 30_000.0))
     database.changes = {"transactions": statistics, "read_only": False}

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import blockdb
-from blockdb_tui.cluster.lanes import Lane, Sample
+from blockdb.commands.recordings.events import Happening
+from blockdb.commands.recordings.lanes import Lane, Sample
+from blockdb.commands.recordings.reading import Recording
 from blockdb_tui.cluster.scene import Scene
-from blockdb_tui.cluster.story import Happening, Story
+from blockdb_tui.cluster.story import Story
 from blockdb_tui.cluster.watch import Watch
+from blockdb_tui.replay import Replay
 from tests.tui.fake import NOW_MS
 
 STEP_MS = 250
@@ -176,12 +179,13 @@ class FakeStage:
         self._do("transfer", id_)
 
 
-def replayed(count: int = 3) -> Scene:
-    """The scene of a recording, at its end."""
-    scene = Scene(story(count), name="cluster.jsonl")
-    scene.playhead.toggle()
-    scene.playhead.to_last()
-    return scene
+def replayed(count: int = 3) -> Replay:
+    """A recording of a cluster alone, at its end."""
+    told = story(count)
+    replay = Replay(Recording.of_items([*told.samples, *told.events], "cluster.jsonl"))
+    replay.playhead.toggle()
+    replay.playhead.to_last()
+    return replay
 
 
 def live(count: int = 3) -> Scene:

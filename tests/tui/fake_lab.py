@@ -27,13 +27,14 @@ class FakeLab:
     def __init__(self, source: Path) -> None:
         self.source = source
 
-    def run(self, tampering: Tampering, tell: Callable[[str], None]) -> Outcome:
+    def run(self, tampering: Tampering, tell: Callable[[str], None], *, key: bytes | None = None) -> Outcome:
         tell("Verification")
         assert self.may_run.wait(20)
+        tell("An audit")
         if tampering.name == self.refusing:
             raise InvalidData("The middle of the history has no record with a value: there is nothing to change.")
         number = TAMPERINGS.index(tampering)
-        change = Problem(CHAIN, 4_711, 3, 28, self.key, "the first byte of the value: 0x7b became 0x7a")
+        change = Problem(CHAIN, 4_711, 3, 28, key or self.key, "the first byte of the value: 0x7b became 0x7a")
         case = Case(COPY, Kept("blockdb/fake+00000000+AAAA", ()), (change,))
         findings = []
         for at, check in enumerate(CHECKS):

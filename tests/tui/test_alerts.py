@@ -58,7 +58,7 @@ async def look_again(pilot: Pilot[Any]) -> None:
 
 async def test_alerts_come_and_go(request: pytest.FixtureRequest) -> None:
     seen = Seen()
-    async with exploring(FakeDatabase(sample()), (100, 30), lookout=seen) as pilot:
+    async with exploring(FakeDatabase(sample()), (100, 30), lookout=lambda: seen) as pilot:
         await press(pilot, "3")
         assert lines(pilot) == []
         seen.alerts = (DISK,)
@@ -106,5 +106,5 @@ def test_the_picture(snap_compare: Callable[..., bool]) -> None:
         await settled(pilot)
         await press(pilot, "3")
 
-    app = make_explorer(FakeDatabase(sample()), lookout=Seen(DISK, SLOW))
+    app = make_explorer(FakeDatabase(sample()), lookout=lambda: Seen(DISK, SLOW))
     assert snap_compare(app, terminal_size=(100, 30), run_before=steps)

@@ -11,11 +11,13 @@ import pytest
 from textual.pilot import Pilot
 
 import blockdb
-from blockdb_tui.cluster.lanes import Lane, Sample
-from blockdb_tui.cluster.recording import read_recording
+from blockdb.commands.recordings.events import Happening
+from blockdb.commands.recordings.lanes import Lane, Placed, Sample
+from blockdb.commands.recordings.reading import read_recording
+from blockdb_tui import replayer
 from blockdb_tui.cluster.scene import Scene
-from blockdb_tui.cluster.story import Happening, Story
-from blockdb_tui.origin import Recorded
+from blockdb_tui.cluster.story import Story
+from blockdb_tui.replay import Replay
 from blockdb_tui.screens import cluster as screen
 from blockdb_tui.screens.cluster import ClusterView
 from tests.tui.covering import covers, said, shown
@@ -33,19 +35,26 @@ NARROW, WIDE = (80, 24), (180, 50)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time goes by when a test says so."""
     monkeypatch.setattr(screen, "DRAW_EVERY_S", NEVER_S)
+    monkeypatch.setattr(replayer, "DRAW_EVERY_S", NEVER_S)
 
 
 @asynccontextmanager
-async def showing(scene: Scene, size: tuple[int, int] = NARROW) -> AsyncIterator[tuple[Pilot[Any], ClusterView]]:
-    origin = Recorded(Path("cluster.jsonl")) if not scene.is_live else None
-    async with exploring(origin, size, scene=scene) as pilot:  # type: ignore[arg-type]
+async def showing(
+    scene: Scene | Replay, size: tuple[int, int] = NARROW
+) -> AsyncIterator[tuple[Pilot[Any], ClusterView]]:
+    async with exploring(None, size, **_options(scene)) as pilot:
         yield pilot, shown(pilot, ClusterView)
+
+
+def _options(scene: Scene | Replay) -> dict[str, Any]:
+    return {"scene": scene} if isinstance(scene, Scene) else {"replay": scene}
 
 
 # ── along the line ──
 
 
 @covers("cluster.back", "cluster.on", "cluster.first", "cluster.last", "cluster.page_back", "cluster.page_on")
+@covers("replay.back_too", "replay.on_too", "replay.first_too", "replay.last_too")
 @covers("cluster.closer", "cluster.further", "lanes.up", "lanes.down")
 async def test_the_line_is_scrubbed_and_the_lanes_go_along() -> None:
     async with showing(replayed()) as (pilot, view):
@@ -72,7 +81,8 @@ async def test_the_line_is_scrubbed_and_the_lanes_go_along() -> None:
         assert view.lanes.lane.id == "node1"
 
 
-@covers("cluster.next_event", "cluster.previous_event", "cluster.jump")
+@covers("replay.next_event", "replay.previous_event", "replay.jump", "replay.back", "replay.on")
+@covers("replay.first", "replay.last", "cluster.next_event", "cluster.previous_event", "cluster.jump")
 @pytest.mark.torture
 async def test_events_and_moments_are_gone_to() -> None:
     async with showing(replayed()) as (pilot, view):
@@ -90,23 +100,45 @@ async def test_events_and_moments_are_gone_to() -> None:
         assert head.time_ms == NOW_MS
 
 
-@covers("cluster.hold", "cluster.slower", "cluster.faster")
-async def test_a_recording_is_played() -> None:
+@covers("cluster.partitions")
+async def test_who_keeps_which_partition_is_shown_in_place_of_what_happened() -> None:
     async with showing(replayed()) as (pilot, view):
+        await press(pilot, "P")
+        assert not view.placements.display
+        assert view.scene is not None
+        holders = (("node1", "Leader", 0), ("node2", "Follower", 12), ("node3", "Learner", 0))
+        placed = (Placed("users:3", "node1", 4, 16_000, holders), Placed("users:4"))
+        last = view.scene.story.samples[-1]
+        view.scene.story.add(Sample(last.time_ms, last.lanes, placed))
+        await press(pilot, "end", "P")
+        text = screen_text(pilot)
+        assert "users:3" in text
+        assert "◆ node1   ○ node2 −12   ◌ node3" in text
+        assert "2 partitions, 1 led" in text
+        await press(pilot, "P")
+        assert view.happenings.display
+
+
+@covers("replay.hold", "replay.slower", "replay.faster", "replay.far_on", "replay.far_back")
+async def test_a_recording_is_played() -> None:
+    async with showing(replayed()) as (pilot, _):
+        app = pilot.app
+        assert isinstance(app, replayer.Replayer)
         await press(pilot, "home", "space", "greater_than_sign", "greater_than_sign", "less_than_sign")
-        assert "▶ playing ×2 · 0.0 of 59.8 s" in screen_text(pilot)
-        view.tick()
+        assert "▶ playing ×2  0:00.0 of 0:59.7" in screen_text(pilot)
+        app.go_on()
         await settled(pilot)
-        assert "▶ playing ×2 · 0.5 of 59.8 s" in screen_text(pilot)
-        await press(pilot, "space")
+        assert "▶ playing ×2  0:00.5 of 0:59.7" in screen_text(pilot)
+        await press(pilot, "space", "7")
         assert "‖ paused ×2" in screen_text(pilot)
+        await press(pilot, "L", "H")
 
 
 @pytest.mark.torture
 async def test_a_recording_has_no_records_but_all_else_answers() -> None:
     async with showing(replayed()) as (pilot, view):
         await press(pilot, "1")
-        assert "A recording of a cluster has no records" in screen_text(pilot)
+        assert "A recording has no records" in screen_text(pilot)
         await press(pilot, "8", "v", "x", "w", "Y")
         assert pilot.app.clipboard == "blockdb-tui --replay cluster.jsonl"
         assert not view.prompt.asking
@@ -114,7 +146,7 @@ async def test_a_recording_has_no_records_but_all_else_answers() -> None:
         assert "▲ candidate" in screen_text(pilot)
 
 
-@covers("view.cluster", "cluster.follow")
+@covers("view.cluster", "cluster.follow", "cluster.hold")
 @pytest.mark.torture
 async def test_live_it_follows_and_is_held() -> None:
     async with showing(live()) as (pilot, view):
@@ -205,7 +237,10 @@ async def test_faults_are_done_to_the_chosen_node_and_stand_on_the_line() -> Non
     scene = live()
     async with showing(scene) as (pilot, view):
         assert isinstance(scene.stage, FakeStage)
-        await press(pilot, "j", "x", "z", "i", "s", "u", "T", "r")
+        await press(pilot, "j", "x")
+        assert "Doing something to a node: not while the explorer only reads" in said(pilot)[-1]
+        assert not scene.stage.done
+        await press(pilot, "exclamation_mark", "x", "z", "i", "s", "u", "T", "r")
         assert scene.stage.done == [
             *((deed, "node2") for deed in ("kill", "pause", "isolate", "split")),
             ("heal", ""),
@@ -213,6 +248,7 @@ async def test_faults_are_done_to_the_chosen_node_and_stand_on_the_line() -> Non
         ]
         assert "node2: node2 is running" in said(pilot)[-1]
         view.tick()
+        pilot.app.clear_notifications()
         await press(pilot, "end")
         assert "! done here  asked to lead" in screen_text(pilot)
         assert [event.what for event in scene.story.events[-3:]] == [
@@ -225,7 +261,7 @@ async def test_faults_are_done_to_the_chosen_node_and_stand_on_the_line() -> Non
 # ── how it looks ──
 
 
-SCENES: dict[str, tuple[Callable[[], Scene], tuple[str, ...]]] = {
+SCENES: dict[str, tuple[Callable[[], Scene | Replay], tuple[str, ...]]] = {
     "replay": (replayed, ("home", "J", *"17", "enter")),
     "election": (replayed, ("J", *"26.6", "enter")),
     "demo": (lambda: live(5), ("j", "j")),
@@ -250,15 +286,13 @@ def test_scene(
 ) -> None:
     make, keys = SCENES[scene]
     seen: list[str] = []
-    shown_scene = make()
-    origin: Any = None if shown_scene.is_live else Recorded(Path("cluster.jsonl"))
 
     async def steps(pilot: Pilot[Any]) -> None:
         await settled(pilot)
         await press(pilot, *keys)
         seen.append(screen_text(pilot))
 
-    app = make_explorer(origin, scene=shown_scene)
+    app = make_explorer(None, **_options(make()))
     same_picture = snap_compare(app, terminal_size=size, run_before=steps)
     compare(seen[0], TEXTS / f"{scene}-{size[0]}x{size[1]}.txt", request)
     assert same_picture

@@ -6,6 +6,9 @@ import pytest
 
 import blockdb
 from blockdb import Problem
+from blockdb.commands import table
+from blockdb.commands.command import Where
+from blockdb.commands.parsing import parse_arguments
 from blockdb_tui.screens.blocks import BlocksView
 from blockdb_tui.screens.collections import CollectionsView
 from blockdb_tui.screens.metrics import MetricsView
@@ -13,7 +16,7 @@ from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
 from tests.tui.covering import app_of, covers, said, shown
 from tests.tui.drive import exploring, press, screen_text, settled, until
-from tests.tui.fake import FakeDatabase, sample, shop
+from tests.tui.fake import FakeDatabase, Given, sample, shop
 
 
 @covers("view.collections", "collections.enter")
@@ -27,7 +30,7 @@ async def test_a_collection_is_entered_and_all_views_are_its_own() -> None:
         await press(pilot, "j", "enter")
         view = shown(pilot, RecordsView)
         assert view.table.total == 24
-        assert "0 orders ›" in screen_text(pilot).splitlines()[0]
+        assert "orders" in "".join(screen_text(pilot).splitlines()[:2])
         await press(pilot, "2")
         assert shown(pilot, BlocksView).belt.sealed == 3
         await press(pilot, "3", "Y")
@@ -79,7 +82,7 @@ async def test_what_is_known_of_a_collection_stands_beside_the_list() -> None:
 @pytest.mark.torture
 async def test_collections_are_found_by_name() -> None:
     async with exploring(shop()) as pilot:
-        await press(pilot, "colon", *"peo")
+        await press(pilot, "ctrl+p", *"peo")
         await until(pilot, lambda: "Collection people" in screen_text(pilot))
         await press(pilot, "enter")
         await until(pilot, lambda: app_of(pilot).inside == "people")
@@ -132,32 +135,72 @@ async def test_what_is_in_a_collection_is_seen_to_grow() -> None:
         assert " 3 " in line
 
 
-@covers("collections.create", "collections.drop")
-async def test_collections_are_made_and_dropped_by_who_may() -> None:
+@covers("collections.create", "collections.drop", "app.arm", "confirm.cancel")
+async def test_collections_are_made_and_dropped_once_the_explorer_is_armed() -> None:
     database = shop(read_only=False)
     async with exploring(database) as pilot:
-        await press(pilot, "0", "n", *"cats", "enter")
+        await press(pilot, "0", "n")
+        assert not shown(pilot, CollectionsView).prompt.asking
+        await press(pilot, "D")
+        assert "Dropping a collection: not while the explorer only reads. ! arms it." in said(pilot)[-1]
+        assert "ARMED" not in screen_text(pilot)
+        await press(pilot, "exclamation_mark")
+        assert "ARMED" in screen_text(pilot).splitlines()[0]
+        await press(pilot, "n", *"cats", "enter")
         view = shown(pilot, CollectionsView)
         assert view.table.row == "cats"
         assert "cats was made" in said(pilot)[-1]
         await press(pilot, "n", *"cats", "enter")
         assert "DuplicateCollection" in said(pilot)[-1]
         await press(pilot, "j", "j", "D")
-        assert "Type orders to drop it with its 24 documents" in screen_text(pilot)
-        await press(pilot, *"order", "enter")
-        assert "orders was not dropped" in said(pilot)[-1]
-        await press(pilot, "D", *"orders", "enter")
+        text = screen_text(pilot)
+        assert "Collection orders is dropped with its 24 documents" in text
+        assert "Type orders to go on." in text
+        await press(pilot, *"order", "enter", "escape")
+        assert "Nothing was done." in said(pilot)[-1]
+        assert "orders" in database.others
+        await press(pilot, "D", "x")
+        assert "That is not its name." in screen_text(pilot)
+        await press(pilot, "backspace", *"orders", "enter")
         assert "orders" not in database.others
         assert "orders" not in screen_text(pilot).replace("orders was", "")
         assert view.table.total == 3
+        await press(pilot, "exclamation_mark")
+        assert "ARMED" not in screen_text(pilot)
 
 
-@pytest.mark.torture
-async def test_who_only_reads_is_not_offered_to_make_or_drop() -> None:
-    async with exploring(shop()) as pilot:
-        await press(pilot, "0", "n", "D")
-        assert not shown(pilot, CollectionsView).prompt.asking
-        assert "New" not in screen_text(pilot).splitlines()[-1]
+async def test_arming_says_why_a_database_cannot_be_written_and_ends_when_it_goes_away() -> None:
+    origin = Given(shop())
+    origin.locked = blockdb.DatabaseLocked("process 42 has it")
+    async with exploring(origin) as pilot:
+        await press(pilot, "exclamation_mark")
+        assert "Another process has the database open to write" in said(pilot)[-1]
+        assert "process 42 has it" in said(pilot)[-1]
+        explorer = app_of(pilot)
+        assert not explorer.armed
+        origin.locked = None
+        await press(pilot, "exclamation_mark")
+        assert explorer.armed
+        explorer._lost(blockdb.DatabaseClosed("It was replaced."))
+        assert not explorer.armed
+        await press(pilot, "exclamation_mark")
+        assert "There is no database yet" in said(pilot)[-1]
+
+
+def test_a_command_says_whether_it_writes_and_what_it_is_about() -> None:
+    def of(line: str) -> tuple[bool, bool, str]:
+        command, words = table.take(line.split(), Where.COMMAND_LINE)
+        arguments = parse_arguments(command, words)
+        return command.writes(arguments), command.dangerous, command.about(arguments)
+
+    assert of("get user:1") == (False, False, "user:1")
+    assert of("verify") == (False, False, "verify")
+    assert of("verify --repair")[0]
+    assert of("collection schema users --set x.json")[0]
+    assert of("collection drop users") == (True, True, "users")
+    assert of("redact a b --reason why") == (True, True, "a b")
+    assert of("cluster remove node4") == (True, True, "node4")
+    assert of("keys rotate") == (True, True, "keys rotate")
 
 
 @pytest.mark.torture

@@ -108,10 +108,10 @@ def test_hex_takes_as_many_bytes_as_there_is_room_for(width: int, per_row: int) 
 
 def test_sixty_four_megabytes_in_hex_cost_nothing_until_they_are_looked_at() -> None:
     data = bytes(64 << 20)
-    began = time.perf_counter()
+    began = time.thread_time()
     layout = read_as(data, "hex").layout(76)
     last = layout.line(layout.height - 1)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert layout.height == (64 << 20) // 16
     assert last[0][1].startswith("03fffff0")
 

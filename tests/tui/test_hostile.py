@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
 from tests.tiers import tiers
 from tests.tui.covering import app_of
-from tests.tui.drive import exploring, press, settled, until
+from tests.tui.drive import exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, Given
 from tests.tui.fake_lab import FakeLab
 
@@ -91,7 +92,7 @@ async def test_hostile_bytes_in_prompts_and_palette() -> None:
             assert_safe(pilot)
             await press(pilot, "escape", "J", *typed, "enter")
             assert_safe(pilot)
-            await press(pilot, "colon", *typed)
+            await press(pilot, "ctrl+p", *typed)
             await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
             await settled(pilot)
             assert_safe(pilot)
@@ -152,6 +153,7 @@ async def test_hostile_bytes_in_a_proof() -> None:
             await press(pilot, "escape", "j")
 
 
+@pytest.mark.torture
 async def test_hostile_bytes_in_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeLab, "key", b"".join(NASTY[:11]))
     async with exploring(FakeDatabase(hostile_items(), batch=3)) as pilot:
@@ -168,7 +170,7 @@ async def test_random_bytes_in_every_view(seed: int) -> None:
     items = {chance.randbytes(chance.randint(1, 60)): chance.randbytes(chance.randint(0, 400)) for _ in range(40)}
     async with exploring(FakeDatabase(list(items.items()), batch=7), size=(chance.randint(60, 200), 30)) as pilot:
         for _ in range(60):
-            await press(pilot, chance.choice("jkGgmofbczy0123456hlrsax") if chance.random() < 0.9 else "escape")
+            await press(pilot, chance.choice("jkGgmofbczy01234569dhlrsax") if chance.random() < 0.9 else "escape")
             assert_safe(pilot)
 
 
@@ -185,14 +187,27 @@ def hostile_collections() -> FakeDatabase:
         collection.evolution = [(0, {"fields": fields, "required_fields": names})]
         collection.indexed = [IndexInfo(name, tuple(names), True, True, 1, 1, f"[/{name}]", number)]
     waits = [TransactionInfo(number, 1.0, 1, waits_for=(9,), wanted=name) for number, name in enumerate(names)]
-    database.under_way = waits
+    database.under_way = [replace(each, collections=(names[at],)) for at, each in enumerate(waits)]
+    database.ended = [replace(each, outcome=names[at], collections=(names[at],)) for at, each in enumerate(waits)]
+    database.entered = [
+        Act(at, name, name, name, name, name, name, key, len(key), 1, name, name, at)
+        for at, (name, key) in enumerate(zip(names, NASTY, strict=False))
+    ]
     return database
 
 
 @pytest.mark.torture
 async def test_hostile_bytes_in_collections_schemas_changes_and_transactions() -> None:
     async with exploring(hostile_collections(), size=(150, 40)) as pilot:
-        await press(pilot, "3", "x", "6", "a")
+        await press(pilot, "3", "x")
+        assert_safe(pilot)
+        for size in ((80, 24), (150, 40)):
+            await pilot.resize_terminal(*size)
+            for view in "9dS":
+                await press(pilot, view)
+                await settled(pilot)
+                assert_safe(pilot)
+        await press(pilot, "6", "a")
         assert_safe(pilot)
         for _ in range(len(NASTY)):
             await press(pilot, "j")
@@ -226,6 +241,21 @@ async def test_hostile_bytes_in_the_audit_log() -> None:
         assert_safe(pilot)
 
 
+@pytest.mark.torture
+async def test_hostile_documents_in_the_result_of_a_query() -> None:
+    names = [key.decode("utf-8", "ignore") for key in NASTY]
+    documents = [(key, json.dumps(dict.fromkeys(names, names[at:])).encode()) for at, key in enumerate(NASTY)]
+    async with exploring(FakeDatabase(documents, batch=3), size=(150, 40)) as pilot:
+        await press(pilot, "Q", "enter")
+        await until(pilot, lambda: "12 found" in screen_text(pilot))
+        for _ in names:
+            await press(pilot, "l", "j", "Y")
+            assert_safe(pilot)
+        await press(pilot, "slash", *"\"[/foo]\" = = '\x1b'", "enter")
+        assert_safe(pilot)
+
+
+@pytest.mark.torture
 async def test_hostile_names_of_fields_are_completed_safely() -> None:
     async with exploring(hostile_collections()) as pilot:
         await press(pilot, "0", "g", "enter", "w")

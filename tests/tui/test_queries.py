@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.commands.completing import complete_filter
+from blockdb.commands.completing.fields import paths_in
 from blockdb_tui import querying
-from blockdb_tui.completion import complete, paths_in
 from blockdb_tui.querying import Found, Mistake, Plan, Query, Search, plan_of
 from blockdb_tui.screens.records import RecordsView
 from tests.tui.covering import covers, said, shown
@@ -40,11 +41,11 @@ FIELDS = ("city", "customer", "items[].price", "number", "_key")
         ("city = 'it''s' o", ("or", "order by")),
         ("number > 7 order by n", ("number",)),
         ("city not ", ("in", "between")),
-        ("city starts with ", ("and",)),
+        ("city starts with ", ()),
     ],
 )
 def test_what_can_be_typed_next_is_offered(text: str, offered: tuple[str, ...]) -> None:
-    completion = complete(text, len(text), FIELDS)
+    completion = complete_filter(text, FIELDS, orders=True)
     assert completion.words[: len(offered)] == offered
     assert bool(offered) or not completion.words
 
@@ -135,7 +136,9 @@ async def test_a_search_shows_what_it_has_and_can_be_stopped(monkeypatch: pytest
     gate = threading.Semaphore(2)
 
     class Slow(FakeDatabase):
-        def find(self, where: str = "", *, order: str = "", limit: int | None = None) -> Iterator[Any]:
+        def find(
+            self, where: str = "", *, order: str = "", limit: int | None = None, as_of: Any = None
+        ) -> Iterator[Any]:
             if limit is None:
                 assert gate.acquire(timeout=20)
             return super().find(where, order=order, limit=limit)
@@ -168,7 +171,9 @@ def test_no_more_is_found_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_search_that_fails_says_why() -> None:
     class Broken(FakeDatabase):
-        def find(self, where: str = "", *, order: str = "", limit: int | None = None) -> Iterator[Any]:
+        def find(
+            self, where: str = "", *, order: str = "", limit: int | None = None, as_of: Any = None
+        ) -> Iterator[Any]:
             raise blockdb.Corruption("chain/00000000.chain", 1, "\x1b[2J")
 
     collection: Any = Broken(orders(3))

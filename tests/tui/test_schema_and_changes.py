@@ -74,6 +74,7 @@ def first_line(pilot: Pilot[Any]) -> str:
     return screen_text(pilot).splitlines()[3]
 
 
+@pytest.mark.torture
 @covers("view.changes", "changes.pause", "changes.follow")
 async def test_what_is_stored_is_followed_held_and_followed_again() -> None:
     database = FakeDatabase(sample())

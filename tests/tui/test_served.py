@@ -43,6 +43,7 @@ def never_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Link, "ask", checked)
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("size", [(80, 24), pytest.param((180, 50), marks=pytest.mark.torture)])
 async def test_a_server_that_is_killed_and_started_again(server: Restartable, size: tuple[int, int]) -> None:
     app = make_explorer(Served(Server(urls=(server.url,))), poll_s=0.05)
@@ -83,4 +84,21 @@ async def test_every_view_of_a_server(server: Restartable) -> None:
         await until(pilot, lambda: "✓ holds" in screen_text(pilot))
         await press(pilot, "escape", "v")
         await until(pilot, lambda: "verified by the server" in screen_text(pilot))
+        app.origin.close()
+
+
+@pytest.mark.torture
+async def test_a_server_goes_back(server: Restartable) -> None:
+    app = make_explorer(Served(Server(urls=(server.url,))))
+    async with app.run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
+        await settled(pilot)
+        await press(pilot, "A", *"seq:59", "enter")
+        await until(pilot, lambda: "60 of 200 records" in screen_text(pilot))
+        await until(pilot, lambda: "1 of 60" in screen_text(pilot))
+        for view in ("2", "6", "5", "0", "3", "1"):
+            await press(pilot, view)
+        await press(pilot, "C", "enter")
+        await until(pilot, lambda: "begins with the tree of 60" in " ".join(screen_text(pilot).split()))
+        await press(pilot, "escape", "o", "A", "ctrl+u", "enter")
+        await until(pilot, lambda: "200 rec" in screen_text(pilot))
         app.origin.close()

@@ -12,7 +12,7 @@ import pytest
 import blockdb
 from blockdb_tui.demo import open_demo, sources, writer
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

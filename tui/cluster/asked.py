@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import blockdb
-
-from .lanes import Seen
+from blockdb.commands.recordings.lanes import Seen
 
 __all__ = ["ServedNode", "is_clustered"]
 

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from .story import Story
+from typing import Protocol
 
-__all__ = ["SPEEDS", "STEPS_MS", "Playhead"]
+__all__ = ["SPEEDS", "STEPS_MS", "Playhead", "Track"]
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 STEPS_MS = (100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 """How much time a cell of the line may stand for."""
 
 
-class Playhead:
-    """A moment of a story. Live, it can follow the end; of a recording, it can be played."""
+class Timed(Protocol):
+    """Something that happened."""
 
-    def __init__(self, story: Story, *, is_live: bool) -> None:
-        self.story = story
+    @property
+    def time_ms(self) -> int: ...
+
+
+class Track(Protocol):
+    """What has a beginning, an end, and events between them: a story that grows, or a recording."""
+
+    @property
+    def first_ms(self) -> int: ...
+    @property
+    def last_ms(self) -> int: ...
+
+    def next_event(self, time_ms: int, /) -> Timed | None:
+        """The first event after a moment."""
+
+    def previous_event(self, time_ms: int, /) -> Timed | None:
+        """The last event before a moment."""
+
+
+class Playhead:
+    """A moment of a track. Live, it can follow the end; of a recording, it can be played."""
+
+    def __init__(self, track: Track, *, is_live: bool) -> None:
+        self.track = track
         self.is_live = is_live
         self.is_running = True
         """Live: whether it follows the end. Of a recording: whether it plays."""
-        self._time_ms = float(story.first_ms)
+        self._time_ms = float(track.first_ms)
         self._speed = SPEEDS.index(1.0)
         self._step = STEPS_MS.index(500)
         self._start_ms = 0
@@ -27,7 +49,7 @@ class Playhead:
     @property
     def time_ms(self) -> int:
         """The moment that is shown."""
-        return self.story.last_ms if self.is_live and self.is_running else int(self._time_ms)
+        return self.track.last_ms if self.is_live and self.is_running else int(self._time_ms)
 
     @property
     def speed(self) -> float:
@@ -43,22 +65,22 @@ class Playhead:
         """Time has gone by: a recording that is played goes on, and stops at its end."""
         if self.is_running and not self.is_live:
             self._time_ms += elapsed_s * 1000 * self.speed
-            if self._time_ms >= self.story.last_ms:
-                self._time_ms, self.is_running = float(self.story.last_ms), False
+            if self._time_ms >= self.track.last_ms:
+                self._time_ms, self.is_running = float(self.track.last_ms), False
 
     def toggle(self) -> None:
         """Holds still, or goes on; a recording at its end begins again."""
         if self.is_running:
             self._time_ms = float(self.time_ms)
-        elif not self.is_live and self._time_ms >= self.story.last_ms:
-            self._time_ms = float(self.story.first_ms)
+        elif not self.is_live and self._time_ms >= self.track.last_ms:
+            self._time_ms = float(self.track.first_ms)
         self.is_running = not self.is_running
 
     def seek(self, time_ms: float) -> None:
         """Goes to a moment. Live, it stays there; at the end it follows again."""
-        self._time_ms = min(max(float(time_ms), float(self.story.first_ms)), float(self.story.last_ms))
+        self._time_ms = min(max(float(time_ms), float(self.track.first_ms)), float(self.track.last_ms))
         if self.is_live:
-            self.is_running = self._time_ms >= self.story.last_ms
+            self.is_running = self._time_ms >= self.track.last_ms
 
     def move(self, cells: int) -> None:
         """Goes along the line by cells."""
@@ -66,15 +88,15 @@ class Playhead:
 
     def to_first(self) -> None:
         """Goes to the beginning."""
-        self.seek(self.story.first_ms)
+        self.seek(self.track.first_ms)
 
     def to_last(self) -> None:
         """Goes to the end; live, to stay there."""
-        self.seek(self.story.last_ms)
+        self.seek(self.track.last_ms)
 
     def to_event(self, forwards: bool) -> bool:
         """Goes to the next event, or the one before. False where there is none."""
-        find = self.story.next_event if forwards else self.story.previous_event
+        find = self.track.next_event if forwards else self.track.previous_event
         event = find(self.time_ms)
         if event is not None:
             self.seek(event.time_ms)
@@ -94,7 +116,7 @@ class Playhead:
         A moment further away comes into its middle.
         """
         step, now = self.step_ms, self.time_ms
-        first, last, cell = (moment // step for moment in (self.story.first_ms, self.story.last_ms, now))
+        first, last, cell = (moment // step for moment in (self.track.first_ms, self.track.last_ms, now))
         start = self._start_ms // step
         if (self.is_live and self.is_running) or cell == start + columns:
             start = cell - columns + 1

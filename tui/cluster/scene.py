@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
+from blockdb.commands.recordings.events import Happening
+from blockdb.commands.recordings.lanes import Sample
+
 from .playhead import Playhead
-from .recording import read_recording
-from .story import Happening, Story
+from .story import Story
 from .watch import Asked, Watch
 
 __all__ = ["Scene", "Stage"]
@@ -48,13 +49,20 @@ class Stage(Protocol):
 class Scene:
     """One cluster, watched live or replayed from a recording."""
 
-    def __init__(self, story: Story, watch: Watch | None = None, stage: Stage | None = None, name: str = "") -> None:
-        """Without `watch` it is a recording, of that `name`."""
+    def __init__(
+        self,
+        story: Story,
+        watch: Watch | None = None,
+        stage: Stage | None = None,
+        name: str = "",
+        playhead: Playhead | None = None,
+    ) -> None:
+        """Without `watch` it is a recording, of that `name`, in which `playhead` goes about."""
         self.story = story
         self.watch = watch
         self.stage = stage
         self.name = name
-        self.playhead = Playhead(story, is_live=watch is not None)
+        self.playhead = playhead or Playhead(story, is_live=watch is not None)
         self._started = False
 
     @classmethod
@@ -63,24 +71,23 @@ class Scene:
         story = Story()
         return cls(story, Watch(story, nodes, clock_ms), stage)
 
-    @classmethod
-    def replayed(cls, path: Path) -> Scene:
-        """The scene of a recording. Raises OSError and InvalidData."""
-        return cls(read_recording(path), name=str(path))
-
     @property
     def is_live(self) -> bool:
         """Whether it is happening now."""
         return self.watch is not None
 
-    def tick(self, elapsed_s: float) -> None:
-        """Time has gone by. Quick."""
+    @property
+    def now(self) -> Sample | None:
+        """The lanes of now; of a recording, those of the moment that is shown."""
+        return self.story.at(self.story.last_ms if self.is_live else self.playhead.time_ms)
+
+    def tick(self) -> None:
+        """Takes what has come. Quick."""
         if self.watch is not None:
             if not self._started:
                 self._started = True
                 self.watch.start()
             self.watch.look(self.stage.faults() if self.stage is not None else None)
-        self.playhead.advance(elapsed_s)
 
     def did(self, id_: str, what: str, time_ms: int) -> None:
         """Something was done to a node here."""

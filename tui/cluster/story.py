@@ -3,73 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-import msgspec
+from blockdb.commands.recordings.events import Happening
+from blockdb.commands.recordings.lanes import Lane, Sample
 
-from .lanes import UNREACHABLE, Lane, Moment, Sample
-
-__all__ = ["GAP_MS", "KINDS", "Happening", "Kind", "Story", "changes_between", "time_of"]
+__all__ = ["GAP_MS", "Story", "time_of"]
 
 MOST_SAMPLES = 4 * 60 * 60  # an hour at four a second
 GAP_MS = 2_500
 """A sample stands for what comes after it, but no longer than this."""
-
-
-class Kind(msgspec.Struct, frozen=True):
-    """How a kind of event is shown; of several at one place the one of the greatest weight."""
-
-    glyph: str
-    role: str
-    word: str
-    weight: int
-
-
-KINDS = {
-    "term": Kind("·", "muted", "term", 0),
-    "state": Kind("·", "muted", "state", 1),
-    "vote": Kind("•", "secondary", "vote", 2),
-    "snapshot": Kind("▼", "primary", "snapshot", 4),
-    "contact": Kind("×", "warning", "lost", 3),
-    "reached": Kind("○", "success", "reached", 3),
-    "election": Kind("▲", "warning", "election", 5),
-    "members": Kind("±", "primary", "members", 6),
-    "mended": Kind("✚", "success", "mended", 7),
-    "leader": Kind("◆", "accent", "leader", 8),
-    "nobody": Kind("◇", "warning", "no leader", 3),
-    "fault": Kind("!", "error", "done here", 9),
-    "stopped": Kind("■", "error", "stopped", 10),
-    "diverged": Kind("≠", "error", "diverged", 11),
-}
-"""The kinds of events that a cluster tells of, some of them in two parts; and `fault`, what somebody did here."""
-
-UNKNOWN = Kind("?", "muted", "other", 0)
-
-
-class Happening(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="event"):
-    """One thing that happened on a node, as it told; the fields are those of `blockdb`'s events of a cluster."""
-
-    time_ms: Moment
-    node_id: str
-    kind: str
-    term: int = 0
-    index: int = 0
-    other: str = ""
-    what: str = ""
-
-    @property
-    def shown(self) -> Kind:
-        """How it is shown."""
-        if self.kind == "contact" and self.what == "reached":
-            return KINDS["reached"]
-        is_nobody = self.kind == "leader" and not self.other
-        return KINDS.get("nobody" if is_nobody else self.kind, UNKNOWN)
-
-    @property
-    def lane(self) -> str:
-        """The node in whose lane it belongs: that of a new leader is its own, whoever tells of it."""
-        return self.other if self.kind == "leader" and self.other else self.node_id
 
 
 T = TypeVar("T", Sample, Happening)
@@ -111,6 +55,8 @@ class Story:
         """It keeps `most` samples and as many events; then the oldest go."""
         self._samples: _Ordered[Sample] = _Ordered(most)
         self._events: _Ordered[Happening] = _Ordered(most)
+        self.heard: Callable[[Sample | Happening], None] | None = None
+        """Who else is told of each, at once: whoever records it."""
 
     def add(self, item: Sample | Happening) -> None:
         """Takes a sample or an event, mostly the newest. O(log n)."""
@@ -118,6 +64,8 @@ class Story:
             self._samples.add(item)
         else:
             self._events.add(item)
+        if self.heard is not None:
+            self.heard(item)
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -182,19 +130,3 @@ class Story:
             if event.lane == id_ and (mark is None or mark.shown.weight <= event.shown.weight):
                 marks[at] = event
         return marks
-
-
-def changes_between(before: Sample | None, now: Sample) -> list[Happening]:
-    """What must have happened between two samples, where no node tells of it."""
-    if before is None:
-        return []
-    pairs = ((before.lane(lane.id), lane) for lane in now.lanes)
-    return [_change(was, lane, now.time_ms) for was, lane in pairs if was is not None and was.state != lane.state]
-
-
-def _change(was: Lane, lane: Lane, time_ms: int) -> Happening:
-    if lane.is_leader:
-        return Happening(time_ms, lane.id, "leader", lane.term, other=lane.id)
-    if UNREACHABLE in (was.state, lane.state):
-        return Happening(time_ms, lane.id, "contact", what="lost" if lane.state == UNREACHABLE else "reached")
-    return Happening(time_ms, lane.id, "state", lane.term, what=lane.state)

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import blockdb
+from blockdb.commands.recordings.changes import changes_between
+from blockdb.commands.recordings.events import Happening
+from blockdb.commands.recordings.lanes import Seen, sample_of
 
 from ..contact import OUT_OF_TOUCH
-from .lanes import Seen, sample_of
-from .story import Happening, Story, changes_between
+from .story import Story
 
 if TYPE_CHECKING:
-    from .lanes import Sample
+    from blockdb.commands.recordings.lanes import Sample
 
 __all__ = ["Asked", "Watch"]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import random
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -15,6 +14,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import blockdb
+from blockdb.scratch import Scratch
 
 from .shop import Shop
 from .sources import TRADE_PREFIX, TRADE_SEED, records, trades
@@ -110,7 +110,7 @@ def open_demo(directory: Path | None = None, *, repository: Path | None = None) 
     """
     with ExitStack() as stack:
         if directory is None:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="blockdb-demo-")))
+            directory = stack.enter_context(Scratch("blockdb-demo-")).path / "db"
         database = blockdb.open(directory, blockchain_batch_size=BLOCK_RECORDS, memtable_size_limit=MEMTABLE_BYTES)
         demo = Demo(stack.enter_context(database), repository or Path.cwd())
         stack.callback(demo.stop)

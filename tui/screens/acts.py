@@ -105,6 +105,7 @@ class ActsView(View):
 
     NAME = "acts"
     OF_COLLECTION = False
+    LIVE = "the whole log of what was done"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "follow", "Follow", id="acts.follow"),
@@ -215,12 +216,6 @@ class ActsView(View):
     def chosen_key(self) -> bytes | None:
         act = self.table.row
         return None if act is None or not act.keys else act.key
-
-    def action_copy_key(self) -> None:
-        """Copies the key under the cursor."""
-        key = self.chosen_key()
-        if key is not None:
-            self.explorer.copy(key, "the key")
 
     def step_back(self) -> bool:
         if self.focused is not self.facts:

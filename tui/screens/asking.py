@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from textual.timer import Timer
 
 import blockdb
+from blockdb.commands.completing import Completion, complete_filter, fields_of
 from blockdb.commands.display import printable
 
-from ..completion import Completion, complete, fields_of
 from ..offloop import in_background, off_loop
 from ..querying import Mistake, Plan, Search, plan_of
 
@@ -60,7 +60,7 @@ class Asking:
     # ── typing ──
 
     def _complete(self, text: str, cursor: int) -> Completion:
-        return complete(text, cursor, self._fields)
+        return complete_filter(text[:cursor], self._fields, orders=True)
 
     async def _learn(self) -> None:
         """Finds out which fields there are."""
@@ -98,11 +98,15 @@ class Asking:
         if collection is None:
             return None
         try:
-            return await off_loop(plan_of, collection, text)
+            return await off_loop(plan_of, collection, text, self._view.explorer.as_of)
         except (blockdb.BlockDBError, OSError) as error:
             return Mistake(len(text), printable(f"{type(error).__name__}: {error}"))
 
     # ── running ──
+
+    def run_again(self) -> None:
+        """Runs the last query anew: another moment is looked at."""
+        self._run(self.text)
 
     def _run(self, text: str) -> None:
         self.text = text
@@ -118,7 +122,13 @@ class Asking:
             self.ask()
             return
         self.stop()
-        self.search = search = Search(collection, text, plan)
+        explorer = self._view.explorer
+        try:
+            then = await off_loop(explorer.past.standing_in, collection)
+        except (blockdb.BlockDBError, OSError) as error:
+            explorer.fail("It cannot be searched.", error)
+            return
+        self.search = search = Search(collection, text, plan, then)
         search.start()
         self._shown = ""
         self._found(collection, search)

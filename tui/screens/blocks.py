@@ -13,15 +13,17 @@ from textual.widget import Widget
 
 import blockdb
 from blockdb.commands.display import human_count, printable
+from blockdb.commands.trust import LEGEND, Trust, read
 
 from ..keytext import command_line
 from ..listing import BlockRecords, Row
+from ..marks import trust_column
 from ..offloop import in_background, off_loop
+from ..record_columns import IN_BLOCK
 from ..widgets.belt import Belt
 from ..widgets.block_facts import BlockFacts
 from ..widgets.merkle import MerkleTree
 from ..widgets.virtual_table import VirtualTable
-from .records import IN_BLOCK
 from .view import View
 
 if TYPE_CHECKING:
@@ -35,8 +37,13 @@ __all__ = ["BlocksView"]
 class BlockTable(VirtualTable[Row]):
     """The records of the selected block."""
 
-    HELP = """The records of the selected block, in the order of their commits. The tree shows the way of the one \
-under the cursor up to the root. Enter opens it in the view of records; Esc there comes back here."""
+    HELP = (
+        """The records of the selected block, in the order of their commits. The tree shows the way of the one \
+under the cursor up to the root. Enter opens it in the view of records; Esc there comes back here.
+
+"""
+        + LEGEND
+    )
 
 
 class BlocksView(View):
@@ -48,6 +55,7 @@ class BlocksView(View):
         Binding("r", "records", "Records", id="blocks.records"),
         Binding("m", "tree", "Merkle tree", id="blocks.tree"),
         Binding("P", "prove", "Proof", id="blocks.prove"),
+        Binding("K", "tamper", "To the lab", show=False, id="blocks.tamper"),
         Binding("J,#", "jump", "Jump to block", key_display="J", id="blocks.jump"),
         Binding("c", "copy_hash", "Copy hash", id="blocks.copy_hash"),
     ]
@@ -57,19 +65,40 @@ class BlocksView(View):
         self._listed: int | None = None
         self._leaf_wanted = 0
         self._seen = -1
+        self._partitions = 1
 
     def body(self) -> Iterable[Widget]:
         self.first_pane = self.belt = Belt(id="belt")
         self.facts = BlockFacts(id="facts")
-        self.table = BlockTable(IN_BLOCK, empty="No record yet.", id="block-records")
+        columns = [trust_column(self._trust_of), *IN_BLOCK]
+        self.table = BlockTable(columns, empty="No record yet.", id="block-records")
         self.merkle = MerkleTree(id="tree")
         return self.belt, Container(self.facts, self.table, self.merkle, id="below")
+
+    def _trust_of(self, row: Row) -> Trust:
+        return read() if self.collection is None else self.explorer.trusting.of_row(self.collection, row.key, row.block)
 
     def on_descendant_focus(self) -> None:
         """On a narrow screen what is inside a block takes the room of the header while it has the focus."""
         self.set_class(self.focused in (self.table, self.merkle), "-inside")
 
     # ── the database comes, grows, goes ──
+
+    def instead(self) -> tuple[str, str, str, str] | None:
+        if self.collection is None or self._partitions == 1:
+            return super().instead()
+        name, last = printable(self.collection.name), self._partitions - 1
+        return (
+            f"{name} has {self._partitions} partitions, each with a chain of its own",
+            f"Their blocks are those of {name}:0 to {name}:{last}.",
+            f"Ctrl+P and {name}:0 goes into the first one; b, in the list of records, to the block of one of them.",
+            "muted",
+        )
+
+    def _hear_of_partitions(self, partitions: int) -> None:
+        if partitions != self._partitions:
+            self._partitions = partitions
+            self.show_connection()
 
     def opened(self, collection: AnyCollection) -> None:
         self._listed, self._seen = None, -1
@@ -94,6 +123,9 @@ class BlocksView(View):
 
     def polled(self, moment: Moment) -> None:
         statistics = moment.statistics
+        self._hear_of_partitions(statistics.partitions)
+        if statistics.partitions > 1:
+            return
         self.belt.grown(statistics, self.explorer.wall_clock_ms())
         if statistics.records != self._seen:
             self._seen = statistics.records
@@ -118,13 +150,14 @@ class BlocksView(View):
         self.explorer.fail("The chain cannot be read.", event.error)
 
     def _show_open(self, number: int) -> None:
-        moment = self.explorer.history.latest
+        moment = self.latest
         if moment is None or self.collection is None:
             return
-        statistics = moment.statistics
-        self.facts.entitle(Content(f"Block {human_count(number)} · open"))
+        statistics, then = moment.statistics, self.explorer.past.standing
+        self.facts.entitle(Content(f"Block {human_count(number)} · open{'' if then is None else ' then'}"))
         self.facts.show_open(statistics)
-        self._list(number, statistics.records - statistics.open_block_records)
+        end = None if then is None else then.records
+        self._list(number, statistics.records - statistics.open_block_records, end)
         self.merkle.show((), "The tree is drawn when the block is sealed.")
 
     def _show_sealed(self, block: Block) -> None:
@@ -139,12 +172,12 @@ class BlocksView(View):
         if self._list(number, block.first_sequence) or not self.merkle.levels:
             in_background(self, self._draw_tree, number, group="tree", latest=True)
 
-    def _list(self, number: int, first_sequence: int) -> bool:
+    def _list(self, number: int, first_sequence: int, end: int | None = None) -> bool:
         """Lists the records of a block, unless it is listed already."""
         if self._listed == number or self.collection is None:
             return False
         self._listed = number
-        self.table.show(BlockRecords(self.collection, number, first_sequence), self._leaf_wanted)
+        self.table.show(BlockRecords(self.collection, number, first_sequence, end), self._leaf_wanted)
         self._leaf_wanted = 0
         return True
 
@@ -177,8 +210,8 @@ class BlocksView(View):
 
     def show_block(self, number: int | None, sequence: int | None = None) -> None:
         """Selects a block (None: the open one) and, if given, the record of that sequence number in it."""
-        if self.explorer.history.latest is not None and not self.belt.sealed:
-            self.belt.grown(self.explorer.history.latest.statistics, self.explorer.wall_clock_ms())
+        if (latest := self.latest) is not None and not self.belt.sealed:
+            self.belt.grown(latest.statistics, self.explorer.wall_clock_ms())
         wanted = self.belt.sealed if number is None else number
         if sequence is None:
             self.belt.select(wanted)
@@ -216,6 +249,7 @@ class BlocksView(View):
             self.belt.mark(
                 verification.bad_blocks(self.collection), verification.proven_to(self.collection), verification.good
             )
+        self.table.refresh()
         block = self.belt.block(self.belt.selected)
         if block is not None:
             self._show_sealed(block)
@@ -261,8 +295,12 @@ class BlocksView(View):
         self.belt.focus()
         return True
 
+    def crumb(self) -> str:
+        belt = self.belt
+        return "" if belt.selected == belt.sealed else f"#{human_count(belt.selected)}"
+
     def shown_as_command(self) -> str:
-        if self.belt.selected == self.belt.sealed:
+        if self.belt.selected == self.belt.sealed:  # it is what is there now: blocks are told of no other time
             return command_line(self.explorer.target, "blocks")
         records = ["--records"] if self.focused is self.table else []
         return command_line(self.explorer.target, "block", str(self.belt.selected), *records)

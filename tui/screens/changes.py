@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -13,13 +13,15 @@ from textual.widget import Widget
 
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, human_time, plural, printable
+from blockdb.commands.trust import LEGEND, Trust, read
 
 from ..changes import Changed, Newest, Stream
 from ..drawing import short_hash
 from ..keytext import command_line, get_command
 from ..listing import REDACTED
-from ..marks import marks_of, read_with_version
+from ..marks import trust_column
 from ..offloop import in_background, off_loop
+from ..reading import read_into
 from ..widgets.value_view import ValueView
 from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
@@ -71,13 +73,18 @@ class ChangeTable(VirtualTable[Changed]):
         Binding("enter", "choose", "Its record", id="changes.open"),
     ]
 
-    HELP = """What is stored, the newest first, by whichever process: each change with its sequence number, its block \
+    HELP = (
+        """What is stored, the newest first, by whichever process: each change with its sequence number, its block \
 and the place in it, and on a wide screen its leaf hash in the Merkle tree. The table stays on the newest until the \
 cursor is moved; f goes back to it.
 
 Space holds the stream still; nothing is lost by that, for it is read from the chain. The newest 2,000 are kept here. \
 Whoever comes back after so long that more than those have come begins near the end, and is told how many were passed \
-over."""
+over.
+
+"""
+        + LEGEND
+    )
 
 
 class ChangesView(View):
@@ -103,9 +110,13 @@ class ChangesView(View):
         self._shown = (-1, 0)
         self._wanted: Changed | None = None
         self._left_out = 0
+        self._followed: dict[str, AnyCollection] = {}
 
     def body(self) -> Iterable[Widget]:
-        self.first_pane = self.table = ChangeTable(OF_ONE, empty="Nothing was stored yet.", id="changes")
+        self._trust: Column[Changed] = trust_column(self._trust_of)
+        self.first_pane = self.table = ChangeTable(
+            [self._trust, *OF_ONE], empty="Nothing was stored yet.", id="changes"
+        )
         self.value = ValueView(id="value")
         return self.table, self.value
 
@@ -156,15 +167,40 @@ class ChangesView(View):
                 return
         else:
             followed, self._left_out = {collection.name: collection}, 0
+        try:
+            then = await off_loop(self._counts_then, followed)
+        except (blockdb.BlockDBError, OSError) as error:
+            self.explorer.fail("The changes cannot be followed.", error)
+            return
         if database is not self.database or collection is not self.collection:
             return
-        self.stream = Stream(followed)
+        self._followed = followed
+        self.stream = Stream(followed, then)
         self._shown = (-1, 0)
         self.table.follow_first = True
-        self.table.show(Newest(self.stream), columns=OF_ALL if self.of_all else OF_ONE)
+        self.table.show(Newest(self.stream), columns=[self._trust, *(OF_ALL if self.of_all else OF_ONE)])
         self.stream.start()
         self.stream.look(not self.paused and self.is_current)
         self._titles()
+
+    def _counts_then(self, followed: Mapping[str, AnyCollection]) -> dict[str, tuple[int, ...]] | None:
+        """How many records the collections had at the moment that is looked at; None for now."""
+        if self.explorer.as_of is None:
+            return None
+        counts = {}
+        for name, collection in followed.items():
+            standing = self.explorer.past.standing_in(collection)
+            counts[name] = () if standing is None else standing.counts
+        return counts
+
+    def _trust_of(self, row: Changed) -> Trust:
+        collection = self._followed.get(row.collection)
+        return read() if collection is None else self.explorer.trusting.of_row(collection, row.key, row.block)
+
+    def show_verification(self) -> None:
+        super().show_verification()
+        if not self.explorer.verification.running:
+            self._highlighted()
 
     def show_new(self) -> None:
         """Shows what has come since it was last asked for."""
@@ -189,7 +225,9 @@ class ChangesView(View):
     def _titles(self) -> None:
         stream, table = self.stream, self.table
         words = [("Changes of all collections" if self.of_all else "Changes", "$text")]
-        if self.paused:
+        if self.explorer.as_of is not None:
+            words.append((" · up to then", "$warning"))
+        elif self.paused:
             words.append((" · paused", "$warning"))
         elif table.follow_first:
             words.append((" · following", "$accent"))
@@ -220,15 +258,18 @@ class ChangesView(View):
             return
         try:
             collection = await off_loop(database.collection, row.collection)
-            record, version = await off_loop(read_with_version, collection, row.key)
         except (blockdb.BlockDBError, OSError) as error:
-            if self.explorer.missed(error):
-                return
-            self.value.show(None, printable(f"{type(error).__name__}: {error}"))
+            if not self.explorer.missed(error):
+                self.value.show(None, printable(f"{type(error).__name__}: {error}"))
             return
-        if row is self._wanted:
-            marks = marks_of(record, version, collection, self.explorer.verification)
-            self.value.show(record, "It has expired since.", marks)
+        await read_into(
+            self.value,
+            collection,
+            row.key,
+            explorer=self.explorer,
+            is_wanted=lambda: row is self._wanted,
+            beside=self.table,
+        )
 
     # ── keys ──
 
@@ -269,11 +310,6 @@ class ChangesView(View):
 
     def chosen_key(self) -> bytes | None:
         return None if self.table.row is None else self.table.row.key
-
-    def action_copy_key(self) -> None:
-        """Copies the key under the cursor."""
-        if self.table.row is not None:
-            self.explorer.copy(self.table.row.key, "the key")
 
     def step_back(self) -> bool:
         if self.focused is not self.value:

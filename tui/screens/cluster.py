@@ -14,13 +14,15 @@ from textual.widget import Widget
 
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, human_time, plural, printable
+from blockdb.commands.recordings.keeping import keep_cluster
+from blockdb.commands.recordings.lanes import Sample
+from blockdb.commands.recordings.telling import offset_s
 
-from ..cluster.lanes import UNREACHABLE, Sample
-from ..cluster.recording import write_recording
 from ..keytext import command_line
 from ..offloop import in_background, off_loop
 from ..widgets.happenings import Happenings
 from ..widgets.lane_table import LaneTable
+from ..widgets.placements import Placements
 from ..widgets.time_line import TimeLine
 from .view import View
 
@@ -36,8 +38,8 @@ ALONE = (
     "To see one: blockdb cluster demo. To see what one did: blockdb-tui --replay FILE",
     "muted",
 )
-LIVE_ONLY = frozenset({"follow", "save"})
-REPLAY_ONLY = frozenset({"faster"})
+LIVE_ONLY = frozenset({"follow", "save", "hold", "event", "jump", "move", "ends"})
+"""Of a recording, its own keys do what else there is."""
 STAGE_ONLY = frozenset({"kill", "restart", "pause", "isolate", "split", "heal", "transfer"})
 
 
@@ -46,6 +48,8 @@ class ClusterView(View):
 
     NAME = "cluster"
     OF_COLLECTION = False
+    REPLAYS = True
+    LIVE = "what the nodes do now"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "kill", "Kill", id="cluster.kill"),
@@ -56,14 +60,13 @@ class ClusterView(View):
         Binding("u", "heal", "Heal", id="cluster.heal"),
         Binding("T", "transfer", "Lead", id="cluster.transfer"),
         Binding("space", "hold", "Hold", key_display="space", id="cluster.hold"),
-        Binding("less_than_sign,comma", "faster(-1)", "Slower", key_display="<", id="cluster.slower"),
-        Binding("greater_than_sign,full_stop", "faster(1)", "Faster", key_display=">", id="cluster.faster"),
         Binding("left,h", "move(-1)", "Back", id="cluster.back"),
         Binding("right,l", "move(1)", "On", id="cluster.on"),
         Binding("f", "follow", "Follow", id="cluster.follow"),
         Binding("n", "event(1)", "Next event", id="cluster.next_event"),
         Binding("N", "event(-1)", "Event before", show=False, id="cluster.previous_event"),
         Binding("w", "save", "Save", id="cluster.save"),
+        Binding("P", "partitions", "Partitions", id="cluster.partitions"),
         Binding("J", "jump", "Jump", show=False, id="cluster.jump"),
         Binding("plus,equals_sign", "zoom(-1)", "Closer", show=False, key_display="+", id="cluster.closer"),
         Binding("minus", "zoom(1)", "Further", show=False, key_display="-", id="cluster.further"),
@@ -79,7 +82,9 @@ class ClusterView(View):
         self.first_pane = self.lanes = LaneTable(id="lanes")
         self.line = TimeLine(id="time-line")
         self.happenings = Happenings(id="happenings")
-        return self.lanes, self.line, self.happenings
+        self.placements = Placements(id="placements")
+        self.placements.display = False
+        return self.lanes, self.line, self.happenings, self.placements
 
     # ── the scene ──
 
@@ -106,7 +111,6 @@ class ClusterView(View):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._drawn_at_s = self.explorer.steady_s()
         self.set_interval(DRAW_EVERY_S, self.tick)
         self.staged()
 
@@ -125,12 +129,14 @@ class ClusterView(View):
 
     def tick(self) -> None:
         """Takes what has come, and shows it if somebody looks."""
-        now_s, before_s = self.explorer.steady_s(), self._drawn_at_s
-        self._drawn_at_s = now_s
-        if self.scene is not None:
-            self.scene.tick(now_s - before_s)
+        if self.scene is not None and self.scene.is_live:
+            self.scene.tick()
             if self.is_current:
                 self.show_moment()
+
+    def replayed(self) -> None:
+        super().replayed()
+        self.show_moment()
 
     def show_moment(self) -> None:
         """Shows the moment at which the time line stands."""
@@ -144,17 +150,22 @@ class ClusterView(View):
             self._lanes_shown = len(sample.lanes)
             self.lanes.styles.height = self._lanes_shown + 3
             self.line.styles.height = self._lanes_shown + 4
-        self.line.show(playhead, Content("Time line"), self._where(scene))
+        self.line.show(scene.story, playhead, Content("Time line"), self._where(scene))
         self.happenings.show(scene.story, playhead.time_ms)
+        self.placements.show(sample)
+        if (sample is not None and bool(sample.partitions)) != self._has_partitions:
+            self._has_partitions = not self._has_partitions
+            self.refresh_bindings()
 
     _lanes_shown = 0
+    _has_partitions = False
 
     def _heading(self, sample: Sample | None) -> tuple[Content, Content]:
         if sample is None:
             return Content("Cluster"), Content("nobody has answered yet")
         leader = sample.leader
         voters = [lane for lane in sample.lanes if lane.role == "voter"]
-        there = sum(lane.state != UNREACHABLE and not lane.fault for lane in voters)
+        there = sum(lane.is_there for lane in voters)
         whole = there * 2 > len(voters)
         who = f"{printable(leader.id)} leads · term {human_count(leader.term)}" if leader is not None else "no leader"
         majority = "✓ majority" if whole else "✗ no majority"
@@ -166,9 +177,7 @@ class ClusterView(View):
         playhead = scene.playhead
         cell = f"{playhead.step_ms / 1000:g} s a cell"
         if not scene.is_live:
-            sign = f"▶ playing ×{playhead.speed:g}" if playhead.is_running else f"‖ paused ×{playhead.speed:g}"
-            past_s, whole_s = ((at - scene.story.first_ms) / 1000 for at in (playhead.time_ms, scene.story.last_ms))
-            return Content.assemble((sign, "$accent"), f" · {past_s:.1f} of {whole_s:.1f} s · {cell}")
+            return Content(cell)
         if playhead.is_running:
             return Content.assemble(("● following", "$success"), f" · {cell}")
         behind_s = (scene.story.last_ms - playhead.time_ms) / 1000
@@ -183,13 +192,25 @@ class ClusterView(View):
             return True
         if scene is None:
             return super().check_action(action, parameters) and not hasattr(self, f"action_{action}")
+        if action == "partitions":
+            return self._has_partitions
         if action in STAGE_ONLY:
             return scene.stage is not None
-        return scene.is_live if action in LIVE_ONLY else not scene.is_live if action in REPLAY_ONLY else True
+        return scene.is_live if action in LIVE_ONLY else True
+
+    def action_partitions(self) -> None:
+        """Shows who keeps which partition in place of what happened, or the other way."""
+        has_focus = self.focused in (self.happenings, self.placements)
+        self.placements.display, self.happenings.display = self.happenings.display, self.placements.display
+        if has_focus:
+            (self.placements if self.placements.display else self.happenings).focus()
 
     def _go(self, how: Callable[[], object]) -> None:
         how()
-        self.show_moment()
+        if self.explorer.is_replay:
+            self.explorer.show_replay()
+        else:
+            self.show_moment()
 
     def action_hold(self) -> None:
         """Holds still, or goes on: with the end, or with the recording."""
@@ -199,12 +220,6 @@ class ClusterView(View):
     def action_follow(self) -> None:
         """Goes to the end and stays there."""
         self.action_ends(1)
-
-    def action_faster(self, by: int) -> None:
-        """Plays a recording faster or slower."""
-        if self.scene is not None:
-            playhead = self.scene.playhead
-            self._go(lambda: playhead.faster(by))
 
     def action_move(self, cells: int) -> None:
         """Along the line by cells."""
@@ -240,13 +255,12 @@ class ClusterView(View):
     def _jump(self, text: str) -> None:
         scene = self.scene
         try:
-            minutes, _, seconds = text.strip().rpartition(":")
-            after_s = 60 * int(minutes or 0) + float(seconds)
+            after_s = offset_s(text)
         except ValueError:
             self.explorer.say(f"{text} is no time such as 90, 12.5 or 1:30.", "warning")
             return
         if scene is not None:
-            self._go(lambda: scene.playhead.seek(scene.story.first_ms + min(max(after_s, 0.0), 1e9) * 1000))
+            self._go(lambda: scene.playhead.seek(scene.story.first_ms + after_s * 1000))
 
     @on(TimeLine.Sought)
     def _sought(self, event: TimeLine.Sought) -> None:
@@ -278,8 +292,9 @@ class ClusterView(View):
 
     async def _write(self, path: Path) -> None:
         assert self.scene is not None
+        story = self.scene.story
         try:
-            size = await off_loop(write_recording, path, self.scene.story)
+            size = await off_loop(keep_cluster, path, story.samples, story.events)
         except FileExistsError:
             self.explorer.say(f"{path} is there already; nothing was written.", "warning")
         except OSError as error:
@@ -325,7 +340,7 @@ class ClusterView(View):
 
     def _do(self, what: str, deed: Callable[[Stage, str], object]) -> None:
         lane = self.lanes.lane
-        if self.stage is not None and lane is not None:
+        if self.stage is not None and lane is not None and self.explorer.may("Doing something to a node"):
             in_background(self, self._done, lane.id, what, deed, group="fault")
 
     async def _done(self, id_: str, what: str, deed: Callable[[Stage, str], object]) -> None:

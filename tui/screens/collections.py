@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -14,7 +13,7 @@ from textual.widget import Widget
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, plural, printable
 
-from ..catalog import Known, KnownCollections, Names
+from ..catalog import NOT_TOLD, Known, KnownCollections, Names
 from ..drawing import ago
 from ..keytext import command_line
 from ..offloop import in_background, off_loop
@@ -23,7 +22,7 @@ from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
 
 if TYPE_CHECKING:
-    from blockdb import AnyCollection, CollectionInfo
+    from blockdb import AnyCollection, AnyDatabase, CollectionInfo
 
     from ..history import Moment
 
@@ -50,6 +49,10 @@ What is in a collection is looked up when its line comes into view, and again al
         self.moved()
 
 
+def _bytes(count: int) -> str:
+    return "—" if count == NOT_TOLD else human_bytes(count)
+
+
 class CollectionsView(View):
     """All collections, and what is known of the one under the cursor."""
 
@@ -73,7 +76,8 @@ class CollectionsView(View):
     def body(self) -> Iterable[Widget]:
         self.first_pane = self.table = CollectionTable(self._columns(), empty="No collection.", id="collections")
         self.facts = CollectionFacts(id="collection")
-        self.known = KnownCollections(self.table, self._in_view, self._came)
+        past = self.explorer.past
+        self.known = KnownCollections(self.table, self._in_view, self._came, past.standing_in)
         return self.table, self.facts
 
     # ── columns ──
@@ -83,7 +87,7 @@ class CollectionsView(View):
             return lambda name: self._told(name, words)
 
         documents = told(lambda info: human_count(info.stats.document_count))
-        size = told(lambda info: human_bytes(info.stats.total_size_bytes))
+        size = told(lambda info: _bytes(info.stats.total_size_bytes))
         return [
             Column("NAME", lambda name: printable(name), share=1, role=self._role),
             Column("DOCUMENTS", documents, 13, role="number", right=True),
@@ -95,7 +99,7 @@ class CollectionsView(View):
 
     def _role(self, name: str) -> str:
         known = self.known.get(name)
-        return "error" if known is not None and known.info is None else "key"
+        return "key" if known is None or known.info is not None else "muted" if known.later else "error"
 
     def _told(self, name: str, words: Callable[[CollectionInfo], str]) -> str:
         known = self.known.get(name)
@@ -143,13 +147,15 @@ class CollectionsView(View):
         if names != self._names:
             self._names = names
             self.table.grown()
-        self.known.renew()
+        self.known.fill() if self.explorer.as_of is not None else self.known.renew()
 
     def _list(self, at: str | None = None) -> None:
         assert self.database is not None
         listing = Names(self.database, self.part)
         self.table.show(listing, 0 if at is None else lambda: listing.position(at))
         words = [("Collections", "$text")]
+        if self.explorer.as_of is not None:
+            words += [(" · as they were; indexes of now", "$warning")]
         if self.part:
             words += [(" › ", "$text-muted"), (printable(self.part), "$role-key")]
         self.table.title = Content.assemble(*words)
@@ -183,12 +189,6 @@ class CollectionsView(View):
 
     # ── keys ──
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Collections are made and dropped by a handle that writes; to others that is not offered."""
-        if action in ("create", "drop") and (self.database is None or self.database.read_only):
-            return False
-        return super().check_action(action, parameters)
-
     @on(VirtualTable.Chosen, "#collections")
     def _chosen(self) -> None:
         if self.table.row is not None:
@@ -217,16 +217,15 @@ class CollectionsView(View):
 
     def action_create(self) -> None:
         """Asks for a name, and makes a collection of that name."""
-        self.prompt.ask("Name of the new collection", done=self._create)
+        if self.explorer.may("Making a collection"):
+            self.prompt.ask("Name of the new collection", done=self._create)
 
     def _create(self, name: str) -> None:
         if name:
             in_background(self, self._do_create, name, group="create")
 
     async def _do_create(self, name: str) -> None:
-        if (database := self.database) is not None and await self._done(
-            lambda: database.create_collection(name), f"{name} cannot be made."
-        ):
+        if await self._done(lambda database: database.create_collection(name), f"{name} cannot be made."):
             self.part = ""
             self._list(at=name)
             self.explorer.say(f"{name} was made. Enter goes into it.")
@@ -234,34 +233,33 @@ class CollectionsView(View):
     def action_drop(self) -> None:
         """Asks for the name of the collection under the cursor, and drops it with all that is in it."""
         name, known = self.table.row, self._known()
-        if name is None:
+        if name is None or not self.explorer.may("Dropping a collection"):
             return
         holds = ""
         if known is not None and known.info is not None:
             holds = f" with its {plural(known.info.stats.document_count, 'document')}"
-        self.prompt.ask(f"Type {printable(name)} to drop it{holds}", done=lambda typed: self._drop(name, typed))
-
-    def _drop(self, name: str, typed: str) -> None:
-        if typed == name:
-            in_background(self, self._do_drop, name, group="drop")
-        elif typed:
-            self.explorer.say(f"That is not its name. {name} was not dropped.", "warning")
+        words = f"Collection {name} is dropped{holds}, its chain and its indexes."
+        self.explorer.confirm(name, words, lambda: in_background(self, self._do_drop, name, group="drop"))
 
     async def _do_drop(self, name: str) -> None:
         explorer = self.explorer
         if explorer.database is not None and explorer.inside == name:
             explorer.use(explorer.database)
-        if (database := self.database) is not None and await self._done(
-            lambda: database.drop_collection(name), f"{name} cannot be dropped."
-        ):
+        if await self._done(lambda database: database.drop_collection(name), f"{name} cannot be dropped."):
             self.known.forget(name)
             self.table.grown()
             explorer.say(f"{name} was dropped.")
 
-    async def _done(self, work: Callable[[], object], words: str) -> bool:
-        """Whether something could be done; if not, it is said why."""
+    async def _done(self, work: Callable[[AnyDatabase], object], words: str) -> bool:
+        """Whether something could be done to the database; if not, it is said why."""
+        origin = self.explorer.origin
+
+        def write() -> None:
+            with origin.to_write() as database:
+                work(database)
+
         try:
-            await off_loop(work)
+            await off_loop(write)
         except (blockdb.BlockDBError, OSError, NotImplementedError) as error:
             self.explorer.say(f"{words} {type(error).__name__}: {error}", "error")
             return False
@@ -286,5 +284,5 @@ class CollectionsView(View):
     def shown_as_command(self) -> str:
         whole, name = self.explorer.whole, self.table.row
         if self.focused is self.facts and name is not None:
-            return command_line(replace(whole, collection=name), "stats")
+            return command_line(whole._replace(collection=name), "stats")
         return command_line(whole, "collection", "list")

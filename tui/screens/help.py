@@ -15,13 +15,14 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from ..theme import palette
+from ..widgets.keybar import heard_on
 
 __all__ = ["Help"]
 
-IN_GENERAL = """0 lists the collections; 1 to 6 switch between records, blocks, metrics, lab, schema and changes of \
-the one that was entered; 7 shows who did what. Tab goes from pane to pane, Esc back. Arrows and the keys of vi move, \
-and so does the mouse; a click on the line at the bottom does what the key does. Y copies the command that prints what \
-is shown."""
+IN_GENERAL = """The keys at the top lead to the views; 0 lists the collections. Tab goes from pane to pane, ; puts a \
+letter on each, Esc goes back the way that stands below the top. Arrows and the keys of vi move, and so does the \
+mouse; a click on the line at the bottom does what the key does. ctrl+p finds things by name. Y copies the command \
+that prints what is shown. The explorer only reads until ! arms it."""
 
 
 class Help(ModalScreen[None]):
@@ -83,7 +84,7 @@ def _title(node: DOMNode) -> str:
 def _keys(screen: Screen[object]) -> list[tuple[str, str]]:
     """Every key that does something now, those with the same effect together."""
     found: dict[tuple[str, str], list[str]] = {}
-    for active in screen.active_bindings.values():
+    for active in heard_on(screen):
         binding = active.binding
         if binding.description and not binding.system:
             keys = found.setdefault((binding.action, binding.description), [])

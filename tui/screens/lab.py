@@ -13,12 +13,13 @@ from textual.content import Content
 from textual.widget import Widget
 
 import blockdb
-from blockdb.commands.display import printable
+from blockdb.commands.display import printable, quoted
 from blockdb.commands.tamper_lab import checks, tamperings
 
-from ..keytext import command_line
+from ..keytext import command_line, shell_word
 from ..listing import Fixed
 from ..offloop import in_background, off_loop
+from ..tampering import GivenUp
 from ..widgets.lab_report import LabReport
 from ..widgets.virtual_table import Column, VirtualTable
 from .view import View
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LabView"]
 
+AT_WORK = "The lab is at work. Esc stops it."
 WATCH_S = 0.1
 ELSEWHERE = (
     "The files are not here",
@@ -49,7 +51,11 @@ class TamperingTable(VirtualTable["Tampering"]):
 
     HELP = """Ways to tamper with a database, from the plainest to those that leave no trace in its files. Each is \
 done for real, to the files of a copy in a temporary directory; the database itself is only read. Then every check is \
-made that anybody could make.
+made that anybody could make, and the columns say which of them found it: opening it, reading the record, verifying \
+it, an audit that knows the key, and one that knows checkpoints which were kept outside.
+
+A single record is tampered with in the middle of the history; K, among the records, chooses the one under the cursor, \
+and m goes back to the middle. Esc stops a tampering that is under way after the check that it is at.
 
 The copy is made with the first tampering, and gone when the explorer is left. At most 1 GiB is copied."""
 
@@ -59,15 +65,18 @@ class LabView(View):
 
     NAME = "lab"
     OF_COLLECTION = False
+    LIVE = "copies are made of what is there now"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "All of them", id="lab.all"),
         Binding("K", "keep", "Keep the copy", id="lab.keep"),
         Binding("n", "renew", "New copy", id="lab.renew"),
+        Binding("m", "middle", "Middle record", id="lab.middle"),
     ]
 
     def body(self) -> Iterable[Widget]:
-        self.first_pane = self.table = TamperingTable(self._columns(), empty="", id="tamperings")
+        words = " ".join(name.capitalize() for name in checks())
+        self.first_pane = self.table = TamperingTable(self._columns(), empty="", words=words, id="tamperings")
         self.report = LabReport(id="report")
         return self.table, self.report
 
@@ -86,6 +95,13 @@ class LabView(View):
         return [
             Column("TAMPERING", lambda tampering: tampering.title, share=1, role="key"),
             Column("FOUND BY", self._score, width=8, role=self._score_role),
+            Column(
+                "".join(name[0].upper() for name in checks()),
+                lambda tampering: "".join(self._mark(tampering, name)[0][:1] for name in checks()),
+                width=len(checks()),
+                role="success",
+                below_width=MATRIX_WIDTH,
+            ),
             *map(column, checks()),
         ]
 
@@ -116,8 +132,28 @@ class LabView(View):
         return ELSEWHERE if self.database is not None and self.explorer.origin.is_server else super().instead()
 
     def opened(self, collection: AnyCollection) -> None:
-        self.table.title = Content("Tamper lab")
+        self._titles()
         self.table.show(Fixed(tamperings()), self.table.cursor)
+
+    def _titles(self) -> None:
+        key = self.explorer.laboratory.chosen
+        of = "a record in the middle" if key is None else printable(quoted(key))
+        self.table.title = Content.assemble("Tamper lab", (" · ", "$text-muted"), (of, "$role-key"))
+        self.table.retitle()
+
+    def choose(self, key: bytes | None) -> None:
+        """Chooses the record that is to be tampered with; None: one in the middle."""
+        laboratory = self.explorer.laboratory
+        if laboratory.doing is not None:
+            self.explorer.say(AT_WORK, "warning")
+            return
+        laboratory.choose(key)
+        self._titles()
+        self._watch()
+
+    def action_middle(self) -> None:
+        """Goes back to a record in the middle."""
+        self.choose(None)
 
     def closed(self) -> None:
         self.table.show(None)
@@ -133,7 +169,7 @@ class LabView(View):
         laboratory, outcome = self.explorer.laboratory, self._outcome(tampering)
         words = laboratory.troubles.get(tampering.name, "")
         if laboratory.doing is not None and laboratory.doing[0] == tampering.name:
-            words, outcome = f"At work: {laboratory.doing[1]} …", None
+            words, outcome = f"At work: {laboratory.doing[1]} … Esc stops it.", None
         here = outcome is None or laboratory.is_there(outcome)
         self.report.show(tampering, outcome, words=printable(words), here=here)
 
@@ -148,10 +184,11 @@ class LabView(View):
 
     def _begin(self, chosen: Iterable[Tampering]) -> None:
         if self.explorer.laboratory.doing is not None:
-            self.explorer.say("The lab is at work.", "warning")
+            self.explorer.say(AT_WORK, "warning")
         elif self.explorer.origin.is_server:
             self.explorer.say(" ".join(ELSEWHERE[1:3]), "warning")
         elif self.database is not None:
+            self.explorer.laboratory.begin()
             in_background(self, self._run, list(chosen), self.database.path, group="lab")
 
     async def _run(self, chosen: list[Tampering], source: Path) -> None:
@@ -164,6 +201,9 @@ class LabView(View):
                 self._watch()
                 try:
                     laboratory.outcomes[tampering.name] = await off_loop(laboratory.run, source, tampering)
+                except GivenUp:
+                    self.explorer.say("Stopped. What was found until then stays.")
+                    break
                 except (blockdb.BlockDBError, OSError) as error:
                     laboratory.troubles[tampering.name] = f"{type(error).__name__}: {error}"
                     laboratory.outcomes.pop(tampering.name, None)
@@ -206,7 +246,7 @@ class LabView(View):
     def action_renew(self) -> None:
         """Lets the copy go; the next tampering begins with a new one of the database as it is then."""
         if self.explorer.laboratory.doing is not None:
-            self.explorer.say("The lab is at work.", "warning")
+            self.explorer.say(AT_WORK, "warning")
             return
         in_background(self, self._renew, group="lab")
 
@@ -215,6 +255,9 @@ class LabView(View):
         self._watch()
 
     def step_back(self) -> bool:
+        if self.explorer.laboratory.doing is not None:
+            self.explorer.laboratory.give_up()
+            return True
         if self.focused is self.table:
             return False
         self.table.focus()
@@ -226,6 +269,9 @@ class LabView(View):
         if self.focused is self.report and outcome is not None and self.explorer.laboratory.is_there(outcome):
             return _first(outcome).command
         words = [] if tampering is None else [tampering.name]
+        key = self.explorer.laboratory.chosen
+        if key is not None and (word := shell_word(key)) is not None:
+            words.append(f"--key={word}")
         return command_line(self.explorer.whole, "tamper-lab", *words)
 
 

@@ -13,7 +13,7 @@ from textual.widget import Widget
 import blockdb
 from blockdb.commands.display import human_bytes, human_count, human_duration
 
-from ..history import Moment
+from ..history import History, Moment
 from ..offloop import in_background, off_loop
 from ..widgets.activity_panels import LatencyPanel, RatePanel
 from ..widgets.alert_bar import AlertBar
@@ -57,6 +57,8 @@ class MetricsView(View):
     """Panels on one history; a handle that writes has transactions, too."""
 
     NAME = "metrics"
+    REPLAYS = True
+    LIVE = "what the engine does now"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "freeze", "Freeze", key_display="space", id="metrics.freeze"),
@@ -117,9 +119,21 @@ class MetricsView(View):
             self.transactions.show(self.explorer.history, STEPS[self._step])
 
     def _show(self) -> None:
+        history = self._history()
         for panel in self.panels:
-            panel.show(self.explorer.history, STEPS[self._step])
+            panel.show(history, STEPS[self._step])
         self.call_after_refresh(self._titles)  # the width is not known before the first
+
+    def reopened(self, collection: AnyCollection) -> None:
+        """What is kept reaches back some minutes; if that is as far as the moment that is looked at, it is shown."""
+        self._show()
+
+    def _history(self) -> History:
+        """What is kept up to the moment that is looked at; all of it where it does not reach back so far."""
+        explorer, standing = self.explorer, self.explorer.past.standing
+        if standing is None:
+            return explorer.history
+        return explorer.history.until(explorer.steady_s() - (explorer.wall_clock_ms() - standing.time_ms) / 1000)
 
     def _titles(self) -> None:
         words = f"the last {human_duration(2 * self.writes.size.width * SAMPLE_S * STEPS[self._step])}"

@@ -15,16 +15,19 @@ from textual.widgets import Static
 
 import blockdb
 from blockdb.commands.display import human_count, printable, quoted
+from blockdb.commands.standing import standing_at
 
 from ..drawing import fitted_line, short_hash
 from ..keytext import proof_command
 from ..offloop import in_background, off_loop
 from ..proof import Verdict, Walk
 from ..theme import palette
+from ..widgets.crumbs import Crumbs
 from ..widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from blockdb import AnyDatabase
+    from blockdb import AnyDatabase, AsOf
+    from blockdb.commands.standing import Standing
 
     from ..app import Explorer
 
@@ -96,6 +99,16 @@ def _mark(verdict: Verdict | None) -> tuple[str, str, str]:
     return ("✓", "holds", "success") if verdict.holds else ("✗", "fails", "error")
 
 
+def _of_now(walk: Walk, then: Standing) -> str:
+    """What a proof against the tree of now says of a moment of the past."""
+    index, size = human_count(walk.receipt.index), human_count(walk.receipt.size)
+    return (
+        f"This is against the checkpoint of now, over {size} records. At {then.words} the tree had "
+        f"{human_count(then.records)}: record {index} was among them if that tree is the beginning of this one, "
+        "which C proves."
+    )
+
+
 class Proof(ModalScreen[None]):
     """The walk along one receipt. It is made and checked off the event loop."""
 
@@ -107,8 +120,11 @@ class Proof(ModalScreen[None]):
         Binding("Y", "copy_command", "Copy command", id="proof.copy_command"),
     ]
 
-    def __init__(self, database: AnyDatabase, collection: str, key: bytes) -> None:
+    def __init__(self, database: AnyDatabase, collection: str, key: bytes, as_of: AsOf | None = None) -> None:
+        """With `as_of`, of a record that was there then. The proof itself is always against the tree of now."""
         super().__init__()
+        self._as_of = as_of
+        self._then: Standing | None = None
         self._database, self._collection, self._key = database, collection, key
         self.walk: Walk | None = None
 
@@ -120,6 +136,7 @@ class Proof(ModalScreen[None]):
         self.stages = Stages(self)
         self.detail = Static("", id="stage", markup=False)
         with Vertical(id="proof-box"):
+            yield Crumbs(self._explorer, "Proof")
             yield self.stages
             yield self.detail
 
@@ -131,17 +148,18 @@ class Proof(ModalScreen[None]):
         in_background(self, self._make, group="proof")
 
     async def _make(self) -> None:
-        database, collection, key = self._database, self._collection, self._key
+        database, collection, key, as_of = self._database, self._collection, self._key, self._as_of
 
-        def make() -> Walk:
+        def make() -> tuple[Walk, Standing | None]:
             of = database.collection(collection)
             value = of.get(key)
-            if value is None:
-                raise blockdb.InvalidData("The record is not there any more.")
-            return Walk(of.prove(key), database.verifier_key(), key, value)
+            if value is None or of.get(key, as_of=as_of) is None:
+                raise blockdb.InvalidData(f"The record is not there {'any more' if as_of is None else 'then and now'}.")
+            then = None if as_of is None else standing_at(of, as_of)
+            return Walk(of.prove(key), database.verifier_key(), key, value), then
 
         try:
-            walk = await off_loop(make)
+            walk, self._then = await off_loop(make)
         except (blockdb.BlockDBError, OSError, ValueError) as error:
             kind = type(error).__name__
             self.detail.update(
@@ -184,6 +202,8 @@ class Proof(ModalScreen[None]):
         text.append(f"{stage.name}  ", style("accent", bold=True))
         text.append(f"{glyph} {word}: {verdict.words}\n", style(role, bold=True))
         text.append_text(self._verdict(walk))
+        if self._then is not None:
+            text.append(f"\n{_of_now(walk, self._then)}", style("warning"))
         for label, words in [("", ""), ("", stage.recipe), *stage.explain(walk.before(number))]:
             text.append("\n")
             text.append(f"{label:<{LABEL}}" if label else "", style("muted"))

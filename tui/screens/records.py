@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -10,84 +10,36 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-import blockdb
-from blockdb.commands.display import human_bytes, human_count, human_time, printable
+from blockdb.commands.display import printable
+from blockdb.commands.trust import Trust, read
 
 from ..keytext import find_command, get_command, key_of, scan_command, text_of
-from ..listing import REDACTED, ByKey, NewestFirst, Row
-from ..marks import marks_of, read_with_version
-from ..offloop import in_background, off_loop
+from ..listing import ByKey, NewestFirst, Row
+from ..marks import trust_column
+from ..offloop import in_background
+from ..past_listing import END, ByKeyThen, End
 from ..querying import Found, Query, Search
+from ..reading import read_into
+from ..record_columns import BY_TIME, IN_KEY_ORDER
+from ..widgets.course_strip import CourseStrip
 from ..widgets.value_view import ValueView
 from ..widgets.virtual_table import Column, VirtualTable
 from .asking import Asking
+from .coursing import Coursing
+from .record_table import RecordTable
 from .view import View
+from .walking import Walking
 
 if TYPE_CHECKING:
     from blockdb import AnyCollection
 
     from ..history import Moment
 
-__all__ = ["IN_BLOCK", "RecordsView"]
+__all__ = ["RecordTable", "RecordsView"]
 
-
-def _key(row: Row) -> str:
-    return printable(row.key[:400])
-
-
-def _value(row: Row) -> str:
-    return row.trouble or printable(row.preview)
-
-
-def _block(row: Row) -> str:
-    return "open" if row.block is None else human_count(row.block)
-
-
-def _role(row: Row) -> str:
-    return "muted" if row.trouble == REDACTED else "error" if row.trouble else "text"
-
-
-_KEY = Column("KEY", _key, share=1, role="key")
-_VALUE = Column("VALUE", _value, share=1, role=_role, from_width=44)
-_SIZE: Column[Row] = Column(
-    "SIZE", lambda row: human_bytes(row.size), width=8, role="number", right=True, from_width=30
-)
-_SEQUENCE: Column[Row] = Column(
-    "SEQUENCE", lambda row: human_count(row.sequence), width=11, role="secondary", right=True
-)
-
-IN_KEY_ORDER: list[Column[Row]] = [_KEY, _VALUE, _SIZE]
-IN_BLOCK: list[Column[Row]] = [_SEQUENCE, *IN_KEY_ORDER]
-BY_TIME: list[Column[Row]] = [
-    *IN_BLOCK,
-    Column(
-        "BLOCK",
-        _block,
-        width=8,
-        right=True,
-        from_width=64,
-        role=lambda row: "warning" if row.block is None else "primary",
-    ),
-    Column("COMMITTED (UTC)", lambda row: human_time(row.time_ms)[:19], width=19, role="muted", from_width=100),
-]
-
-
-class RecordTable(VirtualTable[Row]):
-    """The table of the view."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Open", id="records.open"),
-    ]
-
-    HELP = """Every record, in the order of the keys, or the newest first. The table fetches only what is in view, so \
-it is as quick on ten million records as on ten. When records come in, it takes them up without moving the cursor; \
-follow keeps the cursor on the newest instead.
-
-A filter is the beginning of a key. In it, and in a jump, \\x1b stands for a byte and \\\\ for a backslash.
-
-A query (w) finds documents by their fields: city = 'Oslo' and age >= 30, tags[] = 'vip', order by age desc behind it \
-if you like. Tab completes fields and words; what is wrong is marked at its place. What is found comes as it is found, \
-10,000 documents at most, and the lower edge says what it took. Esc stops a search, and once more leaves it."""
+LONGEST_CRUMB = 64
+LAST = 1 << 62
+"""A row behind all others."""
 
 
 class RecordsView(View):
@@ -102,7 +54,10 @@ class RecordsView(View):
         Binding("o", "order", "Order", id="records.order"),
         Binding("f", "follow", "Follow", id="records.follow"),
         Binding("z", "zoom", "Zoom", id="records.zoom"),
+        Binding("H", "course", "Course", show=False, id="records.course"),
+        Binding("B", "turn_course", "Time/chain", show=False, id="records.turn_course"),
         Binding("P", "prove", "Proof", id="records.prove"),
+        Binding("K", "tamper", "To the lab", show=False, id="records.tamper"),
         Binding("b", "to_block", "Its block", id="records.block"),
         Binding("c", "copy_key", "Copy key", id="records.copy_key"),
         Binding("y", "copy_value", "Copy value", id="records.copy_value"),
@@ -115,18 +70,34 @@ class RecordsView(View):
         self._seen = (-1, -1)
 
     def body(self) -> Iterable[Widget]:
-        self.first_pane = self.table = RecordTable(IN_KEY_ORDER, empty="No records.", id="records")
+        self._trust: Column[Row] = trust_column(self._trust_of)
+        self.first_pane = self.table = RecordTable([self._trust, *IN_KEY_ORDER], empty="No records.", id="records")
         self.value = ValueView(id="value")
         self.asking = Asking(self, self._show_found, self._found_more)
-        return self.table, self.value
+        self._walking = Walking(self, self._found_more)
+        self.strip = CourseStrip(id="course")
+        self.coursing = Coursing(self, self.strip)
+        return self.strip, self.table, self.value
 
     # ── the database comes, grows, goes ──
 
     def opened(self, collection: AnyCollection) -> None:
-        self._list(ByKey(collection, self.prefix))
-        self._titles()
+        self._list(collection)
+
+    def reopened(self, collection: AnyCollection) -> None:
+        """The same list at another moment, the cursor on its record if that was there."""
+        row, listing = self.table.row, self.table.listing
+        self.table.follow_first = False
+        if isinstance(listing, Found):
+            self.asking.run_again()
+        elif isinstance(listing, NewestFirst):
+            self._show_newest(row)
+        else:
+            self._list(collection, at=row.key if row else None)
 
     def closed(self) -> None:
+        self.coursing.show(None, b"")
+        self._walking.stop()
         self.asking.stop()
         self.table.show(None)
         self.value.show(None)
@@ -145,15 +116,51 @@ class RecordsView(View):
         now = (moment.statistics.records, moment.statistics.blocks)
         if now != self._seen:
             self._seen = now
-            if not isinstance(self.table.listing, Found):
+            if not isinstance(self.table.listing, Found | ByKeyThen):
                 self.table.grown()
+        self.coursing.grown()
+        record, trusting = self.value.record, self.explorer.trusting
+        if record is not None and self.collection is not None and trusting.is_due(self.collection, record.key):
+            self._highlighted()
 
-    def _list(self, listing: ByKey, at: bytes | None = None) -> None:
-        self.table.show(listing, 0 if at is None else lambda: listing.position(at), columns=IN_KEY_ORDER)
+    # ── the course of the records ──
+
+    def action_course(self) -> None:
+        """Shows the strip that says when the records came, or takes it away."""
+        away = bool(self.strip.display)
+        if away and self.strip.has_focus:
+            self.table.focus()
+        self.set_class(not away, "-course")
+        self.set_class(away, "-no-course")
+        self.call_after_refresh(self.coursing.grown)
+
+    def action_turn_course(self) -> None:
+        """The strip over the chain instead of over time, or back."""
+        self.strip.turn()
+
+    @on(CourseStrip.Moved)
+    def _moved(self, event: CourseStrip.Moved) -> None:
+        self.explorer.past.go(event.as_of)
+
+    def _trust_of(self, row: Row) -> Trust:
+        """How far the record of a row can be trusted."""
+        return read() if self.collection is None else self.explorer.trusting.of_row(self.collection, row.key, row.block)
+
+    def _list(self, collection: AnyCollection, at: bytes | End | None = None) -> None:
+        listing = self._walking.listing(collection, self.prefix, at)
+        columns = [self._trust, *IN_KEY_ORDER]
+        start: int | Callable[[], int] = LAST if isinstance(at, End) else 0
+        self.table.show(listing, (lambda: listing.position(at)) if isinstance(at, bytes) else start, columns=columns)
         self._titles()
+
+    @on(RecordTable.Sought)
+    def _sought(self, event: RecordTable.Sought) -> None:
+        if self.collection is not None:
+            self._list(self.collection, END if event.to_end else None)
 
     def _titles(self) -> None:
         table = self.table
+        self.coursing.show(self.collection, self.prefix)
         words = [("Records", "$text")]
         if self.prefix:
             words += [(" › ", "$text-muted"), (printable(self.prefix), "$role-key")]
@@ -163,6 +170,11 @@ class RecordsView(View):
         if found:
             words += [(" where ", "$text-muted"), (printable(self.asking.text.strip()) or "everything", "$role-key")]
         table.note = self.asking.search.progress() if found and self.asking.search is not None else ""
+        table.words = ""
+        if isinstance(table.listing, ByKeyThen) and not table.listing.done:
+            table.note = "◐ more are walked"
+            if not table.listing.has_top:
+                table.words = "◐ more are walked; the rows have no numbers yet"
         table.title = Content.assemble(*words)
         table.retitle()
 
@@ -179,13 +191,14 @@ class RecordsView(View):
 
     def _show_found(self, collection: AnyCollection, search: Search) -> None:
         self.prefix = b""
+        self._walking.stop()
         self.table.follow_first = False
-        self.table.show(Found(collection, search), columns=IN_KEY_ORDER)
+        self.table.show(Found(collection, search), columns=[self._trust, *IN_KEY_ORDER])
         self.table.focus()
         self._titles()
 
     def _found_more(self) -> None:
-        if isinstance(self.table.listing, Found):
+        if isinstance(self.table.listing, Found | ByKeyThen):
             self.table.grown()
             self._titles()
 
@@ -199,19 +212,26 @@ class RecordsView(View):
             in_background(self, self._read, row.key, group="record", latest=True)
         elif not self.table.total:
             self.value.show(None)
+        self._look_up_rows()
+
+    def _look_up_rows(self) -> None:
+        """Has those rows in view looked up that do not tell their blocks."""
+        table = self.table
+        rows = map(table.row_at, range(table.top, min(table.top + table.rows_in_view, table.total)))
+        keys = [row.key for row in rows if row is not None and row.sequence < 0]
+        if self.collection is not None and keys:
+            self.explorer.trusting.look_up(self.collection, keys, table.redraw)
 
     async def _read(self, key: bytes) -> None:
-        collection = self.collection
-        if collection is None:
-            return
-        try:
-            record, version = await off_loop(read_with_version, collection, key)
-        except (blockdb.BlockDBError, OSError) as error:
-            if not self.explorer.missed(error):
-                self.value.show(None, printable(f"{type(error).__name__}: {error}"))
-            return
-        if key == self._wanted:
-            self.value.show(record, marks=marks_of(record, version, collection, self.explorer.verification))
+        if (collection := self.collection) is not None:
+            wanted = (collection, key)
+            await read_into(
+                self.value,
+                *wanted,
+                explorer=self.explorer,
+                is_wanted=lambda: (self.collection, self._wanted) == wanted,
+                beside=self.table,
+            )
 
     @on(VirtualTable.Failed, "#records")
     def _failed(self, event: VirtualTable.Failed) -> None:
@@ -234,11 +254,15 @@ class RecordsView(View):
         self._set_prefix(key_of(text))
 
     def _set_prefix(self, prefix: bytes) -> None:
-        if self.collection is None or (prefix == self.prefix and isinstance(self.table.listing, ByKey)):
+        if self.collection is None or (prefix == self.prefix and self._in_key_order):
             return
         self.prefix = prefix
         self.table.follow_first = False
-        self._list(ByKey(self.collection, prefix))
+        self._list(self.collection)
+
+    @property
+    def _in_key_order(self) -> bool:
+        return isinstance(self.table.listing, ByKey | ByKeyThen)
 
     def action_jump(self) -> None:
         """Asks for a key and goes to it, or to the next one there is."""
@@ -251,7 +275,7 @@ class RecordsView(View):
         if not key.startswith(self.prefix):
             self.prefix = b""
         self.table.follow_first = False
-        self._list(ByKey(self.collection, self.prefix), at=key)
+        self._list(self.collection, at=key)
         self.table.focus()
 
     def action_order(self) -> None:
@@ -260,21 +284,29 @@ class RecordsView(View):
             return
         row = self.table.row
         self.table.follow_first = False
-        if isinstance(self.table.listing, ByKey):
+        if self._in_key_order:
             self._show_newest(row)
         else:
-            self._list(ByKey(self.collection, self.prefix), at=row.key if row else None)
+            self._list(self.collection, at=row.key if row else None)
 
     def _show_newest(self, row: Row | None) -> None:
         assert self.collection is not None
+        if self.explorer.as_of is not None and self.explorer.past.standing is None:
+            return  # it comes in a moment
+        self._walking.stop()
         self.prefix = b""
-        listing = NewestFirst(self.collection)
-        self.table.show(listing, 0 if row is None else lambda: listing.position(row.key), columns=BY_TIME)
+        listing = NewestFirst(self.collection, self.explorer.past.standing)
+        self.table.show(
+            listing, 0 if row is None else lambda: listing.position(row.key), columns=[self._trust, *BY_TIME]
+        )
         self._titles()
 
     def action_follow(self) -> None:
         """Keeps the cursor on the newest record, or lets it go."""
         if self.collection is None:
+            return
+        if self.explorer.as_of is not None:
+            self.explorer.say("Nothing comes to a moment of the past. A and Enter go back to now.", "warning")
             return
         following = not self.table.follow_first
         if following:
@@ -310,6 +342,23 @@ class RecordsView(View):
             return False
         return True
 
+    def crumb(self) -> str:
+        row = self.table.row
+        is_open = row is not None and (self.has_class("-zoomed") or self.focused is self.value)
+        return text_of(row.key[:LONGEST_CRUMB] if row is not None and is_open else self.prefix)
+
+    def chosen(self) -> dict[str, object]:
+        newest = isinstance(self.table.listing, NewestFirst)
+        return {"prefix": text_of(self.prefix), "newest": newest, "zoomed": self.has_class("-zoomed")}
+
+    def recall(self, chosen: Mapping[str, object]) -> None:
+        if chosen.get("newest") is True:
+            self._show_newest(None)
+        elif isinstance(prefix := chosen.get("prefix"), str):
+            self._filter(prefix)
+        if chosen.get("zoomed") is True:
+            self._zoom(True)
+
     def action_to_block(self) -> None:
         """Goes to the block that holds the record."""
         row = self.table.row
@@ -320,21 +369,16 @@ class RecordsView(View):
     def chosen_key(self) -> bytes | None:
         return None if self.table.row is None else self.table.row.key
 
-    def action_copy_key(self) -> None:
-        """Copies the key under the cursor."""
-        if self.table.row is not None:
-            self.explorer.copy(self.table.row.key, "the key")
-
     def action_copy_value(self) -> None:
         """Copies the value that is shown."""
         if self.value.record is not None:
             self.explorer.copy(self.value.record.value, "the value")
 
     def shown_as_command(self) -> str:
-        target, row = self.explorer.target, self.table.row
+        target, row, as_of = self.explorer.target, self.table.row, self.explorer.as_of
         if row is not None and (self.has_class("-zoomed") or self.focused is self.value):
-            return get_command(target, row.key)
+            return get_command(target, row.key, as_of)
         if isinstance(self.table.listing, Found):
             query = Query.parse(self.asking.text)
-            return find_command(target, query.where, query.order)
-        return scan_command(target, self.prefix)
+            return find_command(target, query.where, query.order, as_of)
+        return scan_command(target, self.prefix, as_of)

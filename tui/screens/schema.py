@@ -107,6 +107,10 @@ class SchemaView(View):
         self._show(Shape((), ()), anew=True)
         in_background(self, self._look, group="shape", latest=True)
 
+    def reopened(self, collection: AnyCollection) -> None:
+        self.at = -1
+        self.opened(collection)
+
     def closed(self) -> None:
         self.fields.show(None)
         self.indexes.show(None)
@@ -122,7 +126,8 @@ class SchemaView(View):
         if collection is None:
             return
         try:
-            shape = await off_loop(shape_of, collection)
+            then = await off_loop(self.explorer.past.standing_in, collection)
+            shape = await off_loop(shape_of, collection, then)
         except (blockdb.BlockDBError, OSError) as error:
             self.indexes.title = Content(printable(f"Indexes · {type(error).__name__}: {error}"))
             self.indexes.retitle()
@@ -135,8 +140,14 @@ class SchemaView(View):
         if anew or shape.versions != before.versions:
             self._show_version()
         if anew or shape.indexes != before.indexes:
-            self.indexes.title = Content("Indexes")
+            self.indexes.title = Content.assemble("Indexes", (self._of_now(), "$success"))
             self.indexes.show(Fixed(shape.indexes), self.indexes.cursor)
+
+    def _of_now(self) -> str:
+        """What there was of indexes is not kept; that is said where a moment of the past is looked at."""
+        if self.explorer.as_of is None:
+            return ""
+        return " · those of now: what there was then is not kept"
 
     @property
     def version(self) -> SchemaVersion | None:
@@ -149,6 +160,8 @@ class SchemaView(View):
         if version is not None:
             newest = self.shape.versions[-1].version
             words += [(f" · version {human_count(version.version)} of {human_count(newest)}", "$accent")]
+            if self.explorer.as_of is not None and version is self.shape.versions[-1]:
+                words += [(" · held then", "$warning")]
             words += [(f", from record #{human_count(version.first_sequence)} on", "$text-muted")]
         table.title = Content.assemble(*words)
         table.show(Fixed([] if version is None else version.rows()))

@@ -10,33 +10,35 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 
+import blockdb_themes
+
 from ..listing import Fixed
-from ..theme import palettes
+from ..theme import Wardrobe
 from ..widgets.virtual_table import Column, VirtualTable
 
 __all__ = ["ThemePicker"]
 
 
-def _ground(name: str) -> str:
-    return "dark" if palettes()[name].theme.dark else "light"
-
-
 class ThemePicker(ModalScreen[None]):
-    """A short list of themes."""
+    """A short list of themes. Those of one's own are seen to change as their files are saved."""
 
+    HELP = (
+        "Each theme is worn while the cursor is on it. One's own are TOML files in ~/.config/blockdb/themes "
+        "(docs/THEMES.md); one that is saved is worn at once."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "next", "Next", id="themes.next"),
         Binding("escape,q", "revert", "Back to the one before", id="themes.revert"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, wardrobe: Wardrobe) -> None:
         super().__init__()
-        self._names = list(palettes())
+        self._wardrobe = wardrobe
 
     def compose(self) -> ComposeResult:
         columns: list[Column[str]] = [
             Column("THEME", lambda name: name, share=1, role="key"),
-            Column("GROUND", _ground, width=7, role="muted"),
+            Column("GROUND", self._ground, width=8, role="muted"),
         ]
         yield VirtualTable(columns, empty="", words="Enter keeps · Esc reverts", id="themes")
 
@@ -44,8 +46,19 @@ class ThemePicker(ModalScreen[None]):
         self._before = self.app.theme
         table = self.query_one(VirtualTable)
         table.title = Content("Themes")
-        table.show(Fixed(self._names), self._names.index(self.app.theme))
+        self.show_names()
         table.focus()
+
+    def show_names(self) -> None:
+        """Shows the names that there are now, with the cursor on the theme that is worn."""
+        names = self._wardrobe.names
+        self.query_one(VirtualTable).show(Fixed(names), names.index(self.app.theme))
+
+    def _ground(self, name: str) -> str:
+        theme = self._wardrobe.palettes[name].theme
+        if theme.is_native:
+            return "any"
+        return f"{'dark' if theme.dark else 'light'}{'' if name in blockdb_themes.shipped_names() else ' *'}"
 
     @on(VirtualTable.Highlighted)
     def _try_on(self, event: VirtualTable.Highlighted) -> None:
@@ -59,7 +72,7 @@ class ThemePicker(ModalScreen[None]):
     def action_next(self) -> None:
         """On to the next theme, round and round."""
         table = self.query_one(VirtualTable)
-        table.move_to((table.cursor + 1) % len(self._names))
+        table.move_to((table.cursor + 1) % len(self._wardrobe.names))
 
     def action_revert(self) -> None:
         """Takes up the theme that was worn before."""

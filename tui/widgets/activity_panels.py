@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
-from blockdb.commands.display import human_duration
+from blockdb.commands.display import human_bytes, human_duration
 
 from ..drawing import layered, nice_ceiling
 from ..history import Moment
@@ -17,7 +17,7 @@ from .panel import Panel, Pieces, rate_text
 if TYPE_CHECKING:
     from blockdb import Latency, Statistics
 
-__all__ = ["LatencyPanel", "RatePanel"]
+__all__ = ["FlowPanel", "LatencyPanel", "RatePanel"]
 
 FASTEST_US, SLOWEST_US = 1.0, 1_000_000.0
 DECADES = 6
@@ -51,12 +51,42 @@ class RatePanel(Panel):
         return [head, *self.hill(values, width, max(0, height - 1), ceiling, self._role)]
 
 
+class FlowPanel(Panel):
+    """Writes as a hill and reads hanging below it, as a lake mirrors: what comes in, and what is asked for."""
+
+    HELP = """Records written in a second above, by whichever process writes; gets and scans in a second below, as \
+far as they are counted where the explorer asks. Both are averaged over the last second. Each half has a scale of \
+its own, which stands at the right end of its line."""
+
+    def rows(self, now: Moment, width: int, height: int) -> list[Strip]:
+        above = max(1, (height - 1) // 2)
+        below = max(0, height - 2 - above)
+        writes, reads = (
+            self.history.series(rate, 2 * width, self.step)
+            for rate in (lambda moment: moment.writes_per_s, lambda moment: moment.reads_per_s)
+        )
+        tops = [nice_ceiling(max(values, default=0.0)) for values in (writes, reads)]
+        words = [
+            self._legend("▲", "writes", now.writes_per_s, tops[0], f"{human_bytes(round(now.bytes_per_s))}/s", width),
+            self._legend("▼", "reads", now.reads_per_s, tops[1], "", width),
+        ]
+        rows = [words[0], *self.hill(writes, width, above, tops[0], "graph1")]
+        return [*rows, *self.hill(reads, width, below, tops[1], "graph4", hanging=True), words[1]]
+
+    def _legend(self, mark: str, what: str, rate: float, ceiling: float, note: str, width: int) -> Strip:
+        role = "graph1" if what == "writes" else "graph4"
+        number, scale = f" {rate_text(rate)} {what}/s", f"{rate_text(ceiling)}/s "
+        gap = " " * max(1, width - len(number) - len(note) - len(scale) - 4)
+        return self.line([(f" {mark}", role), (number, "text"), (f"  {note}{gap}", "muted"), (scale, "muted")], width)
+
+
 class LatencyPanel(Panel):
     """Put, get and force on one scale of decades, and over time whichever of them is busy."""
 
-    HELP = """How long operations take, as far as this process did them. Each line runs from a microsecond to a second \
-by decades, with a mark at the median and at what 95 and 99 in a hundred stay below. A directory that another process \
-writes shows no put and no force: they happen over there. Where there is room, it is shown how the three marks moved."""
+    HELP = """How long operations take, as far as this process did them. Each line runs from a microsecond to a \
+second by decades, with a mark at the median and at what 95 and 99 in a hundred stay below. A directory that another \
+process writes shows no put and no force: they happen over there. Where there is room, it is shown how the three \
+marks moved."""
 
     MARKS = (("p50", "●", "graph1"), ("p95", "◆", "graph2"), ("p99", "▲", "graph3"))
     KINDS = ("put", "get", "force")
@@ -65,7 +95,9 @@ writes shows no put and no force: they happen over there. Where there is room, i
         timed = [kind for kind in self.KINDS if _latency(now.statistics, kind).count]
         if not timed:
             return self._nothing(now.statistics, width)
-        rows = [self._legend(width), *(self._scale(kind, _latency(now.statistics, kind), width) for kind in self.KINDS)]
+        rows = [self._scale(kind, _latency(now.statistics, kind), width) for kind in self.KINDS]
+        if height > len(rows):
+            rows.insert(0, self._legend(width))
         return rows + self._past(timed[0], width, height - len(rows)) if height >= len(rows) + 5 else rows
 
     def _nothing(self, statistics: Statistics, width: int) -> list[Strip]:

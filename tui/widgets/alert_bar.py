@@ -54,7 +54,7 @@ class AlertBar(Widget):
         role = "error" if alert.severity == "critical" else "warning"
         subject = f" {alert.subject}" if alert.subject else ""
         return [
-            (f" ✗ {alert.name}{printable(subject)}", role),
+            (f" ✗ {printable(alert.name + subject)}", role),
             (f"  {printable(alert.message)}", "text"),
             (f"  since {human_time(alert.since_ms)[:16]}Z", "muted"),
         ]

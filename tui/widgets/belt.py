@@ -33,6 +33,7 @@ LINK = 3
 STRIDE = TILE + LINK
 INSIDE = TILE - 2
 ROWS = 5
+"""The most lines that a tile has for words; where there is less room, it has the first of them."""
 FRESH_S = 1.5
 VERTICAL_EIGHTHS = " ▁▂▃▄▅▆▇█"
 SEALED, SELECTED, OPEN = "╭─╮│╰╯", "┏━┓┃┗┛", "┌╌┐╎└┘"
@@ -113,8 +114,8 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
             self._fresh = statistics.blocks - 1
             self.set_timer(FRESH_S, self._settle)
         same = self._statistics is not None and self._statistics.records == statistics.records
-        if same and self._now_ms // 1000 == now_ms // 1000:
-            return
+        if same and (self.rows < ROWS or self._now_ms // 1000 == now_ms // 1000):
+            return  # without the last line no tile tells how long ago it was
         self._statistics, self._now_ms = statistics, now_ms
         self._pages.total = statistics.blocks
         if with_open:
@@ -203,17 +204,26 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         self.action_step(-1)
 
     def on_click(self, event: events.Click) -> None:
-        if event.y < ROWS + 2:
-            number, within = divmod(event.x - self._margin, STRIDE)
+        at = event.get_content_offset(self)
+        if at is None:
+            return
+        if at.y < self.rows + 2:
+            number, within = divmod(at.x - self._margin, STRIDE)
             if 0 <= number < self.tiles_in_view and within < TILE:
                 self.select(self._first + number)
         else:
-            self.select(event.x * (self.sealed + 1) // max(1, self.size.width))
+            self.select(at.x * (self.sealed + 1) // max(1, self.size.width))
 
     def on_resize(self) -> None:
         self._show_selected()
 
     # ── drawing ──
+
+    @property
+    def rows(self) -> int:
+        """How many lines a tile has for words: what is left beside its edges and, where there is room, the map."""
+        height = self.size.height
+        return min(ROWS, max(1, height - 2 - (height > 4)))
 
     @property
     def _margin(self) -> int:
@@ -227,9 +237,9 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         colours, width = palette(self.app), self.size.width
         if self._statistics is None:
             return Strip.blank(width)
-        if y >= ROWS + 2:
+        if y >= self.rows + 2:
             return self._map(colours, width)
-        lead = "═══" if y == 3 and self._first else ""
+        lead = "═══" if y == 1 + self.rows // 2 and self._first else ""
         segments = [Segment(lead.rjust(self._margin)[-self._margin :] if self._margin else "", colours.style("border"))]
         for number in range(self._first, min(self._first + self.tiles_in_view, self.sealed + 1)):
             if number > self._first:
@@ -238,7 +248,7 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         return Strip(segments).adjust_cell_length(width)
 
     def _link(self, colours: Palette, number: int, y: int) -> Segment:
-        if y != 3:
+        if y != 1 + self.rows // 2:
             return Segment(" " * LINK)
         if number == self.sealed:
             return Segment("╌╌▸", colours.style("border"))
@@ -256,7 +266,7 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         shape = SELECTED if chosen else OPEN if is_open else SEALED
         if y == 0:
             return [Segment(shape[0] + shape[1] * INSIDE + shape[2], edge)]
-        if y == ROWS + 1:
+        if y == self.rows + 1:
             return self._lower_edge(colours, number, shape, edge)
         inside = self._open_line(colours, y - 1) if is_open else self._sealed_line(colours, number, y - 1)
         return [Segment(shape[3], edge), *inside, Segment(shape[3], edge)]
@@ -309,13 +319,13 @@ While the open block is selected, the belt stays with it as blocks are sealed.""
         assert statistics is not None
         share = min(1.0, statistics.open_block_records / max(1, statistics.blockchain_batch_size))
         text, role = (
-            (f" {human_count(self.sealed)} open", "primary"),
+            (f" {human_count(self.sealed)} open" + (f" {share:.0%}" if self.rows == 1 else ""), "primary"),
             (f" {share:.0%} full", "text"),
             (f" {human_count(statistics.open_block_records)} records", "text"),
             (f" {human_bytes(statistics.open_block_bytes)}", "number"),
             (f" of {human_count(statistics.blockchain_batch_size)}", "muted"),
         )[row]
-        eighths = round(share * ROWS * 8) - (ROWS - 1 - row) * 8
+        eighths = round(share * self.rows * 8) - (self.rows - 1 - row) * 8
         return _filled(fit(text, INSIDE), min(max(eighths, 0), 8), colours, role, bold=row == 0)
 
     def _map(self, colours: Palette, width: int) -> Strip:

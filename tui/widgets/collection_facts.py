@@ -9,6 +9,7 @@ from textual.content import Content
 
 from blockdb.commands.display import human_bytes, human_count, human_duration, human_time, printable
 
+from ..catalog import NOT_TOLD
 from .facts import Fact, Facts
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ counted from its chain. Settings that are not named are as they come."""
         if known is None:
             self.show_facts([] if name is None else [("", [("is being looked at …", "muted")])])
         elif known.info is None:
-            self.show_facts([("✗ trouble", [(known.trouble, "error")])])
+            self.show_facts(
+                [("not there" if known.later else "✗ trouble", [(known.trouble, "muted" if known.later else "error")])]
+            )
         else:
             self.show_facts(_facts(known.info, known.blocks))
 
@@ -43,7 +46,7 @@ def _facts(info: CollectionInfo, blocks: int) -> list[Fact]:
     facts: list[Fact] = [
         ("id", [(info.id, "secondary")]),
         ("documents", [(human_count(stats.document_count), "number")]),
-        ("size", [(human_bytes(stats.total_size_bytes), "number"), (" keys and values", "muted")]),
+        ("size", [(_bytes(stats.total_size_bytes), "number"), (" keys and values", "muted")]),
         ("blocks", [(human_count(blocks), "primary"), (" sealed", "muted")]),
         ("index size", [(human_bytes(stats.index_size_bytes), "number")]),
         ("last write", [(human_time(stats.last_updated * 1000)[:19] if stats.document_count else "never", "text")]),
@@ -53,6 +56,10 @@ def _facts(info: CollectionInfo, blocks: int) -> list[Fact]:
     if info.description:
         facts.insert(1, ("description", [(printable(info.description), "text")]))
     return facts + [(name, [(words, "text")]) for name, words in _settings(info)]
+
+
+def _bytes(count: int) -> str:
+    return "not told of then" if count == NOT_TOLD else human_bytes(count)
 
 
 def _settings(info: CollectionInfo) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -14,31 +13,18 @@ from textual.widget import Widget
 
 from blockdb.commands.display import human_count, printable
 
-from ..drawing import fit
 from ..offloop import in_background
 from ..theme import palette
+from ..views import views_of
 
 if TYPE_CHECKING:
     from ..history import Moment
     from ..navigation import Navigation
 
-__all__ = ["VIEWS", "Header"]
+__all__ = ["Header"]
 
-VIEWS = {
-    "collections": "Collections",
-    "records": "Records",
-    "blocks": "Blocks",
-    "metrics": "Metrics",
-    "lab": "Lab",
-    "schema": "Schema",
-    "changes": "Changes",
-    "acts": "Acts",
-    "cluster": "Cluster",
-}
-"""The views by the number of their key, from 0. The first is the way up out of a collection, and wears its name. The
-last is shown where there is a cluster."""
-
-LONGEST_NAME = 24
+LEAST_PATH = 28
+"""Below so many cells, the end of a path tells nothing."""
 
 
 class Header(Widget):
@@ -56,7 +42,7 @@ class Header(Widget):
     def show(self, moment: Moment | None, state: tuple[str, str]) -> None:
         """Shows a moment, and the state as (words, role of the palette)."""
         counts = None if moment is None else (moment.statistics.records, moment.statistics.blocks)
-        shown = (counts, state, self._explorer.inside)
+        shown = (counts, state, self._explorer.inside, self._explorer.armed)
         if shown != self._shown:
             self._shown, self._moment, self._state = shown, moment, state
             self.refresh()
@@ -83,65 +69,57 @@ class Header(Widget):
     def _layouts(self, width: int) -> Iterator[tuple[list[Segment], list[Segment]]]:
         """Ways to say it, each shorter than the one before."""
         long = width >= 100
-        titles = list(self._views().values())
-        short = [title if view in ("collections", self._view) else "" for view, title in self._views().items()]
-        way, name = self._way_up(), self._where()
-        yield self._left(" ▚ BlockDB " if long else " ▚ ", [way, *titles[1:]], " "), self._right(long=long)
-        yield self._left(" ▚ ", [way, *titles[1:]], " "), self._right(long=False)
-        yield self._left(" ▚ ", [name, *titles[1:]], " "), self._right(long=False, counts=False)
-        yield self._left(" ▚", [name, *titles[1:]], ""), self._right(long=False, counts=False)
-        yield self._left(" ▚", [name, *titles[1:]], ""), [self._light()]
-        yield self._left(" ▚", [name, *short[1:]], " "), self._right(long=False)
-        yield self._left(" ▚", [name, *short[1:]], ""), self._right(long=False, counts=False)
-        yield self._left(" ▚", ["" for _ in titles], ""), []
-
-    def _views(self) -> dict[str, str]:
-        """The views that have something to show."""
-        return VIEWS if self._explorer.scene is not None else {view: VIEWS[view] for view in VIEWS if view != "cluster"}
-
-    def _way_up(self) -> str:
-        """The first tab where there is room: it leads to all collections, and tells which one was entered."""
-        inside = self._explorer.inside
-        title = VIEWS["collections"]
-        return title if inside is None else f"{title} › {_shortened(inside, LONGEST_NAME)}"
-
-    def _where(self) -> str:
-        """The first tab in short: the collection that is looked at."""
-        collection = self._explorer.collection
-        if collection is None or self._view == "collections":
-            return VIEWS["collections"]
-        return f"{_shortened(collection.name, LONGEST_NAME // 2)} ›"
+        titles = [view.title for view in views_of(self._explorer)]
+        short = [view.title if view.mode == self._view else "" for view in views_of(self._explorer)]
+        yield self._left(" ▚ BlockDB " if long else " ▚ ", titles, " "), self._right(long=long)
+        yield self._left(" ▚ ", titles, " "), self._right(long=False)
+        yield self._left(" ▚", titles, ""), self._right(long=False)
+        if long:
+            yield self._left(" ▚ BlockDB ", short, " "), self._right(long=True)
+        yield self._left(" ▚ ", short, " "), self._right(long=False)
+        yield self._left(" ▚", short, ""), self._right(long=False)
+        yield self._left(" ▚", short, ""), self._right(long=False, counts=False)
+        yield self._left(" ▚", ["" for _ in titles], ""), self._light()
+        yield self._left(" ▚", ["" for _ in titles], ""), self._warnings()
 
     def _left(self, name: str, titles: list[str], gap: str) -> list[Segment]:
         segments = [Segment(name, self._ground("accent", bold=True))]
-        for number, (view, title) in enumerate(zip(self._views(), titles, strict=True)):
-            here = view == self._view
-            way_up = view == "collections" and self._explorer.inside is not None
-            role = "accent" if here else "key" if way_up else "muted"
-            ground = self._ground(role, bold=here or way_up, on="background" if here else "panel")
-            segments.append(Segment(f" {number} {title}{gap}" if title else f" {number}{gap}", ground))
+        for view, title in zip(views_of(self._explorer), titles, strict=True):
+            here = view.mode == self._view
+            ground = self._ground("accent" if here else "muted", bold=here, on="background" if here else "panel")
+            key = self._explorer.shown_key(f"view.{view.mode}")
+            segments.append(Segment(f" {key} {title}{gap}" if title else f" {key}{gap}", ground))
         return segments
 
     def _remember(self, left: list[Segment]) -> None:
         """Where each view can be clicked."""
         self._tabs, at = [], _length(left[:1])
-        for view, segment in zip(self._views(), left[1:], strict=False):
-            self._tabs.append((at, at + segment.cell_length, view))
+        for view, segment in zip(views_of(self._explorer), left[1:], strict=False):
+            self._tabs.append((at, at + segment.cell_length, view.mode))
             at += segment.cell_length
+
+    def tabs(self) -> list[tuple[int, str, str]]:
+        """Where the key of each view stands, the key, and its mode."""
+        return [(start, self._explorer.shown_key(f"view.{mode}"), mode) for start, _, mode in self._tabs]
 
     def _middle(self, room: int) -> list[Segment]:
         path = printable(self._explorer.origin.name)
         text = path if len(path) + 2 <= room else "…" + path[len(path) - max(0, room - 3) :]
-        return [Segment(text + "  ", self._ground("muted"))] if room >= 12 else []
+        return [Segment(text + "  ", self._ground("muted"))] if room >= min(len(path) + 2, LEAST_PATH) else []
 
-    def _light(self) -> Segment:
+    def _light(self) -> list[Segment]:
         """The state as its sign alone."""
         words, role = self._state
-        return Segment(f" {words[:1]} ", self._ground(role))
+        return [*self._warnings(), Segment(f" {words[:1]} ", self._ground(role))]
+
+    def _warnings(self) -> list[Segment]:
+        """What must be seen however little room there is: that it is recorded, that it can write."""
+        told = (("● REC", "error", self._explorer.is_recording), ("ARMED", "warning", self._explorer.armed))
+        return [Segment(f" {words} ", self._ground(role, bold=True)) for words, role, is_on in told if is_on]
 
     def _right(self, *, long: bool, counts: bool = True) -> list[Segment]:
         words, role = self._state
-        state = [Segment(" " + words + " ", self._ground(role))]
+        state = [*self._warnings(), Segment(" " + words + " ", self._ground(role))]
         if self._moment is None or not counts:
             return state
         statistics = self._moment.statistics
@@ -160,12 +138,6 @@ class Header(Widget):
 
     async def _go(self, view: str) -> None:
         await self.app.run_action(f"view('{view}')")
-
-
-def _shortened(name: str, longest: int) -> str:
-    """A name of a collection in at most so many cells, fit to be shown."""
-    shown = printable(name)
-    return fit(shown, longest) if cell_len(shown) > longest else shown
 
 
 def _length(segments: list[Segment]) -> int:

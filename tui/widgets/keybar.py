@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding
+from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
 from ..theme import palette
 
-__all__ = ["KeyBar"]
+__all__ = ["KeyBar", "heard_on"]
 
 ALWAYS = ("app.help", "app.quit")
+
+
+def heard_on(screen: Screen[object]) -> list[ActiveBinding]:
+    """The bindings that do something now, from the focus outward, in the order in which they were declared.
+
+    Textual puts those that have other keys than their own behind all others, and those that go first among the others.
+    """
+    nodes = {node: place for place, (node, _) in enumerate(screen._binding_chain)}
+    declared = {
+        (node, binding.id): place for node in nodes for place, (_, binding) in reversed(list(enumerate(node._bindings)))
+    }
+    return sorted(
+        screen.active_bindings.values(),
+        key=lambda it: (nodes.get(it.node, len(nodes)), declared.get((it.node, it.binding.id), 0)),
+    )
 
 
 class KeyBar(Widget):
@@ -31,10 +46,10 @@ class KeyBar(Widget):
 
     def _visible(self) -> list[Binding]:
         seen: dict[str, Binding] = {}
-        for active in self.screen.active_bindings.values():
+        for active in heard_on(self.screen):
             if active.binding.show and active.enabled:
                 seen.setdefault(active.binding.action, active.binding)
-        return list(seen.values())
+        return sorted(seen.values(), key=lambda binding: not binding.priority)  # what goes before all stands first
 
     def render_line(self, y: int) -> Strip:
         """The keys from the left; those of the whole application that are always good to know at the right end."""

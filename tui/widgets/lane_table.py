@@ -14,27 +14,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from blockdb.commands.display import human_count, printable
+from blockdb.commands.recordings.lanes import STATES, Lane, Sample
 
-from ..cluster.lanes import UNREACHABLE, Lane, Sample
-from ..drawing import fit
+from ..drawing import fit, looks
 from ..theme import grounded, palette
 
-__all__ = ["STATES", "LaneTable", "state_of"]
-
-STATES = {
-    "Leader": ("◆", "leader", "accent"),
-    "Follower": ("○", "follower", "text"),
-    "Candidate": ("▲", "candidate", "warning"),
-    "PreCandidate": ("△", "asking", "warning"),
-    "Learner": ("◌", "learner", "primary"),
-    "Replica": ("◇", "replica", "secondary"),
-    "Mending": ("✚", "mending", "warning"),
-    "Diverged": ("≠", "diverged", "error"),
-    UNREACHABLE: ("×", "unreachable", "error"),
-    "killed": ("✗", "killed", "error"),
-    "paused": ("‖", "paused", "warning"),
-}
-"""A glyph, a word and a role of the palette for each state, and for each fault that hides the state."""
+__all__ = ["LaneTable", "state_of"]
 
 MARK, NODE, ROLE, TERM, NUMBER, LAG, CHAIN, HEARD, BLOCK, ADDRESS = 2, 8, 15, 5, 8, 6, 11, 7, 26, 24
 WIDE_NUMBER = 13
@@ -75,7 +60,7 @@ any more; · unknown, nobody has compared yet. HEARD is how long ago anybody hea
         super().__init__(id=id)
         self.sample: Sample | None = None
         self.chosen = 0
-        self._titles = (Content(""), Content(""))
+        self._titles = looks(Content(""), Content(""))
 
     @property
     def lane(self) -> Lane | None:
@@ -85,8 +70,8 @@ any more; · unknown, nobody has compared yet. HEARD is how long ago anybody hea
 
     def show(self, sample: Sample | None, title: Content, subtitle: Content) -> None:
         """Shows a moment."""
-        if (title, subtitle) != self._titles:
-            self._titles = (title, subtitle)
+        if (now := looks(title, subtitle)) != self._titles:
+            self._titles = now
             self.border_title, self.border_subtitle = title, subtitle
         if sample != self.sample:
             self.sample = sample

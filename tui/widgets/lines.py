@@ -13,9 +13,11 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from ..drawing import looks
 from ..theme import Palette, grounded, palette
 
 __all__ = ["Lines"]
@@ -60,9 +62,26 @@ class Lines(Widget, can_focus=True):
     def entitle(self, title: Content, subtitle: Content | None = None) -> None:
         """Sets the words on the border, and repaints only if they are others."""
         words = (title, subtitle or Content(""))
-        if words != self._titles:
+        if looks(*words) != looks(*self._titles):
             self._titles = words
             self.border_title, self.border_subtitle = words
+
+    def entitle_alone(self, title: Content, subtitle: Content) -> None:
+        """The same; of the widget no more is repainted than the border above and below."""
+        words = (title, subtitle)
+        if looks(*words) != looks(*self._titles):
+            self._titles = words
+            # The descriptors of these would have all lines drawn anew.
+            self._border_title, self._border_subtitle = (each.expand_tabs(4).split()[0] for each in words)
+            width, height = self.size
+            self.refresh(Region(0, -1, width, 1), Region(0, height, width, 1))
+
+    def refresh_lines(self, *indexes: int) -> None:
+        """Has single lines repainted, as far as they are in view."""
+        rows = (self.fixed + index - self.top for index in indexes)
+        regions = [Region(0, row, self.size.width, 1) for row in rows if self.fixed <= row < self.size.height]
+        if regions:
+            self.refresh(*regions)
 
     # ── geometry ──
 

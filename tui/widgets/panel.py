@@ -58,10 +58,14 @@ class Panel(Widget, can_focus=True):
         style = self.palette.style
         return fitted_line([(text, style(role)) for text, role in pieces], width)
 
-    def hill(self, values: Sequence[float], width: int, height: int, ceiling: float, role: str) -> list[Strip]:
-        """The values as an area of `height` lines, brighter toward its top."""
-        colours, rows = self.palette, area(values, width, height, ceiling)
+    def hill(
+        self, values: Sequence[float], width: int, height: int, ceiling: float, role: str, *, hanging: bool = False
+    ) -> list[Strip]:
+        """The values as an area of `height` lines, brighter toward its top; `hanging`, it grows down."""
+        colours, rows = self.palette, area(values, width, height, ceiling, hanging=hanging)
         shades = [colours.blend(role, "background", 0.5 * y / max(1, height - 1)) for y in range(height)]
+        if hanging:
+            shades.reverse()
         return [fitted_line([(row, colours.style(shade))], width) for row, shade in zip(rows, shades, strict=True)]
 
     def render_line(self, y: int) -> Strip:
@@ -74,7 +78,8 @@ class Panel(Widget, can_focus=True):
         return self._rows
 
     def on_resize(self) -> None:
-        self._rows = []
+        self._rows = []  # it may have been painted in its new size already, with lines for the old one
+        self.refresh()
 
     def notify_style_update(self) -> None:
         self._rows = []  # perhaps another theme

@@ -6,7 +6,7 @@ Below it there is room for what helps with the answer: words that can be typed n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
 from textual import events
@@ -20,14 +20,18 @@ from textual.widgets import Input, Label
 
 from blockdb.commands.display import printable
 
-from ..completion import Completion
 from ..drawing import fitted_line
 from ..theme import palette
 
-__all__ = ["Prompt"]
+if TYPE_CHECKING:
+    from blockdb.commands.completing import Completion
+
+__all__ = ["CompletingInput", "Hint", "Prompt"]
 
 
-class _Line(Input):
+class CompletingInput(Input):
+    """A line in which Tab completes, if anything is offered."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "screen.cancel_prompt", "Cancel", id="prompt.cancel"),
         Binding("tab", "complete", "Complete", id="prompt.complete"),
@@ -36,7 +40,7 @@ class _Line(Input):
     complete: Callable[[str, int], Completion] | None = None
     """What may stand where the cursor is; None where no answer is better than another."""
 
-    _offered = Completion(0, ())
+    _offered: Completion | None = None
     _taken = 0
     _left_at: tuple[str, int] | None = None
 
@@ -54,7 +58,7 @@ class _Line(Input):
         assert self.complete is not None
         if self._left_at != (self.value, self.cursor_position):
             self._offered, self._taken = self.complete(self.value, self.cursor_position), -1
-        if not self._offered.words:
+        if self._offered is None or not self._offered.words:
             return
         self._taken = (self._taken + 1) % len(self._offered.words)
         start, word = self._offered.start, self._offered.words[self._taken]
@@ -63,12 +67,14 @@ class _Line(Input):
         self.value, self.cursor_position = self._left_at
 
 
-class _Hint(Widget):
-    """One line under the answer."""
+class Hint(Widget):
+    """One line under an answer, or above it."""
 
-    def __init__(self, line: Input) -> None:
-        super().__init__(id="prompt-hint")
-        self._line = line
+    def __init__(self, line: Input, *, id: str = "prompt-hint") -> None:
+        super().__init__(id=id)
+        self.line = line
+        """The answer that it is about."""
+        self.mark = "▲"
         self._mistake: tuple[int, str] | None = None
         self._words: Sequence[str] = ()
         self._note = ""
@@ -80,11 +86,11 @@ class _Hint(Widget):
 
     def render_line(self, y: int) -> Strip:
         style, width = palette(self.app).style, self.size.width
-        first = self._line.content_region.x - self.region.x
+        first = self.line.content_region.x - self.region.x
         if self._mistake is not None:
             cell, what = self._mistake
-            at = min(max(first, first + cell - round(self._line.scroll_offset.x)), max(0, width - 2))
-            return fitted_line([(text, style("error")) for text in _pointing(at, what, width)], width)
+            at = min(max(first, first + cell - round(self.line.scroll_offset.x)), max(0, width - 2))
+            return fitted_line([(text, style("error")) for text in _pointing(at, what, width, self.mark)], width)
         words = [(" " * first, style("text")), *((f"{word}  ", style("key")) for word in self._words)]
         if self._words:
             words.insert(1, ("Tab ", style("accent")))
@@ -95,11 +101,11 @@ class _Hint(Widget):
         return fitted_line(words, width)
 
 
-def _pointing(at: int, what: str, width: int) -> tuple[str, str]:
+def _pointing(at: int, what: str, width: int, mark: str) -> tuple[str, str]:
     """A mark in cell `at`, and behind it what is wrong there; before it where there is no room behind."""
     if at + 2 + cell_len(what) <= width or at < width // 2:
-        return " " * at, f"▲ {what}"
-    return " " * max(0, at - 1 - cell_len(what)), f"{what} ▲"
+        return " " * at, f"{mark} {what}"
+    return " " * max(0, at - 1 - cell_len(what)), f"{what} {mark}"
 
 
 class Prompt(Vertical):
@@ -109,8 +115,8 @@ class Prompt(Vertical):
         super().__init__(id="prompt")
         self.display = False
         self._label = Label("", id="prompt-label", markup=False)
-        self._input = _Line(id="prompt-input", compact=True, select_on_focus=False)
-        self._hint = _Hint(self._input)
+        self._input = CompletingInput(id="prompt-input", compact=True, select_on_focus=False)
+        self._hint = Hint(self._input)
         self._changed: Callable[[str], None] | None = None
         self._done: Callable[[str], None] | None = None
         self._cancelled: Callable[[], None] | None = None

@@ -16,15 +16,15 @@ from .panel import Panel, Pieces, gauge, packed
 if TYPE_CHECKING:
     from blockdb import ScrubStatistics, Statistics
 
-__all__ = ["MemoryPanel", "StoragePanel", "TablesPanel", "scrub_line"]
+__all__ = ["HoldingsPanel", "MemoryPanel", "StoragePanel", "TablesPanel", "scrub_line"]
 
 
 class MemoryPanel(Panel):
     """How full the memtable is, what is being flushed, and what a recovery would read."""
 
     HELP = """New keys are kept in memory, in the memtable. When it is full it is frozen and flushed to a table on \
-disk, and a new one takes over. What was logged since the last flush is what opening would have to read again after a \
-crash. The scrubber audits the directory in the background, at a limited rate. The hill shows how the memtable \
+disk, and a new one takes over. What was logged since the last flush is what opening would have to read again after \
+a crash. The scrubber audits the directory in the background, at a limited rate. The hill shows how the memtable \
 filled."""
 
     def rows(self, now: Moment, width: int, height: int) -> list[Strip]:
@@ -76,6 +76,32 @@ def scrub_line(found: ScrubStatistics) -> Pieces:
         return [("scrub  ", "muted"), (f"◐ {share:.0%}", "text"), (f" of pass {found.passes + 1}", "muted"), *pace]
     passes = f"{human_count(found.passes)} {'pass' if found.passes == 1 else 'passes'}"
     return [("scrub  ", "muted"), (f"✓ {passes}" if found.passes else "waiting", "text"), *pace]
+
+
+class HoldingsPanel(Panel):
+    """Memory and disk in brief: how full the memtable is, and what takes the room on the disk."""
+
+    HELP = """How full the memtable is, which keeps new keys until they are flushed to a table, and how the disk is \
+split: the chain holds keys and values once, tables are its index, the rest is small files and the log. The \
+percentage is what the disk holds beyond the keys and values themselves. Where there is room, the hill shows how the \
+memtable filled."""
+
+    def rows(self, now: Moment, width: int, height: int) -> list[Strip]:
+        statistics = now.statistics
+        share = statistics.memtable_bytes / max(1, statistics.memtable_size_limit)
+        head: Pieces = [(" memtable  ", "muted"), *gauge(share, width - 17), (f" {share:4.0%}", "text")]
+        parts = _parts(statistics)
+        split: list[Pieces] = [[(" ", "text"), *_split(parts, width - 2)], _legend(parts)]
+        held, log = [(" " * 11, "text"), *_memtable(statistics)[1:]], [(" ", "text"), *_log(statistics)[0]]
+        total = [(" disk     ", "muted"), *_total(statistics)]
+        lines = [head, *split] if height < 5 else [head, held, total, *split, log][:height]
+        rows = [self.line(pieces, width) for pieces in lines]
+        room = height - len(rows) - 1
+        return [*rows, Strip.blank(width), *self._hill(width, room)] if room >= 2 else rows
+
+    def _hill(self, width: int, height: int) -> list[Strip]:
+        values = self.history.series(lambda m: m.statistics.memtable_bytes, 2 * width, self.step)
+        return self.hill(values, width, height, nice_ceiling(max(values, default=0.0)), "graph2")
 
 
 class TablesPanel(Panel):

@@ -9,11 +9,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from blockdb.commands.display import human_time, printable
+from blockdb.commands.recordings.events import KINDS, Happening
+from blockdb.commands.recordings.lanes import UNREACHABLE, Lane
 
-from ..cluster.lanes import UNREACHABLE, Lane
 from ..cluster.playhead import Playhead
-from ..cluster.story import KINDS, Happening
-from ..drawing import fit, fitted_line
+from ..cluster.story import Story
+from ..drawing import fit, fitted_line, looks
 from ..theme import grounded, palette
 
 __all__ = ["TimeLine"]
@@ -51,14 +52,15 @@ class TimeLine(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.playhead: Playhead | None = None
+        self._story = Story()
         self._rows: list[Strip] = []
-        self._titles = (Content(""), Content(""))
+        self._titles = looks(Content(""), Content(""))
 
-    def show(self, playhead: Playhead | None, title: Content, subtitle: Content) -> None:
+    def show(self, story: Story, playhead: Playhead, title: Content, subtitle: Content) -> None:
         """Draws the stretch of time around the moment, and paints if it looks otherwise than before."""
-        self.playhead = playhead
-        if (title, subtitle) != self._titles:
-            self._titles = (title, subtitle)
+        self._story, self.playhead = story, playhead
+        if (now := looks(title, subtitle)) != self._titles:
+            self._titles = now
             self.border_title, self.border_subtitle = title, subtitle
         rows = self._drawn()
         if rows != self._rows:
@@ -70,6 +72,7 @@ class TimeLine(Widget):
 
     def on_resize(self) -> None:
         self._rows = self._drawn()
+        self.refresh()
 
     def notify_style_update(self) -> None:
         self._rows = self._drawn() if self.is_mounted else []  # perhaps another theme
@@ -90,11 +93,11 @@ class TimeLine(Widget):
 
     def _drawn(self) -> list[Strip]:
         playhead = self.playhead
-        if playhead is None or not playhead.story.samples or not self.size:
+        if playhead is None or not self._story.samples or not self.size:
             return []
         start_ms = playhead.start_ms(self.columns)
         at = (playhead.time_ms - start_ms) // playhead.step_ms
-        ids = playhead.story.ids()
+        ids = self._story.ids()
         return [
             *(self._band(id_, playhead, start_ms, at) for id_ in ids),
             self._axis(playhead, start_ms, at),
@@ -102,7 +105,7 @@ class TimeLine(Widget):
         ]
 
     def _band(self, id_: str, playhead: Playhead, start_ms: int, at: int) -> Strip:
-        story, step_ms = playhead.story, playhead.step_ms
+        story, step_ms = self._story, playhead.step_ms
         lanes = story.bands(id_, start_ms, step_ms, self.columns)
         marks = story.marks(id_, start_ms, step_ms, self.columns)
         style = palette(self.app).style

@@ -16,7 +16,16 @@ from .panel import Panel, Pieces, packed
 if TYPE_CHECKING:
     from blockdb import TransactionInfo
 
-__all__ = ["TransactionPanel"]
+__all__ = ["CounterPanel", "TransactionPanel"]
+
+
+class CounterPanel(Panel):
+    """The counters alone."""
+
+    statistics = TransactionStatistics()
+
+    def rows(self, now: Moment, width: int, height: int) -> list[Strip]:
+        return [self.line(pieces, width) for pieces in packed(_counters(self.statistics), width)]
 
 
 class TransactionPanel(Panel):

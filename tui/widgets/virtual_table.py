@@ -8,8 +8,7 @@ before anything moves, and the cursor stays on its row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -33,9 +32,10 @@ __all__ = ["Column", "VirtualTable"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Column(Generic[T]):
-    """A column: `width` cells, or a `share` of what the fixed ones leave; shown from `from_width` cells of table on.
+class Column(NamedTuple, Generic[T]):
+    """A column: `width` cells, or a `share` of what the fixed ones leave.
+
+    It is shown from `from_width` cells of table on, and below `below_width`, if that is given.
 
     `cell` gives text that is safe to show; `role` its colour, fixed or by row.
     """
@@ -47,10 +47,14 @@ class Column(Generic[T]):
     role: str | Callable[[T], str] = "text"
     right: bool = False
     from_width: int = 0
+    below_width: int = 0
+
+    def is_shown(self, width: int) -> bool:
+        """Whether it is shown in a table of so many cells."""
+        return self.from_width <= width and (not self.below_width or width < self.below_width)
 
 
-@dataclass(frozen=True)
-class _Survey(Generic[T]):
+class _Survey(NamedTuple, Generic[T]):
     """A listing looked at anew: how long it is, where two known rows stand now, and the rows about them."""
 
     total: int
@@ -101,7 +105,7 @@ class VirtualTable(Lines, Generic[T]):
         self.title = Content("")
         self.note = ""
         """Stands beside the place of the cursor."""
-        self._words = words
+        self.words = words
         self._next_columns = columns
         self.cursor = 0
         self.follow_first = False
@@ -146,6 +150,11 @@ class VirtualTable(Lines, Generic[T]):
             self.refresh()
             return
         in_background(self, self._start, listing, cursor, group="start", latest=True)
+
+    def use_columns(self, columns: Sequence[Column[T]]) -> None:
+        """Draws the same rows in other columns."""
+        self.columns = self._next_columns = columns
+        self.refresh()
 
     async def _start(self, listing: Listing[T], cursor: int | Callable[[], int]) -> None:
         rows = self.rows_in_view
@@ -210,6 +219,7 @@ class VirtualTable(Lines, Generic[T]):
             return
         if listing is not self._listing:
             return
+        before = self._in_view()
         self.cursor, top = place(survey)
         self.total = survey.total
         self.cursor = min(max(self.cursor, 0), max(self.total - 1, 0))
@@ -217,8 +227,19 @@ class VirtualTable(Lines, Generic[T]):
         self._pages.use(listing.fetch, self.total, survey.pages)
         self._loaded = True
         self.columns = self._next_columns
-        self.refresh()
+        if self._in_view() != before:  # a listing that grows out of view costs a line on the border
+            self.refresh()
         self.moved()
+
+    def _in_view(self) -> object:
+        """All that the rows are drawn from, to be compared."""
+        thumb = self._thumb() if self.total > self.rows_in_view else None
+        rows = [self.row_at(self.top + at) for at in range(self.rows_in_view)]
+        return self._loaded, self.total == 0, self.top, self.cursor, thumb, self.columns, rows
+
+    def redraw(self) -> None:
+        """Draws the rows again: what a column tells of them has changed."""
+        self.refresh()
 
     # ── fetching ──
 
@@ -253,12 +274,12 @@ class VirtualTable(Lines, Generic[T]):
         place = f"{human_count(min(self.cursor + 1, self.total))} of {human_count(self.total)}"
         if self.note:
             place = f"{place} · {self.note}"
-        self.entitle(self.title, Content(self._words or place))
+        self.entitle_alone(self.title, Content(self.words or place))
 
     def move_to(self, index: int) -> None:
         """Puts the cursor on a row and brings it into view."""
-        self.cursor = min(max(index, 0), max(self.total - 1, 0))
-        self.refresh()
+        before, self.cursor = self.cursor, min(max(index, 0), max(self.total - 1, 0))
+        self.refresh_lines(before, self.cursor)
         if not self.top <= self.cursor < self.top + self.rows_in_view:
             below = self.cursor >= self.top + self.rows_in_view
             self.scroll_lines_to(self.cursor - self.rows_in_view + 1 if below else self.cursor)
@@ -295,7 +316,7 @@ class VirtualTable(Lines, Generic[T]):
     # ── drawing ──
 
     def _widths(self, width: int) -> list[tuple[Column[T], int]]:
-        shown = [column for column in self.columns if column.from_width <= width]
+        shown = [column for column in self.columns if column.is_shown(width)]
         shares = sum(column.share for column in shown)
         room = width - 1 - sum(column.width + 1 for column in shown)
         widths = [(c, c.width + max(0, room) * c.share // shares if c.share else c.width) for c in shown]

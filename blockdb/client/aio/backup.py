@@ -8,14 +8,13 @@ from blockdb.client.aio.link import AsyncLink
 from blockdb.client.carrying import FAILURES, failure_of
 from blockdb.client.plans.plan import Ask
 from blockdb.errors import Unavailable
-from blockdb.wire.messages.server import Backup
 
 __all__ = ["backup_of"]
 
 
-async def backup_of(link: AsyncLink, signing_key: bool) -> AsyncGenerator[bytes, None]:
+async def backup_of(link: AsyncLink, asked: Ask) -> AsyncGenerator[bytes, None]:
     """The bytes for `blockdb.restore`. Raises Unavailable where they break off."""
-    reply = await link.open(Ask("backup", Backup(signing_key=signing_key)))
+    reply = await link.open(asked)
     try:
         async for piece in reply.pieces():
             yield piece

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from blockdb.client.aio.link import AsyncLink
 from blockdb.client.plans import cluster as plans
-from blockdb.nodes import ClusterEvent, ClusterState
+from blockdb.nodes import ClusterEvent, ClusterState, PartitionMove, PartitionState
 
 __all__ = ["AsyncCluster"]
 
@@ -22,6 +22,14 @@ class AsyncCluster:
     async def state(self) -> ClusterState:
         """See `RemoteCluster.state`."""
         return await self._link.run(plans.state())
+
+    async def partitions(self) -> tuple[PartitionState, ...]:
+        """See `RemoteCluster.partitions`."""
+        return tuple((await self._link.run(plans.partitions())).partitions)
+
+    async def rebalance(self, *, dry_run: bool = False) -> tuple[PartitionMove, ...]:
+        """See `RemoteCluster.rebalance`."""
+        return tuple(await self._link.run(plans.rebalance(dry_run)))
 
     async def add(self, node_id: str, address: str, *, peer_address: str = "", replica: bool = False) -> None:
         """See `RemoteCluster.add`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,7 +34,7 @@ from blockdb.types import (
     Report,
 )
 from blockdb.wire.messages.records import InCollection
-from blockdb.wire.messages.server import Watch
+from blockdb.wire.messages.server import Watch, asked_as
 
 __all__ = ["AsyncCollection"]
 
@@ -64,6 +64,11 @@ class AsyncCollection:
         """Its id: `col_` and a UUID."""
         return self._plans.collection
 
+    @property
+    def proven_records(self) -> int | None:
+        """How far its history was proven to be one and the same: so many records; None without `verified=True`."""
+        return self._plans.proven_records
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} of {self._link!r}>"
 
@@ -73,7 +78,7 @@ class AsyncCollection:
         """See `blockdb.Collection.put`. It is sent again under the same idempotency key where that is needed."""
         return await self._run(self._plans.put(key, value, sync))
 
-    async def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> range:
+    async def put_many(self, items: Iterable[tuple[bytes, Given]], *, sync: bool = False) -> Sequence[int]:
         """See `blockdb.Collection.put_many`. What does not fit into one request goes in pieces, in a transaction."""
         return await self._run(self._plans.put_many(items, sync))
 
@@ -215,10 +220,12 @@ class AsyncCollection:
         return await self._run(self._plans.block_leaves(number))
 
     async def watch(
-        self, *, prefix: bytes | None = None, after: int | None = None, timeout_s: float | None = None
+        self, *, prefix: bytes | None = None, after: int | str | None = None, timeout_s: float | None = None
     ) -> AsyncFeed:
         """See `blockdb.Collection.watch`. Where the connection breaks, it goes on behind the last change."""
-        return await AsyncFeed(self._link, Watch(collection=self.id, prefix=prefix, after=after), timeout_s).begin()
+        return await AsyncFeed(
+            self._link, Watch(collection=self.id, prefix=prefix, **asked_as(after)), timeout_s
+        ).begin()
 
     # Indexes and schemas.
 
@@ -304,11 +311,19 @@ class AsyncCollection:
     @property
     async def next_sequence(self) -> int:
         """See `blockdb.Collection.next_sequence`."""
-        return (await self._run(self._plans.collection_stats())).operations_count
+        return await self._run(self._plans.next_sequence())
+
+    async def record_counts(self) -> tuple[int, ...]:
+        """See `blockdb.Collection.record_counts`."""
+        return await self._run(self._plans.record_counts())
 
     def sequence_at(self, as_of: AsOf) -> int:
         """Refuse: raises InvalidData. Reads take the moment itself, as `as_of`."""
         raise refuse("Looking up the record of a moment")
+
+    def moment(self, as_of: AsOf | None = None) -> AsOf | None:
+        """Refuse: raises InvalidData. Pages are of one moment by their cursors."""
+        raise refuse("Looking up a moment")
 
     async def describe(self) -> CollectionInfo:
         """See `blockdb.Collection.describe`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from random import random
 from types import TracebackType
@@ -15,17 +15,21 @@ from blockdb.client.aio.cluster import AsyncCluster
 from blockdb.client.aio.collection import AsyncCollection
 from blockdb.client.aio.feed import AsyncFeed
 from blockdb.client.aio.link import AsyncLink
+from blockdb.client.aio.tokens import AsyncTokens
 from blockdb.client.aio.transaction import AsyncTransaction
+from blockdb.client.backup import asked_backup
 from blockdb.client.plans.database import DatabasePlans, TotalStats, refuse, refuse_anchors
 from blockdb.client.plans.documents import Source
 from blockdb.client.plans.plan import Ask
 from blockdb.client.plans.proofs import CollectionPlans
 from blockdb.client.plans.transactions import TransactionPlans, begin, pause_s
 from blockdb.errors import Deadlock, Forbidden, InvalidData
+from blockdb.interface.backups import Older
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import ServerStatistics, Statistics, TransactionInfo
 from blockdb.types import Act, Anchor, CollectionInfo, Problem, Progress, Publication, Report
-from blockdb.wire.messages.server import About
+from blockdb.wire.messages.collections import Located
+from blockdb.wire.messages.server import About, Whoami
 from blockdb.wire.operation import Nothing
 
 __all__ = ["AsyncDatabase"]
@@ -71,6 +75,11 @@ class AsyncDatabase(AsyncCollection):
         """The cluster that the servers are nodes of."""
         return AsyncCluster(self._link)
 
+    @property
+    def tokens(self) -> AsyncTokens:
+        """Who may ask the servers for what."""
+        return AsyncTokens(self._link)
+
     # Collections.
 
     async def create_collection(
@@ -91,7 +100,7 @@ class AsyncDatabase(AsyncCollection):
         """See `blockdb.Database.collection`. The server is asked for it each time: keep the handle."""
         return self._handle(await self._run(self._whole.find_collection(name_or_id)))
 
-    def _handle(self, info: CollectionInfo) -> AsyncCollection:
+    def _handle(self, info: Located) -> AsyncCollection:
         if info.id == self.id:
             return self
         found = self._collections.get(info.id)
@@ -129,7 +138,7 @@ class AsyncDatabase(AsyncCollection):
         *,
         collection: str | None = None,
         prefix: bytes | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         timeout_s: float | None = None,
     ) -> AsyncFeed:
         """See `blockdb.Database.watch`. Where the connection breaks, it goes on behind the last change."""
@@ -164,7 +173,7 @@ class AsyncDatabase(AsyncCollection):
         """See `blockdb.Database.get_transaction`. Whether there is one shows when it is used."""
         return AsyncTransaction(self._link, TransactionPlans(transaction_id))
 
-    async def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, range]:
+    async def commit_transaction(self, transaction_id: int, *, sync: bool = False) -> dict[str, Sequence[int]]:
         """See `blockdb.Database.commit_transaction`."""
         return await self.get_transaction(transaction_id).commit(sync=sync)
 
@@ -175,6 +184,10 @@ class AsyncDatabase(AsyncCollection):
     async def transactions(self) -> tuple[TransactionInfo, ...]:
         """See `blockdb.Database.transactions`: those of everybody that the server has."""
         return await self._run(self._whole.transactions())
+
+    async def recent_transactions(self) -> tuple[TransactionInfo, ...]:
+        """See `blockdb.Database.recent_transactions`: those of everybody; none of a server of an earlier version."""
+        return await self._run(self._whole.recent_transactions())
 
     # Proofs, keys and anchors.
 
@@ -272,6 +285,10 @@ class AsyncDatabase(AsyncCollection):
         """What the server counts and times of its own work. Raises Forbidden for a token that may not audit."""
         return await self._run(self._whole.server_statistics())
 
+    async def whoami(self) -> Whoami:
+        """Who the server takes this client for: name, role, and what the token is good for."""
+        return await self._run(self._whole.whoami())
+
     async def alerts(self) -> tuple[Alert, ...]:
         """What somebody should look at now, critical ones first. Raises Forbidden for a token that may not audit."""
         return await self._run(self._whole.alerts())
@@ -286,9 +303,9 @@ class AsyncDatabase(AsyncCollection):
         refuse_anchors(anchors)
         return await run_audit(self._link, Ask("audit", Nothing()), progress, cancel)
 
-    def backup(self, *, signing_key: bool = False) -> AsyncIterator[bytes]:
-        """See `blockdb.Database.backup`: the stream comes over the network."""
-        return backup_of(self._link, signing_key)
+    def backup(self, *, signing_key: bool = False, since: Older | None = None) -> AsyncIterator[bytes]:
+        """See `blockdb.Database.backup`: the stream comes over the network, what `since` names is read here."""
+        return backup_of(self._link, asked_backup(signing_key, since))
 
     async def close(self) -> None:
         """Hang up. What is under way in other tasks ends with DatabaseClosed. Closing twice is no error."""

@@ -32,17 +32,17 @@ class AsyncFeed:
         self._answers: AsyncGenerator[Any, None] | None = None
         self._awaited: asyncio.Task[Watched | None] | None = None
         self._is_stopped = False
-        self._position = -1
+        self._position: int | str = -1
 
     async def begin(self) -> AsyncFeed:
         """Open the stream: from now on nothing is missed."""
         first = await self._next()
         if first is not None:
-            self._position = first.position
+            self._position = first.place
         return self
 
     @property
-    def position(self) -> int:
+    def position(self) -> int | str:
         """See `blockdb.Feed.position`."""
         return self._position
 
@@ -68,7 +68,7 @@ class AsyncFeed:
             told, self._awaited = self._taken(self._awaited), None
             if told is None:
                 return None
-            self._position = told.position
+            self._position = told.place
             if told.change is not None:
                 return change_of(told)
         return None
@@ -108,7 +108,7 @@ class AsyncFeed:
                     raise
                 told = None
             if told is not None:
-                self._wanted = behind(self._wanted, told.position)
+                self._wanted = behind(self._wanted, told.place)
                 return told
             self._answers = None
             await self._link.transport.pause(policy.pause_s(pauses, random()))

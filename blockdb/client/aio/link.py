@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from blockdb.client.aio.transport import AsyncOpenReply, AsyncTransport
 from blockdb.client.carrying import FAILURES, failure_of
 from blockdb.client.plans.plan import Ask, Pages, Plan
-from blockdb.client.wiring import Frames, answer_of, asked_of
+from blockdb.client.wiring import Frames, answer_of, asked_of, chance
 from blockdb.errors import BlockDBError, Unavailable
 
 __all__ = ["AsyncLink", "AsyncStream"]
@@ -19,15 +19,17 @@ T = TypeVar("T")
 class AsyncLink:
     """Asks a server for what plans want. For the tasks of one event loop."""
 
-    def __init__(self, transport: AsyncTransport) -> None:
+    def __init__(self, transport: AsyncTransport, key_of: Callable[[], str] = chance) -> None:
+        """`key_of` gives each request that changes something its Idempotency-Key."""
         self.transport = transport
+        self._key_of = key_of
 
     def __repr__(self) -> str:
         return ",".join(map(str, self.transport.nodes.all))
 
     async def ask(self, ask: Ask) -> Any:
         """The answer to one request. Raises what the server raises, Unavailable, RequestTimeout, DatabaseClosed."""
-        return answer_of(ask, await self.transport.send(asked_of(ask)))
+        return answer_of(ask, await self.transport.send(asked_of(ask, self._key_of)))
 
     async def run(self, plan: Plan[T]) -> T:
         """What a plan comes to. Raises as `ask`."""
@@ -57,7 +59,7 @@ class AsyncLink:
 
     async def open(self, ask: Ask) -> AsyncOpenReply:
         """The answer to a request, whose body is still coming in. Raises as `ask`."""
-        reply = await self.transport.open(asked_of(ask))
+        reply = await self.transport.open(asked_of(ask, self._key_of))
         if reply.response is None:
             answer_of(ask, reply)
         return reply

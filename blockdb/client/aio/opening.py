@@ -16,7 +16,7 @@ __all__ = ["connect_async"]
 async def connect_async(url: str | Iterable[str], **options: Any) -> AsyncDatabase:
     """See `blockdb.connect_async`."""
     given = Connecting.of(url, **options)
-    link = AsyncLink(AsyncTransport(given.nodes, given.policy, given.identity, given.context))
+    link = AsyncLink(AsyncTransport(given.nodes, given.policy, given.identity, given.context), given.key_of)
     try:
         opened = await link.run(given.plan())
     except BaseException:

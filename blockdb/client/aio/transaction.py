@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Lock
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -92,7 +92,7 @@ class AsyncTransaction:
         """See `blockdb.Transaction.find`. All of it is fetched at once."""
         return self._link.each_of(self._plans.find(where, parameters, order, limit, offset, fields, collection))
 
-    async def commit(self, *, sync: bool = False) -> dict[str, range]:
+    async def commit(self, *, sync: bool = False) -> dict[str, Sequence[int]]:
         """See `blockdb.Transaction.commit`."""
         self._is_finished = True
         return await self._run(self._plans.commit(sync))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from blockdb.client.plans.plan import Ask, Plan
 from blockdb.client.trust import Trust
 from blockdb.errors import Corruption, HistoryConflict, InvalidData, InvalidProof
@@ -11,7 +13,7 @@ from blockdb.ledger.proof import BadProof, check_consistency
 from blockdb.wire.messages import proofs
 from blockdb.wire.operation import Nothing
 
-__all__ = ["Advancing"]
+__all__ = ["Advancing", "foreign"]
 
 
 class Advancing:
@@ -27,7 +29,7 @@ class Advancing:
         """
         checkpoint = yield from self._opened(note)
         if checkpoint.origin != origin:
-            raise InvalidProof(f"The server proves something of {checkpoint.origin}, where {origin} was asked about.")
+            raise foreign(checkpoint.origin, origin)
         if before is not None and checkpoint.size < before.size:
             raise HistoryConflict(
                 f"The server shows a history of {checkpoint.size} records of {origin}, of which {before.size} were "
@@ -75,3 +77,14 @@ def _fork(origin: str, size: int, why: str) -> HistoryConflict:
     return HistoryConflict(
         f"The server's history of {origin} does not extend the {size} records that were seen of it: {told}.", size
     )
+
+
+def foreign(found: str, wanted: str) -> InvalidProof:
+    """The error for a proof of something else than what was asked about."""
+    hint = ""
+    if re.match(rf"{re.escape(wanted.rpartition('/')[0])}/.*:[0-9]+/", found):
+        hint = (
+            " It is of a partition, which verified=True does not follow yet: connect without it, and check receipts "
+            "with blockdb.verify_receipt."
+        )
+    return InvalidProof(f"The server proves something of {found}, where {wanted} was asked about.{hint}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from blockdb.client.plans.plan import Ask, Plan
-from blockdb.nodes import ClusterState
-from blockdb.wire.messages.cluster import AddNode, ByNode, ClusterEvents, Transfer
+from blockdb.nodes import ClusterState, PartitionMove
+from blockdb.wire.messages.cluster import AddNode, ByNode, ClusterEvents, ClusterPartitions, Rebalance, Transfer
 from blockdb.wire.operation import Nothing
 
-__all__ = ["add", "events", "remove", "state", "transfer"]
+__all__ = ["add", "events", "partitions", "rebalance", "remove", "state", "transfer"]
 
 
 def state() -> Plan[ClusterState]:
@@ -15,6 +15,18 @@ def state() -> Plan[ClusterState]:
     found = yield Ask("cluster_members", Nothing())
     cluster: ClusterState = found.cluster
     return cluster
+
+
+def partitions() -> Plan[ClusterPartitions]:
+    """Which node holds which partition."""
+    found: ClusterPartitions = yield Ask("cluster_partitions", Nothing())
+    return found
+
+
+def rebalance(dry_run: bool) -> Plan[list[PartitionMove]]:
+    """Spread partitions evenly."""
+    moves: list[PartitionMove] = (yield Ask("cluster_rebalance", Rebalance(dry_run=dry_run))).moves
+    return moves
 
 
 def add(node_id: str, address: str, peer_address: str, replica: bool) -> Plan[None]:

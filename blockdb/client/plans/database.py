@@ -50,7 +50,7 @@ class DatabasePlans:
         settings: CollectionSettings | Mapping[str, Any] | None,
         description: str,
         created_by: str | None,
-    ) -> Plan[CollectionInfo]:
+    ) -> Plan[collections.Located]:
         """Make a collection, and describe it."""
         wanted = collections.CreateCollection(
             name=name,
@@ -62,11 +62,12 @@ class DatabasePlans:
         made = yield Ask("create_collection", wanted)
         return (yield from self.find_collection(made.collection_id))
 
-    def find_collection(self, name_or_id: str) -> Plan[CollectionInfo]:
-        """The collection of that name or id. Raises CollectionNotFound."""
+    def find_collection(self, name_or_id: str) -> Plan[collections.Located]:
+        """Id and name of the collection of that name or id. Raises CollectionNotFound."""
         if not name_or_id:
             raise CollectionNotFound(name_or_id)
-        return (yield from CollectionPlans(name_or_id).describe())
+        found: collections.Located = yield Ask("locate", records.InCollection(collection=name_or_id))
+        return found
 
     def has_collection(self, name_or_id: str) -> Plan[bool]:
         """Whether there is one."""
@@ -108,6 +109,11 @@ class DatabasePlans:
         """Those that are under way."""
         found = yield Ask("transactions", Nothing())
         return tuple(found.transactions)
+
+    def recent_transactions(self) -> Plan[tuple[TransactionInfo, ...]]:
+        """Those that ended last."""
+        found = yield Ask("transactions", Nothing())
+        return tuple(found.ended)
 
     # Proofs and keys.
 
@@ -196,6 +202,11 @@ class DatabasePlans:
         found = yield Ask("server_statistics", Nothing())
         statistics: ServerStatistics = found.statistics
         return statistics
+
+    def whoami(self) -> Plan[server.Whoami]:
+        """Who is asking, as the server knows them."""
+        found: server.Whoami = yield Ask("whoami", Nothing())
+        return found
 
     def alerts(self) -> Plan[tuple[Alert, ...]]:
         """What somebody should look at."""

@@ -23,6 +23,11 @@ R = TypeVar("R", Receipt, RunReceipt, RangeReceipt)
 class CollectionPlans(DocumentPlans):
     """Plans about one collection."""
 
+    @property
+    def proven_records(self) -> int | None:
+        """How many records the newest checkpoint has that was proven; None where nothing is."""
+        return None
+
     def prove(self, key: bytes) -> Plan[Receipt]:
         """The receipt for a record."""
         found = yield Ask("prove", self._key(key))
@@ -76,6 +81,16 @@ class CollectionPlans(DocumentPlans):
         found = yield Ask("show_collection_stats", self._whole())
         stats: CollectionStats = found.stats
         return stats
+
+    def record_counts(self) -> Plan[tuple[int, ...]]:
+        """How many records each partition has."""
+        found = yield Ask("show_collection_stats", self._whole())
+        return tuple(found.record_counts or [found.stats.operations_count])
+
+    def next_sequence(self) -> Plan[int]:
+        """A number above those of all records."""
+        counts = yield from self.record_counts()
+        return max((count - 1) * len(counts) + number + 1 if count else 0 for number, count in enumerate(counts))
 
     def stats(self) -> Plan[Statistics]:
         """All that is counted and timed."""

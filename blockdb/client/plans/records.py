@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from blockdb.client.plans.plan import Ask, Given, Pages, Plan, past, refuse_author, restored, value_of
-from blockdb.errors import BlockDBError, Unavailable
+from blockdb.errors import BlockDBError, BlockNotFound, Unavailable
 from blockdb.format.checks import check_batch, check_bounds, check_counts, check_key, check_records, unzipped
 from blockdb.types import REDACTED, AsOf, Block, Record, Redaction
 from blockdb.wire.messages import collections, records, transactions
@@ -38,15 +38,15 @@ class RecordPlans:
         stored = yield Ask("put", records.Put(collection=self.collection, key=key, value=raw, sync=sync))
         return int(stored.first_sequence)
 
-    def put_many(self, given: Iterable[tuple[bytes, Given]], sync: bool) -> Plan[range]:
+    def put_many(self, given: Iterable[tuple[bytes, Given]], sync: bool) -> Plan[Sequence[int]]:
         """Store a batch."""
         items = items_of(given)
         if len(items) > AT_ONCE_RECORDS or _bytes_of(items) > AT_ONCE_BYTES:
             return (yield from self._put_in_pieces(items, sync))
         stored = yield Ask("put_many", records.PutMany(collection=self.collection, items=items, sync=sync))
-        return range(stored.first_sequence, stored.first_sequence + stored.count)
+        return records.sequences_of(stored)
 
-    def _put_in_pieces(self, items: Sequence[records.Item], sync: bool) -> Plan[range]:
+    def _put_in_pieces(self, items: Sequence[records.Item], sync: bool) -> Plan[Sequence[int]]:
         begun = yield Ask("begin", transactions.Begin())
         id_ = begun.transaction
         try:
@@ -61,7 +61,7 @@ class RecordPlans:
         if len(done.collections) != 1:
             raise Unavailable("The server stored a batch of one collection, and tells of another number of them.")
         (stored,) = done.collections
-        return range(stored.first_sequence, stored.first_sequence + stored.count)
+        return records.sequences_of(stored)
 
     def redact(self, keys: Iterable[bytes], reason: str, by: str | None) -> Plan[Redaction]:
         """Erase values."""
@@ -170,7 +170,10 @@ class RecordPlans:
         def fetch(cursor: str | None, most: int) -> Plan[tuple[list[Block], str | None]]:
             at = first if cursor is None else int(cursor)
             if cursor == "0" and reverse:  # which would be the newest one
-                found = yield Ask("block", records.ByNumber(collection=self.collection, number=0))
+                try:
+                    found = yield Ask("block", records.ByNumber(collection=self.collection, number=0))
+                except BlockNotFound:  # of several partitions, the first one may have none
+                    return [], None
                 return [found.block], None
             wanted = records.Blocks(collection=self.collection, first=at, limit=most, reverse=reverse)
             answer = yield Ask("blocks", wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from blockdb.client.plans.documents import document_of
@@ -11,7 +11,7 @@ from blockdb.client.plans.records import in_pieces, item_of, items_of
 from blockdb.documents.document import Document
 from blockdb.errors import BlockDBError, Deadlock, TransactionClosed, TransactionTimeout
 from blockdb.format.checks import check_bounds, check_counts, check_key
-from blockdb.wire.messages import transactions
+from blockdb.wire.messages import records, transactions
 from blockdb.wire.operation import DEFAULT_COLLECTION
 
 __all__ = ["ENDING", "TransactionPlans", "begin", "pause_s"]
@@ -126,14 +126,12 @@ class TransactionPlans:
                 break
         return found
 
-    def commit(self, sync: bool) -> Plan[dict[str, range]]:
+    def commit(self, sync: bool) -> Plan[dict[str, Sequence[int]]]:
         """Store all of it."""
         wanted = transactions.Commit(transaction=self.id, sync=sync)
         done = yield from self._asked("commit", wanted)
         self._end("committed")
-        return {
-            each.collection: range(each.first_sequence, each.first_sequence + each.count) for each in done.collections
-        }
+        return {each.collection: records.sequences_of(each) for each in done.collections}
 
     def abort(self) -> Plan[None]:
         """Forget it; one that has ended stays as it is."""

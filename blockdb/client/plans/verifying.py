@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from blockdb.client.plans.advancing import Advancing
+from blockdb.client.plans.advancing import Advancing, foreign
 from blockdb.client.plans.database import DatabasePlans
 from blockdb.client.plans.documents import LARGEST_PAGE, DetailsOf
 from blockdb.client.plans.plan import Ask, Pages, Plan
@@ -72,6 +72,12 @@ class VerifyingPlans(CollectionPlans):
     def origin(self) -> str:
         """Whose tree it is."""
         return origin_of(self._trust.database, self.collection.removeprefix("col_"))
+
+    @property
+    def proven_records(self) -> int | None:
+        """How many records the newest checkpoint has that was proven to extend all that were seen before."""
+        seen = self._trust.seen(self.origin)
+        return None if seen is None else seen.size
 
     # Proofs, which everything else stands on.
 
@@ -137,7 +143,7 @@ class VerifyingPlans(CollectionPlans):
         yield from self._advancing.advance(receipt.note, self._trust.database + JOURNAL, None, before[0])
         verified = _checked(receipt, self._trust)
         if verified.origin != self.origin:
-            raise InvalidProof(f"The server proves something of {verified.origin}, and {self.origin} was asked about.")
+            raise foreign(verified.origin, self.origin)
         state = _state(receipt, self._trust)
         if before[1] is not None and state.records < before[1].size:
             raise HistoryConflict(

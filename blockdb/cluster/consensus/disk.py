@@ -263,15 +263,6 @@ class DiskLog:
         with suppress(StorageError):
             self._remove_files()
 
-    def lose_all(self) -> None:
-        """Begin at the beginning, without any entry: the state machine has nothing of what the log begins behind.
-
-        All of it was acknowledged, so it counts as lost to damage until it has been made up for. Raises StorageError.
-        """
-        members = self.members()
-        self.lost(1)
-        self.begin_anew(SnapshotHead(0, 0, members))
-
     def lost(self, first: int) -> None:
         """Entries from that one on were acknowledged, and are not here: remember it until `mended`.
 

@@ -10,10 +10,9 @@ from typing import Final
 
 import msgspec
 
-from blockdb.cluster.consensus.applying import Applying
-from blockdb.cluster.consensus.barriers import Reads
+from blockdb.cluster.applying import Applying
+from blockdb.cluster.barriers import Reads
 from blockdb.cluster.consensus.membership import Changes
-from blockdb.cluster.consensus.proposals import Proposals
 from blockdb.cluster.consensus.pulses import Pulses
 from blockdb.cluster.consensus.rebuilding import Rebuilding
 from blockdb.cluster.consensus.settings import RaftSettings
@@ -22,6 +21,7 @@ from blockdb.cluster.consensus.storing import Storing
 from blockdb.cluster.consensus.view import View
 from blockdb.cluster.consensus.watching import Watching
 from blockdb.cluster.peers import Peers
+from blockdb.cluster.proposals import Proposals
 from blockdb.cluster.waiting import Listeners
 from blockdb.errors import BlockDBError, InvalidData
 from blockdb.format.consensus import Entry, Kind, Member, Members, decode_members
@@ -125,6 +125,12 @@ class Driver:
         if not self._is_called:
             self._is_called = True
             self.on_loop(self._called)
+
+    def progressed(self) -> None:
+        """Something was applied: from any thread. The core hears of it with the next tick, unless somebody waits."""
+        is_awaited = self.applying.term > self._decided_term or self.raft.commit > self.raft.handed
+        if is_awaited or self.proposals.has_unsent:
+            self.wake_from_outside()
 
     def on_loop(self, function: Callable[[], None]) -> None:
         """Have something done on the loop, from any thread; nothing is done once that has ended."""
@@ -255,7 +261,7 @@ class Driver:
         if has_nothing and self._queued == self._forced:
             self._queued = ready.number
             self._on_disk([ready])
-        else:
+        elif not has_nothing or ready.after_force:
             self._queued = ready.number
             self.storing.put(ready)
 
@@ -326,7 +332,7 @@ class Driver:
         if name == "copy":
             return self.snapshots.on_ask(sender)
         if name == "hashes":
-            return await self.pulses.on_question(body)
+            return await self.pulses.comparing.answer(body)
         if name == "census":
             return msgspec.msgpack.encode(self.raft.status().last_index)
         if name in {"change", "join"}:

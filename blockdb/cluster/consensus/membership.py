@@ -5,7 +5,7 @@ A change that was carried out already is done, so asking twice does no harm.
 
 from __future__ import annotations
 
-from asyncio import Task, sleep
+from asyncio import Task, ensure_future, sleep, wait
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
@@ -125,10 +125,18 @@ class Changes:
         driver = self._driver
         if driver.raft.is_leader:
             return await self._lead(change)
-        if not driver.raft.leader or driver.peers is None:
+        leader = driver.raft.leader
+        if not leader or driver.peers is None:
             raise Unavailable("There is no leader.")
         timeout_s = max(0.1, deadline - monotonic())
-        return _decode_done(await driver.peers.ask(driver.raft.leader, "change", _encode(change), timeout_s))
+        asked = ensure_future(driver.peers.ask(leader, "change", _encode(change), timeout_s))
+        try:
+            while not (await wait({asked}, timeout=driver.settings.tick_s))[0]:
+                if driver.raft.leader != leader:  # it may be dead, or be the very node that wants to join
+                    raise Unavailable(f"'{leader}' leads no longer.")
+            return _decode_done(asked.result())
+        finally:
+            asked.cancel()
 
     async def _lead(self, change: Change) -> Done:
         """Carry a change out, as the leader. Raises NotLeader, TooMuch, InvalidData, Unavailable."""

@@ -16,21 +16,21 @@ from secrets import token_bytes
 from threading import Lock, Thread, current_thread
 from typing import Final, TypeVar
 
-from blockdb.cluster.consensus.applying import Applying
-from blockdb.cluster.consensus.barriers import Reads
+from blockdb.cluster.applying import Applying
+from blockdb.cluster.barriers import Reads
 from blockdb.cluster.consensus.disk import DiskLog
 from blockdb.cluster.consensus.driving import Driver
 from blockdb.cluster.consensus.joining import open_log
 from blockdb.cluster.consensus.membership import Change, Done
-from blockdb.cluster.consensus.proposals import Proposals
 from blockdb.cluster.consensus.settings import TICKS_PER_HEARTBEAT, RaftSettings
 from blockdb.cluster.consensus.storing import Storing
 from blockdb.cluster.consensus.view import View
 from blockdb.cluster.events import ClusterEvent
 from blockdb.cluster.peers import Peers
+from blockdb.cluster.proposals import Proposals
 from blockdb.cluster.replicated_log import LogStatus, MemberStatus, StateMachine
 from blockdb.cluster.waiting import Listeners, Room, answer, refuse, unanswered
-from blockdb.errors import BlockDBError, InvalidData, StorageError, Unavailable, WritesStopped
+from blockdb.errors import BlockDBError, Corruption, InvalidData, StorageError, Unavailable, WritesStopped
 from blockdb.format.consensus import Member, Members
 from blockdb.format.raft_log import ORIGIN_BYTES
 from blockdb.layout import RaftFiles
@@ -115,10 +115,7 @@ class RaftLog:
         disk, admission = await open_log(self._settings, self._door, self._files, machine.applied_index)
         self._settings = replace(self._settings, cluster_id=admission.cluster_id)
         try:
-            if not getattr(machine, "needs_copy", False):
-                disk.restored(machine.applied_index)
-                if machine.applied_index < disk.head.index:
-                    disk.lose_all()
+            lack = self._lack(machine, disk)
             driver = self._build(machine, disk, loop)
         except BaseException:
             disk.close()
@@ -131,8 +128,8 @@ class RaftLog:
                 await driver.peers.start()
             storing.start()
             driver.applying.start(_applied_term(driver.view, machine))
-            if getattr(machine, "needs_copy", False):
-                driver.rebuilding.begin("its database is damaged")
+            if lack:
+                driver.rebuilding.begin(lack)
             driver.start()
             driver.pulses.start()
             with self._lock:
@@ -148,19 +145,40 @@ class RaftLog:
                 await driver.peers.close()
             await asyncio.to_thread(_close, driver.applying, storing, disk)
 
+    def _lack(self, machine: StateMachine, disk: DiskLog) -> str:
+        """Why the machine has to get a copy before anything is applied to it; empty: it can go on.
+
+        Raises Corruption where nobody has one.
+        """
+        if getattr(machine, "needs_copy", False):
+            return "its database is damaged"
+        disk.restored(machine.applied_index)
+        applied, head = machine.applied_index, disk.head.index
+        if applied >= head:
+            return ""
+        what = f"its database ends at entry {applied} of the log, which is here from entry {head + 1} on"
+        if not disk.members().voters - {self._settings.own.id}:
+            raise Corruption(str(self._files.root.parent), None, f"{what}, and no other node counts that has a copy")
+        return what
+
     def _build(self, machine: StateMachine, disk: DiskLog, loop: asyncio.AbstractEventLoop) -> Driver:
         settings, own = self._settings, self._settings.own.id
-        view, needs_copy = View(disk), bool(getattr(machine, "needs_copy", False))
+        view = View(disk)
         raft = Raft(
             RaftConfig(own, election_ticks=settings.election_ticks, heartbeat_ticks=TICKS_PER_HEARTBEAT),
             disk.hard_state,
             view,
             SystemRandom(),
-            applied=view.head.index if needs_copy else machine.applied_index,
+            applied=max(view.head.index, machine.applied_index),
             is_mending=disk.is_damaged,
         )
         applying = Applying(
-            f"blockdb-apply-{own}", machine, self._proposals, lambda: driver.wake_from_outside(), self._fail
+            f"blockdb-apply-{own}",
+            machine,
+            self._proposals,
+            lambda: driver.progressed(),
+            self._fail,
+            lambda error: driver.rebuilding.begin_from_outside(f"its database is damaged: {error.what}"),
         )
         driver = Driver(settings, loop, raft, view, applying, self._proposals, self._reads, self._listeners, self._fail)
         driver.storing = Storing(f"blockdb-log-{own}", disk, driver.forced, self._fail)

@@ -1,4 +1,4 @@
-"""A node whose machine is damaged, or has another history than the others: it gets a copy of the leader's.
+"""A node whose machine is damaged, lacks what its log begins behind, or has another history: it gets the leader's.
 
 Its log is sound, so it goes on to vote and to keep entries. It applies none before the copy is there, and serves
 nobody until then.
@@ -7,11 +7,11 @@ nobody until then.
 from __future__ import annotations
 
 from asyncio import Task, sleep
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from blockdb.cluster.consensus.membership import Change
 from blockdb.errors import BlockDBError, Unavailable
-from blockdb.format.consensus import Member
+from blockdb.raft.errors import TooMuch
 from blockdb.raft.messages import SnapshotHead
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Rebuilding:
         self._error: BlockDBError | None = None
         """Why nobody is served."""
         self._task: Task[None] | None = None
+        self._passed_on = 0
 
     @property
     def is_needed(self) -> bool:
@@ -44,6 +45,14 @@ class Rebuilding:
             driver.reads.stop(self._error)
             self._task = driver.loop.create_task(self._ask())
 
+    def begin_from_outside(self, why: str) -> bool:
+        """The same, from any thread, if another node counts that may have a copy: whether one does."""
+        driver = self._driver
+        has_others = bool(driver.raft.members.voters - {driver.settings.own.id})
+        if has_others:
+            driver.on_loop(lambda: self.begin(why))
+        return has_others
+
     def stop(self) -> None:
         """Ask no longer."""
         if self._task is not None:
@@ -58,7 +67,7 @@ class Rebuilding:
         error, self._error = self._error, None
         self.stop()
         if error is not None and not self._driver.is_stopped:
-            self._driver.pulses.agree()
+            self._driver.pulses.comparing.agree()
             self._driver.proposals.go_on(error)
             self._driver.reads.go_on(error)
             self._driver.applying.go_on()
@@ -69,10 +78,21 @@ class Rebuilding:
         while True:
             own, leader = driver.settings.own.id, driver.raft.leader
             if leader == own:
-                driver.changes.ask(Change("transfer", Member(""), own))
+                self._pass_on()
             elif leader and driver.peers is not None:
                 try:
                     await driver.peers.ask(leader, "copy")
                 except BlockDBError as error:
                     driver.watching.tell("snapshot", other=leader, what=f"was asked for in vain: {error}")
             await sleep(driver.settings.pulse_s)
+
+    def _pass_on(self) -> None:
+        """Have another node lead, one after the other: some of them may be damaged too."""
+        raft = self._driver.raft
+        progress = raft.status().progress
+        able = sorted(id_ for id_ in raft.members.voters if id_ in progress and progress[id_].is_active)
+        if able:
+            self._passed_on += 1
+            with suppress(TooMuch):  # it is moving already
+                raft.transfer(able[self._passed_on % len(able)])
+            self._driver.wake()

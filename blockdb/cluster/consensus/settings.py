@@ -46,7 +46,7 @@ class RaftSettings:
     tls: PeerTls | None = None
     insecure_public: bool = False
     listen_address: str = ""
-    limits: Limits = field(default_factory=lambda: Limits(max_frame_bytes=96 << 20))
+    limits: Limits = field(default_factory=lambda: Limits(max_frame_bytes=96 << 20, max_queued_bytes=160 << 20))
 
     def __post_init__(self) -> None:
         if self.heartbeat_ms < TICKS_PER_HEARTBEAT:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from blockdb.cluster.consensus.pulses import shown
+from blockdb.cluster.comparing import shown
 from blockdb.cluster.events import ClusterEvent
 from blockdb.cluster.replicated_log import LogStatus, MemberStatus
 from blockdb.cluster.waiting import Listeners
@@ -98,7 +98,7 @@ class Watching:
             tuple(self._member(member, status) for member in self._driver.raft.members.all),
             self._last_election_ms,
             self._elections,
-            self._driver.pulses.diverged,
+            self._driver.pulses.comparing.diverged,
         )
 
     def _is_removed(self) -> bool:
@@ -112,7 +112,7 @@ class Watching:
             lag = status.commit - min(status.commit, applied)
             forced = self._driver.view.forced_index
             return MemberStatus(
-                member, state, _now_ms(), forced, status.commit, applied, lag, self._driver.pulses.shown, None
+                member, state, _now_ms(), forced, status.commit, applied, lag, self._driver.pulses.comparing.shown, None
             )
         heard_ms, pulse = self._driver.pulses.heard.get(member.id, (0, None))
         contact = self._driver.peers.contacts().get(member.id) if self._driver.peers is not None else None
@@ -132,7 +132,7 @@ class Watching:
             applied,
             max(0, status.commit - max(match, applied)),
             head,
-            self._driver.pulses.agrees.get(member.id),
+            self._driver.pulses.comparing.agrees.get(member.id),
         )
 
 

@@ -123,22 +123,25 @@ class ReplicatedCollection(Collection):
         return range(first, first + count)
 
     def put_each(
-        self, items: Iterable[tuple[bytes, bytes]], names: Sequence[bytes | None] | None = None
+        self, items: Iterable[tuple[bytes, bytes]], names: Sequence[bytes | None] | None = None, *, sync: bool = False
     ) -> list[int | BlockDBError | None]:
         """Store records, each for itself, with one command: see `Collection.put_each`.
 
-        `names` are those of the requests that they come from (see `as_request`).
+        `names` are those of the requests that they come from (see `as_request`). `sync` is as if it were given.
         """
         given = list(items)
         became: list[int | BlockDBError | None] = [None] * len(given)
         asked: list[int] = []
+        store = self._own_store
         for number, (key, value) in enumerate(given):
             try:
-                if not self._is_held((check_key(key),)):
-                    check_value(value)
-                    asked.append(number)
+                check_key(key)
+                check_value(value)
             except InvalidData as error:
                 became[number] = error
+            else:
+                if store.gate is None or not self._is_held((key,)):
+                    asked.append(number)
         if asked:
             stored = self._front.ask_each(
                 self._key,
@@ -146,11 +149,8 @@ class ReplicatedCollection(Collection):
                 chance=self._needs_chance,
                 names=None if names is None else [names[number] for number in asked],
             )
-            for number, future in zip(asked, stored, strict=True):
-                try:
-                    became[number] = future.result()
-                except BlockDBError as error:
-                    became[number] = error
+            for number, one in zip(asked, stored, strict=True):
+                became[number] = one
         return became
 
     def _is_held(self, keys: Sequence[bytes]) -> bool:
@@ -193,7 +193,9 @@ class ReplicatedCollection(Collection):
 
     def set_schema(self, schema: Source, *, by: str | None = None) -> SchemaVersion:
         """Have all documents from now on be as this schema says: see `Collection.set_schema`."""
-        self._front.ask(SetSchema(self._key, _author(by), schema_text(schema)))
+        text = schema_text(schema)
+        known = self._front.machine.database.collection(self._id)._look_ahead(schema)  # so that nobody waits for it
+        self._front.ask(SetSchema(self._key, _author(by), text, known))
         return self.schemas()[-1]
 
     def create_index(
@@ -224,14 +226,14 @@ class ReplicatedCollection(Collection):
     @locally
     def stats(self) -> Statistics:
         """An immutable snapshot of this node."""
-        return super().stats()
+        return Collection.stats(self)
 
     @locally
     def verify(
         self, progress: Callable[[Progress], None] | None = None, cancel: Callable[[], bool] | None = None
     ) -> Report:
         """Recompute every hash of the collection on this node: see `Collection.verify`."""
-        return super().verify(progress, cancel)
+        return Collection.verify(self, progress, cancel)
 
     def describe(self) -> CollectionInfo:
         """What the collection is, and what it holds at this moment."""
@@ -261,4 +263,6 @@ def _bytes_of(given: Given) -> bytes:
 def _items(given: Sequence[tuple[bytes, Given]]) -> Items:
     """A batch as it is proposed. Raises InvalidData."""
     keys, values = unzipped(given)
-    return tuple(zip(*check_records(keys, tuple(map(_bytes_of, values))), strict=True))
+    if set(map(type, values)) - {bytes}:
+        values = tuple(map(_bytes_of, values))
+    return tuple(zip(*check_records(keys, values), strict=True))  # type: ignore[arg-type]

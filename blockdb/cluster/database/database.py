@@ -9,7 +9,7 @@ from typing import Any
 from blockdb.cluster.database.collection import ReplicatedCollection, locally, schema_text
 from blockdb.cluster.database.context import first_id, reading
 from blockdb.cluster.database.front import Front
-from blockdb.cluster.machine.commands import CreateCollection, DropCollection
+from blockdb.cluster.machine.commands import CreateCollection, CreateToken, DropCollection, RevokeToken, RotateKey
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.database import collections
 from blockdb.database.backup.stream import Backup
@@ -17,8 +17,10 @@ from blockdb.database.collection import Collection
 from blockdb.database.database import Database
 from blockdb.database.redaction import login_name
 from blockdb.database.schemas import Source
-from blockdb.errors import CollectionNotFound, InvalidData
+from blockdb.errors import CollectionNotFound
 from blockdb.format.consensus import Member, Role
+from blockdb.interface.backups import Older
+from blockdb.security.tokens import TokenInfo, from_values
 from blockdb.settings import CollectionSettings
 from blockdb.statistics import Statistics
 from blockdb.storage.audit_log import ActReader, AuditLog
@@ -92,6 +94,14 @@ class ReplicatedDatabase(ReplicatedCollection, Database):
 
     __getitem__ = collection
 
+    def knows(self, name_or_id: str) -> bool:
+        """Whether this node has heard of a collection of that name or id. Waits for nobody."""
+        try:
+            self._core.catalog.resolve(name_or_id)
+        except CollectionNotFound:
+            return False
+        return True
+
     def create_collection(
         self,
         name: str,
@@ -143,6 +153,28 @@ class ReplicatedDatabase(ReplicatedCollection, Database):
             self._front.confirm()
         found = self._front.machine.outcomes.found(first_id(name))
         return None if found is None else {each: range(first, first + count) for each, first, count in found.result()}
+
+    # Tokens, which are good at all nodes.
+
+    def add_token(self, token: TokenInfo) -> TokenInfo:
+        """Have a token be good at all nodes. Raises InvalidData for what cannot be, Unavailable."""
+        names = None if token.collections is None else tuple(sorted(token.collections))
+        hash_, prefix = token.secret_sha256, token.prefix
+        content = CreateToken(token.id, token.name, token.role.value, hash_, names, prefix, token.expires_ms)
+        return from_values(self._front.ask(content))
+
+    def tokens(self) -> tuple[TokenInfo, ...]:
+        """The tokens that are good at all nodes, in the order in which they were made. Raises Unavailable."""
+        self._front.confirm()
+        return self.shared_tokens()
+
+    def shared_tokens(self) -> tuple[TokenInfo, ...]:
+        """The same, as this node knows them now; another tuple when they have changed."""
+        return self._front.machine.tokens
+
+    def revoke_token(self, token_id: str) -> TokenInfo:
+        """Have a token be good nowhere any more. Raises InvalidData where there is none, Unavailable."""
+        return from_values(self._front.ask(RevokeToken(token_id)))
 
     # The cluster, by the names of the Rust library.
 
@@ -198,9 +230,9 @@ class ReplicatedDatabase(ReplicatedCollection, Database):
         return Database.verify(self, progress, cancel, anchors)
 
     @locally
-    def backup(self, *, signing_key: bool = False) -> Backup:
-        """A copy of what this node has: see `Database.backup`."""
-        return Database.backup(self, signing_key=signing_key)
+    def backup(self, *, signing_key: bool = False, since: Older | None = None) -> Backup:
+        """A copy of what this node has, or of what it has since: see `Database.backup`."""
+        return Database.backup(self, signing_key=signing_key, since=since)
 
     @locally
     def audit_log(self) -> AuditLog:
@@ -222,11 +254,9 @@ class ReplicatedDatabase(ReplicatedCollection, Database):
         Database.journal_audit_log(self)
 
     def rotate_key(self) -> str:
-        """Refuse: raises InvalidData."""
-        raise InvalidData(
-            "The signing key of a cluster cannot be changed while it runs. Stop it, remove raft/ of one node, rotate "
-            "the key there, and form the cluster anew from that with --bootstrap."
-        )
+        """Have all nodes sign with another key from one command on: see `Database.rotate_key`. Raises Unavailable."""
+        key: str = self._front.ask(RotateKey())
+        return key
 
     def close(self) -> None:
         """Take part no longer, and close the database of this node. Idempotent. Raises StorageError."""

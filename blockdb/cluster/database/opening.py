@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from os import urandom
 from threading import Event
 from time import monotonic, time_ns
@@ -13,10 +15,15 @@ from blockdb.cluster.machine.commands import ID_BYTES, SEED_BYTES, Genesis, enco
 from blockdb.cluster.machine.machine import Machine
 from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.config import DatabaseConfig
-from blockdb.errors import Unavailable
+from blockdb.errors import Corruption, Unavailable
 from blockdb.masterkey import MasterKeySource
 
 __all__ = ["open_replicated"]
+
+_DAMAGED: Final = (
+    "The database of this node is damaged ({}: {}), and a copy is fetched from another node. What is here stays in "
+    "quarantine/. Ask another node meanwhile."
+)
 
 LOOK_S: Final = 0.05
 """So often a node without a database looks whether it is to make one."""
@@ -30,12 +37,14 @@ def open_replicated(
     adopt: bool = False,
     patience_s: float = PATIENCE_S,
     formation_s: float | None = None,
+    tell: Callable[[str], None] = lambda words: None,
 ) -> ReplicatedDatabase:
     """The database of a node, over a log that was not started yet.
 
     In a new cluster the leader proposes to make the database; all others wait until they have it: for ever, or for
-    `formation_s` seconds. `adopt` is for a directory whose database is to be the beginning of a cluster, and for logs
-    that keep nothing themselves. Commands are tried for `patience_s` seconds.
+    `formation_s` seconds. One that is damaged is waited for likewise, as long as another node counts that may have a
+    copy: `tell` is given the words that say so. `adopt` is for a directory whose database is to be the beginning of a
+    cluster, and for logs that keep nothing themselves. Commands are tried for `patience_s` seconds.
 
     Raises Unavailable where it takes longer; ConfigError, Corruption, DatabaseLocked, DatabaseNotFound (of a database
     that belongs to no cluster), MasterKeyError, StorageError.
@@ -43,6 +52,9 @@ def open_replicated(
     machine = Machine(config, source, adopt=adopt)
     try:
         log.start(machine)
+        if machine.damage is not None:
+            _insist_on_others(log, machine.damage)
+            tell(_DAMAGED.format(machine.damage.path, machine.damage.what))
         _wait_for_database(config, log, machine, formation_s)
         return ReplicatedDatabase(Front(log, machine, patience_s))
     except BaseException:
@@ -53,19 +65,27 @@ def open_replicated(
         raise
 
 
+def _insist_on_others(log: ReplicatedLog, damage: Corruption) -> None:
+    """Raise what is damaged unless another node counts that may have a copy of it."""
+    if not log.members().voters - {log.status().node_id}:
+        raise damage
+
+
 def _wait_for_database(config: DatabaseConfig, log: ReplicatedLog, machine: Machine, formation_s: float | None) -> None:
     is_there = Event()
     machine.on_database = lambda _: is_there.set()
     until = None if formation_s is None else monotonic() + formation_s
-    is_proposed = False
+    proposed: Future[int] | None = None
     while not machine.has_database:
-        machine.check()
+        if not machine.needs_copy:
+            machine.check()
         status = log.status()
-        if status.leader == status.node_id and not is_proposed:
-            log.append([_genesis(config)])
-            is_proposed = True
-        elif status.leader != status.node_id:
-            is_proposed = False
+        if status.stopped:
+            raise Unavailable(status.stopped)
+        if status.leader != status.node_id or machine.needs_copy:
+            proposed = None
+        elif proposed is None or (proposed.done() and proposed.exception() is not None):
+            proposed = log.append([_genesis(config)])
         is_there.wait(LOOK_S)
         if until is not None and monotonic() > until and not machine.has_database:
             raise Unavailable(

@@ -12,7 +12,7 @@ from typing import Protocol
 from blockdb.cluster.demo.node import DemoNode, unavailable
 from blockdb.errors import InvalidData
 
-__all__ = ["Addresses", "DemoCluster", "Wires"]
+__all__ = ["Addresses", "DemoCluster", "Uncut", "Wires"]
 
 Addresses = Mapping[str, str]
 """`host:port` by the ids of nodes."""
@@ -39,6 +39,27 @@ class Wires(Protocol):
         """Connect nobody any more. Idempotent."""
 
 
+class Uncut:
+    """Nodes that reach each other as they are: what stands between them can be cut nowhere."""
+
+    def __init__(self, nodes: Addresses, fronts: Addresses) -> None:
+        self._nodes = nodes
+
+    def address(self, from_id: str, to_id: str) -> str:
+        """See `Wires`."""
+        return self._nodes[to_id]
+
+    def cut(self, a: str, b: str) -> None:
+        """Refuse: raises InvalidData."""
+        raise InvalidData("Nodes of the engine jetstream are not cut off here: kill, pause and start them.")
+
+    def heal(self) -> None:
+        """Nothing: nobody is cut off."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 class DemoCluster:
     """A cluster whose nodes are children of this process, and end with it.
 
@@ -46,7 +67,13 @@ class DemoCluster:
     """
 
     def __init__(
-        self, directory: Path, count: int, wires: Callable[[Addresses, Addresses], Wires], *, is_kept: bool
+        self,
+        directory: Path,
+        count: int,
+        wires: Callable[[Addresses, Addresses], Wires],
+        *,
+        is_kept: bool,
+        engine: str = "raft",
     ) -> None:
         """`wires` makes the connections between the addresses at which nodes listen for each other, and those that the
         others are told. No node runs before `start`.
@@ -56,6 +83,7 @@ class DemoCluster:
         if not FEWEST <= count <= MOST:
             raise InvalidData(f"A demonstration has {FEWEST} to {MOST} nodes, not {count}.")
         directory.mkdir(parents=True, exist_ok=True)
+        self.engine = engine
         self.ids = [f"node{number}" for number in range(1, count + 1)]
         self.ports, peer_ports, fronts = _ports(directory, count)
         self._wires = wires(self._addresses(peer_ports), self._addresses(fronts))
@@ -84,7 +112,7 @@ class DemoCluster:
         ]
         return [
             *("-d", id_, "server", "--cluster-id", id_, "--cluster-name", NAME, "--peers", ",".join(others)),
-            *("--port", str(self.ports[at]), "--peer-port", str(peer_port)),
+            *("--port", str(self.ports[at]), "--peer-port", str(peer_port), "--engine", self.engine),
         ]
 
     def start(self) -> None:

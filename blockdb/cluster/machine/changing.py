@@ -14,14 +14,18 @@ from typing import Any, Final
 import msgspec
 
 from blockdb.cluster.machine.commands import (
+    SEED_BYTES,
     Content,
     CreateCollection,
     CreateIndex,
+    CreateToken,
     DropCollection,
     DropIndex,
     Genesis,
     RecordState,
     Redact,
+    RevokeToken,
+    RotateKey,
     SetSchema,
 )
 from blockdb.cluster.machine.holding import Holding, id_of
@@ -32,6 +36,8 @@ from blockdb.database.schemas import new_entry
 from blockdb.documents.indexing import IndexDefinition
 from blockdb.documents.schema import Schema
 from blockdb.errors import DuplicateCollection, DuplicateIndex, IndexNotFound, InvalidData, KeyNotFound, Redacted
+from blockdb.security.roles import Role
+from blockdb.security.tokens import TokenInfo, check_new, values_of, without
 from blockdb.settings import CollectionSettings
 from blockdb.storage import redactor
 from blockdb.storage.store import Store
@@ -53,6 +59,13 @@ class Changing:
         """What has to be remembered of the state before to carry a command out. Raises what refuses it."""
         return _LOOKS[type(content)](self, content)
 
+    def check_free(self, content: Content) -> None:
+        """Raises Blocked where transactions over several partitions rely on what is to be changed."""
+        if isinstance(content, (DropCollection, SetSchema, CreateIndex, DropIndex)):
+            self._holding.pending.check_unused(content.collection)
+        elif isinstance(content, Redact):
+            self._holding.pending.check_keys(content.collection, content.keys)
+
     def carry_out(self, content: Content, note: bytes, redo: bool) -> Any:
         """Do it, or the rest of it; gives its outcome. Raises what refuses it, and then nothing has changed."""
         return _ACTS[type(content)](self, content, note, redo)
@@ -62,10 +75,17 @@ class Changing:
     def _look_at_genesis(self, content: Genesis) -> bytes:
         if self._holding.database is not None:
             raise InvalidData("The cluster has a database already.")
+        if len(content.signing_seed) not in (0, SEED_BYTES):
+            raise InvalidData(f"A signing key has {SEED_BYTES} bytes, not {len(content.signing_seed)}.")
         return NOTHING
 
     def _genesis(self, content: Genesis, note: bytes, redo: bool) -> str:
-        return self._holding.make(content.block_records, redactable=content.redactable, encrypted=content.encrypted)
+        holding = self._holding
+        holding.surroundings.signing_seed = content.signing_seed
+        try:
+            return holding.make(content.block_records, redactable=content.redactable, encrypted=content.encrypted)
+        finally:
+            holding.surroundings.signing_seed = b""
 
     def _look_at_creation(self, content: CreateCollection) -> bytes:
         collections.check_name(content.name)
@@ -125,7 +145,7 @@ class Changing:
             if entry is not None and entry.time_ms == time_ms and Schema.from_json(entry.schema).to_json() == told:
                 return entry.version  # opening the collection has done the rest
             self._forget_indexes(store, (index.name for index in schema.indexes))
-        return collection.set_schema(schema, by=content.by).version
+        return collection._set_schema(schema, content.by, content.known).version
 
     def _look_at_index(self, content: CreateIndex) -> bytes:
         store = self._holding.store(content.collection)
@@ -195,6 +215,41 @@ class Changing:
         self.files_redacted = {content.collection: files}
         return sorted(record.sequence for record in records)
 
+    # The signing key, and tokens.
+
+    def _look_at_rotation(self, content: RotateKey) -> bytes:
+        for reader in self._holding.core.catalog.opened():
+            reader.refresh()  # all blocks that are full are sealed with the old key, on every node
+        return NOTHING
+
+    def _rotate_key(self, content: RotateKey, note: bytes, redo: bool) -> str:
+        return str(self._holding.core.notary.rotate())
+
+    def _look_at_token(self, content: CreateToken) -> bytes:
+        token = self._token(content)
+        for name in token.collections or ():
+            collections.check_name(name)
+        check_new(token, self._holding.tokens, token.created_ms)
+        return NOTHING
+
+    def _create_token(self, content: CreateToken, note: bytes, redo: bool) -> dict[str, Any]:
+        token = self._token(content)
+        self._holding.tokens = (*self._holding.tokens, token)
+        return values_of(token)
+
+    def _token(self, content: CreateToken) -> TokenInfo:
+        names = None if content.collections is None else frozenset(content.collections)
+        role, now_ms, hash_ = Role(content.role), self._holding.time_ms, content.secret_sha256
+        return TokenInfo(content.id, content.name, role, now_ms, hash_, names, content.prefix, content.expires_ms)
+
+    def _look_at_revoking(self, content: RevokeToken) -> bytes:
+        without(self._holding.tokens, content.id)
+        return NOTHING
+
+    def _revoke_token(self, content: RevokeToken, note: bytes, redo: bool) -> dict[str, Any]:
+        revoked, self._holding.tokens = without(self._holding.tokens, content.id)
+        return values_of(revoked)
+
     def _look_at_nothing(self, content: RecordState) -> bytes:
         _ = self._holding.core
         return NOTHING
@@ -221,6 +276,9 @@ _LOOKS: Final[dict[type, Callable[[Changing, Any], bytes]]] = {
     DropIndex: Changing._look_at_dropping_index,
     Redact: Changing._look_at_redaction,
     RecordState: Changing._look_at_nothing,
+    RotateKey: Changing._look_at_rotation,
+    CreateToken: Changing._look_at_token,
+    RevokeToken: Changing._look_at_revoking,
 }
 
 _ACTS: Final[dict[type, Callable[[Changing, Any, bytes, bool], Any]]] = {
@@ -232,4 +290,7 @@ _ACTS: Final[dict[type, Callable[[Changing, Any, bytes, bool], Any]]] = {
     DropIndex: Changing._drop_index,
     Redact: Changing._redact,
     RecordState: Changing._record_state,
+    RotateKey: Changing._rotate_key,
+    CreateToken: Changing._create_token,
+    RevokeToken: Changing._revoke_token,
 }

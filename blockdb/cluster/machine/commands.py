@@ -25,18 +25,25 @@ __all__ = [
     "Content",
     "CreateCollection",
     "CreateIndex",
+    "CreateToken",
+    "Decide",
     "DropCollection",
     "DropIndex",
     "Envelope",
+    "Finish",
     "Genesis",
+    "Prepare",
     "Put",
     "PutEach",
     "PutMany",
     "RecordState",
     "Redact",
+    "RevokeToken",
+    "RotateKey",
     "SetSchema",
     "decode",
     "digest_of",
+    "enclose",
     "encode",
     "lasting",
 ]
@@ -141,6 +148,8 @@ class SetSchema(_Content, frozen=True, tag=7):
     by: str
     schema: bytes
     """JSON."""
+    known: int = 0
+    """So many of the first records are valid under it, says who has looked: all nodes have the same."""
 
 
 class CreateIndex(_Content, frozen=True, tag=8):
@@ -179,11 +188,63 @@ class RecordState(_Content, frozen=True, tag=11):
 
 
 class Genesis(_Content, frozen=True, tag=12):
-    """Make the database itself: its ids and its signing key follow from the seed."""
+    """Make the database itself: its ids follow from the seed, and its signing key too, unless it is given."""
 
     block_records: int
     redactable: bool
     encrypted: bool
+    signing_seed: bytes = b""
+    """32 bytes, for a database that signs with the key of another one."""
+
+
+class Prepare(_Content, frozen=True, tag=13):
+    """Take part in a transaction over several partitions: nobody else may be in its way until it ends."""
+
+    transaction: bytes
+    """16 bytes."""
+    home: str
+    """The partition that decides; empty: this one."""
+    others: tuple[str, ...]
+    """In the home: the other partitions that take part; elsewhere none."""
+    parts: tuple[CommitPart, ...]
+    """As those of a commit."""
+    reads: tuple[CommitRead, ...] = ()
+
+
+class Decide(_Content, frozen=True, tag=14):
+    """Decide a transaction in its home, and end it there. The first decision counts."""
+
+    transaction: bytes
+    commit: bool
+
+
+class Finish(_Content, frozen=True, tag=15):
+    """End a transaction as its home has decided. In the home: all others have ended it, and it may be forgotten."""
+
+    transaction: bytes
+    commit: bool
+
+
+class RotateKey(_Content, frozen=True, tag=16):
+    """Sign with another key from now on, which follows from the seed."""
+
+
+class CreateToken(_Content, frozen=True, tag=17):
+    """Have a token be good at all nodes, whose secret only those know who made it."""
+
+    id: str
+    name: str
+    role: str
+    secret_sha256: bytes
+    collections: tuple[str, ...] | None = None
+    prefix: bytes = b""
+    expires_ms: int | None = None
+
+
+class RevokeToken(_Content, frozen=True, tag=18):
+    """Have a token be good for nothing any more."""
+
+    id: str
 
 
 Content = (
@@ -199,6 +260,12 @@ Content = (
     | Redact
     | RecordState
     | Genesis
+    | Prepare
+    | Decide
+    | Finish
+    | RotateKey
+    | CreateToken
+    | RevokeToken
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -208,7 +275,12 @@ _contents: Final = msgspec.msgpack.Decoder(Content)
 
 def encode(id_: bytes, time_ms: int, seed: bytes, content: Content) -> bytes:
     """A command, as it is appended to the log."""
-    return _encoder.encode(Envelope(VERSION, id_, time_ms, seed, msgspec.Raw(_encoder.encode(content))))
+    return enclose(id_, time_ms, seed, _encoder.encode(content))
+
+
+def enclose(id_: bytes, time_ms: int, seed: bytes, content: bytes) -> bytes:
+    """The same for a content that is encoded already."""
+    return _encoder.encode(Envelope(VERSION, id_, time_ms, seed, msgspec.Raw(content)))
 
 
 def decode(data: bytes) -> tuple[Envelope, Content]:
@@ -232,8 +304,15 @@ def digest_of(content: bytes) -> bytes:
 
 
 def lasting(content: Content, encoded: bytes) -> bytes:
-    """What of a content is the same where its command is sent again: what a transaction has read need not be."""
-    return _encoder.encode(content.parts) if isinstance(content, Commit) else encoded
+    """What of a content is the same where its command is sent again: what a transaction has read need not be.
+
+    Nor what is to be decided, by whoever wants to know what was; nor how many records were looked at before.
+    """
+    if isinstance(content, SetSchema):
+        return _encoder.encode(msgspec.structs.replace(content, known=0))
+    if isinstance(content, (Commit, Prepare)):
+        return _encoder.encode(content.parts)
+    return content.transaction if isinstance(content, Decide) else encoded
 
 
 def encode_content(content: object) -> bytes:

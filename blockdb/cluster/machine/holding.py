@@ -10,16 +10,26 @@ from uuid import UUID
 from blockdb.cluster.machine.commands import SEED_BYTES
 from blockdb.cluster.machine.marks import Marks, read_mark
 from blockdb.cluster.machine.outcomes import Outcomes
+from blockdb.cluster.machine.pending import Pending
 from blockdb.cluster.machine.surroundings import CommandSurroundings
 from blockdb.cluster.machine.target import Target
 from blockdb.config import DatabaseConfig
 from blockdb.database.core import Core
 from blockdb.database.database import Database
 from blockdb.database.proofs.journal import JOURNAL_COLLECTION, Journal
-from blockdb.errors import CollectionNotFound, ConfigError, DatabaseNotFound, InvalidData
+from blockdb.errors import (
+    CollectionNotFound,
+    ConfigError,
+    Corruption,
+    DatabaseNotFound,
+    InvalidData,
+    UnsupportedFormat,
+)
 from blockdb.format.applied import Applied, Begun
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
+from blockdb.security.tokens import TokenInfo, from_values, values_of
+from blockdb.storage.commons import Means
 from blockdb.storage.door import Door
 from blockdb.storage.history import History
 from blockdb.storage.metadata import PREFIX
@@ -53,25 +63,30 @@ class Holding:
         config: DatabaseConfig,
         source: MasterKeySource | None,
         outcomes: Outcomes,
+        pending: Pending,
         plain_door: Door,
         *,
         adopt: bool = False,
+        means: Means | None = None,
     ) -> None:
-        """With `adopt`, what the directory holds counts as applied. Raises ConfigError, Corruption, StorageError."""
+        """With `adopt`, what the directory holds counts as applied. Raises ConfigError."""
         if config.key_file:
             raise ConfigError("key_file: the nodes of a cluster sign with one key, which each has in its directory.")
         self.config = replace(config, wal_sync_interval=config.wal_sync_interval or DELAY_MS)
         self.source = source or MasterKeySource(config.master_key_file)
         self.files = DatabaseFiles(Path(config.data_dir))
         self.outcomes = outcomes
+        self.pending = pending
         self.plain_door = plain_door
-        self._adopt = adopt
+        self._adopt, self._means = adopt, means
         self.surroundings = CommandSurroundings()
-        self.marks = Marks(self.files, read_mark(plain_door, self.files), outcomes)
+        self.marks = Marks(self.files, None, outcomes, pending)
         self.database: Database | None = None
         self.index = self.time_ms = 0
         self.erased_index = 0
         """Commands up to this one have values that were redacted since."""
+        self.tokens: tuple[TokenInfo, ...] = ()
+        """Those that are good at all nodes; replaced as a whole."""
         self._counts: dict[bytes, int] = {}
         self._targets: dict[bytes, Target] = {}
         self._ahead: frozenset[bytes] = frozenset()
@@ -85,20 +100,23 @@ class Holding:
 
     def open(self) -> None:
         """Open what there is. Raises what `Database` does, and DatabaseNotFound where it is no node's directory."""
-        last = self.marks.last
+        last = self.marks.last = read_mark(self.plain_door, self.files)
         if last is not None:
             self.index, self.time_ms, self._counts = last.index, last.time_ms, dict(last.counts)
             self.erased_index = last.erased_index
+            self.tokens = _tokens(last)
         if not self.exists:
             return
         if last is None and not self._adopt:
+            if self.files.raft.id.exists():
+                raise Corruption(str(self.files.raft.applied), None, "the file is missing")
             raise DatabaseNotFound(
                 f"{self.files.root} has a database that belongs to no cluster. Start it with --bootstrap to make it "
                 "the beginning of one, or choose an empty directory."
             )
         self._enter_begun()
         self.database = self._opened(self.config)
-        self.marks.load_outcomes(self.door)
+        self.marks.load(self.door)
         self.outcomes.are_kept = True
         if self._adopt:
             self._take_as_applied()
@@ -163,6 +181,7 @@ class Holding:
             door=self.plain_door,
             source=self.source,
             surroundings=self.surroundings,
+            means=self._means,
         )
 
     def close(self) -> None:
@@ -265,7 +284,10 @@ class Holding:
 
     def applied(self, counts: dict[bytes, int], begun: Begun | None = None) -> Applied:
         """What a mark says now."""
-        return Applied(self.index, self.time_ms, dict(sorted(counts.items())), (), begun, self.erased_index)
+        tokens = tuple(map(values_of, self.tokens))
+        return Applied(
+            self.index, self.time_ms, dict(sorted(counts.items())), (), begun, self.erased_index, tokens=tokens
+        )
 
     def force(self) -> None:
         """Have all that was applied on the disk. Raises StorageError."""
@@ -296,3 +318,10 @@ class Holding:
             self.surroundings.told_from = None
             self.journal().tell_anew()
         self.write_mark()
+
+
+def _tokens(last: Applied) -> tuple[TokenInfo, ...]:
+    try:
+        return tuple(map(from_values, last.tokens))
+    except (InvalidData, KeyError, TypeError, ValueError) as error:
+        raise UnsupportedFormat(f"The tokens of the cluster are of a newer version of BlockDB: {error}.") from None

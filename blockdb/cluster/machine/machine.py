@@ -23,9 +23,11 @@ from blockdb.cluster.machine.commands import (
     encode_content,
     lasting,
 )
+from blockdb.cluster.machine.deciding import Deciding
 from blockdb.cluster.machine.heads import Difference, Heads
 from blockdb.cluster.machine.holding import Holding
 from blockdb.cluster.machine.outcomes import MOST, Outcomes
+from blockdb.cluster.machine.pending import Blocked, Pending
 from blockdb.cluster.machine.refusals import REFUSALS
 from blockdb.cluster.machine.snapshots import prepare, settle, take, take_over
 from blockdb.cluster.machine.storing import Job, Storing
@@ -36,6 +38,8 @@ from blockdb.database.database import Database
 from blockdb.errors import BlockDBError, Corruption, DatabaseClosed, InvalidData, StorageError, Unavailable
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
+from blockdb.security.tokens import TokenInfo
+from blockdb.storage.commons import Means
 from blockdb.storage.door import Door
 
 __all__ = ["Machine"]
@@ -52,12 +56,13 @@ class Machine:
         door: Door | None = None,
         adopt: bool = False,
         most_outcomes: int = MOST,
+        means: Means | None = None,
     ) -> None:
         """Open what the directory holds, if it holds anything; a crash is recovered from.
 
         With `adopt`, a database that belonged to no cluster becomes the beginning of one, and what is in it beyond the
-        mark counts as applied: for a log that keeps nothing. Raises ConfigError, Corruption, DatabaseNotFound,
-        DatabaseLocked, MasterKeyError, StorageError.
+        mark counts as applied: for a log that keeps nothing. `means` are shared with other databases. Raises
+        ConfigError, Corruption, DatabaseNotFound, DatabaseLocked, MasterKeyError, StorageError.
         """
         self.outcomes = Outcomes(most_outcomes)
         self._applying = RLock()
@@ -68,30 +73,35 @@ class Machine:
         """Why nothing is served any more either."""
         self.diverged = ""
         """Where the history of this node is another one than that of the others, once that was found."""
+        self.damage: Corruption | None = None
+        """What of the database was found to be damaged."""
         self.on_database: Callable[[Database], None] = lambda database: None
         """Called with the database when there is one, and with each that takes its place."""
-        self._config, self._source, self._adopt = config, source, adopt
+        self._config, self._source, self._adopt, self._means = config, source, adopt, means
         self._door = door or Door()
+        self.pending = Pending()
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Open what the directory holds."""
         settle(self._door, DatabaseFiles(Path(self._config.data_dir)))
-        self._holding = Holding(self._config, self._source, self.outcomes, self._door, adopt=self._adopt)
+        given = self._config, self._source, self.outcomes, self.pending, self._door
+        self._holding = Holding(*given, adopt=self._adopt, means=self._means)
         self.heads = Heads(self._holding)
         self._storing, self._changing = Storing(self._holding), Changing(self._holding)
+        self._deciding = Deciding(self._holding, self._storing)
         try:
             self._holding.open()
         except Corruption as error:
             with suppress(BlockDBError):
                 self._holding.abandon()
-            self._failure = error
+            self._give_up(error)
 
     # What others see.
 
     @property
     def database(self) -> Database:
-        """The database that commands are applied to: nobody else may write to it. Raises Unavailable, Corruption."""
+        """The database that commands are applied to: nobody else may write to it. Raises Unavailable."""
         if self._silence is not None:
             raise self._silence
         found = self._holding.database
@@ -122,6 +132,11 @@ class Machine:
         """Whether the database holds what the log has not come to yet, since a crash: until then nobody may read."""
         return self._holding.is_ahead
 
+    @property
+    def tokens(self) -> tuple[TokenInfo, ...]:
+        """The tokens that are good at all nodes; another tuple when they have changed. For any thread."""
+        return self._holding.tokens
+
     def files_redacted(self, collection: bytes) -> int:
         """How many files of this node the last redaction in a collection concerned."""
         return self._changing.files_redacted.get(collection, 0)
@@ -136,7 +151,7 @@ class Machine:
     @property
     def needs_copy(self) -> bool:
         """Whether what it holds is damaged, or is not what the others hold: only `restore` makes it good again."""
-        return bool(self.diverged) or isinstance(self._failure, Corruption)
+        return bool(self.diverged) or self.damage is not None
 
     @property
     def erased_index(self) -> int:
@@ -150,7 +165,7 @@ class Machine:
             try:
                 self._apply(commands)
             except BaseException as error:
-                self._fail(_reason(error))
+                self._give_up(_reason(error))
                 raise
 
     def _apply(self, commands: Sequence[Command]) -> None:
@@ -163,16 +178,23 @@ class Machine:
                 self._storing.flush()
                 self._do(command.index, envelope, content)
                 continue
-            for job in jobs:
-                if self._storing.is_waiting(job.id) or job.id in self.outcomes:
-                    self._storing.flush()  # what waits may have its place in the table
-                if not self.outcomes.repeated(job.id, job.digest):
-                    self._storing.add(job)
+            self._put(jobs)
         self._storing.flush()
         if commands:
             holding.index = commands[-1].index
         if not had and self.has_database:
             self.on_database(self.database)
+
+    def _put(self, jobs: Sequence[Job]) -> None:
+        """Have records stored with the next flush, unless they were before."""
+        storing, outcomes = self._storing, self.outcomes
+        if not outcomes.has_any([job.id for job in jobs]) and storing.add_all(jobs):
+            return
+        for job in jobs:
+            if storing.is_waiting(job.id) or job.id in outcomes:
+                storing.flush()  # what waits may have its place in the table
+            if not outcomes.repeated(job.id, job.digest):
+                storing.add(job)
 
     def _jobs(self, envelope: Envelope, content: Content) -> list[Job] | None:
         """What is to be stored, each record for itself; None where a command is about something else."""
@@ -190,6 +212,9 @@ class Machine:
 
     def _do(self, index: int, envelope: Envelope, content: Content) -> None:
         """Apply a command, unless it was applied before."""
+        if self._deciding.apply(envelope, content):
+            self._holding.index = index
+            return
         digest = digest_of(lasting(content, bytes(envelope.content)))
         if self.outcomes.repeated(envelope.id, digest):
             self._holding.index = index
@@ -211,6 +236,10 @@ class Machine:
                 note = self._begin(index, seed, content) if begun is None else begun.note
                 is_changing = True
                 value = self._changing.carry_out(content, note, begun is not None)
+        except Blocked as error:
+            self.outcomes.tell(envelope.id, digest, None, error)
+            holding.index = index
+            return
         except REFUSALS as error:
             refusal = error
         self.outcomes.add(envelope.id, digest, value, refusal)
@@ -221,6 +250,7 @@ class Machine:
         holding.index = index
 
     def _begin(self, index: int, seed: bytes, content: Content) -> bytes:
+        self._changing.check_free(content)
         note = self._changing.look(content)
         if self._holding.is_ahead:
             what = "it holds more than the log of the cluster tells of"
@@ -230,7 +260,10 @@ class Machine:
         return note
 
     def check_current(self, reads: Sequence[CommitRead]) -> None:
-        """Raises Deadlock where something that a transaction has read is not so any more, between two commands."""
+        """Raises Deadlock where something that a transaction has read is not so any more, between two commands.
+
+        Blocked where it may be about to become so.
+        """
         with self._applying:
             self.check()
             self._storing.check_current(reads)
@@ -269,13 +302,26 @@ class Machine:
                 with suppress(BlockDBError):  # it may be damaged
                     self._holding.abandon()
                 take_over(self._door, files, keep_old=self.needs_copy)
-                self._failure, self._silence, self.diverged = None, None, ""
+                self._failure, self._silence, self.diverged, self.damage = None, None, "", None
                 self._begin_anew()
             except BaseException as error:
                 self.stop(_reason(error))
                 raise
             self.check()
             self.on_database(self.database)
+
+    def _give_up(self, error: BlockDBError) -> None:
+        """Apply nothing any more, because of that; what is damaged does not serve either."""
+        if not isinstance(error, Corruption):
+            self._fail(error)
+            return
+        self.damage = error
+        self.stop(
+            Unavailable(
+                f"This node does not serve, since its database is damaged ({error.path}: {error.what}). It has to get "
+                "a copy from another node; ask that one meanwhile."
+            )
+        )
 
     def _fail(self, error: BlockDBError) -> None:
         """Apply nothing any more, because of that: what was applied can be read."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,12 +15,41 @@ from blockdb.errors import BlockDBError, IdempotencyConflict
 from blockdb.format.applied import Outcome
 from blockdb.wire.failures import Failure, error_of, failure_of
 
-__all__ = ["MOST", "Outcomes"]
+__all__ = ["MOST", "Expected", "Outcomes"]
 
 MOST: Final = 100_000
 """Of so many commands the outcomes are kept."""
 
 CONFLICT: Final = "This request came under an id that stood for another one before. Give each request an id of its own."
+
+
+class Expected:
+    """What becomes of commands that somebody waits for together: `done` once all of it is known. Safe for threads."""
+
+    def __init__(self, count: int) -> None:
+        self.became: list[Any] = [None] * count
+        """Of each the value, or the error."""
+        self.done: Future[None] = unanswered()
+        self._left = count
+        self._lock = Lock()
+
+    def take(self, number: int, value: Any, error: BlockDBError | None) -> None:
+        """This has become of one of them."""
+        with self._lock:
+            self.became[number] = value if error is None else error
+            self._left -= 1
+            is_last = not self._left
+        if is_last:
+            answer(self.done, None)
+
+
+class _Waiter(NamedTuple):
+    """Somebody who waits for a command."""
+
+    digest: bytes
+    """What the command is to be."""
+    owner: object
+    tell: Callable[[Any, BlockDBError | None], None]
 
 
 class Outcomes:
@@ -35,7 +65,7 @@ class Outcomes:
         self._lock = Lock()
         self._found: dict[bytes, Outcome] = {}
         self._fresh: dict[bytes, None] = {}
-        self._waiting: dict[bytes, list[tuple[bytes, Future[Any]]]] = {}
+        self._waiting: dict[bytes, list[_Waiter]] = {}
 
     def __len__(self) -> int:
         return len(self._found)
@@ -43,29 +73,58 @@ class Outcomes:
     def __contains__(self, id_: bytes) -> bool:
         return id_ in self._found
 
+    def has_any(self, ids: Iterable[bytes]) -> bool:
+        """Whether one of these was applied before."""
+        return not self._found.keys().isdisjoint(ids)
+
     def repeated(self, id_: bytes, digest: bytes) -> bool:
         """Whether a command was applied before; who waits for it here is told then."""
         if id_ not in self._found:
             return False
         with self._lock:
-            for wanted, future in self._waiting.pop(id_, ()):
-                _tell(future, self._found[id_], wanted)
+            for waiter in self._waiting.pop(id_, ()):
+                _tell(waiter, self._found[id_])
         return True
 
     def add(self, id_: bytes, digest: bytes, value: Any, error: BlockDBError | None = None) -> None:
         """A command has an outcome now; who waits for it is told."""
-        outcome = Outcome(id_, digest, value, None if error is None else _failure(error))
+        self.add_all([(id_, digest, value if error is None else error)])
+
+    def add_all(self, became: Iterable[tuple[bytes, bytes, Any]]) -> None:
+        """Commands have outcomes now: of each its id, its digest, and the value or the error. O(n)."""
+        outcomes = [_outcome(*each) for each in became]
+        told: list[tuple[_Waiter, Outcome]] = []
         with self._lock:
             if self.are_kept:
-                self._found[id_] = outcome
-                self._fresh[id_] = None
-            if len(self._found) > self._most:
-                oldest = next(iter(self._found))
-                del self._found[oldest]
-                self._fresh.pop(oldest, None)
+                self._keep(outcomes)
+            if self._waiting:
+                told = [(waiter, each) for each in outcomes for waiter in self._waiting.pop(each.id, ())]
+        for waiter, outcome in told:
+            _tell(waiter, outcome)
+
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        found, fresh = self._found, self._fresh
+        for outcome in outcomes:
+            id_ = outcome.id
+            if id_ in found:  # what is told anew comes last, as it does when it is read from files
+                del found[id_]
+                fresh.pop(id_, None)
+            found[id_] = outcome
+            fresh[id_] = None
+        while len(found) > self._most:
+            oldest = next(iter(found))
+            del found[oldest]
+            fresh.pop(oldest, None)
+
+    def tell(self, id_: bytes, digest: bytes, value: Any, error: BlockDBError | None = None) -> None:
+        """Tell who waits for a command here, but do not keep it: sent again, it may have another outcome."""
+        with self._lock:
             waiting = self._waiting.pop(id_, ())
-        for wanted, future in waiting:
-            _tell(future, outcome, wanted)
+        for waiter in waiting:
+            if error is not None and waiter.digest == digest:
+                waiter.tell(None, error)
+            else:
+                _tell(waiter, Outcome(id_, digest, value))
 
     # Waiting.
 
@@ -75,13 +134,23 @@ class Outcomes:
         IdempotencyConflict where another command had the id. `forget` it, if nobody waits any more.
         """
         future: Future[Any] = unanswered()
+        self._expect(id_, _Waiter(digest, future, partial(_settle, future)))
+        return future
+
+    def expect_all(self, wanted: Sequence[tuple[bytes, bytes]]) -> Expected:
+        """The same for several commands, by ids and digests: cheaper than a future for each. `forget` all of them."""
+        expected = Expected(len(wanted))
+        for number, (id_, digest) in enumerate(wanted):
+            self._expect(id_, _Waiter(digest, expected, partial(expected.take, number)))
+        return expected
+
+    def _expect(self, id_: bytes, waiter: _Waiter) -> None:
         with self._lock:
             found = self._found.get(id_)
             if found is None:
-                self._waiting.setdefault(id_, []).append((digest, future))
+                self._waiting.setdefault(id_, []).append(waiter)
         if found is not None:
-            _tell(future, found, digest)
-        return future
+            _tell(waiter, found)
 
     def found(self, id_: bytes) -> Future[Any] | None:
         """What became of the command of that id, whatever it was; None: it was not applied, or too long ago."""
@@ -89,13 +158,13 @@ class Outcomes:
         if outcome is None:
             return None
         future: Future[Any] = unanswered()
-        _tell(future, outcome, outcome.digest)
+        _tell(_Waiter(outcome.digest, future, partial(_settle, future)), outcome)
         return future
 
-    def forget(self, id_: bytes, future: Future[Any]) -> None:
-        """Nobody waits with this future any more."""
+    def forget(self, id_: bytes, owner: object) -> None:
+        """Nobody waits with this future, or this `Expected`, any more."""
         with self._lock:
-            left = [(digest, other) for digest, other in self._waiting.get(id_, ()) if other is not future]
+            left = [waiter for waiter in self._waiting.get(id_, ()) if waiter.owner is not owner]
             if left:
                 self._waiting[id_] = left
             else:
@@ -106,8 +175,8 @@ class Outcomes:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         for several in waiting.values():
-            for _, future in several:
-                refuse(future, error)
+            for waiter in several:
+                waiter.tell(None, error)
 
     # Keeping.
 
@@ -133,18 +202,31 @@ class Outcomes:
             self._found, self._fresh = found, {}
             known = {id_: self._waiting.pop(id_) for id_ in list(self._waiting) if id_ in found}
         for id_, waiting in known.items():
-            for wanted, future in waiting:
-                _tell(future, found[id_], wanted)
+            for waiter in waiting:
+                _tell(waiter, found[id_])
 
 
-def _tell(future: Future[Any], outcome: Outcome, wanted: bytes) -> None:
-    if outcome.digest != wanted:
-        refuse(future, IdempotencyConflict(CONFLICT))
+def _outcome(id_: bytes, digest: bytes, became: Any) -> Outcome:
+    if isinstance(became, BlockDBError):
+        return Outcome(id_, digest, None, _failure(became))
+    return Outcome(id_, digest, became)
+
+
+def _settle(future: Future[Any], value: Any, error: BlockDBError | None) -> None:
+    if error is None:
+        answer(future, value)
+    else:
+        refuse(future, error)
+
+
+def _tell(waiter: _Waiter, outcome: Outcome) -> None:
+    if outcome.digest != waiter.digest:
+        waiter.tell(None, IdempotencyConflict(CONFLICT))
     elif outcome.failure is None:
-        answer(future, outcome.value)
+        waiter.tell(outcome.value, None)
     else:
         kind, message, arguments = outcome.failure
-        refuse(future, error_of(Failure(kind=kind, message=message, arguments=arguments)))
+        waiter.tell(None, error_of(Failure(kind=kind, message=message, arguments=arguments)))
 
 
 def _failure(error: BlockDBError) -> tuple[str, str, list[Any]]:

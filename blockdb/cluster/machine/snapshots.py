@@ -20,20 +20,20 @@ from blockdb.cluster.machine.holding import Holding, key_of
 from blockdb.cluster.replicated_log import Snapshot
 from blockdb.database import encryption
 from blockdb.database.backup.pausing import writes_paused
-from blockdb.database.backup.restore import Restored, reading, restore
+from blockdb.database.backup.restore import Restored, Wanted, restore
 from blockdb.database.backup.stream import Backup
+from blockdb.database.backup.unpacking import reading
 from blockdb.database.creation import DEFAULT_COLLECTION, make_root
 from blockdb.errors import InvalidData, MasterKeyError, Unavailable
 from blockdb.format.applied import (
-    SIZES_BYTES,
     Applied,
     Outcome,
-    decode_applied,
-    decode_outcomes,
-    decode_sizes,
+    Unfinished,
+    decode_head,
     encode_applied,
     encode_head,
     encode_outcomes,
+    encode_unfinished,
 )
 from blockdb.format.frame import BadFrame
 from blockdb.layout import DatabaseFiles
@@ -44,6 +44,9 @@ from blockdb.storage.metadata import load_registry
 from blockdb.storage.sealed_door import SealedDoor
 
 __all__ = ["prepare", "set_aside", "settle", "take", "take_over"]
+
+Head = tuple[Applied, list[Outcome], Unfinished]
+"""What a copy has beside the backup."""
 
 READY: Final = "taking over"
 """What the file is called that says so."""
@@ -64,6 +67,7 @@ class Places:
         files = self.files
         found = [files.registry.parent, files.collections, files.keys, files.transactions, files.transactions_mark]
         found += [files.scrub_state, files.raft.applied, *sorted(files.raft.root.glob("*.outcomes"))]
+        found += sorted(files.raft.root.glob("*.pending"))
         return [path.relative_to(files.root).as_posix() for path in found if path.exists()]
 
 
@@ -71,7 +75,7 @@ def take(holding: Holding) -> Snapshot:
     """What a node holds now, between two commands. Raises Unavailable where there is nothing, StorageError."""
     if holding.database is None:
         raise Unavailable("The node has no database yet that could be copied.")
-    head = encode_head(holding.applied(holding.counts()), holding.outcomes.all())
+    head = encode_head(holding.applied(holding.counts()), holding.outcomes.all(), holding.pending.all())
     backup = Backup(holding.files, partial(writes_paused, holding.core.catalog), signing_key=True)
     return Snapshot(holding.index, _chunks(head, backup))
 
@@ -94,21 +98,20 @@ def prepare(door: Door, snapshot: Snapshot, files: DatabaseFiles, source: Master
         door.remove_tree(places.incoming)
         door.make_directory(places.incoming)
     try:
-        applied, outcomes = _head(stream)
-        restored = restore(stream, places.database, source)
+        applied, outcomes, unfinished = _head(stream)
+        restored = restore(stream, places.database, source, wanted=Wanted(asks_anchors=False))
         _check(restored, applied, snapshot.index, files)
         with guarded("preparing a copy of the database"):
-            _complete(door, places, applied, outcomes, source)
+            _complete(door, places, (applied, outcomes, unfinished), source)
     except BaseException:
         shutil.rmtree(places.incoming, ignore_errors=True)
         raise
     return applied
 
 
-def _head(stream: BinaryIO) -> tuple[Applied, list[Outcome]]:
+def _head(stream: BinaryIO) -> Head:
     try:
-        mark, table = decode_sizes(_exactly(stream, SIZES_BYTES))
-        return decode_applied(_exactly(stream, mark)), decode_outcomes(_exactly(stream, table))
+        return decode_head(partial(_exactly, stream))
     except BadFrame as error:
         raise InvalidData(f"What was received is no copy of a node's database: {error}.") from None
 
@@ -142,9 +145,10 @@ def _check(restored: Restored, applied: Applied, index: int, files: DatabaseFile
             )
 
 
-def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outcome], source: MasterKeySource) -> None:
+def _complete(door: Door, places: Places, head: Head, source: MasterKeySource) -> None:
     """What belongs to this node alone stays its own; the mark goes along. The last file says that all is there."""
     own, copy = places.files, DatabaseFiles(places.database)
+    applied, outcomes, unfinished = head
     door.remove_tree(copy.audit_log.root)
     door.remove(copy.lock)
     if own.anchors.exists():
@@ -155,7 +159,11 @@ def _complete(door: Door, places: Places, applied: Applied, outcomes: list[Outco
     keys = encryption.load_keys(door, copy, source)
     sealing = door if keys is None else SealedDoor(door, keys)
     sealing.replace(copy.raft.outcomes(1), encode_outcomes(outcomes))
-    door.replace(copy.raft.applied, encode_applied(msgspec.structs.replace(applied, outcomes=(1,))))
+    pending = 0 if unfinished == Unfinished() else 1
+    if pending:
+        sealing.replace(copy.raft.pending(pending), encode_unfinished(unfinished))
+    mark = msgspec.structs.replace(applied, outcomes=(1,), pending=pending)
+    door.replace(copy.raft.applied, encode_applied(mark))
     names = Places(copy).present()
     save_checked(door, places.ready, READY, {"names": names})
 

@@ -11,6 +11,7 @@ __all__ = ["CommandSurroundings"]
 
 MOST_BYTES: Final = 32
 SALT: Final = "salt"
+SIGNING_KEY: Final = "signing key"
 
 
 class CommandSurroundings(Surroundings):
@@ -22,6 +23,8 @@ class CommandSurroundings(Surroundings):
         self._time_ms = 0
         self._seed = b""
         self._salts = 0
+        self.signing_seed = b""
+        """The key that a database which is being made is to sign with, where it is given."""
 
     def enter(self, time_ms: int, seed: bytes, ordinal: int = 0) -> None:
         """Now it is the turn of a command, or of the part of one that has this number."""
@@ -36,6 +39,8 @@ class CommandSurroundings(Surroundings):
     def chance(self, size: int, purpose: str) -> bytes:
         """What follows from the seed of the command and a purpose: the same each time, but for salts."""
         assert self._seed, f"no command has brought chance along for a {purpose}"
+        if purpose == SIGNING_KEY and self.signing_seed:
+            return self.signing_seed
         assert size <= MOST_BYTES, "a seed is spread no further than that"
         if purpose == SALT:
             self._salts += 1

@@ -71,6 +71,9 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     sha256: bytes
 
 
+ONE_MESSAGE: Final = b"\x91"
+"""With what the body of a single message begins: an array of one."""
+
 T = TypeVar("T", Hello, Welcome, Ask, Answer, End, SnapshotHead, str)
 
 _encoder: Final = msgspec.msgpack.Encoder()

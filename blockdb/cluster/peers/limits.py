@@ -12,9 +12,11 @@ class Limits:
     """Bounds of connections between nodes. Times in seconds."""
 
     max_frame_bytes: int = 64 << 20
-    """The longest frame after the handshake; a message of consensus must fit."""
+    """The longest frame after the handshake, and the longest message that comes in pieces."""
     batch_bytes: int = 1 << 20
     """Messages that wait are sent together, up to so many bytes in a frame."""
+    piece_bytes: int = 256 << 10
+    """Longer messages are sent in pieces of this size, so that others need not wait for them."""
     max_queued_bytes: int = 32 << 20
     """What may wait for a node; the oldest messages go first."""
     max_queued_messages: int = 4096

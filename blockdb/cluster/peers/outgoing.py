@@ -1,16 +1,16 @@
-"""The way to one other node: a queue that forgets the oldest, and a connection that is made again when it ends."""
+"""The way to one other node: what waits for it, and a connection that is made again when it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import Final, NamedTuple
 
 from blockdb.cluster.peers.asking import check_question
-from blockdb.cluster.peers.bodies import Answer, Ask, body_of, decode, encode, encode_batch
+from blockdb.cluster.peers.backlog import Backlog
+from blockdb.cluster.peers.bodies import Answer, Ask, body_of, decode, encode
 from blockdb.cluster.peers.greeting import Identity, dial
 from blockdb.cluster.peers.wire import Frame, Wire
 from blockdb.errors import BlockDBError, Unavailable
@@ -22,6 +22,8 @@ __all__ = ["Outgoing"]
 
 ARRAY_BYTES: Final = 16
 """What a body has besides one message."""
+BURST_BYTES: Final = 1 << 20
+"""With so much sent, others have their turn on the loop."""
 NUDGED_S: Final = 0.02
 """How long to wait before calling a node that has called."""
 
@@ -46,15 +48,14 @@ class Outgoing:
     ) -> None:
         self.member = member
         self.sent = 0
-        self.dropped = 0
-        self.queued_bytes = 0
+        self._too_long = 0
         self._own = own
         self._limits = own.limits
         self._chance = chance
         self._on_contact = on_contact
         self._on_heard = on_heard
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[float, bytes]] = deque()
+        self._backlog = Backlog(own.limits)
         self._wire: Wire | None = None
         self._is_flushing = False
         self._ended = asyncio.Event()
@@ -69,53 +70,48 @@ class Outgoing:
         """Whether what is sent goes out at once."""
         return self._wire is not None
 
+    @property
+    def queued_bytes(self) -> int:
+        """How much waits to be sent."""
+        return self._backlog.bytes
+
+    @property
+    def dropped(self) -> int:
+        """How many messages were not sent."""
+        return self._backlog.dropped + self._too_long
+
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def send(self, message: Message) -> None:
-        """Send it soon, or let it go."""
-        data = encode(message)
+    def send(self, message: Message, data: bytes) -> None:
+        """Send it soon, or let it go; `data` is its encoding."""
         if len(data) > self._limits.max_frame_bytes - ARRAY_BYTES:
-            self.dropped += 1
+            self._too_long += 1
             _log.error("A message of %d bytes is too long for %s and was not sent.", len(data), self.member.id)
             return
         now = self._loop.time()
-        self._queue.append((now, data))
-        self.queued_bytes += len(data)
+        self._backlog.put(message, data, now)
         if self._wire is None:
-            self._forget_stale(now)
-        while len(self._queue) > 1 and (
-            self.queued_bytes > self._limits.max_queued_bytes or len(self._queue) > self._limits.max_queued_messages
-        ):
-            self._forget_oldest()
-        if not self._is_flushing and self._wire is not None and not self._wire.is_full:
+            self._backlog.forget_stale(now)
+        elif not self._wire.is_full:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Send what waits: what was handed in together goes out together."""
+        """Send what waits; with much of it, let the loop do other things in between."""
         self._is_flushing = False
-        wire = self._wire
-        while wire is not None and self._queue and not wire.is_full and wire.end_reason is None:
-            batch = [self._next()]
-            size = len(batch[0])
-            while self._queue and size + len(self._queue[0][1]) <= self._limits.batch_bytes:
-                batch.append(self._next())
-                size += len(batch[-1])
-            self.sent += len(batch)
-            wire.send(FrameKind.MESSAGES, encode_batch(batch))
-
-    def _next(self) -> bytes:
-        data = self._queue.popleft()[1]
-        self.queued_bytes -= len(data)
-        return data
-
-    def _forget_oldest(self) -> None:
-        self._next()
-        self.dropped += 1
-
-    def _forget_stale(self, now: float) -> None:
-        while self._queue and self._queue[0][0] < now - self._limits.stale_s:
-            self._forget_oldest()
+        wire, size = self._wire, 0
+        while wire is not None and self._backlog.has_any and not wire.is_full and wire.end_reason is None:
+            if size > BURST_BYTES:
+                self._flush_soon()
+                return
+            kind, body, ended = self._backlog.next_frame()
+            self.sent += ended
+            size += len(body)
+            wire.send(kind, body)
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +150,7 @@ class Outgoing:
     def look_after(self, now: float) -> None:
         """Ask whether it is there still; called now and then."""
         if self._wire is None:
-            self._forget_stale(now)
+            self._backlog.forget_stale(now)
         elif now - self._wire.heard_at > self._limits.silence_timeout_s:
             self._wire.abort(f"nothing was heard for {self._limits.silence_timeout_s:g} s")
         elif not self._wire.is_full:
@@ -215,7 +211,7 @@ class Outgoing:
         self._told = ""
         self._ended.clear()
         self._wire = wire
-        self._forget_stale(self._loop.time())
+        self._backlog.forget_stale(self._loop.time())
         wire.on_end, wire.on_writable = self._end, self._flush
         self._on_heard()
         self._on_contact(True)
@@ -226,6 +222,7 @@ class Outgoing:
 
     def _end(self) -> None:
         self._wire = None
+        self._backlog.cut_short()
         self._ended.set()
         self._fail_asks(f"The connection to {self.member.id} ended before it answered.")
         self._on_contact(False)

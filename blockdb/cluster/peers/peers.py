@@ -11,6 +11,7 @@ from secrets import randbits
 from time import time
 
 from blockdb.cluster.peers.addresses import check_name, host_and_port
+from blockdb.cluster.peers.bodies import encode
 from blockdb.cluster.peers.greeting import Identity, dial
 from blockdb.cluster.peers.handling import Contact, PeerHandler
 from blockdb.cluster.peers.incoming import Incoming
@@ -60,6 +61,7 @@ class Peers:
         self._incoming: Incoming | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
+        self._long: tuple[Message, bytes] | None = None
         self._port = 0
         self._is_closed = False
 
@@ -117,11 +119,25 @@ class Peers:
     def send(self, to_id: str, message: Message) -> None:
         """Send a message of consensus, if it can be. Neither blocks nor raises.
 
-        Messages to one node keep their order, and any of them may be lost; to a node that is no member all are.
+        Those about entries of the log keep their order, others may overtake them, and any of them may be lost; to a
+        node that is no member all are.
         """
         outgoing = self._outgoing.get(to_id)
         if outgoing is not None:
-            outgoing.send(message)
+            outgoing.send(message, self._encoded(message))
+
+    def _encoded(self, message: Message) -> bytes:
+        """The bytes of a message; of a long one that goes to several nodes, the same."""
+        if self._long is not None and self._long[0] is message:
+            return self._long[1]
+        data = encode(message)
+        if len(data) > self._own.limits.piece_bytes:
+            self._long = message, data
+            asyncio.get_running_loop().call_soon(self._forget_long)
+        return data
+
+    def _forget_long(self) -> None:
+        self._long = None
 
     async def send_snapshot(
         self, to_id: str, head: SnapshotHead, chunks: AsyncIterator[bytes] | Iterator[bytes]

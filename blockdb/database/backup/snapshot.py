@@ -8,15 +8,15 @@ can have its writes pause for that. What the copy holds opens as after a power c
 
 from __future__ import annotations
 
-import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from blockdb.database.backup.pieces import Piece
 from blockdb.database.creation import DEFAULT_COLLECTION
 from blockdb.errors import Corruption, DatabaseNotFound, StorageError
 from blockdb.format import checked_toml, transaction
@@ -28,7 +28,6 @@ from blockdb.layout import ACTS_SUFFIX, AuditLogFiles, CollectionFiles, Database
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import PREFIX, load_registry
 
-CHUNK_BYTES: Final = 256 * 1024
 ATTEMPTS: Final = 8
 COLLECTS: Final = 2_000
 """So often are the ends of the logs read in search of a moment, beside a writer that cannot be asked to pause."""
@@ -41,61 +40,6 @@ _NO_BOOT: Final = bytes(16)
 
 class Moved(Exception):
     """Something was replaced while it was looked at."""
-
-
-@dataclass
-class Piece:
-    """A file of the copy: the first `size` bytes (None: all) of one of `paths`, which stand for the same."""
-
-    paths: tuple[Path, ...]
-    size: int | None = None
-    data: bytes | None = None
-    """What it holds, if that is known."""
-    held: int | None = None
-    """The descriptor of a file that may be taken away."""
-
-    def hold(self, held: ExitStack) -> Piece:
-        """Open it now. Raises FileNotFoundError."""
-        self.held = os.open(self.paths[0], os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        held.callback(os.close, self.held)
-        return self
-
-    def read(self) -> tuple[Path, int, Iterator[bytes]]:
-        """Which file it is, how many bytes it has, and these, in chunks; all is read before the next one begins.
-
-        Raises StorageError where it is gone.
-        """
-        if self.data is not None:
-            return self.paths[0], len(self.data), iter((self.data,))
-        path, descriptor = self._opened()
-        size = os.fstat(descriptor).st_size if self.size is None else self.size
-        return path, size, self._chunks(descriptor, size)
-
-    def _opened(self) -> tuple[Path, int]:
-        if self.held is not None:
-            return self.paths[0], self.held
-        for path in self.paths:
-            try:
-                return path, os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except FileNotFoundError:
-                continue
-        raise StorageError(
-            f"{self.paths[0]} was taken away while the database was copied: a collection was dropped, or tables of one "
-            "that came into use were merged. Copy it again."
-        )
-
-    def _chunks(self, descriptor: int, size: int) -> Iterator[bytes]:
-        try:
-            at = 0
-            while at < size:
-                data = os.pread(descriptor, min(CHUNK_BYTES, size - at), at)
-                if not data:
-                    raise StorageError(f"{self.paths[0]} has {at} bytes, and should have {size}. Run `blockdb audit`.")
-                at += len(data)
-                yield data
-        finally:
-            if self.held is None:
-                os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -211,7 +155,8 @@ class _Attempt:
         with pausing():
             ends = self._collect(busy)
         self._check_still(found)
-        snapshot = Snapshot(files, ids, self._small(files.keyring, files.public_keys, files.registry, files.anchors))
+        small = (files.keyring, files.public_keys, files.registry, files.anchors, files.restored)
+        snapshot = Snapshot(files, ids, self._small(*small))
         for one in found:
             snapshot.pieces += [*one.pieces, *self._chain(one, ends)]
         snapshot.pieces += self._transactions(owner, ends)
@@ -344,7 +289,7 @@ class _Attempt:
         newest, offset = split_place(mark.written)
         if log.collection is not None:
             self._ends[log.collection] = mark.written
-        last = Piece(log.paths_of(newest)[:1], size if self._is_sealing else offset)
+        last = Piece(log.paths_of(newest)[:1], size if self._is_sealing else offset, grows=True)
         if one.is_busy:
             last.hold(self._held)
             assert last.held is not None
@@ -354,31 +299,34 @@ class _Attempt:
         return [*before, last, Piece((log.mark,), data=mark_format.encode(mark))]
 
     def _transactions(self, owner: bytes, ends: dict[Path, tuple[bytes, int]]) -> list[Piece]:
-        """The log of transactions over several collections, and its mark."""
+        """The log of transactions over several collections, and its mark.
+
+        It is read now, since whoever empties it overwrites what was in it, also under those who hold it open.
+        """
         files = self._files
         if files.transactions_mark not in ends:
             return []
         data, size = ends[files.transactions_mark]
-        log = Piece((files.transactions,), size).hold(self._held)
+        log = Piece((files.transactions,), data=files.transactions.read_bytes()[:size])
         mark = _decoded(data, owner)
         if isinstance(mark, str) or not (mark.clean or mark.is_of(self._boot_id)):
             return [log, *self._small(files.transactions_mark)]
         if not mark.clean:
             mark = mark._replace(boot_id=_NO_BOOT, forced=mark.written)
-            log.size = self._transactions_size(log, mark, size)
+            log.data = _up_to_mark(log.data or b"", mark, is_sealing=self._is_sealing)
         return [log, Piece((files.transactions_mark,), data=mark_format.encode(mark))]
 
-    def _transactions_size(self, log: Piece, mark: Mark, size: int) -> int:
-        """Where the log ended: by its mark, unless that is of the log before, or the log is sealed."""
-        if self._is_sealing:
-            return size
-        assert log.held is not None
-        try:
-            base = transaction.decode_header(os.pread(log.held, transaction.HEADER_BYTES, 0)).base
-        except BadFrame:
-            return size
-        end = mark.written - base
-        return end if transaction.HEADER_BYTES <= end <= size else size
+
+def _up_to_mark(log: bytes, mark: Mark, *, is_sealing: bool) -> bytes:
+    """The log of transactions up to where it ended: by its mark, unless that is of the log before, or it is sealed."""
+    if is_sealing:
+        return log
+    try:
+        base = transaction.decode_header(log).base
+    except BadFrame:
+        return log
+    end = mark.written - base
+    return log[:end] if transaction.HEADER_BYTES <= end <= len(log) else log
 
 
 def _bytes_of(path: Path) -> bytes:

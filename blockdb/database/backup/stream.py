@@ -13,12 +13,16 @@ from weakref import finalize
 
 from zstandard import ZstdCompressor
 
-from blockdb.database.backup.snapshot import CHUNK_BYTES, Pausing, Piece, take
+from blockdb.database.backup import increments
+from blockdb.database.backup.increments import Increment, check_goes_on, log_files, redaction_digests
+from blockdb.database.backup.pieces import CHUNK_BYTES, Piece
+from blockdb.database.backup.snapshot import Pausing, Snapshot, take
 from blockdb.database.creation import DEFAULT_COLLECTION
 from blockdb.database.proofs.journal import JOURNAL_COLLECTION
 from blockdb.errors import InvalidData
 from blockdb.format import archive
-from blockdb.format.archive import Entry, Header
+from blockdb.format.archive import Entry
+from blockdb.format.backup_header import FULL, INCREMENT, Header
 from blockdb.layout import DatabaseFiles
 from blockdb.storage.door import guarded
 
@@ -31,35 +35,66 @@ class Backup(Iterator[bytes]):
     A context manager: where it is not read to its end, `close` lets go of the files.
     """
 
-    def __init__(self, files: DatabaseFiles, pausing: Pausing = nullcontext, *, signing_key: bool = False) -> None:
-        """Find the moment. With `signing_key` the secret key is in it.
+    def __init__(
+        self,
+        files: DatabaseFiles,
+        pausing: Pausing = nullcontext,
+        *,
+        signing_key: bool = False,
+        since: Header | None = None,
+    ) -> None:
+        """Find the moment. With `signing_key` the secret key is in it; `since` is the backup that it goes on from.
 
-        Raises DatabaseNotFound, Corruption, StorageError, and InvalidData where the key is not beside the data.
+        Raises DatabaseNotFound, Corruption, StorageError, and InvalidData where the key is not beside the data, or the
+        database is not one that goes on from that backup.
         """
+        self._time_ms = time_ns() // 1_000_000  # all that was stored by then is in it
         self._snapshot = snapshot = take(files, pausing)
         finalize(self, snapshot.close)
-        pieces = snapshot.pieces
-        if signing_key:
-            own = DatabaseFiles(files.root).signing_key
-            if not own.exists():
-                snapshot.close()
-                raise InvalidData("The signing key is kept apart from the data: copy it yourself, or leave it out.")
-            pieces.insert(0, Piece((own,)))
-        self.header = Header(
-            id=str(uuid4()),
-            time_ms=time_ns() // 1_000_000,
-            database=snapshot.collections[DEFAULT_COLLECTION],
-            encrypted=snapshot.is_encrypted,
-            signing_key=signing_key,
-            most_bytes=sum(map(_most_bytes, pieces)),
-            collections=snapshot.collections,
-            ends=snapshot.ends,
-            checkpoint=_checkpoint(files, snapshot.collections.get(JOURNAL_COLLECTION)),
-        )
+        try:
+            self.header = self._begun(files, snapshot, signing_key, since)
+        except BaseException:
+            snapshot.close()
+            raise
         self.done_bytes = 0
         """How many bytes of files were read."""
         self._root = files.root
         self._chunks = self._compressed()
+
+    def _begun(self, files: DatabaseFiles, snapshot: Snapshot, signing_key: bool, since: Header | None) -> Header:
+        """The header; what of the files is to be in it is left in the snapshot."""
+        with guarded("making a backup"):
+            logs = log_files(files.root, snapshot.pieces)
+            redactions = redaction_digests(files, snapshot)
+            found = Increment(snapshot.pieces)
+            database = snapshot.collections[DEFAULT_COLLECTION]
+            if since is not None:
+                check_goes_on(since, snapshot, database)
+                found = increments.since(since, snapshot, logs, redactions)
+            if signing_key:
+                own = DatabaseFiles(files.root).signing_key
+                if not own.exists():
+                    raise InvalidData("The signing key is kept apart from the data: copy it yourself, or leave it out.")
+                found.pieces.insert(0, Piece((own,)))
+            snapshot.pieces = found.pieces
+            return Header(
+                id=str(uuid4()),
+                time_ms=self._time_ms,
+                database=database,
+                encrypted=snapshot.is_encrypted,
+                signing_key=signing_key,
+                most_bytes=sum(map(_most_bytes, found.pieces)),
+                collections=snapshot.collections,
+                ends=snapshot.ends,
+                checkpoint=_checkpoint(files, snapshot.collections.get(JOURNAL_COLLECTION)),
+                kind=FULL if since is None else INCREMENT,
+                parent=None if since is None else since.id,
+                parent_digest=None if since is None else since.digest(),
+                logs=logs,
+                redactions=redactions,
+                parts=found.parts,
+                kept=found.kept,
+            )
 
     def __next__(self) -> bytes:
         """The next chunk. Raises StorageError where files were taken away, or values redacted meanwhile."""
@@ -117,8 +152,8 @@ def _most_bytes(piece: Piece) -> int:
     if piece.data is not None:
         return len(piece.data)
     if piece.size is not None:
-        return piece.size
-    return max(path.stat().st_size for path in piece.paths if path.exists())
+        return piece.size - piece.start
+    return -piece.start + max(path.stat().st_size for path in piece.paths if path.exists())
 
 
 def _checkpoint(files: DatabaseFiles, journal_id: str | None) -> str:

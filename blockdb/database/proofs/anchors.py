@@ -105,6 +105,25 @@ class FileAnchor:
         with guarded(f"reading {self._path}"):
             return self._checkpoints(self._read().notes)
 
+    def kept_up_to(self, size: int) -> tuple[list[Checkpoint], int]:
+        """Those of `size` entries at most, and of how many the newest is, whoever signed that. O(bytes).
+
+        Raises AnchorFailed and HistoryConflict as `kept`.
+        """
+        with guarded(f"reading {self._path}"):
+            notes = self._read().notes
+        sizes = [self._size(number, note) for number, note in enumerate(notes, 1)]
+        early = [note for note, own in zip(notes, sizes, strict=True) if 0 <= own <= size]
+        return self._checkpoints(early), max(sizes, default=-1)
+
+    def _size(self, number: int, note: str) -> int:
+        """Of how many entries a checkpoint is; -1 where it is of another origin."""
+        try:
+            checkpoint = Checkpoint.parse(Note.parse(note).text)
+        except BadNote as error:
+            raise AnchorFailed(f"note {number} in it is damaged: {error}") from None
+        return checkpoint.size if checkpoint.origin == self._origin else -1
+
     def append(self, note: str, fault: Fault, *, may_make: bool = False) -> None:
         """Append a signed checkpoint, on the disk when this returns, unless it says nothing new. O(bytes).
 
@@ -165,12 +184,7 @@ class FileAnchor:
 
     def _checkpoint(self, number: int, note: str) -> Checkpoint | None:
         """The checkpoint in a note; None where it is of another origin."""
-        try:
-            if Checkpoint.parse(Note.parse(note).text).origin != self._origin:
-                return None
-        except BadNote as error:
-            raise AnchorFailed(f"note {number} in it is damaged: {error}") from None
-        return signed_checkpoint(note, self._keys)
+        return None if self._size(number, note) < 0 else signed_checkpoint(note, self._keys)
 
 
 def signed_checkpoint(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:

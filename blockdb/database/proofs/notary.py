@@ -46,11 +46,19 @@ class Notary:
         self._range_provers: dict[str, RangeProver] = {}
         self.record_state: Callable[[KeysRoots], int | None] = self.append_state
         """How a state gets into the journal: in a cluster all nodes have to be asked for it."""
+        self._given_name = ""
 
     @property
     def name(self) -> str:
-        """The name under which the database signs: the origin of its first collection."""
-        return NAME_PREFIX + uuid_of(self._catalog.default_id())
+        """The name under which the database signs: the origin of its first collection, unless it was given another."""
+        return self._given_name or NAME_PREFIX + uuid_of(self._catalog.default_id())
+
+    def sign_as(self, name: str) -> None:
+        """Have the database sign under a name that stands below that of another one, as whose part it signs."""
+        with self._opening:
+            self._given_name = name
+            self._provers.clear()
+            self._range_provers.clear()
 
     @property
     def verifier_key(self) -> VerifierKey:
@@ -125,7 +133,9 @@ class Notary:
         if old is None or journal is None:
             raise ReadOnly("The database is open for reading only; open it for writing to change its key.")
         new = keys.new_signer(self._catalog.surroundings)
-        known = keys.load_public_keys(self._door, self._files)
+        if new.public_key == old.public_key:  # of a cluster: a command that was cut short had come so far
+            return self.verifier_key
+        known = [key for key in keys.load_public_keys(self._door, self._files) if key != new.public_key]
         keys.save_public_keys(self._door, self._files, [*known, new.public_key])
         note = keys.rotation_note(old.notes(self.name), new.notes(self.name).key)
         journal.append({"event": "keys", "note": note})

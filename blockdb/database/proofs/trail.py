@@ -78,14 +78,22 @@ class Trail:
             return f"the first {state.records} records of {state.name} are not those that they were: it was rewritten"
         return None
 
+    def records_at(self, size: int, uuid: str) -> int:
+        """How many records of a collection a checkpoint of so many entries of the journal covers. O(states since)."""
+        state = self._state_at(size).get(uuid)
+        return 0 if state is None else state.records
+
     def _state(self, checkpoint: Checkpoint) -> Mapping[str, CollectionState]:
-        """What the journal said last when it had the size of a checkpoint."""
-        while not self._states or self._states[-1][0] >= checkpoint.size:
+        return self._state_at(checkpoint.size)
+
+    def _state_at(self, size: int) -> Mapping[str, CollectionState]:
+        """What the journal said last when it had so many entries."""
+        while not self._states or self._states[-1][0] >= size:
             state = next(self._earlier, None)
             if state is None:
                 return {}
             self._states.append(state)
-        return self._states[bisect_right(self._states, -checkpoint.size, key=lambda state: -state[0])][1]
+        return self._states[bisect_right(self._states, -size, key=lambda state: -state[0])][1]
 
     def between(self, kept: Iterable[Checkpoint], bad_size: int) -> str:
         """Between which two checkpoints the history changed, when that of `bad_size` entries is the first bad one."""

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from blockdb.database.queries.giving_up import insist_on_being_wanted
 from blockdb.database.queries.moment import Moment, Origin
 from blockdb.documents.document import Document
 from blockdb.errors import InvalidData
@@ -194,6 +195,7 @@ class Search:
 
     def _fitting(self, columns: Columns) -> Iterable[tuple[int, Any]]:
         """Which of some records fit, and what the filter takes of their documents."""
+        insist_on_being_wanted()
         ready, values = self._ready, columns.values
         self.tally.touched += len(values)
         if ready.special:

@@ -29,7 +29,7 @@ def derive_metadata(door: Door, files: CollectionFiles, name: str, collection_id
     metadata = Metadata(collection_id, name, 0, DatabaseConfig().blockchain_batch_size, encrypted=door.is_sealing)
     chain = Chain(door, files, metadata.uuid)
     created_ms, redactable = 0, False
-    for _, _, frame in chain.walk(segment.HEADER_BYTES, place_of(0, chain.size(0))):
+    for _, _, frame in chain.walk(segment.HEADER_BYTES, place_of(0, chain.used(0))):
         if isinstance(frame, record.RecordFrame):
             created_ms, redactable = created_ms or frame.time_ms, frame.kind == record.REDACTABLE
         else:

@@ -29,7 +29,9 @@ from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import Recovered
 
 TABLE_RECORDS: Final = 200_000
-"""How many records a rebuilt table has: memory stays bounded however long the chain is."""
+"""How many records a rebuilt table has at most,"""
+TABLE_BYTES: Final = 64 * 1024 * 1024
+"""and how much memory they take while it is made: that stays bounded however long the chain is."""
 
 
 class Extent(NamedTuple):
@@ -49,7 +51,7 @@ def rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: 
     state = Recovered(reader.chain, (), Memtable(0, 0, start), start, start, 0)
     for stretch in reader.chain.stretches(start, end):
         for _ in state.replaying(stretch, 0):
-            if len(state.memtable) >= TABLE_RECORDS:
+            if len(state.memtable) >= TABLE_RECORDS or state.memtable.size_bytes >= TABLE_BYTES:
                 tables.write(_freeze(state))
                 memtable = state.memtable
                 blocks = memtable.first_block + len(memtable.seals)
@@ -91,7 +93,7 @@ def events_told(door: Door, files: DatabaseFiles) -> Iterator[dict[str, Any]]:
         journal = files.collection(journal_id)
         chain = Chain(door, journal, Metadata(journal_id, JOURNAL_COLLECTION, 0, 1).uuid)
         for number in segment_numbers(door.names(journal.chain)):
-            end = place_of(number, chain.size(number))
+            end = place_of(number, chain.used(number))
             for _, _, frame in chain.walk(place_of(number, segment.HEADER_BYTES), end):
                 if isinstance(frame, RecordFrame):
                     yield decode_event(frame.value)

@@ -7,14 +7,11 @@ after it that are still intact are written to a file of JSON lines, ready to be 
 
 from __future__ import annotations
 
-import base64
 import json
-import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from blockdb.audit.auditor import audit
 from blockdb.audit.collection import Options
@@ -22,28 +19,35 @@ from blockdb.database import creation
 from blockdb.database.encryption import opened_for_repair
 from blockdb.database.proofs import keys
 from blockdb.database.repairing import audit_log
+from blockdb.database.repairing.damaged import (
+    bytes_of,
+    content_of,
+    first_damage,
+    in_base64,
+    intact_records,
+    segments_of,
+)
 from blockdb.database.repairing.derived import Told, derive_metadata, schemas_told, with_schemas
 from blockdb.database.repairing.rebuilding import Extent, definitions_of, rebuild_indexes, rebuild_tables
 from blockdb.database.repairing.transactions import rebuild_transactions
 from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound
 from blockdb.format import mark as mark_format
-from blockdb.format import packed, record, sealed, segment
-from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
+from blockdb.format import packed
+from blockdb.format.frame import BadFrame
 from blockdb.format.mark import Mark
 from blockdb.format.place import place_of
+from blockdb.format.reserved import end_of
 from blockdb.format.segment import SegmentHeader
-from blockdb.format.walk import DamagedChain, walk
-from blockdb.layout import DROPPED_SUFFIX, CollectionFiles, DatabaseFiles, segment_numbers
+from blockdb.layout import DROPPED_SUFFIX, CollectionFiles, DatabaseFiles
 from blockdb.ledger.checkpoint import Checkpoint
 from blockdb.ledger.note import Note
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import redaction
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.metadata import Metadata, load_metadata, load_registry, save_metadata, save_registry
+from blockdb.storage.recovery import read_mark
 from blockdb.storage.redaction import Redactions
 from blockdb.types import REDACTED, Progress, Report
-
-_RECORD_START: Final = re.compile(bytes((RECORD, *b"[", record.PLAIN, record.REDACTABLE, *b"]")))
 
 
 @dataclass
@@ -243,17 +247,18 @@ class _Workshop:
 
         Not the values of the keys that were being redacted.
         """
-        numbers = _segment_numbers(files)
+        numbers = segments_of(files)
         self._unpack_damaged(files, numbers)
+        self._give_back(files, metadata, numbers[-1])
         records = 0
         for position, number in enumerate(numbers):
-            buffer = _content(self._door, files, number)
-            damage, records = _first_damage(buffer, SegmentHeader(metadata.uuid, position, records), number)
+            buffer = content_of(self._door, files, number)
+            damage, records = first_damage(buffer, SegmentHeader(metadata.uuid, position, records), number)
             if damage is None:
                 continue
             if number == 0 and damage == 0:
                 raise Corruption(str(files.segment(0)), 0, "the header of the first chain file is damaged")
-            following = [_content(self._door, files, other) for other in numbers[position + 1 :]]
+            following = [content_of(self._door, files, other) for other in numbers[position + 1 :]]
             self._salvage([buffer[damage:], *following], redacted)
             for other in reversed(numbers[position:]):
                 self._set_aside(files.packed(other))
@@ -267,9 +272,18 @@ class _Workshop:
             return place_of(number, damage)
         return self._end_in(files, numbers[-1])
 
+    def _give_back(self, files: CollectionFiles, metadata: Metadata, number: int) -> None:
+        """Cut off what a writer reserved, unless the mark tells that there were records."""
+        mark = read_mark(self._door, files.mark, metadata.uuid)
+        if files.segment(number).exists() and not self._door.is_sealing:
+            data = files.segment(number).read_bytes()
+            end = end_of(data)
+            if end < len(data) and (isinstance(mark, str) or mark.written <= place_of(number, end)):
+                self._truncate(files.segment(number), end)
+
     def _end_in(self, files: CollectionFiles, number: int) -> int:
         """The place after the last commit, in the file to which the next one goes: it must not be packed."""
-        data = _content(self._door, files, number)
+        data = content_of(self._door, files, number)
         if files.packed(number).exists():
             self._door.replace(files.segment(number), data)
             self._door.remove(files.packed(number))
@@ -281,7 +295,7 @@ class _Workshop:
             path, packed_path = files.segment(number), files.packed(number)
             if not packed_path.exists():
                 continue
-            data = _bytes_of(self._door, packed_path)
+            data = bytes_of(self._door, packed_path)
             try:
                 unpacked = packed.unpack(data)
             except BadFrame:
@@ -290,18 +304,18 @@ class _Workshop:
                     self._note(f"unpacked what can be had of {packed_path.name}")
                 self._set_aside(packed_path)
             else:
-                if path.exists() and _bytes_of(self._door, path) != unpacked:
+                if path.exists() and bytes_of(self._door, path) != unpacked:
                     self._set_aside(path)
 
     def _salvage(self, stretches: list[bytes], redacted: Set[bytes]) -> None:
-        found = [item for stretch in stretches for item in _intact_records(stretch)]
+        found = [item for stretch in stretches for item in intact_records(stretch)]
         records = [(key, value) for key, value in found if value is not REDACTED and key not in redacted]
         if len(records) < len(found):
             self._note(f"left {len(found) - len(records)} redacted records out: they have nothing to be imported again")
         if not records:
             return
         lines = [
-            json.dumps({"key": _text(key), "value": _text(value), "encoding": "base64"}) + "\n"
+            json.dumps({"key": in_base64(key), "value": in_base64(value), "encoding": "base64"}) + "\n"
             for key, value in records
         ]
         creation.make_root(self._door, self._quarantine)
@@ -335,60 +349,3 @@ class _Workshop:
 
     def _note(self, action: str) -> None:
         self._result.actions.append(action)
-
-
-def _segment_numbers(files: CollectionFiles) -> list[int]:
-    numbers = segment_numbers(path.name for path in files.chain.iterdir())
-    whole = [number for expected, number in enumerate(numbers) if number == expected]
-    if not whole:
-        raise Corruption(str(files.segment(0)), None, "the first chain file is missing")
-    return numbers
-
-
-def _content(door: Door, files: CollectionFiles, number: int) -> bytes:
-    """The bytes of a chain file, packed or not. Raises BadFrame where it is packed and damaged."""
-    path = files.segment(number)
-    return _bytes_of(door, path) if path.exists() else packed.unpack(_bytes_of(door, files.packed(number)))
-
-
-def _bytes_of(door: Door, path: Path) -> bytes:
-    """What a file holds, as far as it can be had where it is encrypted."""
-    data = path.read_bytes()
-    binding = None if door.keys is None else sealed.binding_of(*path.absolute().parts)
-    return data if door.keys is None or binding is None else sealed.salvage(data, binding, door.keys)
-
-
-def _first_damage(buffer: bytes, expected: SegmentHeader, number: int) -> tuple[int | None, int]:
-    """Where a chain file is no longer what was written, and how many records there are up to its end.
-
-    0 where it does not even begin as it should, None where it is intact.
-    """
-    records = expected.first_sequence
-    try:
-        if segment.decode(buffer) != expected or number != expected.number:
-            return 0, records
-        for _, _, frame in walk(buffer, segment.HEADER_BYTES, len(buffer)):
-            records += isinstance(frame, record.RecordFrame)
-    except DamagedChain as error:
-        return error.offset, records
-    except BadFrame:
-        return 0, records
-    return None, records
-
-
-def _intact_records(stretch: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Every record in these bytes whose check still matches, wherever it begins."""
-    found = _RECORD_START.search(stretch)
-    while found is not None:
-        start = found.start() - CHECK_BYTES
-        try:
-            frame = record.decode(stretch, start) if start >= 0 else None
-        except BadFrame:
-            frame = None
-        if frame is not None:
-            yield frame.key, frame.value
-        found = _RECORD_START.search(stretch, found.start() + 1 if frame is None else start + frame.size)
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()

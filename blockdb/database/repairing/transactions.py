@@ -74,5 +74,5 @@ def _numbers(door: Door, files: DatabaseFiles, ids: Iterable[str]) -> Iterator[i
     for collection_id in ids:
         chain = Chain(door, files.collection(collection_id), _uuid(collection_id))
         last = chain.segments() - 1
-        for stretch in chain.stretches(place_of(0, segment.HEADER_BYTES), place_of(last, chain.size(last))):
+        for stretch in chain.stretches(place_of(0, segment.HEADER_BYTES), place_of(last, chain.used(last))):
             yield from walking.transactions(stretch.buffer, stretch.first, stretch.last)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import replace
 from operator import attrgetter
 from threading import Lock
 from time import monotonic, perf_counter_ns
-from typing import Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from blockdb.errors import BlockDBError, Deadlock, TransactionClosed, TransactionTimeout
 from blockdb.locking.claim import Claim, Space
@@ -25,11 +26,33 @@ _deadline = attrgetter("deadline")
 Ending = tuple[type[BlockDBError], str]
 """The error that every further use of a transaction raises."""
 
+ENDED_KEPT: Final = 64
+_OUTCOMES: Final[dict[type[BlockDBError], str]] = {Deadlock: "deadlock", TransactionTimeout: "timeout"}
+
+
+class Touched(Protocol):
+    """What a transaction does in one collection, as far as it is told."""
+
+    @property
+    def name(self) -> str:
+        """The name of the collection."""
+
+    @property
+    def items(self) -> Sized:
+        """What was written."""
+
+
+class Ended(NamedTuple):
+    """What is kept of a transaction that has ended."""
+
+    at: float
+    info: TransactionInfo
+
 
 class Holder:
     """A transaction, as far as locks go."""
 
-    __slots__ = ("deadline", "ending", "id", "is_committing", "started", "waker")
+    __slots__ = ("deadline", "ending", "id", "is_committing", "parts", "started", "waker")
 
     def __init__(self, id_: int, started: float, deadline: float) -> None:
         self.id = id_
@@ -38,6 +61,8 @@ class Holder:
         self.is_committing = False
         """From here on it is not interrupted."""
         self.ending: Ending | None = None
+        self.parts: dict[str | None, Any] = {}
+        """What it does in each collection, `Touched`. Its user adds to it."""
         self.waker: Lock | None = None
         """Held while it waits; released when it has what it waits for, or has ended."""
 
@@ -53,6 +78,7 @@ class Locks:
         self._table = LockTable()
         self._active: dict[int, Holder] = {}
         self._abandoned: deque[Holder] = deque()
+        self._ended: deque[Ended] = deque(maxlen=ENDED_KEPT)
         self._next_id = 1
         self._committed = self._aborted = self._deadlocks = self._timeouts = self._waits = 0
         self._wait_latency = Histogram()
@@ -110,7 +136,7 @@ class Locks:
         with self._mutex:
             if holder.ending is not None:
                 return False
-            self._end(holder, (TransactionClosed, what))
+            self._end(holder, (TransactionClosed, what), "committed" if committed else "aborted")
             self._committed += committed
             self._aborted += not committed
             return True
@@ -159,6 +185,7 @@ class Locks:
             found = []
             for id_, holder in sorted(self._active.items()):
                 waiting = snapshot.waiting.get(id_)
+                collections, writes = _touched(holder)
                 found.append(
                     TransactionInfo(
                         id=id_,
@@ -167,9 +194,17 @@ class Locks:
                         waits_for=() if waiting is None else waiting.blockers,
                         wanted=None if waiting is None else _in_words(waiting.claim),
                         committing=holder.is_committing,
+                        collections=collections,
+                        writes=writes,
                     )
                 )
         return tuple(found)
+
+    def ended(self) -> tuple[TransactionInfo, ...]:
+        """Those that ended last, the newest first."""
+        now = monotonic()
+        with self._mutex:
+            return tuple(replace(info, ended_s=now - at) for at, info in reversed(self._ended))
 
     def statistics(self) -> TransactionStatistics:
         """Counts since the database was opened, and what is locked now."""
@@ -222,12 +257,21 @@ class Locks:
         limit = f"{holder.deadline - holder.started:g} seconds"
         self._abort(holder, (TransactionTimeout, f"Transaction {holder.id} was aborted: it may take {limit}."))
 
-    def _end(self, holder: Holder, ending: Ending) -> None:
+    def _end(self, holder: Holder, ending: Ending, outcome: str | None = None) -> None:
         holder.ending = ending
+        self._keep(holder, outcome or _OUTCOMES.get(ending[0], "aborted"))
         del self._active[holder.id]
         self._wake(self._table.release(holder.id))
         if holder.waker is not None:
             self._wake_up(holder)
+
+    def _keep(self, holder: Holder, outcome: str) -> None:
+        now, locks = monotonic(), self._table.held_by(holder.id)
+        collections, writes = _touched(holder)
+        info = TransactionInfo(
+            holder.id, now - holder.started, locks, collections=collections, writes=writes, outcome=outcome
+        )
+        self._ended.append(Ended(now, info))
 
     def _wake(self, ids: Iterable[int]) -> None:
         for id_ in ids:
@@ -272,6 +316,12 @@ class Locks:
             if first is not None and left <= 0:
                 self._time_out(first)  # and perhaps that was it
             return min(max(left, 0), LOOK_AROUND_S)
+
+
+def _touched(holder: Holder) -> tuple[tuple[str, ...], int]:
+    """The collections that a transaction has touched, and how many records it is to store. O(collections)."""
+    parts: list[Touched] = list(dict.fromkeys(list(holder.parts.values())))  # one may go by its name and its id
+    return tuple(part.name for part in parts), sum(len(part.items) for part in parts)
 
 
 def _in_words(claim: Claim) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from random import uniform
 from threading import Event
@@ -38,7 +38,7 @@ class TransactionManager:
         self._timeout_s = timeout_s
         self._locks = Locks()
         self._committer = Committer(catalog, log)
-        self.commit_parts: Callable[[Sequence[Part], bool], dict[str, range]] = self._committer.commit
+        self.commit_parts: Callable[[Sequence[Part], bool], Mapping[str, Sequence[int]]] = self._committer.commit
         """Stores what was written in all parts, or nothing. In a cluster that is for all nodes to do."""
         self.keeps_reads = False
         """Whether transactions keep what they have read, for a commit that has to look whether it is so still."""
@@ -95,7 +95,7 @@ class TransactionManager:
             gate = self._gates.setdefault(store.metadata.id, CollectionGate(self._locks, store))
         return Part(collection, gate, preparation, Reads() if self.keeps_reads else None)
 
-    def commit(self, holder: Holder, parts: Sequence[Part], sync: bool) -> dict[str, range]:
+    def commit(self, holder: Holder, parts: Sequence[Part], sync: bool) -> Mapping[str, Sequence[int]]:
         """Store all that a transaction wrote, or nothing, and end it."""
         self._locks.start_commit(holder)
         try:
@@ -113,11 +113,14 @@ class TransactionManager:
         holder = self._locks.begin(self._timeout_s)
         try:
             part.take(items)
+            holder.parts[None] = part
             for key, _ in items:
                 self._locks.lock_key(holder, part.gate.space, key, True)
             holder.deadline = inf  # it has waited enough
             part.gate.shut()
-            return self.commit(holder, [part], sync)[part.name]
+            stored = self.commit(holder, [part], sync)[part.name]
+            assert isinstance(stored, range), "one collection numbers one after the other"
+            return stored
         finally:
             self._locks.end(holder, "The write has failed.")
 
@@ -126,6 +129,10 @@ class TransactionManager:
     def infos(self) -> tuple[TransactionInfo, ...]:
         """The transactions that are under way, the oldest first."""
         return self._locks.infos()
+
+    def ended(self) -> tuple[TransactionInfo, ...]:
+        """Those that ended last, the newest first."""
+        return self._locks.ended()
 
     def statistics(self) -> TransactionStatistics:
         """Counts since the database was opened, and what is locked now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
@@ -14,6 +14,7 @@ from blockdb.database.documents import Given
 from blockdb.database.ranges import range_of
 from blockdb.database.transactions.locks import Holder, Locks
 from blockdb.database.transactions.part import Opening, Part
+from blockdb.errors import Deadlock
 from blockdb.format.checks import check_key
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Transaction:
         self._locks = locks
         self._holder = holder
         self._opening = opening
-        self._parts: dict[str | None, Part] = {}
+        self._parts: dict[str | None, Part] = holder.parts
         self._using = Lock()
         self._is_finished = False
         """Whether it was committed or aborted here: what others ended is told at the end."""
@@ -84,7 +85,11 @@ class Transaction:
     def _put(self, part: Part, key: bytes, value: Given) -> None:
         prepared = part.prepare(key, value)
         self._lock(part, key, exclusive=True)
-        part.check_new(key)
+        try:
+            part.check_new(key)
+        except Deadlock:
+            self.abort()  # as after any other: whoever is told so need not end it
+            raise
         part.add(key, value if prepared is None else prepared.values[0])  # type: ignore[arg-type] # it was checked
 
     # Reading.
@@ -176,7 +181,7 @@ class Transaction:
 
     # Ending.
 
-    def commit(self, *, sync: bool = False) -> dict[str, range]:
+    def commit(self, *, sync: bool = False) -> Mapping[str, Sequence[int]]:
         """Store all that was written, in all collections, or nothing of it. Returns the sequence numbers by collection.
 
         It survives a killed process once this returns; with `sync=True`, or where one of the collections is forced with

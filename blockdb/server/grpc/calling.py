@@ -165,10 +165,8 @@ class Calls:
         request = await self._only(offer, requests)
         if self._service.concerns is not None:
             await self._service.concerns.prepare(call, request)
-        if operation.is_quick:
-            with self._service.at_once(call, request) as may_be_done_here:
-                if may_be_done_here:
-                    return self._encoded(self._service.call(call, request))
+        if operation.is_quick and self._service.at_once(call, request):
+            return self._encoded(self._service.call(call, request))
         loop = asyncio.get_running_loop()
         limit_s = None if operation.is_long else self._options.request_timeout_s
         try:

@@ -79,9 +79,8 @@ class _Workshop:
             if tag_field is not None:
                 tree.pop(tag_field, None)
             for name, mend_part in parts:
-                value = tree[name]
-                if value is not None or name in nulls:
-                    tree[name] = mend_part(value)
+                if name in tree and (tree[name] is not None or name in nulls):
+                    tree[name] = mend_part(tree[name])
             return tree
 
         return mend

@@ -23,8 +23,8 @@ MOST_WAITING: Final = 10_000
 
 def _state(service: Service) -> ClusterState:
     """The cluster as this node sees it."""
-    if service.log is not None:
-        return membership.state_of(service.log.status())
+    if (found := service.cluster()) is not None:
+        return found
     name, now_ms = service.node_id, service.now_ms()
     node = NodeState(name, service.address, "", "voter", "Leader", now_ms, 0, 0, 0, 0, "", None)
     return ClusterState(name, name, "lone", "Leader", 0, name, 0, 0, 0, 0, 0, 0, "", (node,))
@@ -49,6 +49,9 @@ def status(session: Session, request: Nothing) -> cluster.ClusterStatus:
         term=found.term,
         leader=found.leader,
         nodes=[_node(member) for member in found.members],
+        engine=found.engine if found.partitions else None,
+        partitions=list(found.partitions) or None,
+        groups=list(found.groups) if found.partitions else None,
     )
 
 
@@ -68,6 +71,24 @@ def members(session: Session, request: Nothing) -> cluster.ClusterMembers:
     return cluster.ClusterMembers(cluster=_state(session.service))
 
 
+def partitions(session: Session, request: Nothing) -> cluster.ClusterPartitions:
+    """Which node holds which partition: what this one does not know, it asks others for."""
+    found, spread = _state(session.service), session.service.spread
+    if spread is None or session.principal.is_node:
+        return cluster.ClusterPartitions(partitions=list(found.partitions), groups=list(found.groups))
+    return cluster.ClusterPartitions(partitions=list(spread.everywhere()), groups=list(found.groups))
+
+
+def rebalance(session: Session, request: cluster.Rebalance) -> cluster.Rebalanced:
+    """Spread partitions evenly."""
+    if session.service.spread is None:
+        raise InvalidData(
+            "Nothing is spread over nodes here, so nothing can be spread more evenly: that takes a cluster with the "
+            "engine jetstream. docs/JETSTREAM.md says how one is started."
+        )
+    return cluster.Rebalanced(moves=session.service.spread.rebalance(dry_run=request.dry_run))
+
+
 def add(session: Session, request: cluster.AddNode) -> plain.Told:
     """Take a node in."""
     log = _log(session)
@@ -77,7 +98,10 @@ def add(session: Session, request: cluster.AddNode) -> plain.Told:
 
 def remove(session: Session, request: cluster.ByNode) -> plain.Told:
     """Let a node go."""
-    membership.remove(_log(session), request.node_id)
+    if session.service.spread is not None:
+        session.service.spread.remove(request.node_id)
+    else:
+        membership.remove(_log(session), request.node_id)
     return plain.Told(message="Node removed successfully")
 
 

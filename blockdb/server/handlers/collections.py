@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blockdb.cluster.partitions.collection import PartitionedCollection
 from blockdb.documents.schema import SchemaVersion
 from blockdb.server.service import Session
 from blockdb.wire.messages import collections
@@ -32,6 +33,12 @@ def catalogue(session: Session, request: Nothing) -> collections.Catalogue:
 def describe(session: Session, request: InCollection) -> collections.Described:
     """A collection."""
     return collections.Described(collection=session.collection(request.collection).describe())
+
+
+def locate(session: Session, request: InCollection) -> collections.Located:
+    """What a collection is called, without asking its partitions, so that one which is away is in nobody's way."""
+    found = session.collection(request.collection)
+    return collections.Located(id=found.id, name=found.name)
 
 
 def drop(session: Session, request: InCollection) -> collections.Dropped:
@@ -88,4 +95,9 @@ def schema_version(session: Session, request: collections.BySequence) -> collect
 def statistics(session: Session, request: InCollection) -> collections.CollectionStatistics:
     """How much a collection holds."""
     collection = session.collection(request.collection)
-    return collections.CollectionStatistics(collection_id=collection.id, stats=collection.collection_stats())
+    counts = list(collection.record_counts()) if isinstance(collection, PartitionedCollection) else []
+    return collections.CollectionStatistics(
+        collection_id=collection.id,
+        stats=collection.collection_stats(),
+        record_counts=counts if len(counts) > 1 else None,
+    )

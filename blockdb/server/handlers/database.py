@@ -9,7 +9,7 @@ from queue import Empty, Queue
 from threading import Thread
 
 import blockdb
-from blockdb.database.collection import Collection
+from blockdb.database.kinds import kind_of
 from blockdb.errors import InvalidData, Unavailable
 from blockdb.security.roles import RIGHTS, Right
 from blockdb.server.service import Session
@@ -77,7 +77,8 @@ def database_statistics(session: Session, request: Nothing) -> server.Snapshot:
 
 def statistics(session: Session, request: InCollection) -> server.Snapshot:
     """All that is counted and timed of a collection; what the scrubber found anywhere is for those who may verify."""
-    found = Collection.stats(session.collection(request.collection))
+    collection = session.collection(request.collection)
+    found = kind_of(collection).stats(collection)
     is_auditor = Right.AUDIT in RIGHTS[session.principal.role] and session.principal.collections is None
     return server.Snapshot(statistics=found if is_auditor else replace(found, scrub=ScrubStatistics()))
 
@@ -85,6 +86,12 @@ def statistics(session: Session, request: InCollection) -> server.Snapshot:
 def backup(session: Session, request: server.Backup) -> Iterator[Chunk]:
     """A backup; what is wrong is said before the first piece of it."""
     return _pieces(session, session.database.backup(signing_key=request.signing_key))
+
+
+def backup_since(session: Session, request: server.BackupSince) -> Iterator[Chunk]:
+    """What is new since an older backup."""
+    since = request.since.encode()
+    return _pieces(session, session.database.backup(signing_key=request.signing_key, since=since))
 
 
 def _pieces(session: Session, stream: blockdb.Backup) -> Iterator[Chunk]:
@@ -102,7 +109,8 @@ def audit(session: Session, request: Nothing) -> Iterator[server.Audited]:
 
 def audit_collection(session: Session, request: InCollection) -> Iterator[server.Audited]:
     """An audit of a collection, and how far it is."""
-    return _audited(session, partial(Collection.verify, session.collection(request.collection)))
+    collection = session.collection(request.collection)
+    return _audited(session, partial(kind_of(collection).verify, collection))
 
 
 Audit = Callable[[Callable[[Progress], None], Callable[[], bool]], Report]
@@ -165,11 +173,13 @@ def compact(session: Session, request: Nothing) -> Nothing:
 
 def flush_collection(session: Session, request: InCollection) -> Nothing:
     """Write what a collection has in memory to tables."""
-    Collection.flush(session.collection(request.collection))  # the default one is the database, which has its own
+    collection = session.collection(request.collection)
+    kind_of(collection).flush(collection)
     return Nothing()
 
 
 def compact_collection(session: Session, request: InCollection) -> Nothing:
     """Merge the tables of a collection."""
-    Collection.compact(session.collection(request.collection))
+    collection = session.collection(request.collection)
+    kind_of(collection).compact(collection)
     return Nothing()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blockdb.database.collection import Collection
+from blockdb.database.kinds import kind_of
 from blockdb.errors import InvalidData, KeyNotFound
 from blockdb.server.handlers import records as native
 from blockdb.server.service import Session
@@ -142,7 +142,7 @@ def verify(session: Session, request: Nothing) -> plain.Verification:
 def verify_collection(session: Session, request: records.InCollection) -> plain.CollectionVerification:
     """Recompute every hash of a collection."""
     collection = session.collection(request.collection)
-    report = Collection.verify(collection, cancel=session.call.is_cancelled)
+    report = kind_of(collection).verify(collection, cancel=session.call.is_cancelled)
     return plain.CollectionVerification(collection_id=collection.id, **_verified(report))
 
 

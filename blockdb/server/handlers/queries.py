@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from blockdb.documents.document import Document
-from blockdb.server.handlers.cursors import cursor_of, place_of
 from blockdb.server.handlers.records import checked_limit
 from blockdb.server.service import Session
 from blockdb.types import AsOf
+from blockdb.wire.cursors import cursor_of, place_of
 from blockdb.wire.messages import queries
 from blockdb.wire.messages.records import ByKey
 
@@ -15,15 +15,14 @@ def find(session: Session, request: queries.Find) -> queries.Documents:
     """A page of documents. All pages are of the moment of the first one."""
     limit = checked_limit(request.limit)
     collection = session.collection(request.collection)
+    moment: AsOf | None
     after: str | None = None
     if request.after is not None:
         place = place_of(request.after)
-        horizon, after = place.horizon, place.behind.decode("utf-8", "replace")
-    elif request.as_of is not None:
-        horizon = collection.sequence_at(request.as_of)
+        moment, after = place.moment, place.behind.decode("utf-8", "replace")
     else:
-        horizon = collection.next_sequence - 1
-    if horizon < 0:
+        moment = collection.moment(request.as_of)
+    if moment is None:
         collection.find(request.where, request.parameters, order=request.order, limit=0, fields=request.fields)
         return queries.Documents(documents=[])  # the call above tells of what is wrong in the query
     found = collection.find(
@@ -34,13 +33,11 @@ def find(session: Session, request: queries.Find) -> queries.Documents:
         offset=request.offset if after is None else 0,
         after=after,
         fields=request.fields,
-        as_of=AsOf(sequence=horizon),
+        as_of=moment,
     )
     documents = [written(document, with_details=request.with_details) for document in found]
     cursor = found.cursor if len(documents) == limit else None
-    return queries.Documents(
-        documents=documents, cursor=None if cursor is None else cursor_of(horizon, cursor.encode())
-    )
+    return queries.Documents(documents=documents, cursor=None if cursor is None else cursor_of(moment, cursor.encode()))
 
 
 def written(document: Document, *, with_details: bool = False) -> queries.FoundDocument:

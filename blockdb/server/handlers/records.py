@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
 from blockdb.database.collection import Collection
 from blockdb.errors import DuplicateKey, InvalidData
-from blockdb.server.handlers.cursors import cursor_of, place_of
+from blockdb.interface import AnyFeed
 from blockdb.server.service import Session
 from blockdb.types import REDACTED, AsOf, Change
+from blockdb.wire.cursors import cursor_of, place_of
 from blockdb.wire.messages import records
-from blockdb.wire.messages.server import Watch, Watched
+from blockdb.wire.messages.server import Watch, Watched, told_as
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def put_many(session: Session, request: records.PutMany) -> records.Stored:
     """Store a batch."""
     items = [(item.key, item.value) for item in request.items]
     stored = session.collection(request.collection).put_many(items, sync=request.sync)
-    return records.Stored(first_sequence=stored.start, count=len(stored))
+    return records.Stored(**records.run_of(stored))
 
 
 def get(session: Session, request: records.Get) -> records.Found:
@@ -75,20 +76,20 @@ def scan(session: Session, request: records.Scan) -> records.Page:
     checked_limit(request.limit)
     collection = session.collection(request.collection)
     if request.cursor is not None:
-        return _page(collection, request, place_of(request.cursor).horizon)
+        return _page(collection, request, place_of(request.cursor).moment)
     if request.as_of is not None:
         return _page(collection, request, None)
-    before = collection.next_sequence
-    page = _page(collection, request, None, before - 1)
-    if page.cursor is None or collection.next_sequence == before or not before:
+    before = collection.moment()
+    page = _page(collection, request, None, before)
+    if page.cursor is None or before is None or collection.moment() == before:
         return page
-    return _page(collection, request, before - 1)
+    return _page(collection, request, before)
 
 
 def _page(
-    collection: Collection, request: records.Scan, horizon: int | None, known_horizon: int | None = None
+    collection: Collection, request: records.Scan, moment: AsOf | None, known: AsOf | None = None
 ) -> records.Page:
-    """The page as of a record, or as the request says; `known_horizon` is then what that is the same as."""
+    """The page as of a moment of sequence numbers, or as the request says; `known` is then what that is the same as."""
     start, end, offset = request.start, request.end, request.offset
     if request.cursor is not None:
         behind, offset = place_of(request.cursor).behind, 0
@@ -96,7 +97,7 @@ def _page(
             end = behind if end is None else min(end, behind)
         else:
             start = max(start or b"", behind + b"\0")
-    as_of = request.as_of if horizon is None else AsOf(sequence=horizon)
+    as_of = request.as_of if moment is None else moment
     found = collection.scan(
         prefix=request.prefix,
         start=start,
@@ -112,9 +113,8 @@ def _page(
     ]
     if next(found, None) is None:
         return records.Page(items=items)
-    at = horizon if horizon is not None else known_horizon
-    if at is None:
-        at = collection.sequence_at(as_of or AsOf(sequence=0))
+    at = moment or known or collection.moment(as_of or AsOf(sequence=0))
+    assert at is not None, "there are records"
     return records.Page(items=items, cursor=cursor_of(at, items[-1].key))
 
 
@@ -167,7 +167,7 @@ def import_records(session: Session, requests: Iterable[records.Import]) -> reco
     return records.Imported(stored=stored, skipped=skipped)
 
 
-def _stored(collection: Collection, items: list[tuple[bytes, bytes]], skip_duplicates: bool) -> range:
+def _stored(collection: Collection, items: list[tuple[bytes, bytes]], skip_duplicates: bool) -> Sequence[int]:
     while True:
         try:
             return collection.put_many(items)
@@ -204,15 +204,22 @@ def block_leaves(session: Session, request: records.ByNumber) -> records.Leaves:
 
 def watch(session: Session, request: Watch) -> Iterator[Watched]:
     """The change stream; each second without a change it says so, since that shows whether somebody listens."""
-    feed = session.collection(request.collection).watch(prefix=request.prefix, after=request.after)
+    feed = session.collection(request.collection).watch(prefix=request.prefix, after=request.begin)
+    try:
+        yield from _watched(session, request, feed)
+    finally:
+        feed.stop()
+
+
+def _watched(session: Session, request: Watch, feed: AnyFeed) -> Iterator[Watched]:
     left = request.timeout_s
-    yield Watched(position=feed.position)
+    yield Watched(**told_as(feed.position))
     while not session.call.is_cancelled() and not session.service.is_stopping:
         wait = IDLE_S if left is None else min(IDLE_S, left)
         change: Change | None = feed.take(wait)
         if change is None and feed.is_over():
             return
-        yield Watched(position=feed.position, change=change)
+        yield Watched(**told_as(feed.position), change=change)
         if change is not None:
             left = request.timeout_s
         elif left is not None:

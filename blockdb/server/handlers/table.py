@@ -14,6 +14,7 @@ from blockdb.server.handlers import (
     proofs,
     queries,
     records,
+    tokens,
     transactions,
 )
 from blockdb.wire.table import OPERATIONS
@@ -42,6 +43,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "cluster_members": cluster.members,
     "add_node": cluster.add,
     "remove_node": cluster.remove,
+    "cluster_partitions": cluster.partitions,
+    "cluster_rebalance": cluster.rebalance,
     "cluster_transfer": cluster.transfer,
     "cluster_events": cluster.events,
     "health": monitoring.health,
@@ -67,6 +70,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "block_leaves": records.block_leaves,
     "collections": collections.catalogue,
     "describe": collections.describe,
+    "locate": collections.locate,
     "drop": collections.drop,
     "total_stats": collections.total_stats,
     "indexes": collections.indexes,
@@ -112,10 +116,14 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "audit_collection": database.audit_collection,
     "audit_log": database.audit_log,
     "backup": database.backup,
+    "backup_since": database.backup_since,
     "flush": database.flush,
     "compact": database.compact,
     "flush_collection": database.flush_collection,
     "compact_collection": database.compact_collection,
+    "tokens": tokens.show,
+    "create_token": tokens.create,
+    "revoke_token": tokens.revoke,
 }
 
 

@@ -21,7 +21,10 @@ def begin(session: Session, request: transactions.Begin) -> transactions.Begun:
 
 def under_way(session: Session, request: Nothing) -> transactions.Transactions:
     """Those that are under way."""
-    return transactions.Transactions(transactions=list(session.database.transactions()))
+    database = session.database
+    return transactions.Transactions(
+        transactions=list(database.transactions()), ended=list(database.recent_transactions())
+    )
 
 
 def put(session: Session, request: transactions.TransactionPut) -> Nothing:
@@ -88,10 +91,7 @@ def commit(session: Session, request: transactions.Commit) -> transactions.Commi
     """Store all that it wrote, or nothing."""
     with session.transaction(request.transaction, is_last=True) as transaction:
         done = transaction.commit(sync=request.sync)
-    made = [
-        transactions.CollectionCommit(collection=name, first_sequence=stored.start, count=len(stored))
-        for name, stored in done.items()
-    ]
+    made = [transactions.CollectionCommit(collection=name, **records.run_of(stored)) for name, stored in done.items()]
     return transactions.Committed(collections=made)
 
 

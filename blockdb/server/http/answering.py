@@ -8,19 +8,35 @@ from typing import Any, Final
 
 import msgspec
 
-from blockdb.errors import RateLimited, Unauthenticated
+from blockdb.errors import RateLimited, RequestTimeout, Unauthenticated
 from blockdb.server.http.reading import MSGPACK
 from blockdb.wire.failures import Failure, failure_of, short_message
 from blockdb.wire.operation import Operation
 from blockdb.wire.text import json_of
 
-__all__ = ["EVENTS", "JSON", "LINES", "Headers", "body_of", "error_body", "error_headers", "event_encoder"]
+__all__ = [
+    "EVENTS",
+    "JSON",
+    "LINES",
+    "Headers",
+    "body_of",
+    "content_type_of",
+    "error_body",
+    "error_headers",
+    "event_encoder",
+    "headers_of",
+    "too_late",
+]
 
 JSON: Final = b"application/json"
 LINES: Final = b"application/x-ndjson"
 EVENTS: Final = b"text/event-stream"
 
 Headers = list[tuple[bytes, bytes]]
+
+_MSGPACK: Final = MSGPACK.encode()
+_FOR_BROWSERS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+"""Which no browser shows or keeps, where it is MessagePack."""
 
 _JSON_KINDS: Final = {"KeyNotFound": "NotFound"}
 """What errors are called in JSON, where that is another name."""
@@ -32,6 +48,17 @@ def body_of(operation: Operation, answer: Any, is_msgpack: bool, encoding: str |
         return msgspec.msgpack.encode(answer)
     written = json_of(answer, encoding)
     return msgspec.json.encode(written if operation.is_plain else {"success": True, **written})
+
+
+def headers_of(content_type: bytes, request_id: str) -> Headers:
+    """The headers that every answer has."""
+    headers = [(b"content-type", content_type), (b"x-request-id", request_id.encode())]
+    return headers if content_type == _MSGPACK else headers + _FOR_BROWSERS
+
+
+def content_type_of(is_msgpack: bool) -> bytes:
+    """What a whole answer is said to be."""
+    return _MSGPACK if is_msgpack else JSON
 
 
 def error_body(error: BaseException, is_msgpack: bool) -> tuple[Failure, bytes]:
@@ -52,9 +79,16 @@ def error_headers(error: BaseException, status: HTTPStatus) -> Headers:
     return [(b"retry-after", b"1")] if status is HTTPStatus.SERVICE_UNAVAILABLE else []
 
 
+def too_late(limit_s: float | None) -> RequestTimeout:
+    """The answer to what takes too long."""
+    return RequestTimeout(
+        f"It took longer than {limit_s:g} s (`request_timeout`). Whether it was done is not known here."
+    )
+
+
 def event_encoder(content_type: bytes, encoding: str | None) -> Callable[[Any], bytes]:
     """How each answer of a stream is written; errors, which end it, as what they are."""
-    if content_type == MSGPACK.encode():
+    if content_type == _MSGPACK:
         return _frame
     if content_type == EVENTS:
         return lambda answer: _event(answer, encoding)
@@ -71,8 +105,8 @@ def _frame(answer: Any) -> bytes:
 def _event(answer: Any, encoding: str | None) -> bytes:
     """A server-sent event; where to go on after, if it says so, is its id."""
     name = b"error" if isinstance(answer, BaseException) else type(answer).__name__.lower().encode()
-    position = getattr(answer, "position", None)
-    id_ = b"" if position is None else b"id: %d\n" % position
+    place = getattr(answer, "place", None)
+    id_ = b"" if place is None else b"id: %s\n" % str(place).encode()
     return b"%sevent: %s\ndata: %s\n\n" % (id_, name, msgspec.json.encode(_json(answer, encoding)))
 
 

@@ -6,27 +6,35 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from blockdb.errors import (
     AppendOnly,
     BlockDBError,
-    RequestTimeout,
     RequestTooLarge,
     Unavailable,
 )
 from blockdb.server.asking import request_id_of
 from blockdb.server.concerns import concern_of
 from blockdb.server.gathering import ALONE, Gatherer
-from blockdb.server.http import answering
 from blockdb.server.http.accepting import JSON, chosen
-from blockdb.server.http.answering import Headers, body_of, error_body, error_headers, event_encoder
+from blockdb.server.http.again import Again, Deadlines
+from blockdb.server.http.answering import (
+    Headers,
+    body_of,
+    content_type_of,
+    error_body,
+    error_headers,
+    event_encoder,
+    too_late,
+)
 from blockdb.server.http.exchange import Disconnected, Exchange, Receive, Send
 from blockdb.server.http.importing import feed_items
 from blockdb.server.http.pages import PAGES
 from blockdb.server.http.pump import Inlet, InletEnded, Outlet
-from blockdb.server.http.reading import MSGPACK, asked_encoding, called_of, query_of, request_of
+from blockdb.server.http.reading import asked_encoding, called_of, going_on, query_of, reader_of, request_of
 from blockdb.server.http.routing import Router
 from blockdb.server.http.threads import Threads
 from blockdb.server.service import Call, Service
@@ -61,7 +69,8 @@ class Application:
         self.options = options or Options()
         self._router = Router(OPERATIONS)
         self._threads = Threads(self.options.max_streams)
-        self._gatherer = Gatherer(service)
+        self.gatherer = Gatherer(service)
+        self.deadlines = Deadlines()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,14 +87,18 @@ class Application:
         except Disconnected:
             pass
         except Exception as error:
-            self.service.monitor.refused(error)
-            if not isinstance(error, BlockDBError):
-                log.exception("request %s has met a bug", exchange.request_id)
+            self.note(exchange.request_id, error)
             if exchange.is_begun:
                 raise
             await _refuse(exchange, error)
         finally:
             meters.transfer(exchange.received_bytes, exchange.sent_bytes)
+
+    def note(self, request_id: str, error: BaseException) -> None:
+        """A request is about to be refused with this error."""
+        self.service.monitor.refused(error)
+        if not isinstance(error, BlockDBError):
+            log.error("request %s has met a bug", request_id, exc_info=error)
 
     async def _dispatch(self, exchange: Exchange) -> None:
         match = self._router.find(exchange.raw_path)
@@ -98,6 +111,8 @@ class Application:
         query = query_of(exchange.query_string)
         encoding = asked_encoding(query)
         concern = query.pop("read_concern", None)
+        if operation.name == "watch" and (last := exchange.header(b"last-event-id")):
+            query = going_on(query, last)
         call = Call(
             operation,
             self.service.nobody,
@@ -115,20 +130,23 @@ class Application:
             await self._take_in(exchange, call, {**match.parameters}, query, encoding)
             return
         body = await exchange.body(self.options.max_body_bytes) if operation.has_body or called else b""
-        request = (
-            called_of(operation, body)
+        read = (
+            partial(called_of, operation)
             if called
-            else request_of(operation, match.parameters, query, body, exchange.has_msgpack)
+            else reader_of(operation, match.parameters, query, exchange.has_msgpack)
         )
+        request = read(body)
         if operation.kind is not Kind.PLAIN:
             await self._stream(exchange, call, request, encoding)
             return
+        if operation.is_quick and self.gatherer.takes(call, request):
+            exchange.remember(Again(self, exchange, call, read, encoding))
         answer = await self._called(exchange, call, request)
         if operation.name == "metrics" and (text := await self._metrics_as_text(exchange, operation)):
             await exchange.send(HTTPStatus.OK, *text)
             return
         payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
-        content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
+        content_type = content_type_of(exchange.wants_msgpack)
         await exchange.send(HTTPStatus(getattr(answer, "http_status", operation.status)), content_type, payload)
 
     async def _metrics_as_text(self, exchange: Exchange, operation: Operation) -> tuple[bytes, bytes] | None:
@@ -154,24 +172,27 @@ class Application:
             await concerns.prepare(call, request)
             exchange.further += concerns.told(call, request)
         if call.operation.is_quick:
-            with self.service.at_once(call, request) as may_be_done_here:
-                if may_be_done_here:
-                    return self.service.call(call, request)
-            if self._gatherer.takes(call, request):
+            if self.service.at_once(call, request):
+                return self.service.call(call, request)
+            if self.gatherer.takes(call, request):
                 answer = await self._gathered(call, request)
                 if answer is not ALONE:
                     return answer
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads.of(call.operation), self.service.call, call, request)
         limit_s = None if call.operation.is_long else self.options.request_timeout_s
-        listening = asyncio.ensure_future(exchange.until_gone()) if call.operation.is_long else None
+        listening = None if call.operation.is_quick else asyncio.ensure_future(exchange.until_gone())
         try:
             async with asyncio.timeout(limit_s):
                 return await asyncio.shield(work)
         except TimeoutError:
             exchange.is_abandoned = True
             work.add_done_callback(_forget)
-            raise _too_late(limit_s) from None
+            raise too_late(limit_s) from None
+        except BlockDBError:
+            if exchange.is_abandoned:
+                raise Disconnected from None
+            raise
         finally:
             if listening is not None:
                 listening.cancel()
@@ -181,9 +202,9 @@ class Application:
         limit_s = self.options.request_timeout_s
         try:
             async with asyncio.timeout(limit_s):
-                return await self._gatherer.call(call, request)
+                return await self.gatherer.call(call, request)
         except TimeoutError:
-            raise _too_late(limit_s) from None
+            raise too_late(limit_s) from None
 
     async def _stream(self, exchange: Exchange, call: Call, request: Any, encoding: str | None) -> None:
         loop, operation = asyncio.get_running_loop(), call.operation
@@ -242,7 +263,7 @@ class Application:
             inlet.end()
         answer = await work
         payload = body_of(call.operation, answer, exchange.wants_msgpack, encoding)
-        content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
+        content_type = content_type_of(exchange.wants_msgpack)
         await exchange.send(HTTPStatus(call.operation.status), content_type, payload)
 
     async def _miss(self, exchange: Exchange, operations: dict[str, Operation]) -> None:
@@ -263,7 +284,7 @@ class Application:
     def close(self) -> None:
         """Wait for what is under way. Call it once nothing comes any more."""
         self._threads.close()
-        self._gatherer.close()
+        self.gatherer.close()
 
 
 class _Miss(BlockDBError):
@@ -282,14 +303,8 @@ async def _refuse(exchange: Exchange, error: BaseException, further: Headers | N
     headers = error_headers(error, failure.status) + (further or [])
     if isinstance(error, RequestTooLarge) or not exchange.is_read:
         headers.append((b"connection", b"close"))  # the rest of the request is not read
-    content_type = MSGPACK.encode() if exchange.wants_msgpack else answering.JSON
+    content_type = content_type_of(exchange.wants_msgpack)
     await exchange.send(failure.status, content_type, payload, headers)
-
-
-def _too_late(limit_s: float | None) -> RequestTimeout:
-    return RequestTimeout(
-        f"It took longer than {limit_s:g} s (`request_timeout`). Whether it was done is not known here."
-    )
 
 
 def _data(answer: Any) -> bytes:

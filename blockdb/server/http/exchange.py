@@ -8,9 +8,10 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from blockdb.errors import InvalidData, RequestTooLarge
-from blockdb.server.http.answering import EVENTS, LINES, Headers
+from blockdb.server.http.answering import EVENTS, LINES, Headers, headers_of
 from blockdb.server.http.reading import MSGPACK
 from blockdb.server.peer import client_name
+from blockdb.serving.repeating import AGAIN, Again
 
 __all__ = ["Disconnected", "Exchange", "Receive", "Send"]
 
@@ -18,7 +19,6 @@ Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 
 _MSGPACK: Final = MSGPACK.encode()
-_FOR_BROWSERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _BODY_TYPES: Final = ("application/json", "application/x-ndjson", MSGPACK, "text/plain", "")
 
 
@@ -74,6 +74,12 @@ class Exchange:
         """A header, by its name in small letters."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def remember(self, again: Again) -> None:
+        """Have requests with the same head on the same connection answered so, where there is a connection."""
+        remember = self._scope.get("extensions", {}).get(AGAIN)
+        if remember is not None:
+            remember(again)
 
     @property
     def has_msgpack(self) -> bool:
@@ -139,10 +145,7 @@ class Exchange:
     async def begin(self, status: HTTPStatus, content_type: bytes, further: Headers | None = None) -> None:
         """Send the head."""
         self.is_begun = True
-        headers = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode())]
-        if content_type != _MSGPACK:  # which no browser shows or keeps
-            headers += _FOR_BROWSERS
-        headers += self.further
+        headers = headers_of(content_type, self.request_id) + self.further
         headers += further or ()
         await self._send({"type": "http.response.start", "status": int(status), "headers": headers})
 

@@ -86,12 +86,14 @@ class Gate:
                     await _answer(send, HTTPStatus.NO_CONTENT, b"", [*further, *_PREFLIGHT])
                     return
                 send = _with_headers(send, further)
+                scope.pop("extensions", None)  # what comes again would go past this
         accepted = given.get(b"accept-encoding")
         if accepted is not None and self._config.enable_compression and (name := _chosen(accepted)):
             send = _Compressed(send, name)
         encoding = given.get(b"content-encoding")
         if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
             receive = _Inflated(receive, encoding, self._config.max_body_bytes)
+            scope.pop("extensions", None)
         await self._application(scope, receive, send)
 
     def _refusal(self, scope: Any, host: bytes | None, origin: bytes | None) -> tuple[HTTPStatus, str, str] | None:

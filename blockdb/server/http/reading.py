@@ -14,7 +14,7 @@ from blockdb.wire.messages.records import Item
 from blockdb.wire.operation import Message, Operation
 from blockdb.wire.text import ENCODINGS, message_of, twin
 
-__all__ = ["MSGPACK", "asked_encoding", "called_of", "item_of", "query_of", "request_of"]
+__all__ = ["MSGPACK", "asked_encoding", "called_of", "going_on", "item_of", "query_of", "reader_of", "request_of"]
 
 MSGPACK: Final = "application/msgpack"
 
@@ -29,6 +29,12 @@ def query_of(raw: bytes) -> dict[str, bytes]:
             raise InvalidData(f"The query has {'no name for a value' if not key else f'{key!r} twice'}.")
         found[key] = unquote_to_bytes(value.replace(b"+", b" "))
     return found
+
+
+def going_on(query: dict[str, bytes], last: str) -> dict[str, bytes]:
+    """The query of a change stream that goes on after an event that was had, of which the id is given."""
+    place = "token" if "." in last else "after"
+    return {name: value for name, value in query.items() if name not in ("after", "token")} | {place: last.encode()}
 
 
 def asked_encoding(query: dict[str, bytes]) -> str | None:
@@ -46,17 +52,29 @@ def request_of(
     operation: Operation, parameters: dict[str, bytes], query: dict[str, bytes], body: bytes, is_msgpack: bool
 ) -> Any:
     """The request. Raises InvalidData, which says what is wrong and where."""
+    return reader_of(operation, parameters, query, is_msgpack)(body)
+
+
+def reader_of(
+    operation: Operation, parameters: dict[str, bytes], query: dict[str, bytes], is_msgpack: bool
+) -> Callable[[bytes], Any]:
+    """What makes requests of bodies, which raises InvalidData, as this does. It may be kept."""
     given = {name: _value(operation, name, value) for name, value in (parameters | query).items()}
     if not operation.has_body:
-        return _converted(operation.request, given)
-    decoder = _decoder(operation, frozenset(given), is_msgpack)
-    try:
-        decoded = decoder.decode(body or (b"\x80" if is_msgpack else b"{}"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidData(f"The body is not as it should be: {error}.") from None
-    if is_msgpack:
-        return operation.request(**msgspec.structs.asdict(decoded), **given)
-    return message_of(operation.request, decoded, given)
+        return lambda _: _converted(operation.request, given)
+    decode = _decoder(operation, frozenset(given), is_msgpack).decode
+    nothing = b"\x80" if is_msgpack else b"{}"
+
+    def request(body: bytes) -> Any:
+        try:
+            decoded = decode(body or nothing)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidData(f"The body is not as it should be: {error}.") from None
+        if is_msgpack:
+            return operation.request(**msgspec.structs.asdict(decoded), **given)
+        return message_of(operation.request, decoded, given)
+
+    return request
 
 
 def called_of(operation: Operation, body: bytes) -> Any:

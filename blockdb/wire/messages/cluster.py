@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from blockdb.nodes import ClusterEvent, ClusterState
+from typing import ClassVar
+
+from blockdb.nodes import ClusterEvent, ClusterState, PartitionMove, PartitionState, StreamGroup
 from blockdb.wire.operation import Message
 
 
@@ -16,7 +18,13 @@ class ClusterNode(Message, kw_only=True):
 
 
 class ClusterStatus(Message, kw_only=True):
-    """Who leads the cluster, and who is in it."""
+    """Who leads the cluster, and who is in it.
+
+    With the engine `jetstream` also which node holds which partition, how far those are that this one holds, and the
+    Raft groups of NATS; these fields are left out otherwise.
+    """
+
+    leaves_out: ClassVar[bool] = True
 
     cluster_id: str
     node_id: str
@@ -24,6 +32,9 @@ class ClusterStatus(Message, kw_only=True):
     term: int
     leader: str
     nodes: list[ClusterNode]
+    engine: str | None = None
+    partitions: list[PartitionState] | None = None
+    groups: list[StreamGroup] | None = None
 
 
 class ClusterHealth(Message, kw_only=True):
@@ -56,6 +67,25 @@ class ClusterMembers(Message, kw_only=True):
     """All that the node which is asked knows of the cluster."""
 
     cluster: ClusterState
+
+
+class ClusterPartitions(Message, kw_only=True):
+    """Which node holds which partition, and how far each of them is."""
+
+    partitions: list[PartitionState]
+    groups: list[StreamGroup]
+
+
+class Rebalance(Message, kw_only=True):
+    """Have partitions spread evenly over the nodes; with `dry_run`, say what would move."""
+
+    dry_run: bool = False
+
+
+class Rebalanced(Message, kw_only=True):
+    """What has moved, or would."""
+
+    moves: list[PartitionMove]
 
 
 class Transfer(Message, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from blockdb.types import CollectionInfo, CollectionStats, IndexInfo
 from blockdb.wire.messages.records import InCollection
@@ -24,6 +24,13 @@ class Created(Message, kw_only=True):
 
     collection_id: str
     message: str
+
+
+class Located(Message, kw_only=True):
+    """What a collection is called."""
+
+    id: str
+    name: str
 
 
 class Described(Message, kw_only=True):
@@ -114,8 +121,12 @@ class Version(Message, kw_only=True):
     version: int | None
 
 
-class CollectionStatistics(Message, kw_only=True):
+class CollectionStatistics(Message, kw_only=True, omit_defaults=True):
     """How much a collection holds."""
+
+    leaves_out: ClassVar[bool] = True
 
     collection_id: str
     stats: CollectionStats
+    record_counts: list[int] | None = None
+    """How many records each partition has, where there are several."""

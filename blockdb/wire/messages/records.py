@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
 from blockdb.errors import InvalidData
 from blockdb.types import AsOf, Block, Record
@@ -56,11 +57,39 @@ class PutMany(InCollection, kw_only=True):
     sync: bool = False
 
 
-class Stored(Message, kw_only=True):
+class Stored(Message, kw_only=True, omit_defaults=True):
     """Where records were stored in commit order."""
+
+    leaves_out: ClassVar[bool] = True
 
     first_sequence: int
     count: int
+    sequences: list[int] | None = None
+    """Their numbers one by one, in the order of the request, where these do not follow on each other: where they are of
+    several partitions."""
+
+
+class Run(Protocol):
+    """What an answer says of the numbers of records."""
+
+    first_sequence: int
+    count: int
+    sequences: list[int] | None
+
+
+def run_of(sequences: Sequence[int]) -> dict[str, Any]:
+    """What an answer says of the numbers of records, member by member. O(1) where they follow on each other."""
+    if isinstance(sequences, range) and sequences.step == 1:
+        return {"first_sequence": sequences.start, "count": len(sequences)}
+    first = sequences[0] if sequences else 0
+    return {"first_sequence": first, "count": len(sequences), "sequences": list(sequences)}
+
+
+def sequences_of(run: Run) -> Sequence[int]:
+    """The numbers of records of which an answer says so much."""
+    if run.sequences is not None:
+        return tuple(run.sequences)
+    return range(run.first_sequence, run.first_sequence + run.count)
 
 
 class ByKey(InCollection, kw_only=True):

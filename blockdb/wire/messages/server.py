@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from blockdb.alerts import Alert
 from blockdb.statistics import ServerStatistics, Statistics
 from blockdb.types import Change, Progress, Report
@@ -60,13 +62,39 @@ class Watch(InCollection, kw_only=True):
     prefix: bytes | None = None
     after: int | None = None
     timeout_s: float | None = None
+    token: str | None = None
+    """In place of `after`: the token of a `Watched` of several partitions."""
+
+    @property
+    def begin(self) -> int | str | None:
+        """Where it begins, as `Collection.watch` takes it."""
+        return self.after if self.token is None else self.token
 
 
-class Watched(Message, kw_only=True):
-    """A record that was stored; None where nothing came for a while. `position` is where to go on after."""
+class Watched(Message, kw_only=True, omit_defaults=True):
+    """A record that was stored; None where nothing came for a while. `position` is where to go on after.
+
+    In several partitions, that is `token`, and `position` is -1.
+    """
 
     position: int
     change: Change | None = None
+    token: str | None = None
+
+    @property
+    def place(self) -> int | str:
+        """Where to go on after, as a feed tells it."""
+        return self.position if self.token is None else self.token
+
+
+def told_as(place: int | str) -> dict[str, Any]:
+    """The members of a `Watched` that say where to go on after."""
+    return {"position": place} if isinstance(place, int) else {"position": -1, "token": place}
+
+
+def asked_as(after: int | str | None) -> dict[str, Any]:
+    """The members of a `Watch` that say where it begins."""
+    return {"token": after, "after": None} if isinstance(after, str) else {"after": after, "token": None}
 
 
 class Acts(Message, kw_only=True):
@@ -111,4 +139,11 @@ class AuditLog(Message, kw_only=True):
 class Backup(Message, kw_only=True):
     """A backup of all collections; with `signing_key`, the secret key is in it."""
 
+    signing_key: bool = False
+
+
+class BackupSince(Message, kw_only=True):
+    """What is new since an older backup, of which `since` is the header: its `backup.json`, as text."""
+
+    since: str
     signing_key: bool = False

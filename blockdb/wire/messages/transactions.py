@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
+
+from msgspec import field
 
 from blockdb.statistics import TransactionInfo
 from blockdb.wire.messages.queries import FoundDocument
@@ -75,12 +77,16 @@ class Commit(ByTransaction, kw_only=True):
     sync: bool = False
 
 
-class CollectionCommit(Message, kw_only=True):
+class CollectionCommit(Message, kw_only=True, omit_defaults=True):
     """Where the records of one collection were stored."""
+
+    leaves_out: ClassVar[bool] = True
 
     collection: str
     first_sequence: int
     count: int
+    sequences: list[int] | None = None
+    """As in `Stored`."""
 
 
 class Committed(Message, kw_only=True):
@@ -93,3 +99,5 @@ class Transactions(Message, kw_only=True):
     """Those that are under way, the oldest first."""
 
     transactions: list[TransactionInfo]
+    ended: list[TransactionInfo] = field(default_factory=list)
+    """Those that ended last, the newest first."""

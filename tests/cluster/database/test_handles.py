@@ -3,16 +3,20 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from os import urandom
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 import blockdb
+from blockdb.cluster.database.collection import schema_text
 from blockdb.cluster.database.context import already_confirmed, as_request, reading
 from blockdb.cluster.database.database import ReplicatedDatabase
 from blockdb.cluster.database.opening import open_replicated
 from blockdb.cluster.lone import LoneLog
+from blockdb.cluster.machine.commands import SetSchema, encode
+from blockdb.cluster.machine.holding import key_of
 from blockdb.cluster.replicated_log import Snapshot
 from blockdb.config import from_settings
 from blockdb.errors import (
@@ -217,10 +221,49 @@ def test_what_is_about_one_node(nodes: Nodes) -> None:
     two.compact()
     with two.backup() as backup:
         assert sum(map(len, backup))
-    with pytest.raises(InvalidData, match="signing key"):
-        two.rotate_key()
     assert two.verify().valid
     assert set(two.open_collections()) >= {"default", "_journal"}
+
+
+def test_all_nodes_sign_with_another_key(nodes: Nodes) -> None:
+    one, two = nodes
+    old, receipt = one.verifier_key(), one.prove(stored(one))
+    new = two.rotate_key()
+    assert new != old
+    later = stored(two)
+    assert (one.get(later), one.verifier_key(), two.verifier_key()) == (b"value", new, new)
+    assert blockdb.verify_receipt(receipt.text, old).records
+    for node in nodes:
+        assert blockdb.verify_receipt(node.prove(later).text, new).records
+        assert len(list(node.earlier_keys())) == 1
+        assert node.verify().valid
+
+
+SCHEMA = {"fields": {"n": {"field_type": "Integer"}}}
+
+
+def test_old_records_are_held_against_a_schema_before_it_is_proposed(nodes: Nodes) -> None:
+    one, two = nodes
+    wrong, right = one.create_collection("wrong"), one.create_collection("right")
+    wrong.put(b"a", b'{"n": "x"}')
+    right.put(b"a", b'{"n": 1}')
+    before = one.applied_index
+    with pytest.raises(InvalidData, match="record 0, of key 'a', is not valid"):
+        wrong.set_schema(SCHEMA)
+    assert one.applied_index == before
+    assert right.set_schema(SCHEMA).version == 1
+    with pytest.raises(InvalidData):
+        two.collection("right").put(b"b", b'{"n": "x"}')
+    data = encode(bytes(16), 0, bytes(32), SetSchema(key_of(wrong.id), "me", schema_text(SCHEMA), known=1))
+    one.log.append([data]).result(10)
+    assert [each.version for each in two.collection("wrong").schemas()] == [1], "what was looked at counts"
+
+
+def stored(node: ReplicatedDatabase) -> bytes:
+    """The key of a new record."""
+    key = urandom(8).hex().encode()
+    node.put(key, b"value")
+    return key
 
 
 def test_after_the_end_nothing_is_answered(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from random import Random
 
 from blockdb.cluster.machine import commands
@@ -22,6 +23,12 @@ KINDS = {
     "drop_index": 2,
     "redact": 3,
     "state": 2,
+    "prepare": 8,
+    "decide": 6,
+    "finish": 5,
+    "rotate": 1,
+    "token": 3,
+    "revoke": 2,
 }
 """How often each comes."""
 
@@ -58,6 +65,28 @@ class _Adding:
 
     def _put(self) -> None:
         self._log.add(commands.Put(self._collection, self._key(), self._value()), step_ms=self._chance.randint(-3, 9))
+
+    def _prepare(self) -> None:
+        """One of a few transactions, of which every other is decided here."""
+        transaction = self._transaction()
+        names = sorted({self._name, "default"}, key=self._log.collections.__getitem__)
+        parts = tuple(commands.CommitPart(self._log.collections[name], self._items(1)) for name in names)
+        key = self._key()
+        reads = (commands.CommitRead(self._collection, 1000, (key,), ((b"key05", b"key055"),)),)
+        home, others = ("", ("there-1",)) if transaction[0] % 2 else ("there-1", ())
+        id_ = sha256(transaction + b"prepare").digest()[:16]
+        self._log.add(commands.Prepare(transaction, home, others, parts, reads), id_)
+
+    def _decide(self) -> None:
+        transaction, commit = self._transaction(), self._chance.random() < 0.7
+        self._log.add(commands.Decide(transaction, commit), sha256(transaction + b"decide").digest()[:16])
+
+    def _finish(self) -> None:
+        transaction, commit = self._transaction(), self._chance.random() < 0.7
+        self._log.add(commands.Finish(transaction, commit), sha256(transaction + b"finish").digest()[:16])
+
+    def _transaction(self) -> bytes:
+        return bytes([self._chance.randrange(8)]) * 16
 
     def _put_each(self) -> None:
         items = tuple((self._chance.randbytes(16), key, value) for key, value in self._items())
@@ -111,3 +140,15 @@ class _Adding:
 
     def _state(self) -> None:
         self._log.add(commands.RecordState())
+
+    def _rotate(self) -> None:
+        self._log.add(commands.RotateKey())
+
+    def _token(self) -> None:
+        id_, name = self._chance.randbytes(8).hex(), self._chance.choice("abcd")
+        self._log.tokens.append(id_)
+        names = self._chance.choice([None, ("users", "orders")])
+        self._log.add(commands.CreateToken(id_, name, "writer", self._chance.randbytes(32), names, b"key"))
+
+    def _revoke(self) -> None:
+        self._log.add(commands.RevokeToken(self._chance.choice([*self._log.tokens, "0" * 16])))

@@ -10,7 +10,7 @@ import pytest
 
 from blockdb.cluster.machine import commands
 from blockdb.cluster.machine.machine import Machine
-from blockdb.errors import Corruption, InvalidData, StorageError, Unavailable
+from blockdb.errors import InvalidData, StorageError, Unavailable
 from blockdb.layout import DatabaseFiles
 from tests.cluster.machine.histories import random_log
 from tests.cluster.machine.world import SETTINGS, Killer, Log, apply_all, check_whole, machine_at, state_of, transferred
@@ -178,7 +178,7 @@ def test_what_was_damaged_stays_in_quarantine(tmp_path: Path, source: Machine) -
     target = machine_at(path)
     assert (target.needs_copy, target.has_database, target.applied_index) == (True, False, 0)
     for refused in (lambda: target.database, lambda: target.apply(some_log().commands)):
-        with pytest.raises(Corruption):
+        with pytest.raises(Unavailable, match="is damaged"):
             refused()
     transferred(source, target)
     assert not target.needs_copy

@@ -101,6 +101,14 @@ def test_the_oldest_outcomes_go_whatever_the_batches_are(tmp_path: Path, log: Lo
     other.close()
 
 
+def test_what_comes_twice_in_a_command_is_stored_once(machine: Machine, log: Log) -> None:
+    items = [(b"a" * 16, b"one", b""), (b"b" * 16, b"two", b""), (b"a" * 16, b"three", b""), (b"c" * 16, b"two", b"")]
+    log.add(commands.PutEach(log.collections["default"], tuple(items)))
+    apply_all(machine, log.commands)
+    assert [record.key for record in machine.database.records()] == [b"one", b"two"]
+    assert [bool(each.failure) for each in machine.outcomes.all()] == [False, False, False, True]
+
+
 def test_time_never_goes_back(machine: Machine, log: Log) -> None:
     log.put(b"a", b"")
     log.now_ms -= 1_000_000
@@ -246,3 +254,49 @@ def test_a_schema_and_its_indexes_come_with_the_collection(machine: Machine, log
     journal = machine._holding.journal()
     assert [event["event"] for _, event in journal.events()] == ["create", "index created", "schema set"]
     assert machine.database.verify().valid
+
+
+def token(number: int, name: str, **more: Any) -> commands.CreateToken:
+    return commands.CreateToken(f"{number:016x}", name, "writer", bytes([number]) * 32, **more)
+
+
+def test_tokens_are_kept_and_revoked(tmp_path: Path, log: Log) -> None:
+    machine = machine_at(tmp_path / "db")
+    log.add(token(1, "one", collections=("users",), prefix=b"u:", expires_ms=1 << 50))
+    made = outcome(machine, log)
+    assert (made["name"], made["sha256"]) == ("one", "01" * 32)
+    log.add(token(2, "two"))
+    apply_all(machine, log.commands)
+    first, second = machine.tokens
+    assert (first.collections, first.prefix, first.expires_ms) == (frozenset({"users"}), b"u:", 1 << 50)
+    assert second.created_ms == machine._holding.time_ms
+    machine.close()
+    machine = machine_at(tmp_path / "db")
+    assert machine.tokens == (first, second)
+    log.add(commands.RevokeToken(first.id))
+    assert outcome(machine, log)["id"] == first.id
+    assert machine.tokens == (second,)
+    machine.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (token(1, "two"), "named 'two'"),
+        (token(2, "three"), "with the id"),
+        (token(1, "one", expires_ms=1), "expired already"),
+        (token(1, ""), "cannot be called"),
+        (token(1, "one", collections=("../x",)), "name"),
+        (commands.CreateToken("x", "one", "writer", bytes(32)), "hexadecimal"),
+        (commands.CreateToken("0" * 16, "one", "writer", b"plain"), "SHA-256"),
+        (commands.RevokeToken("0" * 16), "no token with the id"),
+    ],
+)
+def test_tokens_that_cannot_be(machine: Machine, log: Log, content: Any, why: str) -> None:
+    log.add(token(2, "two"))
+    apply_all(machine, log.commands)
+    before = machine.tokens
+    log.add(content)
+    with pytest.raises(InvalidData, match=why):
+        outcome(machine, log)
+    assert machine.tokens is before

@@ -108,6 +108,7 @@ def short_log() -> Log:
     log.add(commands.SetSchema(users, "me", WIDER))
     log.add(commands.Redact(users, "me", (b"u",), "asked for"))
     log.add(commands.RecordState())
+    log.add(commands.RotateKey())
     log.put(b"b", b"value")
     log.add(commands.DropCollection(users, "me"))
     return log

@@ -46,6 +46,7 @@ class Log:
     encrypted: bool = False
     commands: list[Command] = field(default_factory=list)
     collections: dict[str, bytes] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)
     now_ms: int = START_MS
 
     def __post_init__(self) -> None:
@@ -102,8 +103,11 @@ def state_of(machine: Machine) -> dict[str, Any]:
     core = machine.core
     found: dict[str, Any] = {
         "time": machine._holding.time_ms,
-        "counts": machine._holding.counts(),
+        "counts": {key: count for key, count in machine._holding.counts().items() if count},
+        "tokens": machine.tokens,
+        "key": machine.database.verifier_key(),
         "outcomes": [(each.id, each.value, each.failure) for each in machine.outcomes.all()],
+        "unfinished": machine.pending.all(),
     }
     for name, id_ in sorted(core.catalog.ids().items()):
         reader = core.catalog.reader(id_)

@@ -22,7 +22,7 @@ QUICK = Limits(
     longest_wait_s=0.05,
     stale_s=0.1,
 )
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 Test = Callable[..., Coroutine[Any, Any, None]]

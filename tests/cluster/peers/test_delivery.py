@@ -104,6 +104,43 @@ async def test_a_side_that_does_not_read_makes_nobody_else_grow() -> None:
         assert a.peers.contacts()["b"].queued_bytes == 0
 
 
+def entry_of(size: int, index: int = 1) -> Append:
+    return Append("a", 1, index - 1, 1, 0, (Entry(index, 1, Kind.COMMAND, bytes([index]) * size),))
+
+
+@on_both_loops
+async def test_a_heartbeat_overtakes_a_long_message_and_entries_keep_their_order() -> None:
+    limits = replace(QUICK, piece_bytes=10_000, silence_timeout_s=60.0)
+    async with pair(limits=limits) as (a, b):
+        appends = [entry_of(8_000_000, 1), entry_of(10, 2), entry_of(300_000, 3)]
+        for append in appends:
+            a.peers.send("b", append)
+        backlog = a.peers._outgoing["b"]._backlog
+        await until(lambda: backlog._rest is not None)
+        a.beat("b", 9)
+        await until(lambda: len(b.ears.messages) == 4)
+        assert b.ears.terms[0] == 9
+        assert [message for _, message in b.ears.messages[1:]] == appends
+        assert not backlog.has_any
+        assert a.peers.contacts()["b"].sent == 4
+
+
+@on_both_loops
+async def test_of_a_long_message_that_was_cut_short_nothing_comes_later() -> None:
+    limits = replace(QUICK, piece_bytes=10_000, silence_timeout_s=60.0)
+    async with pair(limits=limits) as (a, b):
+        outgoing = a.peers._outgoing["b"]
+        a.peers.send("b", entry_of(8_000_000))
+        await until(lambda: outgoing._backlog._rest is not None)
+        assert outgoing._wire is not None
+        outgoing._wire.abort("a test")
+        await until(lambda: a.is_connected("b") and outgoing._wire is not None)
+        assert a.peers.contacts()["b"].dropped == 1
+        a.peers.send("b", entry_of(20_000, 2))
+        await until(lambda: b.ears.messages)
+        assert b.ears.messages == [("a", entry_of(20_000, 2))]
+
+
 @on_both_loops
 async def test_members_come_move_and_go() -> None:
     async with node("a") as a, node("b") as b:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import blockdb
-from blockdb import AnyDatabase
+from blockdb import AnyCollection, AnyDatabase
 from blockdb.errors import BlockDBError, DuplicateKey, RequestTimeout, Unavailable
+from tests.cluster.processes.clients import Clients
 from tests.cluster.processes.history import ABSENT, REFUSED, STORED, UNKNOWN, VALUE, Op
 
 T = TypeVar("T")
@@ -23,7 +22,7 @@ PATIENT = {"timeout_s": 20.0, "connect_timeout_s": 1.0, "read_timeout_s": 3.0, "
 """Goes on with another node, under the same name of the request."""
 
 
-class Load:
+class Load(Clients):
     """Rivals, who put the same keys each through one node after the other, and loners, whose keys nobody else puts."""
 
     def __init__(
@@ -33,55 +32,27 @@ class Load:
         rivals: int = 4,
         loners: int = 2,
         bears: tuple[type[BlockDBError], ...] = (Unavailable, RequestTimeout),
+        collection: str = "default",
+        **options: Any,
     ) -> None:
-        """`bears` are the errors that a rival may see; loners have other nodes to go on with."""
-        self.ops: list[Op] = []
+        """`bears` are the errors that a rival may see; loners have other nodes to go on with.
+
+        `options` are those of `blockdb.connect`.
+        """
+        works: dict[str, Callable[[str, random.Random], None]] = {f"rival{at}": self._rival for at in range(rivals)}
+        super().__init__(seed, works | {f"loner{at}": self._loner for at in range(loners)})
+        self._collection = collection
         self.surprises: list[str] = []
         """Errors that no client should see."""
-        self.kinds: Counter[str] = Counter()
         self._bears = bears
         self._urls = urls
-        self._stopping = threading.Event()
+        self._options = options
         self._at = 0
-        self._lock = threading.Lock()
-        works = [(self._rival, f"rival{number}") for number in range(rivals)]
-        works += [(self._loner, f"loner{number}") for number in range(loners)]
-        self._threads = [
-            threading.Thread(target=work, args=(who, random.Random(f"{seed} {who}")), name=who, daemon=True)
-            for work, who in works
-        ]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End all of them, with the operations that they are at."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(60.0)
-            assert not thread.is_alive(), f"{thread.name} hangs"
-
-    @property
-    def stored(self) -> int:
-        """How many puts were acknowledged."""
-        return self.kinds[STORED]
-
-    def more(self, stored: int, timeout_s: float = 30.0) -> None:
-        """Wait until so many more puts were acknowledged."""
-        wanted, last = self.stored + stored, time.monotonic() + timeout_s
-        while self.stored < wanted:
-            assert time.monotonic() < last, f"{self.stored} of {wanted} were stored: {self.kinds}"
-            time.sleep(0.01)
 
     # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _rival(self, who: str, chance: random.Random) -> None:
-        clients = [Client((url,), QUICK) for url in self._urls]
+        clients = [Client((url,), {**QUICK, **self._options}, self._collection) for url in self._urls]
         for number in count():
             if self._stopping.is_set():
                 break
@@ -99,7 +70,7 @@ class Load:
             return self._at
 
     def _loner(self, who: str, _: random.Random) -> None:
-        client = Client(self._urls, PATIENT)
+        client = Client(self._urls, {**PATIENT, **self._options}, self._collection)
         for number in count():
             if self._stopping.is_set():
                 break
@@ -139,24 +110,23 @@ class Load:
         self.kinds[type(error).__name__] += 1
         return UNKNOWN
 
-    def _note(self, op: Op) -> None:
-        with self._lock:
-            self.ops.append(op)
-            self.kinds[op.what] += 1
-
 
 class Client:
     """A client of some nodes, made when it is first used: then a node may be away, too."""
 
-    def __init__(self, urls: Sequence[str], limits: dict[str, float]) -> None:
+    def __init__(self, urls: Sequence[str], options: dict[str, Any], collection: str = "default") -> None:
         self._urls = urls
-        self._limits = limits
+        self._options = {"token": "", **options}
+        self._name = collection
         self._database: AnyDatabase | None = None
+        self._collection: AnyCollection | None = None
 
-    def call(self, work: Callable[[AnyDatabase], T]) -> T:
+    def call(self, work: Callable[[AnyCollection], T]) -> T:
         if self._database is None:
-            self._database = blockdb.connect(self._urls, token="", **self._limits)
-        return work(self._database)
+            self._database = blockdb.connect(self._urls, **self._options)
+        if self._collection is None:
+            self._collection = self._database.collection(self._name)
+        return work(self._collection)
 
     def close(self) -> None:
         if self._database is not None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import blockdb
 from blockdb.cluster.demo.cluster import DemoCluster
@@ -18,19 +19,21 @@ WAIT_S = 60.0
 Records = list[tuple[bytes, bytes]]
 
 
-class Running:
-    """A cluster of processes."""
+class Cluster:
+    """Nodes that can be asked, wherever they run."""
 
-    def __init__(self, directory: Path, count: int) -> None:
-        self.directory = directory
-        self.links: Links | None = None
-        self.demo = DemoCluster(directory, count, self._linked, is_kept=True)
-        self.ids = self.demo.ids
-        self.urls = dict(zip(self.ids, self.demo.urls, strict=True))
+    def __init__(self, urls: dict[str, str], **options: Any) -> None:
+        """`urls` by the names of the nodes; it may be changed. `options` are those of `blockdb.connect`."""
+        self.urls = urls
+        self.options: dict[str, Any] = {"token": "", **options}
 
-    def _linked(self, nodes: dict[str, str], fronts: dict[str, str]) -> Links:
-        self.links = Links(nodes, fronts)
-        return self.links
+    @property
+    def ids(self) -> list[str]:
+        return list(self.urls)
+
+    def connected(self, *ids: str, **options: Any) -> Any:
+        """A client of some nodes (all)."""
+        return blockdb.connect([self.urls[id_] for id_ in ids or self.ids], **{**self.options, **options})
 
     def leader(self, *among: str) -> str:
         """Who leads, as soon as one of these nodes (all) knows one that is among them."""
@@ -39,8 +42,8 @@ class Running:
 
         def ask() -> bool:
             for id_ in among:
-                with suppress(BlockDBError), blockdb.connect(self.urls[id_], token="", **QUICK) as database:
-                    leader = database.cluster.state().leader  # type: ignore[attr-defined]
+                with suppress(BlockDBError), self.connected(id_, **QUICK) as database:
+                    leader = database.cluster.state().leader
                     if leader in among:
                         found.append(leader)
                         return True
@@ -58,23 +61,22 @@ class Running:
 
     def words(self) -> str:
         """What the nodes said last."""
-        logs = {id_: node.log.read_text(errors="replace").splitlines()[-15:] for id_, node in self.demo.nodes.items()}
-        return "\n".join(line for id_, lines in logs.items() for line in (f"── {id_}", *lines))
+        return ""
 
     def records(self, id_: str, concern: str) -> Records:
         """All records in their order, as a node has them."""
-        with blockdb.connect(self.urls[id_], token="", read_concern=concern, timeout_s=20.0) as database:
+        with self.connected(id_, read_concern=concern, timeout_s=20.0) as database:
             return [(record.key, bytes(record.value)) for record in database.records()]
 
     def chain(self, id_: str) -> list[str]:
         """The hashes of a node's blocks."""
-        with blockdb.connect(self.urls[id_], token="", read_concern="Local", timeout_s=20.0) as database:
+        with self.connected(id_, read_concern="Local", timeout_s=20.0) as database:
             return [block.hash.hex() for block in database.blocks()]
 
     def is_there(self, id_: str) -> bool:
         """Whether a node answers with what is up to date."""
         try:
-            with blockdb.connect(self.urls[id_], token="", **QUICK) as database:
+            with self.connected(id_, **QUICK) as database:
                 database.get(b"anything")
         except BlockDBError:
             return False
@@ -84,6 +86,24 @@ class Running:
         """Wait until every node answers."""
         for id_ in self.ids:
             self.wait(lambda id_=id_: self.is_there(id_), f"an answer of {id_}")  # type: ignore[misc]
+
+
+class Running(Cluster):
+    """A cluster of processes."""
+
+    def __init__(self, directory: Path, count: int) -> None:
+        self.directory = directory
+        self.links: Links | None = None
+        self.demo = DemoCluster(directory, count, self._linked, is_kept=True)
+        super().__init__(dict(zip(self.demo.ids, self.demo.urls, strict=True)))
+
+    def _linked(self, nodes: dict[str, str], fronts: dict[str, str]) -> Links:
+        self.links = Links(nodes, fronts)
+        return self.links
+
+    def words(self) -> str:
+        logs = {id_: node.log.read_text(errors="replace").splitlines()[-15:] for id_, node in self.demo.nodes.items()}
+        return "\n".join(line for id_, lines in logs.items() for line in (f"── {id_}", *lines))
 
 
 @contextmanager
@@ -105,7 +125,7 @@ def running(directory: Path, count: int = 3) -> Iterator[Running]:
         assert report.valid, f"{id_}: {report.problems}"
 
 
-def judge(cluster: Running, load: Load) -> None:
+def judge(cluster: Cluster, load: Load) -> None:
     """See that all nodes have the same in the end, and that it is what clients were told."""
     load.stop()
     assert not load.surprises, load.surprises[:10]

@@ -23,9 +23,7 @@ def test_lines_come_through_a_pipe(run: Run) -> None:
     assert run("scan", "--format", "raw").out == b"1\n2\n3\n"
 
 
-@pytest.mark.parametrize(
-    "words", [("export-tiles", "tiles"), ("anchor", "add", "file"), ("tamper-lab",), ("token", "list")]
-)
+@pytest.mark.parametrize("words", [("export-tiles", "tiles"), ("anchor", "add", "file"), ("tamper-lab",)])
 def test_what_needs_the_directory_says_so(run: Run, words: tuple[str, ...]) -> None:
     refused = run(*words)
     assert (refused.code, refused.out) == (2, b"")

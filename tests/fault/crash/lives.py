@@ -14,6 +14,7 @@ from unittest.mock import patch
 import blockdb
 from blockdb.masterkey import MasterKeySource, Secret
 from blockdb.storage import log as log_module
+from blockdb.storage import marked_log
 from tests.fault.crash.disk import Disk
 from tests.fault.crash.judge import NAME, boot_id_of
 from tests.fault.crash.recorder import Commit, RecordingDoor
@@ -25,6 +26,8 @@ SMALL: dict[str, Any] = {"blockchain_batch_size": 4, "wal_sync_interval": NEVER_
 """Blocks of four records; nothing is forced or merged but when it is asked for."""
 
 MOST_VALUE_BYTES = 40
+RESERVED_BYTES = 200
+"""So few that writes reach beyond them, now and then."""
 
 
 @contextmanager
@@ -36,6 +39,8 @@ def small_files(segment_bytes: int) -> Iterator[None]:
     with (
         patch.object(log_module, "SEGMENT_SOFT_BYTES", segment_bytes),
         patch.object(log_module, "PACKED_SEGMENT_BYTES", segment_bytes),
+        patch.object(marked_log, "LEAST_RESERVED_BYTES", RESERVED_BYTES),
+        patch.object(marked_log, "MOST_RESERVED_BYTES", RESERVED_BYTES),
         patch.object(subprocess, "Popen", _no_process),
         patch.object(MasterKeySource, "key", lambda _: Secret(bytes(32), "the test")),
     ):

@@ -25,6 +25,7 @@ from tests.fault.crash.disk import (
     ForcedDirectory,
     Operation,
     Renamed,
+    Reserve,
     Resize,
     Store,
     Write,
@@ -162,6 +163,11 @@ class RecordingDoor(StillDoor):
             super().truncate(descriptor, size)
             self._edit(self._number_of(descriptor), Resize(size))
 
+    def reserve(self, descriptor: int, offset: int, size: int) -> None:
+        with self.noting():
+            super().reserve(descriptor, offset, size)
+            self._edit(self._number_of(descriptor), Reserve(offset + size))
+
     def force(self, descriptor: Any) -> None:
         with self.noting():
             self.note(Forced(self._number_of(descriptor)))
@@ -257,9 +263,10 @@ class RecordingDoor(StillDoor):
                 self._rename((Path(path), DIRECTORY))
 
 
-MADE_OF_OTHERS = {"force_file", "overwrite", "remove_tree", "replace", "write_all"}
+MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "replace", "write_all"}
 CHANGES_NOTHING = {
-    *("boot_id", "close", "damage", "disk_bytes", "disk_size", "forget", "identity", "inode", "is_sealing", "keys"),
+    *("boot_id", "close", "damage", "disk_bytes", "disk_size", "filled", "forget", "identity", "inode", "is_sealing"),
+    "keys",
     *("map_read", "names", "read", "sealing_bytes", "secret", "size", "slices", "unlock"),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import blockdb
+from tests.ports import free_port
 from tests.server.harness import Answer
 from tests.server.running import ask
 
@@ -31,21 +31,26 @@ class NodeProcess:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     environ: dict[str, str] = field(default_factory=dict)
+    host: str = HOST
+    inside: tuple[str, ...] = ()
+    """What puts the process where its address is."""
+    program: str = "blockdb.commands.main"
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def peer(self) -> str:
-        return f"{self.name}:{HOST}:{self.port}:{self.peer_port}"
+        return f"{self.name}:{self.host}:{self.port}:{self.peer_port}"
 
     def begin(self, *words: str) -> None:
         """Start it, without waiting until it can be asked."""
         command = [
+            *self.inside,
             sys.executable,
             "-m",
-            "blockdb.commands.main",
+            self.program,
             "server",
             "-d",
             str(self.path),
@@ -91,13 +96,12 @@ class NodeProcess:
         self.process = None
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        return ask((HOST, self.port), method, path, body, **headers)
+        return ask((self.host, self.port), method, path, body, **headers)
 
 
 def node_at(root: Path, name: str) -> NodeProcess:
     """One that was not started yet, with ports that were free a moment ago."""
-    with socket.create_server((HOST, 0)) as one, socket.create_server((HOST, 0)) as other:
-        return NodeProcess(name, root / name, one.getsockname()[1], other.getsockname()[1], root / f"{name}.log")
+    return NodeProcess(name, root / name, free_port(), free_port(), root / f"{name}.log")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from blockdb.server.forming import Forming
 from blockdb.serving.listening import listen
 from tests.server.running import ask
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_it_says_what_it_waits_for() -> None:

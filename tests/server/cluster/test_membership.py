@@ -23,7 +23,7 @@ from tests.server.running import ask
 from tests.server.watching import Limits
 from tests.storage.doors import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

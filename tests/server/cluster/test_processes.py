@@ -11,6 +11,7 @@ from time import monotonic
 import pytest
 
 import blockdb
+from blockdb import AsOf
 from blockdb.security.roles import Role
 from blockdb.server.certificates import make
 from blockdb.server.tokens import TokenFile
@@ -188,8 +189,17 @@ def test_a_backup_of_a_cluster_begins_another_one(tmp_path: Path) -> None:
             db.backup(signing_key=True) as stream,  # what another node acknowledged just now is in it
         ):
             file.writelines(stream)
-    with (tmp_path / "copy").open("rb") as file:
-        assert blockdb.restore(file, tmp_path / "again").report.valid
+        with blockdb.connect(nodes[1].url) as db:
+            db.put_many([(b"l%02d" % number, b"v") for number in range(20)])
+            for node, name in ((nodes[2], "of-the-same"), (nodes[0], "of-another")):
+                with blockdb.connect(node.url) as other:
+                    more = b"".join(other.backup(signing_key=True, since=tmp_path / "copy"))
+                (tmp_path / name).write_bytes(more)
+    for name in ("of-another", "of-the-same"):
+        shutil.rmtree(tmp_path / "again", ignore_errors=True)
+        with (tmp_path / "copy").open("rb") as file, (tmp_path / name).open("rb") as more:
+            restored = blockdb.restore(file, tmp_path / "again", increments=[more], to=AsOf(sequence=49))
+        assert restored.report.valid
     again = NodeProcess("again1", tmp_path / "again", *_ports(tmp_path), tmp_path / "again.log")
     try:
         again.begin("--bootstrap", "--cluster-name", "again")

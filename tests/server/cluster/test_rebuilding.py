@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,8 @@ from blockdb.cluster.rebuilding import give_up_database
 from blockdb.errors import DatabaseLocked, InvalidData
 from blockdb.format.consensus import Entry, HardState, Kind, Member, Members, Role, encode_members
 from blockdb.layout import DatabaseFiles
-from blockdb.raft.messages import SnapshotHead
 from blockdb.storage.door import Door
-from tests.server.cluster.processes import NodeProcess, connected, leader_of, processes
+from tests.server.cluster.processes import NodeProcess, connected, leader_of, node_at, processes
 from tests.storage.doors import open_through, until
 
 
@@ -57,34 +57,29 @@ def test_what_is_given_up_is_kept_aside(tmp_path: Path) -> None:
         assert db.get(b"key") == b"value"
 
 
-def test_a_log_whose_beginning_nobody_has_counts_as_lost(tmp_path: Path) -> None:
-    files, members = DatabaseFiles(tmp_path).raft, Members((Member("node1"), Member("node2")))
-    log = DiskLog.open(Door(), files, "cluster", "node1")
-    log.store(HardState(3, "node2"), [Entry(index, 2, Kind.COMMAND) for index in range(1, 9)])
-    log.compact(SnapshotHead(5, 2, members))
-    log.lose_all()
-    log.close()
-    log = DiskLog.open(Door(), files, "cluster", "node1")
-    assert (log.first_index, log.last_index, log.is_damaged, log.members()) == (1, 0, True, members)
-    assert (log.hard_state.term, log.hard_state.vote) == (3, "node2")
-    log.close()
-
-
 # ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fill(nodes: list[NodeProcess]) -> None:
-    """So much that the log begins later than at its beginning."""
+def _fill(nodes: list[NodeProcess]) -> int:
+    """So much that the log begins later than at its beginning: how many records."""
     with connected(nodes) as db:
-        for batch in range(20):
+        for batch in count():
             db.put_many([(b"%02d-%03d" % (batch, number), bytes(6_000)) for number in range(1_000)])
-        assert db.cluster.state().first_index > 1
+            if db.cluster.state().first_index > 1:
+                break
+        return 1_000 * (batch + 1)
 
 
 def _damage(node: NodeProcess) -> None:
+    """So that it cannot be opened."""
     largest = max(node.path.glob("collections/*/chain/*"), key=lambda path: path.stat().st_size)
     manifest = largest.parent.parent / "manifest.toml"
     manifest.write_bytes(manifest.read_bytes()[:-5] + b"?????")
+
+
+def _damage_mark(node: NodeProcess) -> None:
+    path = DatabaseFiles(node.path).raft.applied
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
 
 
 def _give_up(node: NodeProcess) -> None:
@@ -95,11 +90,11 @@ def _give_up(node: NodeProcess) -> None:
 
 @pytest.mark.torture
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("lose", [_damage, _give_up])
+@pytest.mark.parametrize("lose", [_damage, _damage_mark, _give_up])
 def test_a_node_without_its_database_gets_it_again(tmp_path: Path, lose: object) -> None:
     assert callable(lose)
     with processes(tmp_path) as nodes:
-        _fill(nodes)
+        records = _fill(nodes)
         leader = leader_of(nodes)
         node = next(each for each in nodes if each is not leader)
         assert node.stop() == 0
@@ -109,14 +104,57 @@ def test_a_node_without_its_database_gets_it_again(tmp_path: Path, lose: object)
         node.begin()
         node.wait()
         with connected([node]) as db:
-            assert (db.get(b"meanwhile"), db.count()) == (b"1", 20_001)
+            assert (db.get(b"meanwhile"), db.count()) == (b"1", records + 1)
         assert list(node.path.glob("quarantine/*/collections"))
-        leader.kill()  # a leader of a later term, whose first entry says that all before is here
+        assert not DatabaseFiles(node.path).raft.mending.exists()  # it may vote, since its log is sound
+        leader.kill()
         with connected([each for each in nodes if each is not leader]) as db:
             db.put(b"later", b"1")
-        until(lambda: not DatabaseFiles(node.path).raft.mending.exists())
         leader.begin()
         leader.wait()
         heads = {each.ask("GET", "/api/v1/collections/default/checkpoint").json["checkpoint"] for each in nodes}
         assert len(heads) == 1
         assert all(each.ask("POST", "/verify").json["blockchain_valid"] for each in nodes)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(180)
+def test_until_the_copy_is_there_it_says_what_it_waits_for(tmp_path: Path) -> None:
+    with processes(tmp_path) as nodes:
+        first, *others = nodes
+        with connected(nodes) as db:
+            db.put(b"key", b"value")
+        assert [node.stop() for node in nodes] == [0, 0, 0]
+        _damage(first)
+        first.begin()
+        until(lambda: "a copy is fetched" in first.log.read_text())
+        answer = first.ask("GET", "/health/ready")
+        assert (answer.status, answer.json["error"]) == (503, "Unavailable")
+        assert "manifest.toml" in answer.json["message"]
+        assert "quarantine/" in answer.json["message"]
+        others[0].begin()  # these two are a majority: the damaged one votes, and passes leadership on
+        others[0].wait()
+        first.wait()
+        with connected([first]) as db:
+            db.put(b"another", b"1")
+            assert db.get(b"key") == b"value"
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(120)
+def test_a_node_alone_has_nobody_to_ask(tmp_path: Path) -> None:
+    node = node_at(tmp_path, "node1")
+    try:
+        node.begin("--bootstrap")
+        node.wait()
+        with connected([node]) as db:
+            db.put(b"key", b"value")
+        assert node.stop() == 0
+        _damage(node)
+        node.begin()
+        assert node.process is not None
+        assert node.process.wait(60) == 1
+        assert "verify --repair" in node.log.read_text()
+        assert "Traceback" not in node.log.read_text()
+    finally:
+        node.kill()

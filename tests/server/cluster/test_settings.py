@@ -12,7 +12,7 @@ from blockdb.cluster.peers import PeerTls
 from blockdb.config import Sources
 from blockdb.errors import ConfigError, ReadOnly
 from blockdb.format.consensus import Role
-from blockdb.server.clustering import settings_of
+from blockdb.server.raft_node import settings_of
 
 
 def settings(path: Path, port: int = 8080, **flags: Any) -> Any:

@@ -12,7 +12,7 @@ from blockdb.errors import Deadlock, DuplicateKey
 from tests.server.cluster.nodes import NodeHere, cluster, connected, leader_of
 from tests.storage.doors import until
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -134,4 +134,10 @@ def test_nobody_is_asked_about_what_is_of_one_node(nodes: list[NodeHere]) -> Non
     entries = nodes[1].ask("GET", "/api/v1/audit-log?limit=3").json["entries"]
     assert entries
     assert nodes[2].ask("POST", "/api/v1/flush").status == 200
-    assert nodes[0].ask("POST", "/api/v1/keys/rotate").status == 400
+
+
+def test_the_signing_key_of_all_nodes_is_exchanged_at_once(nodes: list[NodeHere]) -> None:
+    rotated = nodes[0].ask("POST", "/api/v1/keys/rotate")
+    assert rotated.status == 200
+    keys = {node.ask("GET", "/api/v1/keys").json["verifier_key"] for node in nodes}
+    assert keys == {rotated.json["verifier_key"]}

@@ -74,7 +74,7 @@ def test_any_bytes_as_messages(running: Running, rounds: int) -> None:
 def test_methods_and_services_that_there_are_not(running: Running) -> None:
     for path in (f"/{SERVICE}/Nothing", "/other.Service/Put", f"/{SERVICE}/", "/" * 50):
         with pytest.raises(grpc.RpcError) as caught:
-            running.channel.unary_unary(path)(b"", timeout=5)
+            running.channel.unary_unary(path)(b"", timeout=60)
         assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -103,7 +103,7 @@ def request_head(path: str) -> bytes:
 
 def send(running: Running, data: bytes) -> None:
     """Over a connection of its own, until the server has had enough."""
-    with socket.create_connection(("127.0.0.1", running.door.port), timeout=5) as connection, suppress(OSError):
+    with socket.create_connection(("127.0.0.1", running.door.port), timeout=60) as connection, suppress(OSError):
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
@@ -113,7 +113,7 @@ def send(running: Running, data: bytes) -> None:
 def test_frames_that_mean_well_are_answered(running: Running) -> None:
     """Else the tests below would try nothing."""
     asking = frame(HEADERS, END_HEADERS, 1, request_head(f"/{SERVICE}/Health")) + frame(DATA, END_STREAM, 1, bytes(5))
-    with socket.create_connection(("127.0.0.1", running.door.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", running.door.port), timeout=60) as connection:
         connection.sendall(PREFACE + frame(SETTINGS, 0, 0) + asking)
         answer = b""
         while b"healthy" not in answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import grpc
 import pytest
 
 import blockdb
+from tests.ports import free_port
 from tests.server.grpc.conftest import Stubs
 from tests.storage.doors import until
 
@@ -20,12 +20,6 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(120)]
 
 WRITERS = 4
 ACKNOWLEDGED = 300
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 class Writers:
