@@ -14,8 +14,9 @@ from blockdb.config.sections import Config
 from blockdb.masterkey import MasterKeySource
 from blockdb.nodes import ClusterState
 from blockdb.server import clustering
-from blockdb.server.clustering import Node, node_of
+from blockdb.server.clustering import node_of
 from blockdb.server.membership import state_of
+from blockdb.server.node import Node
 from blockdb.serving.listening import listen
 from tests.ports import free_port
 from tests.server.node_here import HOST, AnyNode, begin_all, connected, ended
