@@ -13,7 +13,7 @@ import pytest
 from blockdb.config.sections import Config
 from blockdb.masterkey import MasterKeySource
 from blockdb.nodes import ClusterState
-from blockdb.server import clustering
+from blockdb.server import node as one_node
 from blockdb.server.clustering import node_of
 from blockdb.server.membership import state_of
 from blockdb.server.node import Node
@@ -64,7 +64,7 @@ def cluster(root: Path, count: int = 3, **flags: Any) -> Iterator[list[NodeHere]
         return {"cluster__peers": [other.peer for other in nodes if other is not node], **flags}
 
     with pytest.MonkeyPatch.context() as patch, ended(nodes):
-        patch.setattr(clustering, "HANDING_OVER_S", 0.2)
+        patch.setattr(one_node, "HANDING_OVER_S", 0.2)
         begin_all(nodes, flags_of)
         yield nodes
 
