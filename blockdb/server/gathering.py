@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any, Final
 from blockdb.cluster.database.collection import ReplicatedCollection
 from blockdb.cluster.partitions.collection import PartitionedCollection
 from blockdb.database.collection import Collection
-from blockdb.server.retrying import STORING
+from blockdb.server.retrying import ALONE, STORING, Keyed
 from blockdb.server.service import Call, Service
 from blockdb.wire.operation import DEFAULT_COLLECTION
 
@@ -30,8 +30,6 @@ MOST: Final = 1_000
 
 NAMING: Final = (ReplicatedCollection, PartitionedCollection)
 """What stores records under the names of their requests."""
-ALONE: Final = object()
-"""The answer to what has to wait for others, and so must not keep a group waiting."""
 
 Settle = Callable[[Any], None]
 """Is told what became of a request: its answer, an error, or `ALONE`. It raises nothing."""
@@ -51,17 +49,18 @@ class Gatherer:
         self._is_at_it = False
 
     def takes(self, call: Call, request: Any) -> bool:
-        """Whether a quick request stores one record, and is not one of those that are remembered by their key."""
+        """Whether a quick request stores one record, which may be done together with others."""
         if not hasattr(request, "value"):
             return False
         concerns = self._service.concerns
-        return call.idempotency_key is None if concerns is None else concerns.may_gather(call)
+        return concerns is None or concerns.may_gather(call)
 
     def waits(self, request: Any) -> bool:
         """Whether a request that it takes waits for the disk, or for others."""
         service = self._service
-        is_here = not (service.is_forced or request.sync) and request.collection == DEFAULT_COLLECTION
-        return not is_here or service.concerns is not None
+        if service.concerns is not None or service.is_forced or request.sync:
+            return True
+        return request.collection not in (DEFAULT_COLLECTION, service.database.id)
 
     async def call(self, call: Call, request: Any) -> Any:
         """The answer to a request, or `ALONE`. Raises BlockDBError."""
@@ -118,23 +117,45 @@ class Gatherer:
 
     def _answers(self, group: Sequence[Asked]) -> list[Any]:
         answers: list[Any] = [None] * len(group)
-        by_collection: defaultdict[Collection, list[int]] = defaultdict(list)
         begun = [self._service.begin() for _ in group]
-        concerns = self._service.concerns
-        for number, (call, request, _) in enumerate(group):
-            try:
-                self._service.permit(call, request)
-                if concerns is not None:
-                    concerns.name_in_group(call)
-                by_collection[self._service.collection(request.collection)].append(number)
-            except Exception as error:
-                answers[number] = error
-        for collection, numbers in by_collection.items():
-            became = self._stored(collection, [group[each] for each in numbers])
-            for number, stored in zip(numbers, became, strict=True):
-                answers[number] = _answer(group[number], collection.name, stored)
+        retries = self._service.retries
+        keyed = None if retries is None else retries.together()
+        try:
+            for collection, numbers in self._to_store(group, answers, keyed).items():
+                became = self._stored(collection, [group[each] for each in numbers])
+                for number, stored in zip(numbers, became, strict=True):
+                    answers[number] = _answer(group[number], collection.name, stored)
+        finally:
+            if keyed is not None:
+                keyed.end(answers)
         self._tell(group, answers, begun)
         return answers
+
+    def _to_store(
+        self, group: Sequence[Asked], answers: list[Any], keyed: Keyed | None
+    ) -> Mapping[Collection, Sequence[int]]:
+        """The numbers of those that are to be stored, by collection; all others have their answers then."""
+        service, concerns = self._service, self._service.concerns
+        by_collection: defaultdict[Collection, list[int]] = defaultdict(list)
+        for number, (call, request, _) in enumerate(group):
+            try:
+                service.permit(call, request)
+                if concerns is not None:
+                    concerns.name_in_group(call)
+                collection = service.collection(request.collection)
+                if keyed is not None and call.idempotency_key is not None:
+                    answers[number] = keyed.begin(number, call.principal, call.idempotency_key, call.operation, request)
+                if answers[number] is None:
+                    by_collection[collection].append(number)
+            except Exception as error:
+                answers[number] = error
+        if keyed is not None:
+            for collection, numbers in by_collection.items():
+                refused = keyed.intend(collection, {number: group[number][1].key for number in numbers})
+                for number, refusal in refused.items():
+                    answers[number] = refusal
+                    numbers.remove(number)
+        return by_collection
 
     def _stored(self, collection: Collection, asked: Sequence[Asked]) -> Sequence[int | Exception | None]:
         """What became of each; a bug is everybody's answer."""
