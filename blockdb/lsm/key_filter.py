@@ -24,7 +24,7 @@ MARK_SHIFT: Final = 16
 
 
 CROWDING: Final = 2
-"""So many times its capacity it takes at most: one key in six is let through wrongly then, until a larger one is made."""
+"""So many times its capacity it takes at most, until a larger one is made: it lets one key in six through wrongly then."""
 
 
 class KeyFilter:
