@@ -30,9 +30,15 @@ class Run(NamedTuple):
     """Plain records in commit order, a column for each part of them, and where the last one ends."""
 
     keys: list[bytes]
-    values: list[bytes]
+    bodies: list[bytes]
     offsets: list[int]
     end: int
+
+    @property
+    def values(self) -> list[bytes]:
+        """Cut out for whoever asks. O(bytes)."""
+        first = record.BODY_HEADER_BYTES
+        return [body[first + len(key) :] for key, body in zip(self.keys, self.bodies, strict=True)]
 
 
 class DamagedChain(ValueError):
@@ -117,7 +123,7 @@ def run_at(buffer: Buffer, start: int, stop: int, decided: Decided | None = None
         alone = plain_run(buffer, whole.end, stop)
         for more in (whole, alone):
             run.keys.extend(more.keys)
-            run.values.extend(more.values)
+            run.bodies.extend(more.bodies)
             run.offsets.extend(more.offsets)
         run = run._replace(end=alone.end)
     return run
@@ -140,24 +146,23 @@ def _batch_run(buffer: Buffer, offset: int, stop: int, decided: Decided | None) 
 def plain_run(buffer: Buffer, start: int, stop: int) -> Run:
     """The plain records that follow each other from `start` on, up to the first frame that is none, or not intact."""
     keys: list[bytes] = []
-    values: list[bytes] = []
+    bodies: list[bytes] = []
     offsets: list[int] = []
-    unpack, digest = record.unpack_sizes, xxh3_64_digest
-    offset = start
-    while offset + record.HEADER_BYTES < stop:
+    unpack, digest, first = record.unpack_sizes, xxh3_64_digest, record.BODY_HEADER_BYTES
+    offset, header_bytes = start, record.HEADER_BYTES
+    while offset + header_bytes < stop:
         check, kind, key_bytes, content_bytes = unpack(buffer, offset)
-        end = offset + record.HEADER_BYTES + key_bytes + content_bytes
+        end = offset + header_bytes + key_bytes + content_bytes
         if kind != record.PLAIN_RECORD or end > stop or not key_bytes:
             break
         body = buffer[offset + CHECK_BYTES : end]
         if digest(body)[:CHECK_BYTES] != check:
             break
-        split = record.BODY_HEADER_BYTES + key_bytes
-        keys.append(body[record.BODY_HEADER_BYTES : split])
-        values.append(body[split:])
+        keys.append(body[first : first + key_bytes])
+        bodies.append(body)
         offsets.append(offset)
         offset = end
-    return Run(keys, values, offsets, offset)
+    return Run(keys, bodies, offsets, offset)
 
 
 def walk_part(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:

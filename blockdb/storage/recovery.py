@@ -104,14 +104,14 @@ class Recovered:
     def _take_run(self, run: Run, base: int, flushed_sequence: int) -> None:
         places = list(map(base.__add__, run.offsets))
         in_tables = min(max(flushed_sequence - self.next_sequence, 0), len(places))
-        keys, values = run.keys[in_tables:], run.values[in_tables:]
+        keys, values = run.keys[in_tables:], run.values
         memtable, before = self.memtable, len(self.memtable)
-        memtable.extend(keys, values, places[in_tables:])
+        memtable.extend(keys, values[in_tables:], places[in_tables:])
         if len(memtable) != before + len(keys) or self._first_in_tables(keys) is not None:
             self._refuse_doubled(keys, places[in_tables:], before)
         self.records += len(keys)
         self.pending_places.extend(places)
-        self.pending_bytes.extend(map(add, map(len, run.keys), map(len, run.values)))
+        self.pending_bytes.extend(map(add, map(len, run.keys), map(len, values)))
         self.next_sequence += len(places)
         self.last_time_ms = self.chain.record_at(places[-1]).time_ms
         self.end = base + run.end
