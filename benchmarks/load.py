@@ -43,6 +43,8 @@ class Job:
     collection: str = "default"
     partitions: int = 1
     """The keys of a request belong to one of so many partitions, one after the other."""
+    is_keyed: bool = False
+    """Whether each request has an Idempotency-Key of its own, as those of `blockdb.connect` have."""
     slow: int = 0
     """How many connections besides never come to the end of their head."""
 
@@ -75,7 +77,11 @@ def requests(job: Job) -> Iterator[bytes]:
     for number in range(job.requests):
         keys = islice(_keys(chance, job.partitions, (number + job.seed) % job.partitions), job.records)
         pairs = [(key, chance.randbytes(VALUE_BYTES)) for key in keys]
-        yield _redis(*pairs[0]) if job.speaks == "redis" else _http(pairs, job.collection)
+        yield (
+            _redis(*pairs[0])
+            if job.speaks == "redis"
+            else _http(pairs, job.collection, chance.randbytes(16) if job.is_keyed else b"")
+        )
 
 
 def _keys(chance: Random, partitions: int, partition: int) -> Iterator[bytes]:
@@ -90,16 +96,17 @@ def _redis(key: bytes, value: bytes) -> bytes:
     return b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (len(key), key, len(value), value)
 
 
-def _http(pairs: Sequence[tuple[bytes, bytes]], collection: str) -> bytes:
+def _http(pairs: Sequence[tuple[bytes, bytes]], collection: str, name: bytes) -> bytes:
     import msgspec
 
     items = [{"key": key, "value": value} for key, value in pairs]
     path, body = ("records", items[0]) if len(items) == 1 else ("batch", {"items": items})
     data = msgspec.msgpack.encode(body)
+    key = b"idempotency-key: %s\r\n" % name.hex().encode() if name else b""
     return (
         b"POST /api/v1/collections/%s/%s HTTP/1.1\r\nhost: localhost\r\naccept: application/msgpack\r\n"
-        b"content-type: application/msgpack\r\ncontent-length: %d\r\n\r\n%s"
-    ) % (collection.encode(), path.encode(), len(data), data)
+        b"content-type: application/msgpack\r\n%scontent-length: %d\r\n\r\n%s"
+    ) % (collection.encode(), path.encode(), key, len(data), data)
 
 
 class _Connection(asyncio.Protocol):

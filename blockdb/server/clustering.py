@@ -1,65 +1,19 @@
-"""A node of a cluster, whichever engine it has: its database and the log that it shares with others."""
+"""Making a server a node of a cluster, of the engine that its configuration names."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Final
 
 from blockdb.cluster.belonging import engine_of
-from blockdb.cluster.database.database import ReplicatedDatabase
-from blockdb.cluster.replicated_log import ReplicatedLog
 from blockdb.config import JETSTREAM, Config
-from blockdb.errors import BlockDBError, ConfigError
+from blockdb.errors import ConfigError
 from blockdb.masterkey import MasterKeySource
-from blockdb.server.concerns import Concerns
-from blockdb.server.membership import state_of
-from blockdb.server.node_tokens import NodeTokens
+from blockdb.server.node import Node
 from blockdb.server.nodes import files_of
 from blockdb.server.reaching import Connect
-from blockdb.server.spread import Spread
 
-__all__ = ["NAME", "PATIENCE_S", "Node", "node_of", "tell_damage"]
-
-log: Final = logging.getLogger("blockdb.server.cluster")
-
-NAME: Final = "blockdb"
-"""What a new cluster is called that nobody gave a name."""
-PATIENCE_S: Final = 8.0
-"""How long it is tried to have a command decided: an election, and some more."""
-HANDING_OVER_S: Final = 1.5
-"""How long a leader that is about to stop waits for another one to lead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node that takes part."""
-
-    log: ReplicatedLog
-    database: ReplicatedDatabase
-    concerns: Concerns
-    on_copy: list[Callable[[], None]] = field(default_factory=list)
-    """Who is told when a copy from another node took the place of the database."""
-    tokens: NodeTokens | None = None
-    """By which nodes know each other that pass requests on."""
-    spread: Spread | None = None
-    """Where partitions are, where its engine has any."""
-
-    def hand_over(self) -> None:
-        """Have another node lead, if this one does and there is one: nobody waits for an election then."""
-        state = state_of(self.log.status())
-        voters = [member for member in state.members if member.role == "voter"]
-        is_alone = 2 * sum(member.is_active for member in voters) <= len(voters) or len(voters) == 1
-        if state.leader != state.node_id or is_alone:
-            return
-        try:
-            leader = self.log.transfer().result(HANDING_OVER_S)
-        except (BlockDBError, TimeoutError) as error:
-            log.warning("no other node leads yet: %s", error)
-        else:
-            log.info("%s leads from now on", leader)
+__all__ = ["node_of"]
 
 
 @contextmanager
@@ -99,9 +53,3 @@ def _check_engine(config: Config) -> None:
             f"[cluster] engine: {files.root} belongs to a node of a cluster whose engine is {has}, and stays so; it "
             f"should be {has}, not {given}. Or give this node a directory of its own."
         )
-
-
-def tell_damage(tell: Callable[[str], None], words: str) -> None:
-    """Put words about damage into the log, and tell them whoever asks."""
-    log.error("%s", words)
-    tell(words)

@@ -3,13 +3,16 @@
 What waits for nothing is done on the event loop, with whatever comes in the same turn of it. What has to be on the disk
 before it is acknowledged is done in a thread: while one group waits for the disk, the next one gathers. So a force is
 shared by all who wait, and a thread is woken once for each group; one for each writer would cost more than the force.
+
+Most of those who were answered ask again at once. Without them the next group would begin with the other half of the
+writers, and so on in turns: twice as many groups as are needed. So it waits for them for a moment.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -19,7 +22,7 @@ from typing import Any, Final
 from blockdb.cluster.database.collection import ReplicatedCollection
 from blockdb.cluster.partitions.collection import PartitionedCollection
 from blockdb.database.collection import Collection
-from blockdb.server.retrying import STORING
+from blockdb.server.retrying import ALONE, STORING, Keyed
 from blockdb.server.service import Call, Service
 from blockdb.wire.operation import DEFAULT_COLLECTION
 
@@ -27,11 +30,14 @@ __all__ = ["ALONE", "Gatherer"]
 
 MOST: Final = 1_000
 """So many are in a group at the most."""
+SHARE: Final = 0.5
+"""Those who were answered are waited for so long, as a share of what their group took. Without that they would have to
+wait for another group after their own, which takes longer."""
+LONGEST_S: Final = 0.005
+"""But never longer than that."""
 
 NAMING: Final = (ReplicatedCollection, PartitionedCollection)
 """What stores records under the names of their requests."""
-ALONE: Final = object()
-"""The answer to what has to wait for others, and so must not keep a group waiting."""
 
 Settle = Callable[[Any], None]
 """Is told what became of a request: its answer, an error, or `ALONE`. It raises nothing."""
@@ -49,19 +55,26 @@ class Gatherer:
         self._waiting: list[Asked] = []
         """and the others."""
         self._is_at_it = False
+        self._expected = 0
+        """So many write at a time, as far as the last group tells,"""
+        self._until_s = 0.0
+        """and until then they are waited for,"""
+        self._timer: asyncio.TimerHandle | None = None
+        """with this, if some are there."""
 
     def takes(self, call: Call, request: Any) -> bool:
-        """Whether a quick request stores one record, and is not one of those that are remembered by their key."""
+        """Whether a quick request stores one record, which may be done together with others."""
         if not hasattr(request, "value"):
             return False
         concerns = self._service.concerns
-        return call.idempotency_key is None if concerns is None else concerns.may_gather(call)
+        return concerns is None or concerns.may_gather(call)
 
     def waits(self, request: Any) -> bool:
         """Whether a request that it takes waits for the disk, or for others."""
         service = self._service
-        is_here = not (service.is_forced or request.sync) and request.collection == DEFAULT_COLLECTION
-        return not is_here or service.concerns is not None
+        if service.concerns is not None or service.is_forced or request.sync:
+            return True
+        return request.collection not in (DEFAULT_COLLECTION, service.database.id)
 
     async def call(self, call: Call, request: Any) -> Any:
         """The answer to a request, or `ALONE`. Raises BlockDBError."""
@@ -92,21 +105,42 @@ class Gatherer:
             _settle_all(group, answers)
 
     def _go_on(self) -> None:
-        if not self._is_at_it:
+        """Have the next group begin, if it is time: whoever comes in this turn goes along."""
+        if self._is_at_it:
+            return
+        loop = asyncio.get_running_loop()
+        left_s = self._until_s - loop.time()
+        if len(self._waiting) >= self._expected or left_s <= 0:
             self._is_at_it = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._begin, loop)  # whoever comes in this turn goes along
+            loop.call_soon(self._begin, loop)
+        elif self._timer is None:
+            self._timer = loop.call_later(left_s, self._waited)
+
+    def _waited(self) -> None:
+        self._timer, self._expected = None, 0
+        self._go_on()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         work = loop.run_in_executor(self._thread, self._together, group)
-        work.add_done_callback(lambda done: self._end(loop, group, done))
+        work.add_done_callback(partial(self._end, loop, group, loop.time()))
 
-    def _end(self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked], done: asyncio.Future[list[Any]]) -> None:
+    def _end(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: Sequence[Asked],
+        began_s: float,
+        done: asyncio.Future[list[Any]],
+    ) -> None:
+        now_s = loop.time()
+        self._is_at_it = False
+        self._expected = min(MOST, len(group) + len(self._waiting))
+        self._until_s = now_s + min(SHARE * (now_s - began_s), LONGEST_S)
         if self._waiting:
-            self._begin(loop)
-        else:
-            self._is_at_it = False
+            self._go_on()
         error = done.exception()
         _settle_all(group, [error] * len(group) if error else done.result())
 
@@ -118,23 +152,45 @@ class Gatherer:
 
     def _answers(self, group: Sequence[Asked]) -> list[Any]:
         answers: list[Any] = [None] * len(group)
-        by_collection: defaultdict[Collection, list[int]] = defaultdict(list)
         begun = [self._service.begin() for _ in group]
-        concerns = self._service.concerns
-        for number, (call, request, _) in enumerate(group):
-            try:
-                self._service.permit(call, request)
-                if concerns is not None:
-                    concerns.name_in_group(call)
-                by_collection[self._service.collection(request.collection)].append(number)
-            except Exception as error:
-                answers[number] = error
-        for collection, numbers in by_collection.items():
-            became = self._stored(collection, [group[each] for each in numbers])
-            for number, stored in zip(numbers, became, strict=True):
-                answers[number] = _answer(group[number], collection.name, stored)
+        retries = self._service.retries
+        keyed = None if retries is None else retries.together()
+        try:
+            for collection, numbers in self._to_store(group, answers, keyed).items():
+                became = self._stored(collection, [group[each] for each in numbers])
+                for number, stored in zip(numbers, became, strict=True):
+                    answers[number] = _answer(group[number], collection.name, stored)
+        finally:
+            if keyed is not None:
+                keyed.end(answers)
         self._tell(group, answers, begun)
         return answers
+
+    def _to_store(
+        self, group: Sequence[Asked], answers: list[Any], keyed: Keyed | None
+    ) -> Mapping[Collection, Sequence[int]]:
+        """The numbers of those that are to be stored, by collection; all others have their answers then."""
+        service, concerns = self._service, self._service.concerns
+        by_collection: defaultdict[Collection, list[int]] = defaultdict(list)
+        for number, (call, request, _) in enumerate(group):
+            try:
+                service.permit(call, request)
+                if concerns is not None:
+                    concerns.name_in_group(call)
+                collection = service.collection(request.collection)
+                if keyed is not None and call.idempotency_key is not None:
+                    answers[number] = keyed.begin(number, call.principal, call.idempotency_key, call.operation, request)
+                if answers[number] is None:
+                    by_collection[collection].append(number)
+            except Exception as error:
+                answers[number] = error
+        if keyed is not None:
+            for collection, numbers in by_collection.items():
+                refused = keyed.intend(collection, {number: group[number][1].key for number in numbers})
+                for number, refusal in refused.items():
+                    answers[number] = refusal
+                    numbers.remove(number)
+        return by_collection
 
     def _stored(self, collection: Collection, asked: Sequence[Asked]) -> Sequence[int | Exception | None]:
         """What became of each; a bug is everybody's answer."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Final, Protocol
 
 from blockdb.errors import IdempotencyConflict, InvalidData
-from blockdb.format.intent import CHANCE_BYTES, MAX_PARTS, Digests, Intent, Part
+from blockdb.format.intent import CHANCE_BYTES, MAX_PARTS, Digests, Intent
 
-__all__ = ["Idempotency", "Intents", "Written"]
+__all__ = ["Entry", "Idempotency", "Intents", "Written"]
 
 MAX_KEY_CHARACTERS: Final = 255
 MAX_ENTRIES: Final = 100_000
@@ -33,16 +33,17 @@ class Intents(Protocol):
 
     digests: Digests
 
-    def append(self, intent: Intent) -> None:
-        """Remember one. Raises StorageError."""
+    def append(self, *given: Intent) -> None:
+        """Remember them. Raises StorageError."""
 
 
-class _Entry:
+class Entry:
     """A request and, once there is one, its answer."""
 
-    __slots__ = ("answer", "began_s", "ended", "request")
+    __slots__ = ("answer", "began_s", "ended", "name", "request")
 
-    def __init__(self, request: bytes, began_s: float) -> None:
+    def __init__(self, name: bytes, request: bytes, began_s: float) -> None:
+        self.name = name
         self.request = request
         self.began_s = began_s
         self.answer: bytes | None = None
@@ -76,7 +77,7 @@ class Idempotency:
         self._max_age_s = max_age_s
         self._clock = clock
         self._lock = Lock()
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._bytes = 0
         youngest_ms = (clock() - max_age_s) * 1000
         self._earlier = {intent.name: intent for intent in earlier if intent.time_ms >= youngest_ms}
@@ -99,46 +100,90 @@ class Idempotency:
         Raises InvalidData for what cannot be a key, IdempotencyConflict for one that stood for another request, and
         whatever comes out of `execute`.
         """
-        if not 0 < len(key) <= MAX_KEY_CHARACTERS:
-            raise InvalidData(f"An Idempotency-Key has 1 to {MAX_KEY_CHARACTERS} characters; this one has {len(key)}.")
-        name = self._digests.of(owner.encode(), key.encode())
-        digest = self._digests.of(request)
+        name, digest = self._named(owner, key, request)
         while True:
-            with self._lock:
-                entry = self._entries.get(name)
-                if entry is None or self._is_too_old(entry):
-                    entry = self._begin(name, digest)
-                    break
-            if entry.request != digest:
-                raise _conflict(key)
+            entry, is_new = self._entry(name, digest, key)
+            if is_new:
+                break
             if entry.answer is None:
                 with entry.ended:
                     pass
             if entry.answer is not None:
                 return entry.answer
         try:
-            entry.answer = answer = self._done(name, entry, key, execute, about, recall)
+            answer = self._done(entry, key, execute, about, recall)
         except BaseException:
-            with self._lock:
-                self._forget(name, entry)
+            self.fail(entry)
             raise
-        finally:
-            entry.ended.release()
+        self.end(entry, answer)
+        return answer
+
+    # For who does several requests together, and waits for nobody.
+
+    def begin(self, owner: str, key: str, request: bytes) -> Entry | None:
+        """The entry of a request: one with an answer, or a new one, on which `end` or `fail` has to be called.
+
+        None where it is for `run`: somebody is at it, or an earlier process may have done it. Raises as `run`.
+        """
+        name, digest = self._named(owner, key, request)
+        if name in self._earlier:
+            return None
+        entry, is_new = self._entry(name, digest, key)
+        return entry if is_new or entry.answer is not None else None
+
+    def intend(self, about: Iterable[tuple[Entry, Sequence[Written]]]) -> None:
+        """Have it remembered beyond the process what new entries are going to store. Raises StorageError."""
+        if self._intents is None:
+            return
+        intents = [
+            Intent(int(entry.began_s * 1000), entry.name, entry.request, tuple(self._digests.part(*w) for w in written))
+            for entry, written in about
+            if 0 < len(written) <= MAX_PARTS
+        ]
+        if intents:
+            self._intents.append(*intents)
+            for intent in intents:  # which takes the place of an earlier one
+                self._earlier.pop(intent.name, None)
+
+    def end(self, entry: Entry, answer: bytes) -> None:
+        """A new entry has its answer, which is remembered."""
+        entry.answer = answer
+        entry.ended.release()
         with self._lock:
             self._bytes += len(answer) + ENTRY_BYTES
             self._make_room()
-        return answer
+
+    def fail(self, entry: Entry) -> None:
+        """What a new entry stands for was not done, and may be asked again."""
+        with self._lock:
+            self._forget(entry)
+        entry.ended.release()
+
+    def _named(self, owner: str, key: str, request: bytes) -> tuple[bytes, bytes]:
+        """The digests of who asks under which key, and of what. Raises InvalidData for what cannot be a key."""
+        if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+            raise InvalidData(f"An Idempotency-Key has 1 to {MAX_KEY_CHARACTERS} characters; this one has {len(key)}.")
+        return self._digests.of(owner.encode(), key.encode()), self._digests.of(request)
+
+    def _entry(self, name: bytes, request: bytes, key: str) -> tuple[Entry, bool]:
+        """The entry of that name, and whether it was made just now. Raises IdempotencyConflict."""
+        with self._lock:
+            entry = self._entries.get(name)
+            if entry is None or self._is_too_old(entry):
+                return self._begin(name, request), True
+        if entry.request != request:
+            raise _conflict(key)
+        return entry, False
 
     def _done(
         self,
-        name: bytes,
-        entry: _Entry,
+        entry: Entry,
         key: str,
         execute: Callable[[], bytes],
         about: Callable[[], Sequence[Written]] | None,
         recall: Callable[[Intent], bytes | None] | None,
     ) -> bytes:
-        earlier = self._earlier.get(name)
+        earlier = self._earlier.get(entry.name)
         if earlier is not None:
             if earlier.request != entry.request:
                 raise _conflict(key)
@@ -146,32 +191,24 @@ class Idempotency:
             if answer is not None:
                 return answer
         if about is not None and self._intents is not None:
-            self._remember(name, entry, about())
+            self.intend([(entry, about())])
         return execute()
-
-    def _remember(self, name: bytes, entry: _Entry, written: Sequence[Written]) -> None:
-        """Have an intent remembered beyond the process; it takes the place of an earlier one."""
-        assert self._intents is not None
-        if 0 < len(written) <= MAX_PARTS:
-            parts: tuple[Part, ...] = tuple(self._digests.part(*each) for each in written)
-            self._intents.append(Intent(int(entry.began_s * 1000), name, entry.request, parts))
-            self._earlier.pop(name, None)
 
     # Under the lock.
 
-    def _is_too_old(self, entry: _Entry) -> bool:
+    def _is_too_old(self, entry: Entry) -> bool:
         return entry.answer is not None and self._clock() - entry.began_s > self._max_age_s
 
-    def _begin(self, name: bytes, request: bytes) -> _Entry:
+    def _begin(self, name: bytes, request: bytes) -> Entry:
         old = self._entries.get(name)
         if old is not None:
-            self._forget(name, old)
-        entry = self._entries[name] = _Entry(request, self._clock())
+            self._forget(old)
+        entry = self._entries[name] = Entry(name, request, self._clock())
         return entry
 
-    def _forget(self, name: bytes, entry: _Entry) -> None:
-        if self._entries.get(name) is entry:
-            del self._entries[name]
+    def _forget(self, entry: Entry) -> None:
+        if self._entries.get(entry.name) is entry:
+            del self._entries[entry.name]
             if entry.answer is not None:
                 self._bytes -= len(entry.answer) + ENTRY_BYTES
 
@@ -185,7 +222,7 @@ class Idempotency:
                 return
             if not is_much and not self._is_too_old(oldest):
                 return
-            self._forget(name, oldest)
+            self._forget(oldest)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -46,9 +46,9 @@ class IntentLog:
         found, self._found = self._found, []
         return found
 
-    def append(self, intent: Intent) -> None:
-        """Write an intent. Raises StorageError, and nothing should be stored then."""
-        data = intents.encode(intent)
+    def append(self, *given: Intent) -> None:
+        """Write intents, with one write. Raises StorageError, and nothing of theirs should be stored then."""
+        data = b"".join(map(intents.encode, given))
         with self._lock:
             try:
                 descriptor = self._opened(len(data))

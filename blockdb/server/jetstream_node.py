@@ -15,7 +15,7 @@ from blockdb.config import Config
 from blockdb.errors import ConfigError
 from blockdb.format.consensus import NOBODY, Members
 from blockdb.masterkey import MasterKeySource
-from blockdb.server.clustering import NAME, Node
+from blockdb.server.node import NAME, Node
 from blockdb.server.nodes import files_of, joined, listen_address, own_member, peer_address_of, peer_tls
 from blockdb.server.partitioned_node import partitioned_node
 from blockdb.server.reaching import Connect

@@ -13,7 +13,7 @@ from blockdb.cluster.partitions.opening import open_partitioned
 from blockdb.config import Config
 from blockdb.masterkey import MasterKeySource
 from blockdb.nodes import StreamGroup
-from blockdb.server.clustering import PATIENCE_S, Node, tell_damage
+from blockdb.server.node import PATIENCE_S, Node, tell_damage
 from blockdb.server.node_tokens import NodeTokens
 from blockdb.server.partitioned_concerns import PartitionedConcerns
 from blockdb.server.reaching import Connect, Reaching

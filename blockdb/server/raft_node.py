@@ -15,8 +15,8 @@ from blockdb.cluster.peers import parse_peer
 from blockdb.config import Config
 from blockdb.format.consensus import NOBODY, Members
 from blockdb.masterkey import MasterKeySource
-from blockdb.server.clustering import NAME, PATIENCE_S, Node, tell_damage
 from blockdb.server.concerns import Concerns
+from blockdb.server.node import NAME, PATIENCE_S, Node, tell_damage
 from blockdb.server.nodes import files_of, listen_address, own_member, peer_address_of, peer_tls
 from blockdb.storage.door import Door
 

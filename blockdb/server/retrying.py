@@ -15,14 +15,14 @@ from blockdb.database.database import Database
 from blockdb.errors import BlockDBError
 from blockdb.format.intent import FIRST_BYTES, Intent, Part
 from blockdb.security.roles import Principal, Right
-from blockdb.server.idempotency import Idempotency, Written
+from blockdb.server.idempotency import Entry, Idempotency, Written
 from blockdb.server.intents import IntentLog
 from blockdb.storage.metadata import PREFIX
 from blockdb.types import Record
 from blockdb.wire.messages import plain, records, transactions
 from blockdb.wire.operation import Message, Operation
 
-__all__ = ["Retries"]
+__all__ = ["ALONE", "STORING", "Keyed", "Retries"]
 
 CHANGING: Final = frozenset({Right.WRITE, Right.MANAGE, Right.OPERATE})
 OF_TRANSACTIONS: Final = frozenset({"begin", "commit", "abort"})
@@ -33,6 +33,9 @@ OF_NODES: Final = frozenset({*OF_TRANSACTIONS, "transaction_put"})
 DIRECTORY: Final = "server"
 MAX_LOOKED_AT: Final = 100_000
 """So many records are looked at in search of what a transaction stored."""
+
+ALONE: Final = object()
+"""The answer to what has to wait for others, and so must not keep a group waiting."""
 
 Items = list[tuple[bytes, bytes]]
 Stored = Mapping[str, Sequence[int]]
@@ -119,8 +122,7 @@ class Retries:
             made.append(execute())
             return msgspec.msgpack.encode(made[0])
 
-        owner = f"{principal.token_id or ''}\0{principal.name}"
-        asked = operation.name.encode() + b"\0" + msgspec.msgpack.encode(request)
+        owner, asked = _asked(principal, operation, request)
         storing = None if self._log is None else STORING.get(operation.name)
         if storing is None:
             answer = self._idempotency.run(owner, key, asked, encoded)
@@ -142,13 +144,12 @@ class Retries:
             keys = {name: list(each) for name, each in written().items()}
         else:
             keys = {request.collection: [key for key, _ in storing.items(request)]}
-        about = [self._before(self._database.collection(name), each) for name, each in keys.items() if each]
+        about = [(*_place(self._database.collection(name)), each) for name, each in keys.items() if each]
         return sorted(about)  # as they are committed, so that answers tell of them in the same order
 
-    @staticmethod
-    def _before(collection: Collection, keys: list[bytes]) -> Written:
-        uuid = bytes.fromhex(collection.id.removeprefix(PREFIX).replace("-", ""))  # UUID takes five times as long
-        return uuid, collection.next_sequence, keys
+    def together(self) -> Keyed:
+        """For a group of requests that store a record each."""
+        return Keyed(self, self._idempotency)
 
     # What an earlier process has stored.
 
@@ -194,6 +195,63 @@ class Retries:
         """Close the log. Idempotent."""
         if self._log is not None:
             self._log.close()
+
+
+class Keyed:
+    """Those of a group of writes that have an Idempotency-Key, by their numbers in it. For one thread."""
+
+    def __init__(self, retries: Retries, idempotency: Idempotency) -> None:
+        self._retries = retries
+        self._idempotency = idempotency
+        self._begun: dict[int, Entry] = {}
+
+    def begin(self, number: int, principal: Principal, key: str, operation: Operation, request: Any) -> Any:
+        """The first answer to a request, `ALONE`, or None: it is to be done.
+
+        Raises IdempotencyConflict, InvalidData.
+        """
+        if not self._retries.concern(operation):
+            return None
+        owner, asked = _asked(principal, operation, request)
+        entry = self._idempotency.begin(owner, key, asked)
+        if entry is None:
+            return ALONE
+        if entry.answer is not None:
+            return msgspec.msgpack.decode(entry.answer, type=operation.answer)
+        self._begun[number] = entry
+        return None
+
+    def intend(self, collection: Collection, keys: Mapping[int, bytes]) -> Mapping[int, Exception]:
+        """Note what those are about to store in a collection; gives those that must not be stored, and why not."""
+        mine = [number for number in keys if number in self._begun]
+        if not mine:
+            return {}
+        place = _place(collection)
+        try:
+            self._idempotency.intend((self._begun[each], [(*place, [keys[each]])]) for each in mine)
+        except BlockDBError as error:
+            return dict.fromkeys(mine, error)
+        return {}
+
+    def end(self, answers: Sequence[Any]) -> None:
+        """Remember the answers; what has an error or none may be asked again."""
+        for number, entry in self._begun.items():
+            if isinstance(answers[number], Message):
+                self._idempotency.end(entry, msgspec.msgpack.encode(answers[number]))
+            else:
+                self._idempotency.fail(entry)
+
+
+def _asked(principal: Principal, operation: Operation, request: Any) -> tuple[str, bytes]:
+    """Who asks, and what, as it is compared."""
+    owner = f"{principal.token_id or ''}\0{principal.name}"
+    return owner, operation.name.encode() + b"\0" + msgspec.msgpack.encode(request)
+
+
+def _place(collection: Collection) -> tuple[bytes, int]:
+    """The 16 bytes of a collection, and how many records it has."""
+    uuid = bytes.fromhex(collection.id.removeprefix(PREFIX).replace("-", ""))  # UUID takes five times as long
+    return uuid, collection.next_sequence
 
 
 def _first_by_key(collection: Collection, items: Items) -> int | None:

@@ -34,8 +34,8 @@ from blockdb.storage.door import Door
 from blockdb.wire.failures import failure_of
 
 if TYPE_CHECKING:
-    from blockdb.server.clustering import Node
     from blockdb.server.grpc.door import GrpcDoor
+    from blockdb.server.node import Node
     from blockdb.server.reaching import Connect
     from blockdb.server.tls import LiveTls
 

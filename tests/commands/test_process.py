@@ -74,6 +74,7 @@ def test_a_command_loads_no_terminal_library(start: Start) -> None:
         "csv",
         "http.client",
         "importlib.metadata",
+        "numpy",
         "prompt_toolkit",
         "rich",
         "ssl",

@@ -110,8 +110,8 @@ BACKUP: Final[dict[str, Bug]] = {
 RETRYING: Final[dict[str, Bug]] = {
     "answer-to-another": Bug(
         "blockdb/server/idempotency.py",
-        "name = self._digests.of(owner.encode(), key.encode())",
-        "name = self._digests.of(key.encode())",
+        "return self._digests.of(owner.encode(), key.encode()),",
+        "return self._digests.of(key.encode()),",
         (f"{KEYS}::test_the_first_answer_is_given_again_and_to_nobody_else",),
         "Who gives another principal's key gets that one's answer.",
     ),
@@ -124,11 +124,25 @@ RETRYING: Final[dict[str, Bug]] = {
     ),
     "intent-after-the-deed": Bug(
         "blockdb/server/idempotency.py",
-        "            self._remember(name, entry, about())\n        return execute()",
-        "            answer = execute()\n            self._remember(name, entry, about())\n            return answer\n"
+        "            self.intend([(entry, about())])\n        return execute()",
+        "            answer = execute()\n            self.intend([(entry, about())])\n            return answer\n"
         "        return execute()",
         (f"{RETRIES}::test_also_where_the_server_was_killed_before_it_could_answer",),
         "The intent is noted once it was carried out.",
+    ),
+    "group-keeps-retries-waiting": Bug(
+        "blockdb/server/gathering.py",
+        "        finally:\n            if keyed is not None:\n                keyed.end(answers)",
+        "        finally:\n            pass\n        if keyed is not None:\n            keyed.end(answers)",
+        (f"{TOGETHER}::test_a_crash_in_the_middle_keeps_nobody_waiting",),
+        "Who asks again for what a group was about to store when it crashed waits for ever.",
+    ),
+    "group-ignores-the-log-of-intents": Bug(
+        "blockdb/server/idempotency.py",
+        "        if name in self._earlier:\n            return None\n",
+        "",
+        (f"{TOGETHER}::test_what_comes_again_gets_its_first_answer",),
+        "What an earlier process has stored is not looked up where requests are gathered.",
     ),
     "group-waits-for-a-transaction": Bug(
         "blockdb/storage/writer.py",

@@ -151,7 +151,7 @@ GUARD: Final[dict[str, Bug]] = {
     ),
     "groups-unguarded": Bug(
         "blockdb/server/gathering.py",
-        "                self._service.permit(call, request)\n",
+        "                service.permit(call, request)\n",
         "",
         (f"{MATRIX}::test_the_other_ways_of_a_write_are_guarded_alike[1-json]",),
         "Writes that wait for the disk are stored whoever asks.",

@@ -15,7 +15,7 @@ import blockdb
 from blockdb.config import Sources
 from blockdb.config.sections import Config
 from blockdb.security.exposure import check_exposure
-from blockdb.server.clustering import Node
+from blockdb.server.node import Node
 from blockdb.server.serving import Served
 from tests.server.harness import Answer
 from tests.server.running import ask

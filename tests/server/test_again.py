@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from blockdb.security.roles import Role
@@ -49,17 +51,25 @@ class Client:
             f"{name}: {value}\r\n" for name, value in headers.items()
         )
 
-    def put(self, key: str, value: str = "v", **more: object) -> tuple[int, dict[str, object]]:
+    def put(self, key: str, value: str = "v", name: str = "", **more: object) -> tuple[int, dict[str, Any]]:
         """The status and what is told."""
         body = json.dumps({"key": key, "value": value, **more}).encode()
-        return self.ask(body)
+        return self.ask(body, name)
 
-    def ask(self, body: bytes) -> tuple[int, dict[str, object]]:
-        self._connection.sendall(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    def ask(self, body: bytes, name: str = "") -> tuple[int, dict[str, Any]]:
+        status, data = self._ask(body, f"Idempotency-Key: {name}\r\n" if name else "")
+        return status, json.loads(data)
+
+    def ask_packed(self, members: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        status, data = self._ask(msgspec.msgpack.encode(members))
+        return status, msgspec.msgpack.decode(data)
+
+    def _ask(self, body: bytes, more: str = "") -> tuple[int, bytes]:
+        self._connection.sendall(f"{self._head}{more}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = HTTPResponse(self._connection)
         answer.begin()
         self.headers = answer.headers
-        return answer.status, json.loads(answer.read())
+        return answer.status, answer.read()
 
 
 @contextmanager
@@ -116,16 +126,44 @@ def test_what_waits_for_a_transaction_goes_the_long_way(running: tuple[Served, A
         served._options.max_body_bytes = 1 << 20
 
 
-def test_what_has_a_key_of_its_own_or_comes_from_a_page_is_not_taken(
-    running: tuple[Served, Address], short: list[bool]
-) -> None:
+def test_what_comes_from_a_page_is_not_taken(running: tuple[Served, Address], short: list[bool]) -> None:
     _, address = running
-    own = {"Origin": "http://localhost"}
-    for headers in ({"Idempotency-Key": "k"}, own, {"Content-Encoding": "identity"}):
+    for headers in ({"Origin": "http://localhost"}, {"Content-Encoding": "identity"}):
         with client(address, headers) as one:
-            statuses = [one.put(f"{headers}")[0] for _ in range(2)]
-            assert statuses == [201, 201 if "Idempotency-Key" in headers else 409]
+            assert [one.put(f"{headers}")[0] for _ in range(2)] == [201, 409]
             assert short == [True] * ("Content-Encoding" in headers)
+
+
+def test_what_has_a_key_is_done_once(running: tuple[Served, Address], short: list[bool]) -> None:
+    served, address = running
+    with client(address) as one:
+        told = [one.put(f"keyed {key}", name=f"k{key}") for key in "aabab"]
+        assert short == [True] * 4
+        assert [status for status, _ in told] == [201] * 5
+        assert told[0] == told[1] == told[3] != told[2] == told[4]
+        status, answer = one.put("keyed a", "another", name="ka")
+        assert (status, answer["error"]) == (422, "IdempotencyConflict")
+        assert short == [True] * 5
+        assert one.put("keyed c", name="two words")[0] == 201
+        assert len(short) == 5
+    outcomes = [act.outcome for act in served.service.database.acts() if act.key.startswith(b"keyed")]
+    assert outcomes == ["ok"] * 5 + ["IdempotencyConflict", "ok"]
+
+
+def test_reads_that_are_asked_for_by_name_are_taken(running: tuple[Served, Address], short: list[bool]) -> None:
+    served, address = running
+    served.service.database.put(b"read", b"1")
+    for name, found in (
+        ("get", {"found": True, "key": b"read", "value": b"1", "redacted": False}),
+        ("exists", {"exists": True}),
+    ):
+        headers = {"Content-Type": "application/msgpack", "Accept": "application/msgpack"}
+        with client(address, headers, f"/api/v1/call/{name}") as one:
+            assert [one.ask_packed({"key": b"read"}) for _ in range(2)] == [(200, found)] * 2
+            status, told = one.ask_packed({"key": b"read", "collection": "nowhere"})
+            assert (status, told["kind"]) == (404, "CollectionNotFound")
+            assert short == [True] * 2
+            short.clear()
 
 
 def test_who_asks_and_how_often_is_looked_at_each_time(running: tuple[Served, Address], short: list[bool]) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 import blockdb
-from blockdb.errors import BlockDBError, DuplicateKey, Forbidden, InvalidData, StorageError
+from blockdb.errors import BlockDBError, DuplicateKey, Forbidden, IdempotencyConflict, InvalidData, StorageError
 from blockdb.security.roles import ANONYMOUS, Principal, Role
+from blockdb.server import gathering
 from blockdb.server.gathering import ALONE, Gatherer
 from blockdb.server.service import Call, Service
 from blockdb.wire.messages.plain import Told
-from blockdb.wire.messages.records import Put, Stored
+from blockdb.wire.messages.records import Get, Put, Stored
 from blockdb.wire.table import BY_NAME
 from tests.server.harness import running
 
@@ -124,13 +125,68 @@ def test_a_bug_is_everybodys_answer_and_the_next_group_is_served(
     assert isinstance(gathered(service, (call(), Put(key=b"y", value=b"")))[0], Stored)
 
 
+async def one_after_the_other(gatherer: Gatherer, keys: Sequence[bytes]) -> None:
+    """A client that asks again once it was answered."""
+    for key in keys:
+        await gatherer.call(call(), Put(key=key, value=b""))
+
+
+def sizes_of_groups(service: Service, monkeypatch: pytest.MonkeyPatch, counts: Sequence[int]) -> list[int]:
+    """How large the groups are of clients that put so many records each, the last of them a little later."""
+    groups: list[int] = []
+    put_each = blockdb.Database.put_each
+    gatherer = Gatherer(service)
+    before = service.database.next_sequence
+
+    async def all_of_them() -> None:
+        loop, is_under_way = asyncio.get_running_loop(), asyncio.Event()
+
+        def counted(self: blockdb.Database, items: Any, *, sync: bool) -> list[int | BlockDBError | None]:
+            groups.append(len(items))
+            loop.call_soon_threadsafe(is_under_way.set)
+            return put_each(self, items, sync=sync)
+
+        monkeypatch.setattr(blockdb.Database, "put_each", counted)
+        clients = []
+        for client, count in enumerate(counts):
+            if client == len(counts) - 1:
+                await is_under_way.wait()
+            keys = [b"%d of %d from %d" % (number, client, before) for number in range(count)]
+            clients.append(asyncio.create_task(one_after_the_other(gatherer, keys)))
+        async with asyncio.timeout(30):
+            await asyncio.gather(*clients)
+
+    try:
+        asyncio.run(all_of_them())
+    finally:
+        gatherer.close()
+    return groups
+
+
+def test_the_next_group_waits_for_those_who_were_answered(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "SHARE", 1e6)
+    monkeypatch.setattr(gathering, "LONGEST_S", 30.0)
+    assert sizes_of_groups(service, monkeypatch, [4, 4, 4, 3]) == [3, 4, 4, 4]
+
+
+def test_who_does_not_come_back_is_waited_for_once_and_not_for_long(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "SHARE", 1e6)
+    groups = sizes_of_groups(service, monkeypatch, [1, 1, 1, 20])
+    assert groups == [3] + [1] * 20
+
+
 def test_which_requests_it_takes(service: Service, tmp_path: Path) -> None:
     gatherer = Gatherer(service)
     assert gatherer.takes(call(), Put(key=b"a", value=b"1"))
-    assert not gatherer.takes(call(key="k"), Put(key=b"a", value=b"1"))
+    assert gatherer.takes(call(key="k"), Put(key=b"a", value=b"1"))
+    assert not gatherer.takes(call("get"), Get(key=b"a"))
     with blockdb.open(tmp_path / "db") as db:
         unforced = Gatherer(Service(db))
-        assert not unforced.waits(Put(key=b"a", value=b"1"))
+        for name in ("default", db.id):
+            assert not unforced.waits(Put(collection=name, key=b"a", value=b"1"))
+        assert unforced.waits(Put(collection="other", key=b"a", value=b"1"))
         assert unforced.waits(Put(key=b"a", value=b"1", sync=True))
         unforced.close()
     gatherer.close()
@@ -157,3 +213,102 @@ def test_each_for_itself_in_the_library(db: blockdb.Database) -> None:
     assert db.put_each([]) == []
     with blockdb.open(db.path, read_only=True) as reader, pytest.raises(blockdb.ReadOnly):
         reader.put_each([(b"4", b"")])
+
+
+# What is remembered by its key.
+
+
+def test_what_comes_again_gets_its_first_answer(service: Service) -> None:
+    first = gathered(service, (call(key="1"), Put(key=b"k1", value=b"1")), (call(key="2"), Put(key=b"k2", value=b"1")))
+    assert [type(each) for each in first] == [Stored, Stored]
+    again = gathered(
+        service,
+        (call(key="2"), Put(key=b"k2", value=b"1")),
+        (call(key="1"), Put(key=b"k1", value=b"2")),
+        (call("store", key="1"), Put(key=b"k1", value=b"1")),
+        (call(key="1", principal=Principal("bob", Role.WRITER)), Put(key=b"k1", value=b"1")),
+        (call(key=""), Put(key=b"k3", value=b"1")),
+        (call(key="k" * 256), Put(key=b"k3", value=b"1")),
+    )
+    assert again[0] == first[1]
+    refused = [IdempotencyConflict, IdempotencyConflict, DuplicateKey, InvalidData, InvalidData]
+    assert [type(each) for each in again[1:]] == refused
+    later = Service(service.database)  # after a kill, the log of intents tells: which is looked for alone
+    assert gathered(later, (call(key="1"), Put(key=b"k1", value=b"1")))[0] is ALONE
+    assert later.call(call(key="1"), Put(key=b"k1", value=b"1")) == first[0]
+    assert service.monitor.meters.in_flight.now == later.monitor.meters.in_flight.now == 0
+
+
+def test_who_asks_again_meanwhile_waits_for_the_first(service: Service) -> None:
+    put = Put(key=b"twice", value=b"1")
+    first, second, other = gathered(
+        service, (call(key="t"), put), (call(key="t"), put), (call(key="t"), Put(key=b"twice", value=b"2"))
+    )
+    assert isinstance(first, Stored)
+    assert second is ALONE
+    assert isinstance(other, IdempotencyConflict)
+    assert service.call(call(key="t"), put) == first
+
+
+def test_what_failed_may_be_asked_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Put(key=b"failed", value=b"1")
+    with monkeypatch.context() as patched:
+        patched.setattr(blockdb.Database, "put_each", lambda *_, **__: 1 / 0)
+        assert isinstance(gathered(service, (call(key="f"), put))[0], ZeroDivisionError)
+    with service.database.transaction() as transaction:
+        transaction.put(b"failed", b"1")
+        assert gathered(service, (call(key="f"), put))[0] is ALONE
+        transaction.abort()
+    stored = gathered(service, (call(key="f"), put))[0]
+    assert isinstance(stored, Stored)
+    assert service.call(call(key="f"), put) == stored
+
+
+def test_a_crash_in_the_middle_keeps_nobody_waiting(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = Put(key=b"crashed", value=b"1")
+
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(blockdb.Database, "put_each", crash)
+        with pytest.raises(KeyboardInterrupt):
+            Gatherer(service)._answers([(call(key="c"), put, lambda _: None)])
+    assert isinstance(service.call(call(key="c"), put), Stored)
+
+
+def test_where_an_intent_cannot_be_noted_only_those_with_a_key_fail(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    assert service.retries is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(service.retries._log, "append", full)
+        answers = gathered(
+            service,
+            (call(key="a"), Put(key=b"noted", value=b"1")),
+            (call(), Put(key=b"plain", value=b"1")),
+            (call(key="b"), Put(key=b"noted too", value=b"1")),
+        )
+    assert [type(each) for each in answers] == [StorageError, Stored, StorageError]
+    assert service.database.get(b"noted") is None
+    assert isinstance(gathered(service, (call(key="a"), Put(key=b"noted", value=b"1")))[0], Stored)
+
+
+def test_intents_of_a_group_are_written_at_once_and_before_it_is_stored(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.retries is not None
+    assert service.retries._log is not None
+    steps: list[str] = []
+    append, put_each = service.retries._log.append, blockdb.Database.put_each
+    monkeypatch.setattr(
+        service.retries._log, "append", lambda *given: (steps.append(f"{len(given)} intents"), append(*given))
+    )
+    monkeypatch.setattr(
+        blockdb.Database, "put_each", lambda *given, **more: (steps.append("stored"), put_each(*given, **more))[1]
+    )
+    gathered(service, *((call(key=f"g{n}"), Put(key=b"g%d" % n, value=b"")) for n in range(3)))
+    assert steps == ["3 intents", "stored"]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from blockdb.serving.limits import Limits
 from blockdb.serving.process import Server
-from blockdb.serving.repeating import AGAIN, Answered, Head
+from blockdb.serving.repeating import AGAIN, MOST_HEADS, Answered, Head
 from tests.serving.family import connected, said, served, statuses
 from tests.storage.doors import until
 
@@ -33,7 +34,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def again(body: bytes, answered: Answered) -> bool:
+def again(body: bytes, key: bytes | None, answered: Answered) -> bool:
     def answer() -> None:
         if body == b"alone":
             answered(0, b"", b"")
@@ -77,8 +78,12 @@ def test_what_is_the_same_and_nothing_else(running: tuple[Server, tuple[str, int
         assert [ask(one, of(body)) for body in (b"second", b"x" * 5000, b"e")] == [[201]] * 3
         for other in (b"POST /b", b"PUT /a"):
             assert ask(one, of(b"other").replace(b"POST /a", other)) == [200]
-            assert ask(one, of(b"back")) == [200]
             assert ask(one, of(b"back")) == [201]
+        for number in range(MOST_HEADS):  # more than are known at a time
+            assert ask(one, of(b"other").replace(b"X: y", b"X: %d" % number)) == [200]
+        assert ask(one, of(b"other").replace(b"X: y", b"X: 0")) == [201]
+        assert ask(one, of(b"back")) == [200]
+        assert ask(one, of(b"back")) == [201]
         assert ask(one, of(b"z") + of(b"zz") + of(b"z"), 3) == [200] * 3, "what comes at once is parsed"
         one.sendall(of(b"halves")[:-3])
         assert ask(one, b"ves") == [200]
@@ -145,16 +150,46 @@ def test_what_tells_no_length_has_no_such_head(request_: bytes) -> None:
 def test_lengths_are_digits_and_true() -> None:
     head = Head.of(of(b"four"))
     assert head is not None
-    assert head.body_of(of(b"")) == b""
-    assert head.body_of(of(b"\r\n\r\n" * 99)) == b"\r\n\r\n" * 99
+    assert head.found_in(of(b"")) == (b"", None)
+    assert head.found_in(of(b"\r\n\r\n" * 99)) == (b"\r\n\r\n" * 99, None)
     for length in (b"", b"-4", b"+4", b" 4", b"0x4", b"3", b"5", b"4,4", b"4" * 20):
-        assert head.body_of(HEAD.replace(b"%d", b"%s") % (length, b"four")) is None, length
-    assert head.body_of(of(b"four")[:-1]) is None
-    assert head.body_of(of(b"four") + b"G") is None
+        assert head.found_in(HEAD.replace(b"%d", b"%s") % (length, b"four")) is None, length
+    assert head.found_in(of(b"four")[:-1]) is None
+    assert head.found_in(of(b"four") + b"G") is None
 
 
 def test_what_stands_behind_the_length_is_the_same() -> None:
     head = Head.of(of(b"four"))
     assert head is not None
-    assert head.body_of(of(b"four").replace(b"X: y", b"X: z")) is None
-    assert head.body_of(of(b"four").replace(b"X: y", b"x: y")) is None
+    assert head.found_in(of(b"four").replace(b"X: y", b"X: z")) is None
+    assert head.found_in(of(b"four").replace(b"X: y", b"x: y")) is None
+
+
+KEYED = b"POST /a HTTP/1.1\r\nHost: x\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\nX: y\r\n\r\n%s"
+BEHIND = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nidempotency-key:%s\r\n\r\n%s"
+
+
+def test_a_key_may_be_another_one() -> None:
+    head = Head.of(KEYED % (b"k", 4, b"four"))
+    assert head is not None
+    for key in (b"k", b"another", b"!~:;", b"k" * 255):
+        assert head.found_in(KEYED % (key, 5, b"fives")) == (b"fives", key)
+    for key in (b"", b" k", b"k ", b"two words", b"k\r\nX: z", b"k\n", b"k\x80", b"k\0", b"k\t", b"k" * 256):
+        assert head.found_in(KEYED % (key, 5, b"fives")) is None, key
+    assert head.found_in(of(b"four")) is None
+    behind = Head.of(BEHIND % (4, b"k", b"four"))
+    assert behind is not None
+    assert behind.found_in(BEHIND % (5, b"other", b"fives")) == (b"fives", b"other")
+    assert behind.found_in(BEHIND % (6, b"other", b"fives")) is None
+
+
+def test_what_is_no_plain_key_is_not_known() -> None:
+    for key in (b"", b"two words", b"k" * 256, b"k\r\nIdempotency-Key: l", b"k\r\nidempotency-key-of: l", b"\xff"):
+        assert Head.of(KEYED % (key, 4, b"four")) is None, key
+
+
+def test_a_key_makes_no_head_longer_than_it_may_be() -> None:
+    with served(application, Limits(max_header_bytes=200)) as (_, address), connected(address) as one:
+        assert [ask(one, KEYED % (b"k" * length, 1, b"x")) for length in (9, 99)] == [[200], [201]]
+        one.sendall(KEYED % (b"k" * 250, 1, b"x"))
+        assert statuses(said(one)) == [431]

@@ -1,9 +1,9 @@
-"""Single writes that are like one that came before on the same connection, but for what is stored.
+"""Single writes and reads that are like one that came before on the same connection, but for what is stored or read.
 
-A client that stores one record after the other sends the same head each time. What a head means was found out when it
-came first: where it leads, that it may come from where it comes from, in which form the answer is wanted. What may be
-different each time is done each time: who it is that asks (a token may have been revoked), what the body says, whether
-it is too much, and whether it is allowed.
+A client that stores one record after the other sends the same head each time, but for the key under which it is stored
+once. What a head means was found out when it came first: where it leads, that it may come from where it comes from, in
+which form the answer is wanted. What may be different each time is done each time: who it is that asks (a token may
+have been revoked), what the body says, whether it was asked before, whether it is too much, and whether it is allowed.
 """
 
 from __future__ import annotations
@@ -87,11 +87,17 @@ class Again:
         self._settle: Callable[[Any], None] = _ignore
         """Ends what is under way."""
 
-    def __call__(self, body: bytes, answered: Answered) -> bool:
+    def __call__(self, body: bytes, key: bytes | None, answered: Answered) -> bool:
         """Begin to answer a request with this body. False: nothing was done, and it is to be asked like any other."""
         like, service = self._like, self._service
         call = Call(
-            like.operation, service.nobody, request_id_of(self._given_id), like.peer, like.door, concern=like.concern
+            like.operation,
+            service.nobody,
+            request_id_of(self._given_id),
+            like.peer,
+            like.door,
+            None if key is None else key.decode("latin-1"),
+            concern=like.concern,
         )
         try:
             if like.operation.right is not None:
@@ -99,16 +105,27 @@ class Again:
             request = self._read(body)
         except Exception:
             return False  # there it is told who asked, and what was wrong
-        gatherer, concerns = self._door.gatherer, service.concerns
-        is_long = len(body) > self._door.options.max_body_bytes
-        if is_long or not gatherer.takes(call, request) or (concerns is not None and concerns.waits(call, request)):
+        gatherer = self._door.gatherer
+        if len(body) > self._door.options.max_body_bytes or not self._door.repeats(call, request):
             return False
         self._under_way = call
         self._settle = partial(self._end, call, len(body), answered)
+        if not gatherer.takes(call, request):
+            asyncio.get_running_loop().call_soon(self._do, call, request)
+            return True
         if gatherer.waits(request):
             self._door.deadlines.begin(self, self._door.options.request_timeout_s)
         gatherer.submit(call, request, self._settle)
         return True
+
+    def _do(self, call: Call, request: Any) -> None:
+        """What waits for nobody, and reads."""
+        try:
+            answer = self._service.call(call, request)
+        except Exception as error:
+            self._settle(error)
+        else:
+            self._settle(answer)
 
     def take_too_long(self, limit_s: float) -> None:
         """What is under way has had the time that it may take."""
@@ -135,7 +152,7 @@ class Again:
             failure, payload = error_body(found, self._wants_msgpack)
             status, further = failure.status, error_headers(found, failure.status)
         else:
-            status = call.operation.status
+            status = getattr(found, "http_status", call.operation.status)
             payload = body_of(call.operation, found, self._wants_msgpack, self._encoding)
         headers = headers_of(content_type_of(self._wants_msgpack), call.request_id)
         return status, [*headers, (b"content-length", b"%d" % len(payload)), *further], payload

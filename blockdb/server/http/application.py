@@ -139,7 +139,7 @@ class Application:
         if operation.kind is not Kind.PLAIN:
             await self._stream(exchange, call, request, encoding)
             return
-        if operation.is_quick and self.gatherer.takes(call, request):
+        if operation.is_quick and (operation.has_body or called) and self.repeats(call, request):
             exchange.remember(Again(self, exchange, call, read, encoding))
         answer = await self._called(exchange, call, request)
         if operation.name == "metrics" and (text := await self._metrics_as_text(exchange, operation)):
@@ -148,6 +148,13 @@ class Application:
         payload = body_of(operation, answer, exchange.wants_msgpack, encoding)
         content_type = content_type_of(exchange.wants_msgpack)
         await exchange.send(HTTPStatus(getattr(answer, "http_status", operation.status)), content_type, payload)
+
+    def repeats(self, call: Call, request: Any) -> bool:
+        """Whether a quick request may be answered without its head, if that is known: it waits for nobody's word."""
+        concerns = self.service.concerns
+        if concerns is None:
+            return self.gatherer.takes(call, request) or self.service.at_once(call, request)
+        return self.gatherer.takes(call, request) and not concerns.waits(call, request)
 
     async def _metrics_as_text(self, exchange: Exchange, operation: Operation) -> tuple[bytes, bytes] | None:
         """Content type and text for Prometheus; None where JSON is wanted."""

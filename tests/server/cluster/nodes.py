@@ -13,9 +13,10 @@ import pytest
 from blockdb.config.sections import Config
 from blockdb.masterkey import MasterKeySource
 from blockdb.nodes import ClusterState
-from blockdb.server import clustering
-from blockdb.server.clustering import Node, node_of
+from blockdb.server import node as one_node
+from blockdb.server.clustering import node_of
 from blockdb.server.membership import state_of
+from blockdb.server.node import Node
 from blockdb.serving.listening import listen
 from tests.ports import free_port
 from tests.server.node_here import HOST, AnyNode, begin_all, connected, ended
@@ -63,7 +64,7 @@ def cluster(root: Path, count: int = 3, **flags: Any) -> Iterator[list[NodeHere]
         return {"cluster__peers": [other.peer for other in nodes if other is not node], **flags}
 
     with pytest.MonkeyPatch.context() as patch, ended(nodes):
-        patch.setattr(clustering, "HANDING_OVER_S", 0.2)
+        patch.setattr(one_node, "HANDING_OVER_S", 0.2)
         begin_all(nodes, flags_of)
         yield nodes
 

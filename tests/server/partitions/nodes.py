@@ -12,7 +12,7 @@ import blockdb
 from blockdb.config.sections import Config
 from blockdb.format.consensus import Member
 from blockdb.masterkey import MasterKeySource
-from blockdb.server.clustering import Node
+from blockdb.server.node import Node
 from blockdb.server.partitioned_node import partitioned_node
 from blockdb.serving.listening import listen
 from tests.cluster.partitions.memory import World
