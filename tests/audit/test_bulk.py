@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import blockdb
 import blockdb.storage.log as log_module
-from blockdb.audit import bulk, crew
+from blockdb.audit import bulk, collection, crew, recruits
 from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.doubt import Doubt
@@ -96,7 +96,7 @@ def no_exact_audit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=[1, pytest.param(3, marks=pytest.mark.torture)], ids=["alone", "helped"])
 def small_jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Many jobs, done by one process or by three."""
-    monkeypatch.setattr(bulk, "WORTHWHILE_BYTES", 0 if request.param > 1 else 1 << 60)
+    monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 0 if request.param > 1 else 1 << 60)
     monkeypatch.setattr(bulk, "STRETCH_BYTES", 3_000)
     monkeypatch.setattr(bulk, "RANGE_RECORDS", 100)
     monkeypatch.setattr(crew, "JOBS_AHEAD", 30)  # else all is done before the helpers have begun
@@ -236,14 +236,14 @@ def test_a_chain_file_that_says_it_begins_with_another_record_is_found(
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes that an audit starts; two of them, whatever there is to do."""
     processes: list[subprocess.Popen[bytes]] = []
-    start = crew.start_python
+    start = recruits.start_python
 
     def noted(*arguments: object, **others: object) -> subprocess.Popen[bytes]:
         processes.append(start(*arguments, **others))  # type: ignore[arg-type]
         return processes[-1]
 
-    monkeypatch.setattr(crew, "start_python", noted)
-    monkeypatch.setattr(bulk, "WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr(recruits, "start_python", noted)
+    monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 0)
     monkeypatch.setattr(bulk, "STRETCH_BYTES", 3_000)
     monkeypatch.setattr(crew, "JOBS_AHEAD", 30)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
@@ -266,8 +266,8 @@ def test_helpers_that_die_are_done_without(whole: Path, started: list[subprocess
 @pytest.mark.usefixtures("no_exact_audit", "started")
 @pytest.mark.parametrize("module", ["blockdb.no_such_module", "blockdb.types"])
 def test_helpers_that_fail_at_once_are_done_without(whole: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
-    start = crew.start_python
-    monkeypatch.setattr(crew, "start_python", lambda _, *others: start(module, *others))
+    start = recruits.start_python
+    monkeypatch.setattr(recruits, "start_python", lambda _, *others: start(module, *others))
     assert blockdb.verify(whole).valid
 
 
@@ -278,7 +278,7 @@ def test_without_processes_or_shared_memory_it_is_done_alone(whole: Path, monkey
         raise OSError
 
     with monkeypatch.context() as patch:
-        patch.setattr(crew, "start_python", refuse)
+        patch.setattr(recruits, "start_python", refuse)
         assert blockdb.verify(whole).valid
     monkeypatch.setattr(os, "memfd_create", refuse)
     assert blockdb.verify(whole).valid
