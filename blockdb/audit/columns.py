@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blockdb.audit.doubt import Doubt
+from blockdb.audit.tables import FILTER_COUNT_BYTES
 
 Numbers: TypeAlias = NDArray[np.uint64]
 """A column of hashes, words, or beginnings of keys."""
@@ -20,7 +21,6 @@ Positions: TypeAlias = NDArray[np.int64]
 """A column of places, offsets or slots."""
 
 _LCG_FACTOR: Final = 47026247687942121848144207491837418733
-_FILTER_COUNT_BYTES: Final = 8
 _BITS: Final = np.array([1, 2, 4, 8, 16, 32, 64, 128], np.uint8)
 
 
@@ -89,11 +89,9 @@ class FilterBits:
     """A Bloom filter as `rbloom` 1 saves it: the count of hash functions, then its bits."""
 
     def __init__(self, data: memoryview) -> None:
-        """Raises Doubt where there are no bits."""
-        self._bits = np.frombuffer(data, np.uint8)[_FILTER_COUNT_BYTES:]
-        if not len(self._bits):
-            raise Doubt
-        self._functions = list(_functions(int.from_bytes(data[:_FILTER_COUNT_BYTES], "little")))
+        """There is one bit at least, and `open_table` has seen that there are not too many functions."""
+        self._bits = np.frombuffer(data, np.uint8)[FILTER_COUNT_BYTES:]
+        self._functions = list(_functions(int.from_bytes(data[:FILTER_COUNT_BYTES], "little")))
 
     def has(self, hashes: Numbers) -> bool:
         """Whether every one of these hashes is in it. O(n)."""

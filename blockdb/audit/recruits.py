@@ -41,7 +41,7 @@ class Recruits:
         if self._memory is None or not self.processes:
             return None
         try:
-            os.truncate(self._memory, size)
+            os.truncate(self._memory, max(1, size))
         except OSError:
             self._end()
             return None

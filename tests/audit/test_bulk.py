@@ -3,15 +3,12 @@
 import os
 import signal
 import subprocess
-from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import blockdb
 import blockdb.storage.log as log_module
@@ -21,7 +18,6 @@ from blockdb.audit.chain import ChainAudit
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
 from blockdb.format import segment
-from blockdb.format import table as table_format
 from blockdb.format.place import PLACE_MASK
 from blockdb.format.walk import walk
 from blockdb.storage.door import Door
@@ -327,16 +323,6 @@ def test_frames_are_read_as_the_walk_reads_them(whole: Path) -> None:
             for at, _, frame in expected
             if hasattr(frame, "key")
         ]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(1, 2**48 - 1)), min_size=1),
-    st.integers(1, 2**32 - 2),
-)
-def test_slots_and_words_are_computed_as_the_format_says(rows: list[tuple[int, int]], count: int) -> None:
-    hashes = array("Q", [hashed for hashed, _ in rows])
-    assert list(table_format.home_slots(hashes, count)) == [table_format.home_slot(hashed, count) for hashed, _ in rows]
-    assert list(table_format.words(hashes, [place for _, place in rows])) == [table_format.word(*row) for row in rows]
 
 
 def test_the_audit_in_bulk_comes_first(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
