@@ -78,6 +78,7 @@ class _Lines(httpcore.NetworkBackend):
         self._backend = httpcore.SyncBackend()
         self.deadlines = local()
         self.open: WeakSet[_Line] = WeakSet()
+        self._closed = Event()
 
     def connect_tcp(
         self,
@@ -91,7 +92,16 @@ class _Lines(httpcore.NetworkBackend):
         stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         line = _Line(stream, self.deadlines)
         self.open.add(line)
+        if self._closed.is_set():  # meanwhile: nobody else would hang up
+            line.close()
+            raise httpcore.ConnectError(CLOSED)
         return line
+
+    def close(self) -> None:
+        """Wake whoever reads one, with its end. What is being opened is closed as soon as it is open."""
+        self._closed.set()
+        for line in list(self.open):
+            line.interrupt()
 
 
 R = TypeVar("R", bound=Reply)
@@ -169,8 +179,7 @@ class Transport:
         if self.is_closed:
             return
         self._closed.set()
-        for line in list(self._lines.open):
-            line.interrupt()
+        self._lines.close()
         self._pool.close()
 
     def _exchange(self, asked: Asked, attempt: Callable[[Attempt], R | Failure]) -> R:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import socket
 import ssl
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import httpcore
 import pytest
 from zstandard import ZstdDecompressor
 
@@ -306,6 +308,24 @@ def test_closing_ends_what_is_under_way() -> None:
         transport.close()
         with pytest.raises(blockdb.DatabaseClosed):
             transport.send(READ)
+
+
+def test_a_connection_that_is_opened_while_it_is_closed_is_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = httpcore.SyncBackend.connect_tcp
+    connected: list[socket.socket] = []
+
+    def connect_late(*given: Any) -> httpcore.NetworkStream:
+        stream = connect(*given)
+        connected.append(stream.get_extra_info("socket"))
+        transport.close()
+        return stream
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_late)
+    with serving(lambda visit: visit.answer()) as server:
+        transport = Transport(nodes_of(server.url), Policy(), Identity(None), tls_context())
+        with pytest.raises(blockdb.DatabaseClosed):
+            transport.send(READ)
+        assert [socket.fileno() for socket in connected] == [-1]
 
 
 @pytest.mark.torture
