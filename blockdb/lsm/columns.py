@@ -114,24 +114,26 @@ class _Words:
 
     def __init__(self, keys: bytearray, lengths: Lengths) -> None:
         self._lengths = lengths
+        self._least = int(lengths.min(initial=MAX_KEY_BYTES))
         self._starts = np.cumsum(lengths, dtype=np.int64) - lengths
         self._everywhere = np.ndarray((len(keys) - WORD_BYTES + 1,), ">u8", keys, 0, (1,))
 
     def at(self, ordinals: Ordinals, depth: int) -> Numbers:
         """The bytes from `depth` on of these keys as numbers, zeros behind their ends."""
-        left = np.clip(self._lengths[ordinals].astype(np.int64) - depth, 0, WORD_BYTES)
-        starts = self._starts[ordinals] + np.minimum(self._lengths[ordinals], depth)
-        words: Numbers = self._everywhere[starts] & _FIRST_BYTES[left]
-        return words
+        starts = self._starts[ordinals]
+        if depth + WORD_BYTES <= self._least:
+            return self._everywhere[starts + depth].astype(np.uint64)
+        lengths = self._lengths[ordinals].astype(np.int64)
+        words: Numbers = self._everywhere[starts + np.minimum(lengths, depth)]
+        return words & _FIRST_BYTES[np.clip(lengths - depth, 0, WORD_BYTES)]
 
     def shared(self) -> int:
         """How many bytes all of them have in common."""
-        least, depth = int(self._lengths.min(initial=MAX_KEY_BYTES)), 0
-        every = np.arange(len(self._lengths))
-        while depth < least and len(every):
+        depth, every = 0, np.arange(len(self._lengths))
+        while depth < self._least and len(every):
             words = self.at(every, depth)
             different = int(np.bitwise_or.reduce(words ^ words[0]))
             depth += WORD_BYTES - -(-different.bit_length() // 8)
             if different:
                 break
-        return min(depth, least)
+        return min(depth, self._least)
