@@ -62,7 +62,7 @@ def batches(pairs: Sequence[Pair], size: int = BATCH_RECORDS) -> Iterator[Sequen
 
 
 def varied(pairs: Sequence[Pair]) -> list[Pair]:
-    """As many records with sizes of their own: keys of 8 to 24 bytes, values of 50 to 150, about as many bytes in all."""
+    """As many records with sizes of their own: keys of 8 to 24 bytes, values of 50 to 150, as many in all."""
     return [
         ((key + value)[: KEY_BYTES // 2 + value[0] % (KEY_BYTES + 1)], (value * 2)[: VALUE_BYTES // 2 + value[1] % 101])
         for key, value in pairs
