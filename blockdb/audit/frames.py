@@ -164,7 +164,7 @@ def _take_run(portion: Portion, buffer: Buffer, at: int, count: int, size: int, 
     digests = np.frombuffer(b"".join(map(xxh3_64_digest, bodies)), "<u4")
     if (digests[::2] != np.ndarray(count, "<u4", buffer, at, strides)).any():
         raise Doubt
-    portion.offsets.frombytes(np.arange(at, at + count * size, size, np.int64).tobytes())
+    portion.offsets.frombytes(np.arange(at, at + count * size, size, dtype=np.int64).tobytes())
     portion.hashed += bodies
     portion.keys += np.ndarray(count, f"V{key_bytes}", buffer, at + HEADER_BYTES, strides).tolist()
     portion.sizes.frombytes(np.full(count, size - HEADER_BYTES, np.int64).tobytes())

@@ -319,7 +319,8 @@ def test_processes_help_with_encrypted_files_too(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("blockdb.storage.maintenance.WORTHWHILE_RECORDS", 0)
     monkeypatch.setattr(seals, "BUSY_BLOCKS", 2)
     monkeypatch.setattr(seals, "BUSY_S", 3600.0)
-    monkeypatch.setattr("blockdb.audit.bulk.WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr("blockdb.audit.collection.WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr("blockdb.audit.collection.BULK_BYTES", 0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr(log_module, "SEALED_SEGMENT_BYTES", 40_000)
     with blockdb.open(tmp_path / "db", **ENCRYPTED) as db:
