@@ -24,7 +24,7 @@ MARK_SHIFT: Final = 16
 
 
 CROWDING: Final = 2
-"""So many times its capacity it takes at most, until a larger one is made: it lets one key in six through wrongly then."""
+"""So many times its capacity it takes: it lets one key in six through wrongly then, until there is a larger one."""
 
 
 class KeyFilter:
