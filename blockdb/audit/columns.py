@@ -54,20 +54,15 @@ def slots_of(words: Numbers, homes: Positions, wanted: Numbers) -> Positions:
 
     All go on to the next slot together, round by round, until none is left. O(n), for as long as the words are spread.
     """
-    slots = homes.copy()
+    slots, at, left = homes.copy(), homes, np.arange(len(homes))
     try:
-        found = words.take(slots)
-        left = np.flatnonzero(found != wanted)
-        at, found, wanted = slots.take(left), found.take(left), wanted.take(left)
         while len(left):
-            if not found.all():
-                raise Doubt
-            at += 1
             slots[left] = at
             found = words.take(at)
             astray = np.flatnonzero(found != wanted)
-            left, at = left.take(astray), at.take(astray)
-            found, wanted = found.take(astray), wanted.take(astray)
+            if not found.take(astray).all():
+                raise Doubt
+            left, at, wanted = left.take(astray), at.take(astray) + 1, wanted.take(astray)
     except IndexError:
         raise Doubt from None
     return slots

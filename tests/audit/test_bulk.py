@@ -325,6 +325,17 @@ def test_frames_are_read_as_the_walk_reads_them(whole: Path) -> None:
         ]
 
 
+def test_frames_that_reach_beyond_the_end_leave_a_doubt(whole: Path) -> None:
+    path, *_ = sorted(whole.glob("collections/*/chain/*.chain"))
+    data = path.read_bytes()
+    ends = [after for _, after, frame in walk(data, segment.HEADER_BYTES, len(data)) if not hasattr(frame, "key")]
+    for end in ends[:2]:  # of seals
+        assert list(read(data, segment.HEADER_BYTES, end))
+        for stop in (end - 1, end + 1):
+            with pytest.raises(Doubt):
+                list(read(data, segment.HEADER_BYTES, stop))
+
+
 def test_the_audit_in_bulk_comes_first(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it leaves in doubt without reason is told by the exact one: nothing is wrong."""
 
