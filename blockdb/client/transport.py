@@ -117,18 +117,21 @@ class _Pool:
         self._context = context
         self._room = BoundedSemaphore(policy.max_connections)
         self._idle: defaultdict[Node, deque[_Line]] = defaultdict(deque)
+        self._is_closed = False
 
     def ask(self, attempt: Attempt, request: bytes) -> Reply:
         """The whole answer. Raises one of FAILURES."""
         if not self._room.acquire(timeout=min(self._policy.timeout_s, TIMEOUT_MAX)):
             raise httpcore.PoolTimeout("all connections are in use")
         try:
+            if self._is_closed:
+                raise httpcore.ConnectError("it was closed meanwhile")
             line = self._kept(attempt.node) or self._connected(attempt.node)
             incoming = Incoming(self._policy.max_answer_bytes)
             try:
                 reply = self._answer(line, attempt, request, incoming)
             finally:
-                if incoming.is_reusable:
+                if incoming.is_reusable and not self._is_closed:
                     line.idle_since = monotonic()
                     self._idle[attempt.node].append(line)
                 else:
@@ -138,13 +141,16 @@ class _Pool:
             self._room.release()
 
     def _answer(self, line: _Line, attempt: Attempt, request: bytes, incoming: Incoming) -> Reply:
+        is_sent = False
         with suppress(httpcore.WriteError):  # the answer may be that no more is taken
             line.write(request, self._policy.read_timeout_s)
+            is_sent = True
         limit_s = silence_s(attempt.asked, self._policy)
         while True:
             data = line.read(READ_BYTES, limit_s)
             reply = incoming.take(data) if data else incoming.end()
             if reply is not None:
+                incoming.is_reusable &= is_sent
                 return reply
 
     def _kept(self, node: Node) -> _Line | None:
@@ -166,7 +172,8 @@ class _Pool:
         return line.start_tls(self._context, node.host, limit_s) if node.scheme == "https" else line
 
     def close(self) -> None:
-        """Hang up on those that are idle."""
+        """Hang up on those that are idle; others are not kept."""
+        self._is_closed = True
         for idle in self._idle.values():
             while idle:
                 with suppress(IndexError):
@@ -249,9 +256,9 @@ class Transport:
         if self.is_closed:
             return
         self._closed.set()
+        self._whole.close()
         for line in list(self._lines.open):
             line.interrupt()
-        self._whole.close()
         self._pool.close()
 
     def _exchange(self, asked: Asked, attempt: Callable[[Attempt], R | Failure]) -> R:
