@@ -6,20 +6,23 @@ Doubt, and no more is said of it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from struct import Struct, iter_unpack
+from struct import Struct
 from struct import error as StructError
 from typing import Final
 
+import numpy as np
 from xxhash import xxh3_64_digest
 
+from blockdb.audit.columns import Positions, positions
 from blockdb.audit.doubt import Doubt
 from blockdb.format import batch, record
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
-from blockdb.format.record import BODY_HEADER_BYTES, HEADER_BYTES, PLAIN
+from blockdb.format.record import BODY_HEADER_BYTES, HEADER_BYTES, PLAIN_RECORD
 
 PORTION_RECORDS: Final = 1000
 """So many records are looked at together: few enough to stay in the processor's cache."""
@@ -27,25 +30,29 @@ PORTION_RECORDS: Final = 1000
 _ALIKE: Final = 4
 """After so many records of the same sizes in a row, the next ones are expected to have them too."""
 
-_shape_at = Struct("<4xBB6xHI").unpack_from
-_SHAPE_COLUMNS: Final = (4, 5, 12, 13, 14, 15, 16, 17)
-"""Which bytes of a frame `_shape_at` reads: type, kind, and the lengths of key and content."""
+_shape_at = Struct("<4xH6xHI").unpack_from
+_SHAPE_COLUMNS: Final = ((4, "<u2"), (12, "<u2"), (14, "<u4"))
+"""What `_shape_at` reads of a frame: type and kind as one number, and the lengths of key and content."""
 
 
 @dataclass(slots=True)
 class Portion:
     """Some records that follow each other, in columns."""
 
-    offsets: list[int] = field(default_factory=list)
+    offsets: array[int] = field(default_factory=lambda: array("q"))
     """Where the frames begin in the file."""
     hashed: list[bytes] = field(default_factory=list)
     """What the leaf hashes are hashes of."""
     keys: list[bytes] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    sizes: array[int] = field(default_factory=lambda: array("q"))
     """The bytes of key and value together."""
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def places(self, base: int) -> Positions:
+        """Where the records are in a chain whose file begins at the place `base`."""
+        return positions(self.offsets) + base
 
 
 def read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int, Seal]]:
@@ -60,11 +67,11 @@ def read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int,
 
 
 def _read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int, Seal]]:
-    at = start
+    at, cutter = start, _Cutter(buffer)
     while at < stop:
         type_ = buffer[at + CHECK_BYTES]
         if type_ == RECORD:
-            portion, at = _portion(buffer, at, stop)
+            portion, at = cutter.portion(at, stop)
             yield portion
         elif type_ in batch.HEADERS:
             announced = batch.decode(buffer, at)
@@ -74,7 +81,7 @@ def _read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int
                 raise Doubt
             records = 0
             while at < end:
-                portion, at = _portion(buffer, at, end)
+                portion, at = cutter.portion(at, end)
                 records += len(portion)
                 yield portion
             if records != announced.records:
@@ -87,33 +94,38 @@ def _read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int
         raise Doubt
 
 
-def _portion(buffer: Buffer, at: int, end: int) -> tuple[Portion, int]:
-    """Records from the offset `at` on, one at least, and where the next frame begins."""
-    portion = Portion()
-    shape: tuple[int, ...] = ()
-    alike = 0
-    while at < end and len(portion) < PORTION_RECORDS:
-        before, shape = shape, _shape_at(buffer, at)
-        alike = alike + 1 if shape == before else 0
-        type_, kind, key_bytes, content_bytes = shape
-        if type_ != RECORD and portion:
-            break
-        size = HEADER_BYTES + key_bytes + content_bytes
-        if at + size > end:
-            raise Doubt
-        if kind != PLAIN or not key_bytes or type_ != RECORD:
-            _take_decoded(portion, buffer, at)
-        elif alike < _ALIKE:
-            _take_one(portion, buffer, at, size, key_bytes)
-        else:
-            most = min(4 * alike, (end - at) // size, PORTION_RECORDS - len(portion))
-            run = buffer[at : at + most * size]
-            count = _count_alike(run, size)
-            _take_run(portion, run[: count * size], at, size, key_bytes)
-            alike += count - 1
-            at += (count - 1) * size
-        at += size
-    return portion, at
+class _Cutter:
+    """Cuts frames out of a chain file. It remembers of what sizes the last ones were."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+        self._shape: tuple[int, ...] = ()
+        self._alike = 0
+
+    def portion(self, at: int, end: int) -> tuple[Portion, int]:
+        """Records from the offset `at` on, one at least, and where the next frame begins."""
+        portion, buffer = Portion(), self._buffer
+        while at < end and len(portion) < PORTION_RECORDS:
+            kind, key_bytes, content_bytes = shape = _shape_at(buffer, at)
+            if kind & 0xFF != RECORD and portion:
+                break
+            self._alike = self._alike + 1 if shape == self._shape else 0
+            self._shape = shape
+            size = HEADER_BYTES + key_bytes + content_bytes
+            if at + size > end:
+                raise Doubt
+            if kind != PLAIN_RECORD or not key_bytes:
+                _take_decoded(portion, buffer, at)
+            elif self._alike < _ALIKE:
+                _take_one(portion, buffer, at, size, key_bytes)
+            else:
+                most = min(4 * self._alike, (end - at) // size, PORTION_RECORDS - len(portion))
+                count = _count_alike(buffer, at, size, most)
+                _take_run(portion, buffer, at, count, size, key_bytes)
+                self._alike += count - 1
+                at += (count - 1) * size
+            at += size
+        return portion, at
 
 
 def _take_one(portion: Portion, buffer: Buffer, at: int, size: int, key_bytes: int) -> None:
@@ -135,20 +147,24 @@ def _take_decoded(portion: Portion, buffer: Buffer, at: int) -> None:
     portion.sizes.append(frame.data_bytes)
 
 
-def _count_alike(run: bytes, size: int) -> int:
-    """How many records at the beginning of `run` are of the same kind and sizes as the first of them."""
-    columns = (run[column::size] for column in _SHAPE_COLUMNS)
-    return min(len(column) - len(column.lstrip(column[:1])) for column in columns)
+def _count_alike(buffer: Buffer, at: int, size: int, most: int) -> int:
+    """How many of the frames of this size from `at` on, `most` at most, are of the kind and sizes of the first."""
+    count = most
+    for offset, form in _SHAPE_COLUMNS:
+        column = np.ndarray(most, form, buffer, at + offset, (size,))
+        others = np.flatnonzero(column != column[0])
+        count = min(count, int(others[0])) if len(others) else count
+    return count
 
 
-def _take_run(portion: Portion, run: bytes, at: int, size: int, key_bytes: int) -> None:
+def _take_run(portion: Portion, buffer: Buffer, at: int, count: int, size: int, key_bytes: int) -> None:
     """Plain records of the same sizes: cut into columns by C code alone."""
-    bodies = [body for (body,) in iter_unpack(f"{CHECK_BYTES}x{size - CHECK_BYTES}s", run)]
-    digests = b"".join(map(xxh3_64_digest, bodies))
-    if any(digests[i::8] != run[i::size] for i in range(CHECK_BYTES)):
+    strides = (size,)
+    bodies = np.ndarray(count, f"V{size - CHECK_BYTES}", buffer, at + CHECK_BYTES, strides).tolist()
+    digests = np.frombuffer(b"".join(map(xxh3_64_digest, bodies)), "<u4")
+    if (digests[::2] != np.ndarray(count, "<u4", buffer, at, strides)).any():
         raise Doubt
-    content_bytes = size - HEADER_BYTES - key_bytes
-    portion.offsets += range(at, at + len(run), size)
+    portion.offsets.frombytes(np.arange(at, at + count * size, size, np.int64).tobytes())
     portion.hashed += bodies
-    portion.keys += [key for (key,) in iter_unpack(f"{HEADER_BYTES}x{key_bytes}s{content_bytes}x", run)]
-    portion.sizes += [size - HEADER_BYTES] * len(bodies)
+    portion.keys += np.ndarray(count, f"V{key_bytes}", buffer, at + HEADER_BYTES, strides).tolist()
+    portion.sizes.frombytes(np.full(count, size - HEADER_BYTES, np.int64).tobytes())

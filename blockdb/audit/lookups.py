@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from itertools import compress
 from struct import Struct
@@ -11,12 +10,12 @@ from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
+from blockdb.audit.columns import FilterBits, Numbers, Positions, homes_of, numbers, slots_of, words_of
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.tables import TableAudit
 from blockdb.format.buffer import Buffer
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 from blockdb.format.record import HEADER_BYTES
-from blockdb.format.table import home_slots, words
 
 _KEY_BYTES: Final = Struct("<12xH")
 """The length of the key in the frame of a record."""
@@ -25,39 +24,23 @@ _KEY_BYTES: Final = Struct("<12xH")
 class Lookups:
     """The lookups in one table that an audit of a stretch of the chain makes."""
 
-    def __init__(self, table: TableAudit, marks: memoryview[int]) -> None:
-        """`marks` has a word for each slot: what `ask` is to write where a record was found."""
-        self._words = table.words
+    def __init__(self, table: TableAudit, marks: Numbers) -> None:
+        """`marks` has a word for each slot: what `ask` is to write where a record was found. Raises Doubt."""
+        self._words = numbers(table.words)
         self._marks = marks
         self._home_slots = table.header.home_slots
-        self._bloom = table.bloom
-        self._seen = table.bloom.copy()
-        self._seen.clear()
+        self._filter = FilterBits(table.filter)
         if not table.header.home_slots < table.header.slots < 1 << 32:
             raise Doubt
 
-    def ask(self, keys: Sequence[bytes], places: Sequence[int], marks: Sequence[int]) -> None:
-        """The chain has records with these keys at these places: lookups must come to them. O(n). Raises Doubt."""
-        hashes = list(map(xxh3_64_intdigest, keys))
-        packed = array("Q", hashes)
-        homes = home_slots(packed, self._home_slots)
-        stored, marked = self._words, self._marks
-        try:
-            begun = list(map(stored.__getitem__, homes))  # in one go: the processor need not wait for each in turn
-            for found, slot, wanted, mark in zip(begun, homes, words(packed, places), marks, strict=True):
-                while found != wanted:
-                    if not found:
-                        raise Doubt
-                    slot += 1
-                    found = stored[slot]
-                marked[slot] = mark
-        except IndexError:
-            raise Doubt from None
-        self._seen.update(hashes)
+    def ask(self, hashes: Numbers, places: Positions, marks: Numbers) -> None:
+        """The chain has records at these places whose keys have these hashes: lookups must come to them. O(n).
 
-    def finish(self) -> None:
-        """Whether the table's Bloom filter has every key that was asked for. Raises Doubt."""
-        if not self._seen <= self._bloom:
+        Raises Doubt where one does not, and where the table's Bloom filter denies one.
+        """
+        homes = homes_of(hashes, self._home_slots)
+        self._marks[slots_of(self._words, homes, words_of(hashes, places))] = marks
+        if not self._filter.has(hashes):
             raise Doubt
 
 

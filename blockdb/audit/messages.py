@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from dataclasses import asdict
 from typing import Any
 
@@ -58,12 +59,12 @@ def decode_answer(line: str | bytes, chain: Chain) -> Answer | None:
 
 
 def _of_pending(pending: Pending) -> list[Any]:
-    return [b"".join(pending.leaves).hex(), pending.sizes, pending.places]
+    return [b"".join(pending.leaves).hex(), pending.sizes.tolist(), pending.places.tolist()]
 
 
 def _to_pending(values: list[Any]) -> Pending:
     leaves, sizes, places = values
-    return Pending(_hashes(leaves), sizes, places)
+    return Pending(_hashes(leaves), array("q", sizes), array("q", places))
 
 
 def _of_blocks(blocks: Blocks) -> list[Any]:

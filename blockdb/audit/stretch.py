@@ -8,12 +8,11 @@ who also sees that what a stretch took for granted is what the one before it cam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from blockdb.audit.doubt import Doubt
-from blockdb.audit.frames import Portion, read
 from blockdb.format import record
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
@@ -51,15 +50,15 @@ class Pending:
     """Records that no seal has answered for yet, in columns."""
 
     leaves: list[bytes] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    places: array[int] = field(default_factory=lambda: array("q"))
 
     def __len__(self) -> int:
         return len(self.leaves)
 
     def copy(self) -> Pending:
         """The same records, to be taken elsewhere."""
-        return Pending(list(self.leaves), list(self.sizes), list(self.places))
+        return Pending(self.leaves[:], self.sizes[:], self.places[:])
 
     def extend(self, other: Pending) -> None:
         """Append other records."""
@@ -149,52 +148,6 @@ class Stretch:
     records: int = 0
     watched: dict[int, int] = field(default_factory=dict)
     """The places of those records that the caller wants to know, by sequence number."""
-
-
-Look = Callable[[int, Portion, list[int]], None]
-"""What is asked of each portion of records beside: the number of the first, the records, their places."""
-
-
-def audit_stretch(chain: Chain, start: int, stop: int, sequence: int, wanted: Sequence[int], look: Look) -> Stretch:
-    """Audit the part of one chain file between two places, where a commit begins and one ends. Raises Doubt."""
-    number, offset = split_place(start)
-    if sequence < 0:
-        raise Doubt
-    base = place_of(number, 0)
-    pending = Pending()
-    stretch = Stretch(sequence, pending, [])
-    if not sequence:
-        stretch.blocks = Blocks(chain, Head(), Frontier())
-        stretch.leading, stretch.trailing = Pending(), pending
-    for step in read(chain.segments[number], offset, split_place(stop)[1]):
-        if isinstance(step, Portion):
-            places = list(map(base.__add__, step.offsets))
-            first = sequence + stretch.records
-            look(first, step, places)
-            stretch.watched.update({w: places[w - first] for w in wanted if 0 <= w - first < len(places)})
-            pending.leaves += [sha256(data).digest() for data in step.hashed]
-            pending.sizes += step.sizes
-            pending.places += places
-            stretch.records += len(step)
-        else:
-            _take_seal(chain, stretch, base + step[0], step[1])
-    return stretch
-
-
-def _take_seal(chain: Chain, stretch: Stretch, place: int, seal: Seal) -> None:
-    first, end = seal.header.first_sequence, seal.header.first_sequence + seal.header.records
-    stretch.seals[place] = end
-    if end > stretch.sequence + stretch.records:
-        raise Doubt  # it stands before its records
-    if stretch.blocks is None and first < stretch.sequence:
-        stretch.leading_seals.append(place)
-        return
-    if stretch.blocks is None:
-        stretch.anchor = place
-        stretch.blocks = Blocks.before(chain, seal)
-        stretch.trailing = stretch.leading
-        stretch.leading = stretch.trailing.take(first - stretch.sequence)
-    stretch.blocks.close(seal, stretch.trailing)
 
 
 class Whole:

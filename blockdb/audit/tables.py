@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from operator import index as same_number
 from pathlib import Path
 
@@ -30,7 +31,12 @@ class TableAudit:
         self.words = view[HEADER_BYTES : header.order_offset].cast("Q")
         self.order = view[header.order_offset : header.order_offset + header.records * 4].cast("I")
         self.seals = view[header.seals_offset : header.filter_offset].cast("Q").tolist()
-        self.bloom = Bloom.load_bytes(buffer[header.filter_offset : header.checks_offset], same_number)
+        self.filter = view[header.filter_offset : header.checks_offset]
+
+    @cached_property
+    def bloom(self) -> Bloom:
+        """Its filter, to be asked for one hash at a time."""
+        return Bloom.load_bytes(bytes(self.filter), same_number)
 
     def covers(self, sequence: int) -> bool:
         """Whether the record with this sequence number is one of the table's."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
 
+import numpy as np
+from xxhash import xxh3_64_digest
+
+from blockdb.audit.columns import KeyBytes, Numbers, Positions, hashes_of
+from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
 from blockdb.audit.lookups import Lookups, Tail
 from blockdb.audit.order import Beginnings, KeyRange, Order, audit_range, check_distinct, key_ranges
-from blockdb.audit.stretch import Chain, Stretch, audit_stretch
+from blockdb.audit.stretch import Blocks, Chain, Pending, Stretch
 from blockdb.audit.tables import TableAudit
-from blockdb.format.place import place_of, split_place
+from blockdb.format.block import Seal
+from blockdb.format.place import OFFSET_BITS, OFFSET_MASK, place_of, split_place
+from blockdb.ledger.chain import Head
+from blockdb.ledger.merkle import Frontier
+
+ASKED_RECORDS: Final = 32_000
+"""The tables are asked for so many records at a time: a megabyte of columns, which stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ class Workbench:
         self.tail = Tail(tables, chain.segments)
         self._orders = [Order(table, chain.segments) for table in tables]
         self._beginnings = Beginnings(self._orders, [len(table.words) for table in tables], memory)
+        self._lookups = [Lookups(*both) for both in zip(tables, self._beginnings.columns, strict=True)]
 
     def has_all(self, first: int, stop: int) -> bool:
         """Whether tables have all records with these numbers.
@@ -62,9 +76,11 @@ class Workbench:
         """Do a job; `tell` hears how many records each portion had. Raises Doubt."""
         if isinstance(job, KeyRange):
             return audit_range(self._orders, self._beginnings, job)
-        wanted = (self.watched_sequence - 1, self.watched_sequence)
+        if job.sequence < 0:
+            raise Doubt
         look = Look(self, job.start, tell)
-        stretch = audit_stretch(self.chain, job.start, job.stop, job.sequence, wanted, look)
+        wanted = (self.watched_sequence - 1, self.watched_sequence)
+        stretch = audit_stretch(self.chain, job, wanted, look)
         look.finish()
         return stretch
 
@@ -74,21 +90,18 @@ class Workbench:
         look, sequence = Look(self, cut.start, None), cut.sequence
         for step in read(self.chain.segments[number], offset, split_place(cut.stop)[1]):
             if isinstance(step, Portion):
-                look(sequence, step, list(map(place_of(number, 0).__add__, step.offsets)))
+                look(sequence, step)
                 sequence += len(step)
         look.finish()
 
     def check_distinct(self, place: int) -> None:
         """No key is in two tables, as far as the chain was looked at, up to a place. Raises Doubt."""
-        check_distinct(self._orders, self._beginnings, [table.words for table in self.tables], place)
+        check_distinct(self._orders, self._beginnings, place)
 
-    def lookups(self, number: int) -> Lookups:
-        """Lookups in a table, which mark what they come to."""
-        return Lookups(self.tables[number], self._beginnings.columns[number])
-
-    def beginnings(self, keys: Sequence[bytes]) -> list[int]:
-        """What is noted of these keys. Raises Doubt."""
-        return self._beginnings.of(keys)
+    def ask(self, number: int, hashes: Numbers, places: Positions, keys: KeyBytes) -> None:
+        """Ask a table for records of one chain file, and note how their keys begin. Raises Doubt."""
+        beginnings = self._beginnings.of(keys, places & OFFSET_MASK)
+        self._lookups[number].ask(hashes, places, beginnings)
 
     def parts(self, first: int, records: int) -> Iterator[tuple[int, range]]:
         """Which tables have some of these records, and which ones, counted from the first."""
@@ -99,34 +112,84 @@ class Workbench:
 
 
 class Look:
-    """What is asked of each portion of the records of a stretch: that the tables lead to them."""
+    """What is asked of the records of a stretch: that the tables lead to them, and of the others that they are new."""
 
-    def __init__(self, bench: Workbench, stretch: int, tell: Tell | None) -> None:
-        """`stretch` is the place where it begins. `tell` is None for one whose records in no table were seen."""
+    def __init__(self, bench: Workbench, start: int, tell: Tell | None) -> None:
+        """`start` is the place where it begins. `tell` is None for one whose records in no table were seen."""
         self._bench = bench
-        self._stretch = stretch
+        self._start = start
+        self._base = start & ~OFFSET_MASK
+        self._keys = KeyBytes(bench.chain.segments[start >> OFFSET_BITS])
         self._tell = tell
-        self._asked: dict[int, Lookups] = {}
+        self._waiting: dict[int, list[tuple[Numbers, Positions]]] = {}
+        """The hashes and places of records that tables are to be asked for, by the table, in columns."""
+        self._records = 0
 
-    def __call__(self, sequence: int, portion: Portion, places: list[int]) -> None:
+    def __call__(self, sequence: int, portion: Portion) -> None:
         """Ask for records; `sequence` is the number of the first. Raises Doubt."""
-        bench, at = self._bench, 0
+        bench, at, keys, places = self._bench, 0, portion.keys, portion.places(self._base)
         for number, part in bench.parts(sequence, len(portion)):
-            self._untabled(portion.keys[at : part.start], places[at : part.start])
+            self._untabled(keys[at : part.start], places[at : part.start])
             at = part.stop
-            if number not in self._asked:
-                self._asked[number] = bench.lookups(number)
-            keys = portion.keys[part.start : part.stop]
-            self._asked[number].ask(keys, places[part.start : part.stop], bench.beginnings(keys))
-        self._untabled(portion.keys[at:], places[at:])
+            hashes = hashes_of(b"".join(map(xxh3_64_digest, keys[part.start : part.stop])))
+            self._waiting.setdefault(number, []).append((hashes, places[part.start : part.stop]))
+        self._untabled(keys[at:], places[at:])
+        self._records += len(portion)
+        if self._records >= ASKED_RECORDS:
+            self.finish()
         if self._tell is not None:
             self._tell(len(portion))
 
-    def _untabled(self, keys: list[bytes], places: list[int]) -> None:
+    def _untabled(self, keys: list[bytes], places: Positions) -> None:
         if keys and self._tell is not None:
-            self._bench.tail.take(self._stretch, keys, places)
+            self._bench.tail.take(self._start, keys, places.tolist())
 
     def finish(self) -> None:
-        """All was asked. Raises Doubt."""
-        for lookups in self._asked.values():
-            lookups.finish()
+        """There are no more: ask for those for which no table was asked yet. Raises Doubt."""
+        for number, waiting in self._waiting.items():
+            hashes, places = (np.concatenate(column) for column in zip(*waiting, strict=True))
+            self._bench.ask(number, hashes, places, self._keys)
+        self._waiting.clear()
+        self._records = 0
+
+
+def audit_stretch(chain: Chain, cut: Cut, wanted: Sequence[int], look: Callable[[int, Portion], None]) -> Stretch:
+    """Audit the part of one chain file between two places, where a commit begins and one ends. Raises Doubt.
+
+    `look` hears of each portion of records, and of the number of the first.
+    """
+    number, offset = split_place(cut.start)
+    base = place_of(number, 0)
+    pending = Pending()
+    stretch = Stretch(cut.sequence, pending, [])
+    if not cut.sequence:
+        stretch.blocks = Blocks(chain, Head(), Frontier())
+        stretch.leading, stretch.trailing = Pending(), pending
+    for step in read(chain.segments[number], offset, split_place(cut.stop)[1]):
+        if isinstance(step, Portion):
+            first = cut.sequence + stretch.records
+            look(first, step)
+            stretch.watched.update({w: base + step.offsets[w - first] for w in wanted if 0 <= w - first < len(step)})
+            pending.leaves += [sha256(data).digest() for data in step.hashed]
+            pending.sizes += step.sizes
+            pending.places.frombytes(step.places(base).tobytes())
+            stretch.records += len(step)
+        else:
+            _take_seal(chain, stretch, base + step[0], step[1])
+    return stretch
+
+
+def _take_seal(chain: Chain, stretch: Stretch, place: int, seal: Seal) -> None:
+    first, end = seal.header.first_sequence, seal.header.first_sequence + seal.header.records
+    stretch.seals[place] = end
+    if end > stretch.sequence + stretch.records:
+        raise Doubt  # it stands before its records
+    if stretch.blocks is None and first < stretch.sequence:
+        stretch.leading_seals.append(place)
+        return
+    if stretch.blocks is None:
+        stretch.anchor = place
+        stretch.blocks = Blocks.before(chain, seal)
+        stretch.trailing = stretch.leading
+        stretch.leading = stretch.trailing.take(first - stretch.sequence)
+    stretch.blocks.close(seal, stretch.trailing)

@@ -117,7 +117,7 @@ class _Reader:
         except BlockDBError as error:
             self._put(error)
         finally:
-            self._stream.stop()
+            self._stream.close()
             self._ended.set()
 
     def _followed(self) -> bool:

@@ -92,6 +92,7 @@ class _Lines(httpcore.NetworkBackend):
         self._backend = httpcore.SyncBackend()
         self.deadlines = local()
         self.open: WeakSet[_Line] = WeakSet()
+        self._closed = Event()
 
     def connect_tcp(
         self,
@@ -105,7 +106,16 @@ class _Lines(httpcore.NetworkBackend):
         stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         line = _Line(stream, self.deadlines)
         self.open.add(line)
+        if self._closed.is_set():  # meanwhile: nobody else would hang up
+            line.close()
+            raise httpcore.ConnectError(CLOSED)
         return line
+
+    def close(self) -> None:
+        """Wake whoever reads one, with its end. What is being opened is closed as soon as it is open."""
+        self._closed.set()
+        for line in list(self.open):
+            line.interrupt()
 
 
 class _Pool:
@@ -124,8 +134,6 @@ class _Pool:
         if not self._room.acquire(timeout=min(self._policy.timeout_s, TIMEOUT_MAX)):
             raise httpcore.PoolTimeout("all connections are in use")
         try:
-            if self._is_closed:
-                raise httpcore.ConnectError("it was closed meanwhile")
             line = self._kept(attempt.node) or self._connected(attempt.node)
             incoming = Incoming(self._policy.max_answer_bytes)
             try:
@@ -256,9 +264,8 @@ class Transport:
         if self.is_closed:
             return
         self._closed.set()
+        self._lines.close()
         self._whole.close()
-        for line in list(self._lines.open):
-            line.interrupt()
         self._pool.close()
 
     def _exchange(self, asked: Asked, attempt: Callable[[Attempt], R | Failure]) -> R:

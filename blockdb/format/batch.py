@@ -10,8 +10,10 @@ records count only if the transaction was decided (docs/formats/transactions.md)
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
+from operator import add
 from struct import Struct
 from struct import error as StructError
 from typing import Final, NamedTuple
@@ -64,10 +66,10 @@ def frames(bodies: list[bytes]) -> bytes:
     return b"".join([digest(body)[:CHECK_BYTES] + body for body in bodies])
 
 
-def places(place: int, bodies: Sequence[bytes]) -> list[int]:
+def places(place: int, bodies: Sequence[bytes]) -> array[int]:
     """Where the records are whose frames follow each other from `place` on."""
-    sizes = map(CHECK_BYTES.__add__, map(len, bodies[:-1]))
-    return list(accumulate(sizes, initial=place))
+    sizes = map(add, map(len, bodies[:-1]), repeat(CHECK_BYTES))
+    return array("Q", accumulate(sizes, initial=place))
 
 
 def decode(buffer: Buffer, offset: int) -> BatchHeader:

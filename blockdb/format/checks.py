@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from blockdb.errors import InvalidData
@@ -59,16 +59,22 @@ def check_records(
     keys: tuple[bytes, ...], values: tuple[bytes, ...], max_bytes: int = MAX_VALUE_BYTES
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """The keys and the values of a batch, each and all together found acceptable. Raises InvalidData."""
-    if set(map(type, keys)) - {bytes} or not all(keys) or max(map(len, keys), default=0) > MAX_KEY_BYTES:
-        for key in keys:
-            check_key(key)
-    if set(map(type, values)) - {bytes} or max(map(len, values), default=0) > max_bytes:
-        for value in values:
-            check_value(value, max_bytes)
-    total = sum(map(len, keys)) + sum(map(len, values))
-    if total > MAX_BATCH_BYTES:
-        raise InvalidData(f"A batch has at most {MAX_BATCH_BYTES} bytes; this one has {total}. Split it.")
+    longest = _longest(keys, 1, MAX_KEY_BYTES, check_key)
+    longest += _longest(values, 0, max_bytes, lambda value: check_value(value, max_bytes))
+    if longest * len(keys) > MAX_BATCH_BYTES:  # else there is no need to add them up
+        total = sum(map(len, keys)) + sum(map(len, values))
+        if total > MAX_BATCH_BYTES:
+            raise InvalidData(f"A batch has at most {MAX_BATCH_BYTES} bytes; this one has {total}. Split it.")
     return keys, values
+
+
+def _longest(column: Sequence[bytes], least_bytes: int, most_bytes: int, check: Callable[[object], bytes]) -> int:
+    """The size of the longest of these, all of them found acceptable. `check` says what is wrong with one."""
+    if not set(map(type, column)) - {bytes}:
+        sizes = {least_bytes, *map(len, column)}
+        if min(sizes) == least_bytes and max(sizes) <= most_bytes:
+            return max(sizes)
+    return max(map(len, map(check, column)))
 
 
 def first_repeated(keys: Sequence[bytes]) -> bytes:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 from xxhash import xxh3_64_digest
 
 from blockdb.format import batch, record
+from blockdb.format.alike import bodies_alike, items_alike, walk_alike
 from blockdb.format.batch import HEADERS
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
@@ -139,12 +142,28 @@ def _batch_run(buffer: Buffer, offset: int, stop: int, decided: Decided | None) 
 
 def plain_run(buffer: Buffer, start: int, stop: int) -> Run:
     """The plain records that follow each other from `start` on, up to the first frame that is none, or not intact."""
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    offsets: list[int] = []
+    run = Run([], [], [], start)
+
+    def many(offset: int, data: bytes, size: int) -> int:
+        items = items_alike(data, size) if data[CHECK_BYTES + 1] == record.PLAIN else None
+        if items is None or not items[0][0]:
+            return 0
+        run.keys.extend(items[0])
+        run.values.extend(items[1])
+        run.offsets.extend(range(offset, offset + len(data), size))
+        return len(data)
+
+    return run._replace(end=walk_alike(buffer, start, stop, partial(_extend_run, run, buffer, stop), many))
+
+
+def _extend_run(run: Run, buffer: Buffer, stop: int, start: int, most: int) -> int:
+    """Add to a run what follows, `most` records at most, and return where they end."""
+    keys, values, offsets, _ = run
     unpack, digest = record.unpack_sizes, xxh3_64_digest
     offset = start
-    while offset + record.HEADER_BYTES < stop:
+    for _ in repeat(None, most):
+        if offset + record.HEADER_BYTES >= stop:
+            break
         check, kind, key_bytes, content_bytes = unpack(buffer, offset)
         end = offset + record.HEADER_BYTES + key_bytes + content_bytes
         if kind != record.PLAIN_RECORD or end > stop or not key_bytes:
@@ -157,7 +176,7 @@ def plain_run(buffer: Buffer, start: int, stop: int) -> Run:
         values.append(body[split:])
         offsets.append(offset)
         offset = end
-    return Run(keys, values, offsets, offset)
+    return offset
 
 
 def walk_part(buffer: Buffer, start: int, stop: int) -> Iterator[Step]:
@@ -186,16 +205,27 @@ def bodies(buffer: Buffer, start: int, stop: int, limit: int = SEGMENT_MAX_BYTES
     """
     found: list[bytes] = []
     offsets: list[int] = []
-    unpack, offset = record.unpack_sizes, start
-    while offset < stop and len(found) < limit:
-        _, kind, key_bytes, content_bytes = unpack(buffer, offset)
-        if kind & 0xFF != RECORD:
-            offset = _behind(buffer, offset)
-            continue
-        end = offset + record.HEADER_BYTES + key_bytes + content_bytes
-        found.append(buffer[offset + CHECK_BYTES : end])
-        offsets.append(offset)
-        offset = end
+
+    def many(offset: int, data: bytes, size: int) -> int:
+        data = data[: (limit - len(found)) * size]
+        found.extend(bodies_alike(data, size))
+        offsets.extend(range(offset, offset + len(data), size))
+        return len(data)
+
+    def few(offset: int, most: int) -> int:
+        unpack, enough = record.unpack_sizes, min(len(found) + most, limit)
+        while offset < stop and len(found) < enough:
+            _, kind, key_bytes, content_bytes = unpack(buffer, offset)
+            if kind & 0xFF != RECORD:
+                offset = _behind(buffer, offset)
+                continue
+            end = offset + record.HEADER_BYTES + key_bytes + content_bytes
+            found.append(buffer[offset + CHECK_BYTES : end])
+            offsets.append(offset)
+            offset = end
+        return offset
+
+    walk_alike(buffer, start, stop, few, many)
     return found, offsets
 
 

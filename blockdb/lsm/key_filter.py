@@ -23,6 +23,10 @@ BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
 MARK_SHIFT: Final = 16
 
 
+CROWDING: Final = 2
+"""So many times its capacity it takes: it lets one key in six through wrongly then, until there is a larger one."""
+
+
 class KeyFilter:
     """The keys of the first `records` records of a collection. Grows with its tables; kept in memory alone.
 
@@ -37,6 +41,15 @@ class KeyFilter:
     def may_contain(self, key_hash: int) -> bool:
         """No, if no key with this hash was added; yes wrongly for about one key in fifty of a million. O(1)."""
         return (key_hash >> BUCKET_SHIFT << MARK_SHIFT | key_hash & FINGERPRINT_MASK) in self.marks
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether it has more keys than it was made for."""
+        return self.records > self.capacity
+
+    def has_room_for(self, records: int) -> bool:
+        """Whether so many more records may be added, if need be by crowding."""
+        return self.records + records <= CROWDING * self.capacity
 
     def add(self, table: Table) -> Iterator[None]:
         """Add the keys of the table that follows, in steps. O(n). Raises Corruption where its slots are damaged."""

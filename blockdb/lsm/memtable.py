@@ -46,12 +46,15 @@ class Memtable(LazyOrder):
         self.size_bytes += len(key) + len(value) + RECORD_OVERHEAD_BYTES
         self.index[key] = len(self.index)
 
-    def extend(self, keys: Sequence[bytes], values: Sequence[bytes], places: Sequence[int]) -> None:
-        """Add many records, none of them there yet; a reader sees all or none. O(n)."""
+    def extend(self, keys: Sequence[bytes], values: Sequence[bytes], places: array[int], data_bytes: int) -> None:
+        """Add many records, none of them there yet; a reader sees all or none. O(n).
+
+        They have `data_bytes` of keys and values together.
+        """
         first = len(self.places)
         self.values.extend(values)
         self.places.extend(places)
-        self.size_bytes += sum(map(len, keys)) + sum(map(len, values)) + len(keys) * RECORD_OVERHEAD_BYTES
+        self.size_bytes += data_bytes + len(keys) * RECORD_OVERHEAD_BYTES
         self.index.update(zip(keys, range(first, first + len(keys)), strict=True))
 
     def redact(self, key: bytes) -> None:

@@ -3,6 +3,9 @@
 What waits for nothing is done on the event loop, with whatever comes in the same turn of it. What has to be on the disk
 before it is acknowledged is done in a thread: while one group waits for the disk, the next one gathers. So a force is
 shared by all who wait, and a thread is woken once for each group; one for each writer would cost more than the force.
+
+Most of those who were answered ask again at once. Without them the next group would begin with the other half of the
+writers, and so on in turns: twice as many groups as are needed. So it waits for them for a moment.
 """
 
 from __future__ import annotations
@@ -27,6 +30,11 @@ __all__ = ["ALONE", "Gatherer"]
 
 MOST: Final = 1_000
 """So many are in a group at the most."""
+SHARE: Final = 0.5
+"""Those who were answered are waited for so long, as a share of what their group took. Without that they would have to
+wait for another group after their own, which takes longer."""
+LONGEST_S: Final = 0.005
+"""But never longer than that."""
 
 NAMING: Final = (ReplicatedCollection, PartitionedCollection)
 """What stores records under the names of their requests."""
@@ -47,6 +55,12 @@ class Gatherer:
         self._waiting: list[Asked] = []
         """and the others."""
         self._is_at_it = False
+        self._expected = 0
+        """So many write at a time, as far as the last group tells,"""
+        self._until_s = 0.0
+        """and until then they are waited for,"""
+        self._timer: asyncio.TimerHandle | None = None
+        """with this, if some are there."""
 
     def takes(self, call: Call, request: Any) -> bool:
         """Whether a quick request stores one record, which may be done together with others."""
@@ -91,21 +105,42 @@ class Gatherer:
             _settle_all(group, answers)
 
     def _go_on(self) -> None:
-        if not self._is_at_it:
+        """Have the next group begin, if it is time: whoever comes in this turn goes along."""
+        if self._is_at_it:
+            return
+        loop = asyncio.get_running_loop()
+        left_s = self._until_s - loop.time()
+        if len(self._waiting) >= self._expected or left_s <= 0:
             self._is_at_it = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._begin, loop)  # whoever comes in this turn goes along
+            loop.call_soon(self._begin, loop)
+        elif self._timer is None:
+            self._timer = loop.call_later(left_s, self._waited)
+
+    def _waited(self) -> None:
+        self._timer, self._expected = None, 0
+        self._go_on()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         work = loop.run_in_executor(self._thread, self._together, group)
-        work.add_done_callback(lambda done: self._end(loop, group, done))
+        work.add_done_callback(partial(self._end, loop, group, loop.time()))
 
-    def _end(self, loop: asyncio.AbstractEventLoop, group: Sequence[Asked], done: asyncio.Future[list[Any]]) -> None:
+    def _end(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: Sequence[Asked],
+        began_s: float,
+        done: asyncio.Future[list[Any]],
+    ) -> None:
+        now_s = loop.time()
+        self._is_at_it = False
+        self._expected = min(MOST, len(group) + len(self._waiting))
+        self._until_s = now_s + min(SHARE * (now_s - began_s), LONGEST_S)
         if self._waiting:
-            self._begin(loop)
-        else:
-            self._is_at_it = False
+            self._go_on()
         error = done.exception()
         _settle_all(group, [error] * len(group) if error else done.result())
 

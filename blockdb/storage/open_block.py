@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Container, Sequence
 from hashlib import sha256
 from itertools import islice
@@ -19,7 +20,7 @@ class OpenBlock:
         self.sealer = sealer
         self.records_limit = records_limit
         self._bodies: list[bytes] = []
-        self._places: list[int] = []
+        self._places = array("Q")
         self._size = 0
         self._due_records = records_limit
         self._due_size = BLOCK_MAX_BYTES

@@ -7,6 +7,7 @@ behind; nobody was told that it was stored.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -102,21 +103,22 @@ class Recovered:
             yield
 
     def _take_run(self, run: Run, base: int, flushed_sequence: int) -> None:
-        places = list(map(base.__add__, run.offsets))
+        places = array("Q", map(base.__add__, run.offsets))
+        sizes = list(map(add, map(len, run.keys), map(len, run.values)))
         in_tables = min(max(flushed_sequence - self.next_sequence, 0), len(places))
         keys, values = run.keys[in_tables:], run.values[in_tables:]
         memtable, before = self.memtable, len(self.memtable)
-        memtable.extend(keys, values, places[in_tables:])
+        memtable.extend(keys, values, places[in_tables:], sum(sizes[in_tables:]))
         if len(memtable) != before + len(keys) or self._first_in_tables(keys) is not None:
             self._refuse_doubled(keys, places[in_tables:], before)
         self.records += len(keys)
         self.pending_places.extend(places)
-        self.pending_bytes.extend(map(add, map(len, run.keys), map(len, run.values)))
+        self.pending_bytes.extend(sizes)
         self.next_sequence += len(places)
         self.last_time_ms = self.chain.record_at(places[-1]).time_ms
         self.end = base + run.end
 
-    def _refuse_doubled(self, keys: list[bytes], places: list[int], before: int) -> None:
+    def _refuse_doubled(self, keys: list[bytes], places: Sequence[int], before: int) -> None:
         seen = set(list(self.memtable.index)[:before])
         for key, place in zip(keys, places, strict=True):
             if key in seen or self._first_in_tables([key]) is not None:

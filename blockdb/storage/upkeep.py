@@ -32,7 +32,10 @@ length at most, as long as the other one is not written. (LevelDB slows its writ
 """
 
 WORTHWHILE_TABLES: Final = 3
-"""With fewer tables, asking the filter of each is as quick as asking one for all."""
+"""With fewer tables, a reader that asks the filter of each is as quick as one that asks one for all."""
+
+BUSY_RECORDS: Final = 50_000
+"""A writer that has flushed and has so many records in tables asks one filter for all: it looks for each new key."""
 
 RETRY_S: Final = 1.0
 """How long after a failure a memtable is tried again."""
@@ -229,7 +232,7 @@ class Upkeep:
         self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
         table = self._tables.write(frozen)
         filter_ = self._reader.view.filter
-        if filter_ is not None and filter_.records + len(table) <= filter_.capacity:
+        if filter_ is not None and filter_.has_room_for(len(table)):
             for _ in filter_.add(table):
                 pass
         with self._room:
@@ -259,9 +262,15 @@ class Upkeep:
                 self._reader.chain.repacked(number)
 
     def _filter_keys(self) -> None:
-        """Where there are many tables and no filter over all of them, make one, with room for as many keys again."""
-        reader = self._reader
-        if reader.view.filter is not None or len(reader.view.tables) < WORTHWHILE_TABLES:
+        """Where one filter over all tables is worthwhile, and there is none that is not crowded, make one.
+
+        It has room for as many keys again.
+        """
+        reader, view = self._reader, self._reader.view
+        is_busy = self.flushes > 0 and view.table_records >= BUSY_RECORDS
+        if len(view.tables) < WORTHWHILE_TABLES and not is_busy:
+            return
+        if view.filter is not None and not view.filter.is_crowded:
             return
         filter_ = KeyFilter(2 * reader.view.table_records)
         while filter_.records < reader.view.table_records:
@@ -271,7 +280,9 @@ class Upkeep:
                         if reader.closed:
                             return
         with self._room:
-            reader.view = reader.view.filtered(filter_)
+            view = reader.view.filtered(filter_)
+            if view.filter is not None:  # else another table has come: what there was is good until the next time
+                reader.view = view
 
     # What the threads do.
 
@@ -304,11 +315,11 @@ class Upkeep:
     def _merge_in_background(self) -> None:
         try:
             with self.compacting:
+                self._filter_keys()  # first, since writers need it, and merging takes long
                 while not self._reader.closed and self._merge_once():
-                    pass
+                    self._filter_keys()
                 if not self._reader.closed:
                     self._pack()
-                    self._filter_keys()
                 self._merging_failure = None
         except BlockDBError as error:
             self._merging_failure = error  # reads go on; the next flush has it tried again

@@ -13,7 +13,7 @@ from blockdb.format import batch
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES
-from blockdb.format.record import SALT_BYTES, encoders
+from blockdb.format.record import SALT_BYTES, data_bytes_of, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
@@ -275,7 +275,7 @@ class Writer(OpenFiles):
     ) -> range:
         place = self._log.append(frames(bodies))
         places = batch.places(place + header_bytes, bodies)
-        self._active.extend(keys, values, places)
+        self._active.extend(keys, values, places, data_bytes_of(bodies))
         first = self.next_sequence
         if self.trace is not None:
             self.trace.logged(first, keys[0], self._log.end)

@@ -480,6 +480,24 @@ def test_closing_ends_what_is_under_way() -> None:
             transport.send(READ)
 
 
+def test_a_connection_that_is_opened_while_it_is_closed_is_hung_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = httpcore.SyncBackend.connect_tcp
+    connected: list[socket.socket] = []
+
+    def connect_late(*given: Any) -> httpcore.NetworkStream:
+        stream = connect(*given)
+        connected.append(stream.get_extra_info("socket"))
+        transport.close()
+        return stream
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_late)
+    with serving(lambda visit: visit.answer()) as server:
+        transport = Transport(nodes_of(server.url), Policy(), Identity(None), tls_context())
+        with pytest.raises(blockdb.DatabaseClosed):
+            transport.send(READ)
+        assert [socket.fileno() for socket in connected] == [-1]
+
+
 @pytest.mark.torture
 def test_a_closed_loop_transport_ends_what_is_under_way() -> None:
     asked = threading.Event()

@@ -1,3 +1,4 @@
+from array import array
 from bisect import bisect_left
 from threading import Event, Thread
 
@@ -18,6 +19,15 @@ def memtable_of(pairs: list[tuple[bytes, bytes]]) -> Memtable:
     return memtable
 
 
+def extend(memtable: Memtable, pairs: list[tuple[bytes, bytes]], place: int) -> None:
+    keys, values = [key for key, _ in pairs], [value for _, value in pairs]
+    memtable.extend(keys, values, array("Q", range(place, place + len(pairs))), data_bytes_of(pairs))
+
+
+def data_bytes_of(pairs: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(key) + len(value) for key, value in pairs)
+
+
 @given(items)
 def test_it_keeps_commit_order_and_knows_key_order(pairs: list[tuple[bytes, bytes]]) -> None:
     memtable = memtable_of(pairs)
@@ -35,7 +45,7 @@ def test_the_order_follows_what_is_appended_later(
     memtable = memtable_of(pairs)
     assert memtable.position(key) == bisect_left(sorted(key for key, _ in pairs), key)
     new = [item for item in later if item[0] not in memtable.index]
-    memtable.extend([key for key, _ in new], [value for _, value in new], [1000 + n for n in range(len(new))])
+    extend(memtable, new, 1000)
     everything = sorted(key for key, _ in [*pairs, *new])
     assert memtable.position(key) == bisect_left(everything, key)
     assert memtable.window(0, len(everything)) == everything
@@ -55,8 +65,8 @@ def test_it_is_walked_from_key_to_key(pairs: list[tuple[bytes, bytes]], key: byt
 def test_it_knows_its_size_however_records_came(pairs: list[tuple[bytes, bytes]]) -> None:
     one = memtable_of(pairs)
     many = Memtable(10, 2, 48)
-    many.extend([key for key, _ in pairs], [value for _, value in pairs], [48 + n for n in range(len(pairs))])
-    data_bytes = sum(len(key) + len(value) for key, value in pairs)
+    extend(many, pairs, 48)
+    data_bytes = data_bytes_of(pairs)
     assert one.data_bytes == many.data_bytes == data_bytes
     assert one.size_bytes == many.size_bytes == data_bytes + RECORD_OVERHEAD_BYTES * len(pairs)
     assert one.index == many.index

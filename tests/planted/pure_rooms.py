@@ -42,6 +42,20 @@ FORMAT: Final[dict[str, Bug]] = {
         ("tests/storage/test_recovery.py::test_damage_in_what_the_mark_vouches_for_is_named_and_nothing_is_cut_off",),
         "Replay takes a run of records without comparing their checks.",
     ),
+    "record-check-of-alike": Bug(
+        "blockdb/format/alike.py",
+        "if any(checks[at::_DIGEST_BYTES] != data[at::size] for at in range(CHECK_BYTES)):",
+        "if not checks:",
+        ("tests/format/test_alike.py",),
+        "Replay takes records of the same sizes without comparing their checks.",
+    ),
+    "kind-of-alike": Bug(
+        "blockdb/format/alike.py",
+        "_WHERE_ALIKE: Final = (4, 5, 12, 13, 14, 15, 16, 17)",
+        "_WHERE_ALIKE: Final = (12, 13, 14, 15, 16, 17)",
+        ("tests/format/test_alike.py",),
+        "What has sizes where a record has them is taken for one.",
+    ),
     "torn-batch-of-a-run": Bug(
         "blockdb/format/walk.py",
         "return run if run.end == end and len(run.keys) == header.records else None",

@@ -12,6 +12,7 @@ import pytest
 import blockdb
 from blockdb.errors import BlockDBError, DuplicateKey, Forbidden, IdempotencyConflict, InvalidData, StorageError
 from blockdb.security.roles import ANONYMOUS, Principal, Role
+from blockdb.server import gathering
 from blockdb.server.gathering import ALONE, Gatherer
 from blockdb.server.service import Call, Service
 from blockdb.wire.messages.plain import Told
@@ -122,6 +123,58 @@ def test_a_bug_is_everybodys_answer_and_the_next_group_is_served(
     assert [type(each) for each in answers] == [ZeroDivisionError] * 2
     assert service.monitor.meters.in_flight.now == 0
     assert isinstance(gathered(service, (call(), Put(key=b"y", value=b"")))[0], Stored)
+
+
+async def one_after_the_other(gatherer: Gatherer, keys: Sequence[bytes]) -> None:
+    """A client that asks again once it was answered."""
+    for key in keys:
+        await gatherer.call(call(), Put(key=key, value=b""))
+
+
+def sizes_of_groups(service: Service, monkeypatch: pytest.MonkeyPatch, counts: Sequence[int]) -> list[int]:
+    """How large the groups are of clients that put so many records each, the last of them a little later."""
+    groups: list[int] = []
+    put_each = blockdb.Database.put_each
+    gatherer = Gatherer(service)
+    before = service.database.next_sequence
+
+    async def all_of_them() -> None:
+        loop, is_under_way = asyncio.get_running_loop(), asyncio.Event()
+
+        def counted(self: blockdb.Database, items: Any, *, sync: bool) -> list[int | BlockDBError | None]:
+            groups.append(len(items))
+            loop.call_soon_threadsafe(is_under_way.set)
+            return put_each(self, items, sync=sync)
+
+        monkeypatch.setattr(blockdb.Database, "put_each", counted)
+        clients = []
+        for client, count in enumerate(counts):
+            if client == len(counts) - 1:
+                await is_under_way.wait()
+            keys = [b"%d of %d from %d" % (number, client, before) for number in range(count)]
+            clients.append(asyncio.create_task(one_after_the_other(gatherer, keys)))
+        async with asyncio.timeout(30):
+            await asyncio.gather(*clients)
+
+    try:
+        asyncio.run(all_of_them())
+    finally:
+        gatherer.close()
+    return groups
+
+
+def test_the_next_group_waits_for_those_who_were_answered(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "SHARE", 1e6)
+    monkeypatch.setattr(gathering, "LONGEST_S", 30.0)
+    assert sizes_of_groups(service, monkeypatch, [4, 4, 4, 3]) == [3, 4, 4, 4]
+
+
+def test_who_does_not_come_back_is_waited_for_once_and_not_for_long(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "SHARE", 1e6)
+    groups = sizes_of_groups(service, monkeypatch, [1, 1, 1, 20])
+    assert groups == [3] + [1] * 20
 
 
 def test_which_requests_it_takes(service: Service, tmp_path: Path) -> None:

@@ -485,16 +485,36 @@ def test_the_log_is_forced_as_often_as_was_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_table_that_the_filter_over_all_does_not_have_is_asked(tmp_path: Path) -> None:
-    """The filter has room for twice the keys that it began with; then there is none until another one is made."""
+    """The filter takes four times the keys that it began with; then there is none until another one is made."""
     with blockdb.open(tmp_path / "db", compaction_threshold=1000) as db:
         for start in (0, 3000, 6000):
             db.put_many(pairs(range(start, start + 3000)))
             db.flush()
         until(lambda: db._reader.view.filter)
-        db.put_many(pairs(range(9000, 20_000)))
+        db.put_many(pairs(range(9000, 46_000)))
         db.flush()
-        for key, value in pairs(range(0, 20_000, 99)):
+        for key, value in pairs(range(0, 46_000, 99)):
             assert db.get(key) == value
+
+
+def test_a_busy_writer_asks_one_filter_which_is_made_anew_where_it_is_crowded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "BUSY_RECORDS", 2000)
+
+    def capacity() -> int:
+        filter_ = db._reader.view.filter
+        return filter_.capacity if filter_ is not None and filter_.records == db.count() else 0
+
+    with blockdb.open(tmp_path / "db", compaction_threshold=1000) as db:
+        for stop, expected in ((1000, 0), (2000, 4000), (4000, 4000), (5000, 10_000)):
+            db.put_many(pairs(range(db.count(), stop)))
+            db.flush()
+            until(lambda expected=expected: capacity() == expected)
+            for key, _ in pairs(range(0, stop, 97)):
+                with pytest.raises(blockdb.DuplicateKey):
+                    db.put_many([(b"new", b""), (key, b"")])
+            assert not db.exists(b"new")
 
 
 def test_blocks_of_a_memtable_that_is_being_written_are_found(tmp_path: Path) -> None:

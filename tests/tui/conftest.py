@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
+from textual.widgets import Input
+
+Input.cursor_blink._default = False  # or half of the pictures of a line that is typed into would be without its cursor
 
 SHEETS: LRUCache[frozenset[tuple[str, str]], LRUCache[Any, Any]] = LRUCache(8)
 """What was parsed of style sheets, by the colours that were put into them."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from textual import events
+from textual.app import App
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
@@ -61,9 +62,16 @@ async def settled(pilot: Pilot[Any]) -> None:
     async with asyncio.timeout(WAIT_S):
         while quiet < QUIET_ROUNDS:
             await asyncio.sleep(0.001)
+            _raise_what_broke(app)
             quiet = quiet + 1 if app._exit or _is_idle(app) else 0
     if not app._exit:
         app.screen._on_timer_update()
+
+
+def _raise_what_broke(app: App[Any]) -> None:
+    """Raises what an explorer has ended with; its last screen would pass for what it shows."""
+    if app._exception is not None:
+        raise app._exception
 
 
 def _is_idle(app: Explorer) -> bool:
@@ -84,6 +92,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not condition():
             await asyncio.sleep(0.002)
+            _raise_what_broke(pilot.app)
             if pilot.app.is_running and pilot.app.screen_stack:
                 pilot.app.screen._on_timer_update()
 

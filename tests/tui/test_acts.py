@@ -77,6 +77,14 @@ async def test_a_log_that_is_damaged_says_so() -> None:
         await until(pilot, lambda: any("cannot be read" in words for words in said(pilot)))
 
 
+async def test_the_log_is_read_by_one_at_a_time() -> None:
+    async with exploring(attended(), size=(150, 30)) as pilot:
+        view = await look(pilot)
+        view.read_on()
+        view.read_on()
+        assert sum(worker.group == "acts" and not worker.is_finished for worker in pilot.app.workers) == 1
+
+
 @pytest.mark.torture
 async def test_a_database_without_a_log_has_no_entries() -> None:
     async with exploring() as pilot:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from blockdb_tui.screens import cluster
 from blockdb_tui.screens.changes import ChangesView
@@ -61,8 +60,6 @@ async def complete(pilot: Pilot[Any], mode: str) -> None:
     assert app_of(pilot).current_mode == mode
     if isinstance(screen, ChangesView):
         await until(pilot, lambda: "1 of 60" in screen_text(pilot))
-    for prompt in screen.query(Input):
-        prompt.cursor_blink = False
     pilot.app.clear_notifications()
     screen.refresh(layout=True)
     await settled(pilot)

@@ -57,7 +57,7 @@ async def test_a_server_that_is_killed_and_started_again(server: Restartable, si
         server.up().put(b"key:000:new", b"1")
         await until(pilot, lambda: "No answer for" not in screen_text(pilot))
         await until(pilot, lambda: "key:000:new" in screen_text(pilot))
-        app.origin.close()
+    app.origin.close()
 
 
 @pytest.mark.torture
@@ -84,7 +84,7 @@ async def test_every_view_of_a_server(server: Restartable) -> None:
         await until(pilot, lambda: "✓ holds" in screen_text(pilot))
         await press(pilot, "escape", "v")
         await until(pilot, lambda: "verified by the server" in screen_text(pilot))
-        app.origin.close()
+    app.origin.close()
 
 
 @pytest.mark.torture
@@ -101,4 +101,4 @@ async def test_a_server_goes_back(server: Restartable) -> None:
         await until(pilot, lambda: "begins with the tree of 60" in " ".join(screen_text(pilot).split()))
         await press(pilot, "escape", "o", "A", "ctrl+u", "enter")
         await until(pilot, lambda: "200 rec" in screen_text(pilot))
-        app.origin.close()
+    app.origin.close()

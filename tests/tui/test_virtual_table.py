@@ -100,6 +100,34 @@ async def test_growth_leaves_the_cursor_on_its_record_and_the_view_where_it_is()
         assert table.cursor - table.top == offset
 
 
+class Counted(Fixed[Row]):
+    """Has been counted, and goes on when it is let."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        super().__init__(rows)
+        self.was_counted, self.may_go_on = threading.Event(), threading.Event()
+
+    def count(self) -> int:
+        counted = super().count()
+        self.was_counted.set()
+        assert self.may_go_on.wait(30)
+        return counted
+
+
+async def test_what_comes_during_the_first_look_is_shown() -> None:
+    rows = [Row(b"a")]
+    listing = Counted(rows)
+    async with exploring() as pilot:
+        table = table_of(pilot)
+        table.show(listing)
+        await until(pilot, listing.was_counted.is_set)
+        rows.append(Row(b"b"))
+        table.grown()
+        listing.may_go_on.set()
+        await settled(pilot)
+        assert table.total == 2
+
+
 @pytest.mark.torture
 async def test_growth_is_not_looked_for_where_there_is_none() -> None:
     database = FakeDatabase(sample())

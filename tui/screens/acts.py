@@ -117,7 +117,7 @@ class ActsView(View):
         super().__init__()
         self.acts: Acts | None = None
         self.failed_only = False
-        self._reading = False
+        self._reading: Acts | None = None
 
     def body(self) -> Iterable[Widget]:
         self.first_pane = self.table = ActTable(_COLUMNS, empty="Nothing was entered yet.", id="acts")
@@ -150,11 +150,11 @@ class ActsView(View):
 
     def read_on(self) -> None:
         """Takes what was entered since, while somebody looks."""
-        if self.acts is not None and self.is_current and not self._reading:
+        if self.acts is not None and self.is_current and self._reading is not self.acts:
+            self._reading = self.acts  # now, or a second reader begins before the first does
             in_background(self, self._read, self.acts, group="acts")
 
     async def _read(self, acts: Acts) -> None:
-        self._reading = True
         try:
             came = await off_loop(acts.read)
         except (blockdb.BlockDBError, OSError) as error:
@@ -163,7 +163,8 @@ class ActsView(View):
                 self.explorer.say(f"The audit log cannot be read. {type(error).__name__}: {error}", "error")
             return
         finally:
-            self._reading = False
+            if self._reading is acts:
+                self._reading = None
         if came and acts is self.acts:
             self.table.grown()
             self._titles()

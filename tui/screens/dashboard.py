@@ -91,7 +91,7 @@ class DashboardView(View):
         self._largest: Largest | None = None
         self._acts: Acts | None = None
         self._until_slow = 0
-        self._looking = False
+        self._looking: Largest | None = None
 
     def body(self) -> Iterable[Widget]:
         self.first_pane = self.health = HealthPanel("Health", id="dash-health")
@@ -251,7 +251,8 @@ class DashboardView(View):
         if not self.is_current:
             return
         self._tick()
-        if self._largest is not None and not self._looking:
+        if self._largest is not None and self._looking is not self._largest:
+            self._looking = self._largest  # now, or a second one looks before the first does
             in_background(self, self._look, self._largest, self._acts, group="dashboard")
 
     def _tick(self) -> None:
@@ -275,7 +276,6 @@ class DashboardView(View):
         self._show_words()
 
     async def _look(self, largest: Largest, acts: Acts | None) -> None:
-        self._looking = True
         try:
             await off_loop(largest.look)
             if acts is not None:
@@ -284,7 +284,8 @@ class DashboardView(View):
             self._acts = None if acts is self._acts else self._acts
             return  # the application says what is wrong with the database, the view of acts what is with the log
         finally:
-            self._looking = False
+            if self._looking is largest:
+                self._looking = None
         if largest is self._largest:
             self._show_words()
 

@@ -176,10 +176,10 @@ class TransactionsView(View):
     def ask(self) -> None:
         """Asks what there is, while somebody looks."""
         if self.is_current and self.instead() is None and not (self.frozen or self._asking):
+            self._asking = True  # at once, or a second one asks before the first does
             in_background(self, self._ask, self.database, group="transactions")
 
     async def _ask(self, database: AnyDatabase) -> None:
-        self._asking = True
         try:
             open_ones, ended, statistics = await off_loop(_look, database)
         except blockdb.Forbidden as error:

@@ -143,7 +143,7 @@ class VirtualTable(Lines, Generic[T]):
         """Lists something else. `cursor` is the row to start on; a function is asked for it off the event loop."""
         self._listing, self._begin_at = listing, cursor
         self._next_columns = columns or self.columns
-        self._loaded = False  # until the first look is back, what was shown before stays on screen
+        self._loaded = self._survey_again = False  # until the first look is back, what was shown before stays on screen
         if listing is None:
             self._pages.use(None, 0, {})
             self.total = self.top = self.cursor = 0
@@ -167,12 +167,14 @@ class VirtualTable(Lines, Generic[T]):
             return _look(listing, total, at, top, rows)
 
         await self._apply_survey(listing, look, lambda survey: (survey.cursor, survey.top))
+        if self._survey_again:  # what came while it looked may not be in what it saw
+            self.grown()
 
     def grown(self) -> None:
         """Tells the table that its listing may have grown: it looks, and shows what came without moving the cursor."""
-        if self._listing is None or not self._loaded:
+        if self._listing is None:
             return
-        if self._surveying:
+        if self._surveying or not self._loaded:
             self._survey_again = True
             return
         self._surveying = True
@@ -182,7 +184,8 @@ class VirtualTable(Lines, Generic[T]):
         """Asks anew for what could not be had."""
         if self._listing is not None and not self._loaded:
             in_background(self, self._start, self._listing, self._begin_at, group="start", latest=True)
-        self.grown()
+        else:
+            self.grown()
         self._pages.fill()
 
     async def _survey(self, listing: Listing[T]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -63,7 +64,8 @@ class Outcomes:
         self.are_kept = False
         """Whether there is a database with which they are kept: what comes before it is only told."""
         self._lock = Lock()
-        self._found: dict[bytes, Outcome] = {}
+        self._found: OrderedDict[bytes, Outcome] = OrderedDict()
+        """The oldest first: to find that in a `dict`, whose first ones go again and again, takes O(n)."""
         self._fresh: dict[bytes, None] = {}
         self._waiting: dict[bytes, list[_Waiter]] = {}
 
@@ -107,13 +109,12 @@ class Outcomes:
         for outcome in outcomes:
             id_ = outcome.id
             if id_ in found:  # what is told anew comes last, as it does when it is read from files
-                del found[id_]
+                found.move_to_end(id_)
                 fresh.pop(id_, None)
             found[id_] = outcome
             fresh[id_] = None
         while len(found) > self._most:
-            oldest = next(iter(found))
-            del found[oldest]
+            oldest, _ = found.popitem(last=False)
             fresh.pop(oldest, None)
 
     def tell(self, id_: bytes, digest: bytes, value: Any, error: BlockDBError | None = None) -> None:
@@ -192,12 +193,12 @@ class Outcomes:
 
     def restore(self, outcomes: Iterable[Outcome]) -> None:
         """Have these alone, which are kept elsewhere; the oldest come first. Who waits for one of them is told."""
-        found: dict[bytes, Outcome] = {}
+        found: OrderedDict[bytes, Outcome] = OrderedDict()
         for outcome in outcomes:
             found.pop(outcome.id, None)  # it may have been forgotten and come again
             found[outcome.id] = outcome
-        for id_ in list(found)[: max(0, len(found) - self._most)]:
-            del found[id_]
+        while len(found) > self._most:
+            found.popitem(last=False)
         with self._lock:
             self._found, self._fresh = found, {}
             known = {id_: self._waiting.pop(id_) for id_ in list(self._waiting) if id_ in found}
