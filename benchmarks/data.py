@@ -7,7 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["BATCH_RECORDS", "KEY_BYTES", "RECORD_BYTES", "VALUE_BYTES", "Data", "Pair", "batches", "make_data"]
+__all__ = [
+    "BATCH_RECORDS",
+    "KEY_BYTES",
+    "RECORD_BYTES",
+    "VALUE_BYTES",
+    "Data",
+    "Pair",
+    "batches",
+    "make_data",
+    "varied",
+]
 
 Pair: TypeAlias = tuple[bytes, bytes]
 
@@ -49,3 +59,11 @@ def make_data(records: int, seed: int = 1) -> Data:
 def batches(pairs: Sequence[Pair], size: int = BATCH_RECORDS) -> Iterator[Sequence[Pair]]:
     """The records in batches, as `put_many` takes them."""
     return (pairs[n : n + size] for n in range(0, len(pairs), size))
+
+
+def varied(pairs: Sequence[Pair]) -> list[Pair]:
+    """As many records with sizes of their own: keys of 8 to 24 bytes, values of 50 to 150, as many in all."""
+    return [
+        ((key + value)[: KEY_BYTES // 2 + value[0] % (KEY_BYTES + 1)], (value * 2)[: VALUE_BYTES // 2 + value[1] % 101])
+        for key, value in pairs
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from hashlib import sha256
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -19,9 +20,9 @@ import blockdb
 from blockdb.format.record import encode
 from blockdb.ledger.merkle import root_of
 
-from .data import Data, Pair, batches
+from .data import Data, Pair, batches, varied
 from .lines import Finding, Goal, Line, Session, exhaust, rest, takers
-from .prepared import all_in_memory, records, scratch
+from .prepared import all_in_memory, fill, records, scratch
 from .stores import Peer, Setup, blockdb_settings
 
 __all__ = ["SESSIONS"]
@@ -31,33 +32,60 @@ OPENINGS: Final = 5
 PATIENCE_S: Final = 120
 
 VERIFY: Final = Line("verify on both cores", "k/s", (Goal(0.75, ("hashlib",)),))
+VERIFY_VARIED: Final = Line("verify, varied sizes", "k/s", VERIFY.goals)
 REPLAY: Final = Line("replay of the log", "k/s", (Goal(1_000),))
+REPLAY_VARIED: Final = Line("replay, varied sizes", "k/s", REPLAY.goals)
 OPEN: Final = Line("open, empty log", "ms", (Goal(20),))
 
 
 def verify(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
     """Every hash, link, signature and table, as `db.verify()` does it."""
-    with blockdb.open(records(peer, directory, data), **blockdb_settings(Setup())) as database:
+    yield _verify(VERIFY, records(peer, directory, data), data.pairs)
+
+
+def verify_varied(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
+    """The same over records whose sizes differ."""
+    pairs = varied(data.pairs)
+    with scratch(directory) as path:
+        with closing(peer.open(path, Setup())) as store:
+            fill(store, pairs)
+            store.flush()
+        rest()
+        yield _verify(VERIFY_VARIED, path, pairs)
+
+
+def _verify(line: Line, path: Path, pairs: Sequence[Pair]) -> Finding:
+    with blockdb.open(path, **blockdb_settings(Setup())) as database:
         before = time.perf_counter()
         report = database.verify()
-        yield VERIFY.finding(len(data.pairs), time.perf_counter() - before)
-        assert report.valid, report.problems
-        assert report.records == len(data.pairs)
+        elapsed_s = time.perf_counter() - before
+    assert report.valid, report.problems
+    assert report.records == len(pairs)
+    return line.finding(len(pairs), elapsed_s)
 
 
 def hash_everything(_: Path, data: Data) -> Iterator[Finding]:
     """The leaf and node hashes of RFC 6962 over the same records and nothing else, by two processes at once."""
+    yield _hash_all(VERIFY, data.pairs)
+
+
+def hash_varied(_: Path, data: Data) -> Iterator[Finding]:
+    """The same over records whose sizes differ."""
+    yield _hash_all(VERIFY_VARIED, varied(data.pairs))
+
+
+def _hash_all(line: Line, pairs: Sequence[Pair]) -> Finding:
     context = get_context("fork")
     together = context.Barrier(PROCESSES)
     answers: list[Connection] = []
     for n in range(PROCESSES):
         ours, theirs = context.Pipe(duplex=False)
-        part = data.pairs[n * len(data.pairs) // PROCESSES : (n + 1) * len(data.pairs) // PROCESSES]
+        part = pairs[n * len(pairs) // PROCESSES : (n + 1) * len(pairs) // PROCESSES]
         context.Process(target=_hash, args=(part, together, theirs), daemon=True).start()
         theirs.close()  # so that the end of a process that failed is seen here
         answers.append(ours)
     spans = [answer.recv() for answer in answers]
-    yield VERIFY.finding(len(data.pairs), max(stop for _, stop in spans) - min(start for start, _ in spans))
+    return line.finding(len(pairs), max(stop for _, stop in spans) - min(start for start, _ in spans))
 
 
 def _hash(pairs: Sequence[Pair], together: Barrier, answer: Connection) -> None:
@@ -70,6 +98,15 @@ def _hash(pairs: Sequence[Pair], together: Barrier, answer: Connection) -> None:
 
 def replay(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
     """Open what a process left behind that was killed when no record was in a table yet."""
+    yield _replay(REPLAY, directory, data)
+
+
+def replay_varied(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
+    """The same with records whose sizes differ."""
+    yield _replay(REPLAY_VARIED, directory, replace(data, pairs=varied(data.pairs)))
+
+
+def _replay(line: Line, directory: Path, data: Data) -> Finding:
     settings = blockdb_settings(all_in_memory(data))
     with scratch(directory) as path:
         writer = get_context("fork").Process(target=_write_and_die, args=(path, settings, data), daemon=True)
@@ -79,8 +116,9 @@ def replay(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
         rest()
         before = time.perf_counter()
         with blockdb.open(path, **settings) as database:
-            yield REPLAY.finding(len(data.pairs), time.perf_counter() - before)
+            elapsed_s = time.perf_counter() - before
             assert database.stats().recovered_records == len(data.pairs)
+    return line.finding(len(data.pairs), elapsed_s)
 
 
 def _write_and_die(path: Path, settings: dict[str, Any], data: Data) -> None:
@@ -103,6 +141,8 @@ def open_it(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
 
 SESSIONS: Final = (
     Session((VERIFY,), {**takers(verify, "BlockDB"), "hashlib": hash_everything}),
+    Session((VERIFY_VARIED,), {**takers(verify_varied, "BlockDB"), "hashlib": hash_varied}),
     Session((REPLAY,), takers(replay, "BlockDB")),
+    Session((REPLAY_VARIED,), takers(replay_varied, "BlockDB")),
     Session((OPEN,), takers(open_it, "BlockDB", "RocksDB", "LMDB")),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import Final
 
-from .data import Data, Pair, batches
+from .data import Data, Pair, batches, varied
 from .lines import Finding, Goal, Line, Session, exhaust, takers, timed
 from .prepared import records_path, scratch
 from .stores import Peer, Setup, Store
@@ -25,6 +25,7 @@ MEMTABLES: Final = 16
 
 PUT: Final = Line("put", "k/s", (Goal(1.3, ("RocksDB",)),))
 PUT_MANY: Final = Line("put_many(1000)", "k/s", (Goal(1.5, ("RocksDB", "LMDB", "LMDB plain")),))
+PUT_MANY_VARIED: Final = Line("put_many(1000), varied sizes", "k/s", PUT_MANY.goals)
 FORCED_1: Final = Line("put forced each, 1 thread", "k/s", (Goal(1.1, ("SQLite",)),))
 FORCED_64: Final = Line(
     f"put forced each, {THREADS} threads", "k/s", (Goal(1.05, ("RocksDB", "LevelDB", "LevelDB unchecked")),)
@@ -61,9 +62,18 @@ def latencies_ns(store: Store, pairs: Sequence[Pair]) -> list[int]:
 
 def put_many(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
     """The same records in batches."""
-    parts = list(batches(data.pairs))
+    yield _put_batches(PUT_MANY, peer, directory, data.pairs)
+
+
+def put_many_varied(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
+    """Records in batches whose sizes differ."""
+    yield _put_batches(PUT_MANY_VARIED, peer, directory, varied(data.pairs))
+
+
+def _put_batches(line: Line, peer: Peer, directory: Path, pairs: Sequence[Pair]) -> Finding:
+    parts = list(batches(pairs))
     with scratch(directory) as path, closing(peer.open(path, Setup())) as store:
-        yield timed(PUT_MANY, len(data.pairs), lambda: map(store.put_many, parts))
+        return timed(line, len(pairs), lambda: map(store.put_many, parts))
 
 
 def put_forced(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
@@ -94,6 +104,7 @@ def put_forced_by_threads(peer: Peer, directory: Path, data: Data) -> Iterator[F
 SESSIONS: Final = (
     Session((PUT,), takers(put, "BlockDB", "RocksDB", "LMDB", "SQLite")),
     Session((PUT_MANY,), takers(put_many, "BlockDB", "RocksDB", "LMDB", "LMDB plain")),
+    Session((PUT_MANY_VARIED,), takers(put_many_varied, "BlockDB", "RocksDB", "LMDB", "LMDB plain")),
     Session((FORCED_1,), takers(put_forced, "BlockDB", "SQLite", "RocksDB", "LevelDB", "LMDB")),
     Session((FORCED_64,), takers(put_forced_by_threads, "BlockDB", "RocksDB", "LevelDB", "LevelDB unchecked")),
     Session((P99, PAUSE), takers(put_timed, "BlockDB", "RocksDB")),

@@ -45,6 +45,25 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000)
 
 
+was_run: set[str] = set()
+uncollected: list[str] = []
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.failed:
+        uncollected.append(report.nodeid)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    was_run.add(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Failed tests are the reason of an end only where all were run: several workers say so of any end."""
+    if exitstatus == pytest.ExitCode.TESTS_FAILED and (uncollected or len(was_run) < session.testscollected):
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+
 @pytest.fixture(autouse=True)
 def nobodys_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home that is empty, and none of the variables that change what a program says or reads."""

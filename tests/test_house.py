@@ -22,7 +22,7 @@ MAX_MODULE_LINES = 400
 
 # What `blockdb --version` may bring in beyond a bare interpreter: the parser of arguments and a few modules of ours.
 MAX_VERSION_MODULES = 40
-HEAVY = {"asyncio", "nacl", "prompt_toolkit", "pygments", "rbloom", "rich", "sortedcontainers", "textual"}
+HEAVY = {"asyncio", "nacl", "numpy", "prompt_toolkit", "pygments", "rbloom", "rich", "sortedcontainers", "textual"}
 
 
 def tracked_files() -> list[Path]:

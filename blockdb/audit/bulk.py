@@ -8,11 +8,10 @@ many processes: the chain in stretches between seals, the tables in ranges of ke
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from itertools import pairwise
 from operator import add
 from struct import error as StructError
@@ -23,10 +22,11 @@ from blockdb.audit.crew import Crew
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.helper import describe
 from blockdb.audit.order import KeyRange
+from blockdb.audit.recruits import Recruits
 from blockdb.audit.seals import next_seal
-from blockdb.audit.stretch import Chain, Stretch, Whole
+from blockdb.audit.stretch import Chain, Cut, Stretch, Whole
 from blockdb.audit.tables import TableAudit
-from blockdb.audit.work import Answer, Cut, Job, Workbench, memory_bytes
+from blockdb.audit.work import Answer, Job, Workbench, memory_bytes
 from blockdb.format import segment
 from blockdb.format.block import decode_seal
 from blockdb.format.buffer import Buffer
@@ -34,10 +34,6 @@ from blockdb.format.frame import CHECK_BYTES, SEAL, BadFrame
 from blockdb.format.place import place_of, split_place
 from blockdb.format.walk import count
 from blockdb.layout import CollectionFiles
-
-MOST_PROCESSES: Final = 8
-WORTHWHILE_BYTES: Final = 16 * 1024 * 1024
-"""Starting a process takes as long as the audit of about so much of a chain."""
 
 STRETCH_BYTES: Final = 2 * 1024 * 1024
 RANGE_RECORDS: Final = 16_000
@@ -54,7 +50,7 @@ LATE_BYTES: Final = STRETCH_BYTES
 
 
 class BulkAudit:
-    """The audit of a chain and its tables, taking `whole` further; a context manager that ends its helpers.
+    """The audit of a chain and its tables, taking `whole` further; a context manager.
 
     `tell` hears how many records and blocks are done, every thousand records, and `read` how many bytes were looked
     at after each job. All methods raise what the two raise, and Doubt.
@@ -67,7 +63,7 @@ class BulkAudit:
         files: CollectionFiles,
         tell: Callable[[int, int], None],
         read: Callable[[int], None],
-        processes: int,
+        recruits: Recruits,
     ) -> None:
         self._whole = whole
         self._tables = tables
@@ -81,32 +77,15 @@ class BulkAudit:
             if table.sequences.start < covered or not table.sequences:
                 raise Doubt
             covered = table.sequences.stop
-        with ExitStack() as stack:
-            memory = self._memory(stack) if processes > 1 else None
-            self._bench = Workbench(whole.chain, tables, whole.watched_sequence, memory)
-            self._crew = stack.enter_context(Crew(whole.chain))
-            if memory is not None:
-                keys = whole.chain.keys
-                secret = b"" if keys is None else keys.encode()
-                self._crew.start(processes - 1, describe(self._bench, files, memory), memory, secret)
-            self._stack = stack.pop_all()
+        memory = recruits.share(memory_bytes(tables))
+        self._bench = Workbench(whole.chain, tables, whole.watched_sequence, memory)
+        self._crew = Crew(whole.chain)
+        self._crew.enlist(recruits.processes, describe(self._bench, files))
 
     @property
     def keys_in_no_table(self) -> set[bytes]:
         """The keys of the records so far that are in no table."""
         return self._bench.tail.keys
-
-    def _memory(self, stack: ExitStack) -> int | None:
-        """The descriptor of memory to share with helpers; None where there are to be none."""
-        if sum(map(len, self._whole.chain.segments)) < WORTHWHILE_BYTES or not hasattr(os, "memfd_create"):
-            return None
-        try:
-            memory = os.memfd_create("blockdb-audit")
-            stack.callback(os.close, memory)
-            os.truncate(memory, max(1, memory_bytes(self._tables)))
-        except OSError:
-            return None
-        return memory
 
     def advance(self, cuts: Sequence[Cut]) -> Sequence[Cut]:
         """Audit these stretches, which are next, up to the first that leaves a doubt; returns that and all after it."""
@@ -207,7 +186,7 @@ class BulkAudit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._crew.close()
 
 
 def _keep_before(waiting: deque[Job], doubtful: Cut) -> None:
@@ -248,10 +227,15 @@ def _end_of_seals(buffer: Buffer, at: int, stop: int) -> int:
     return at
 
 
+def _stretch_bytes(left: int) -> int:
+    """The least size of the next stretch: they get shorter towards the end, so that nobody waits for the last one."""
+    return min(STRETCH_BYTES, max(left // 16, STRETCH_BYTES // 8))
+
+
 def _starts(chain: Chain, number: int, stop: int) -> Iterator[tuple[int, int]]:
     """Where stretches may begin within a chain file, namely after a seal, and the numbers of their first records."""
     buffer, at = chain.segments[number], segment.HEADER_BYTES
-    while (found := next_seal(chain, number, at + STRETCH_BYTES)) is not None and found[1] < stop - STRETCH_BYTES:
+    while (found := next_seal(chain, number, at + _stretch_bytes(stop - at))) is not None and found[1] < stop:
         at = _end_of_seals(buffer, found[1], stop)
         following = next_seal(chain, number, at)
         if following is None:

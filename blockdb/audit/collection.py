@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from blockdb.audit.bulk import MOST_PROCESSES, BulkAudit, cuts_of
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.derived import Derived
 from blockdb.audit.doubt import Doubt
@@ -18,12 +18,12 @@ from blockdb.audit.files import buffers_of, chain_files, map_file, read_values
 from blockdb.audit.findings import Findings
 from blockdb.audit.history import Trusted, first_unfit
 from blockdb.audit.indexes import IndexesAudit
+from blockdb.audit.recruits import WORTHWHILE_BYTES, Recruits, recruits
 from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.states import Audited
-from blockdb.audit.stretch import Chain, Whole
+from blockdb.audit.stretch import Chain, Cut, Whole
 from blockdb.audit.tables import TableAudit, open_table, seal_places
 from blockdb.audit.watch import Watch
-from blockdb.audit.work import Cut
 from blockdb.format import mark as mark_format
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import BadFrame
@@ -35,10 +35,17 @@ from blockdb.layout import CollectionFiles, DatabaseFiles, segment_numbers
 from blockdb.machine import boot_id
 from blockdb.types import GoodBlock
 
+if TYPE_CHECKING:
+    from blockdb.audit.bulk import BulkAudit
+
 Segments = Sequence[tuple[Path, Buffer]]
 """The chain files with their bytes."""
 
-ATTEMPTS = 5
+MOST_PROCESSES: Final = 8
+BULK_BYTES: Final = 1024 * 1024
+"""What the audit in bulk stands on takes as long to load as about so much of a chain to audit record by record."""
+
+ATTEMPTS: Final = 5
 """A live writer may replace tables, or change the mark, while they are read; then they are looked at again."""
 
 
@@ -125,7 +132,14 @@ class CollectionAudit:
             self._seals()
             if self._is_enough():
                 return
-        keys = self._options.data_keys
+        with recruits() as helpers:
+            keys, is_large = self._options.data_keys, self._chain_bytes() >= WORTHWHILE_BYTES
+            helpers.start(self._options.processes - 1 if is_large else 0, b"" if keys is None else keys.encode())
+            self._all(helpers)
+
+    def _all(self, helpers: Recruits) -> None:
+        """Audit the chain, and all that is made of it."""
+        files, findings, keys = self._files, self._findings, self._options.data_keys
         derived = Derived(name=self._name, collection_id=self._id, files=files, findings=findings, keys=keys)
         indexes = IndexesAudit(files, self._collection, findings, keys)
         manifest, tables = self._manifest_and_tables()
@@ -140,7 +154,7 @@ class CollectionAudit:
         watched = (manifest or {"replay": {"sequence": 0}})["replay"]["sequence"]
         end, forced = self._end(mark, segments), self._forced(mark, manifest)
         self._found_before = len(findings.problems)
-        intact = self._chain(segments, tables, watched, end, forced)
+        intact = self._chain(segments, tables, watched, end, forced, helpers)
         if intact and manifest is not None and not self._is_enough():
             self._check_manifest(manifest, tables)
             if self._whole is not None and self._exact is not None and self._exact.last_good is None:
@@ -198,8 +212,9 @@ class CollectionAudit:
         watched: int,
         end: int | None,
         forced: int | None,
+        helpers: Recruits,
     ) -> bool:
-        """Audit the chain and its tables: in bulk, and where that leaves a doubt, record by record.
+        """Audit the chain and its tables: in bulk, and where it is small or that leaves a doubt, record by record.
 
         Says whether the whole chain is made of frames.
         """
@@ -210,16 +225,17 @@ class CollectionAudit:
             return ChainAudit(whole, paths, tables, self._findings, self._watch.tell, end, forced, keys_in_no_table)
 
         self._whole = Whole(chain, watched)
-        try:
-            with BulkAudit(
-                self._whole, tables, self._files, self._watch.tell, self._watch.read, self._options.processes
-            ) as bulk:
+        if not _is_small(chain.segments):
+            from blockdb.audit.bulk import BulkAudit, cuts_of  # here: numpy takes as long to load as all the rest
+
+            with (
+                suppress(Doubt),
+                BulkAudit(self._whole, tables, self._files, self._watch.tell, self._watch.read, helpers) as bulk,
+            ):
                 self._exact = exact(self._whole, bulk.keys_in_no_table)
                 return self._in_bulk(bulk, self._exact, cuts_of(chain, end))
-        except Doubt:
-            pass
-        del self._findings.problems[before:]
-        self._whole = Whole(chain, watched)
+            del self._findings.problems[before:]
+            self._whole = Whole(chain, watched)
         self._exact = exact(self._whole, set())
         self._exact.run(place_of(0, HEADER_BYTES), {}, first=self._options.first)
         self._watch.read(sum(map(len, chain.segments)))
@@ -253,6 +269,15 @@ class CollectionAudit:
         return Chain(self._collection, self._public_keys, buffers_of(segments), self._options.data_keys)
 
     # What is around the chain.
+
+    def _chain_bytes(self) -> int:
+        """About how large the chain is; its last file may have more bytes, which are reserved."""
+        chain = self._files.chain
+        with suppress(OSError, BadFrame):
+            number, offset = split_place(mark_format.decode(self._files.mark.read_bytes()).written)
+            last = self._files.segment(number).name
+            return sum(path.stat().st_size for path in chain.iterdir() if path.name < last) + offset
+        return 0
 
     def _seal_places(self) -> list[int]:
         """Where the tables say that seals are, if they can be read at all."""
@@ -353,6 +378,11 @@ class CollectionAudit:
         sealed = self._whole.seals.get(replay["head_seal"]) if replay["head_seal"] else 0
         if sealed != replay["sequence"] or not before < replay["place"] <= at:
             self._findings.add(path, "it does not name the place of a seal from which the log goes on")
+
+
+def _is_small(segments: Sequence[Buffer]) -> bool:
+    """Whether the audit record by record ends before the one in bulk has begun."""
+    return not any(total >= BULK_BYTES for total in accumulate(map(len, segments)))
 
 
 def _joined(cuts: Sequence[Cut], sequence: int, stop: int) -> Iterator[Cut]:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blockdb.audit.doubt import Doubt
-from blockdb.format.buffer import Buffer
-from blockdb.format.record import HEADER_BYTES
+from blockdb.audit.tables import FILTER_COUNT_BYTES
 
 Numbers: TypeAlias = NDArray[np.uint64]
 """A column of hashes, words, or beginnings of keys."""
@@ -21,11 +20,7 @@ Numbers: TypeAlias = NDArray[np.uint64]
 Positions: TypeAlias = NDArray[np.int64]
 """A column of places, offsets or slots."""
 
-_KEY_BYTES_OFFSET: Final = 12
-"""Where the length of the key stands in the frame of a record."""
-
 _LCG_FACTOR: Final = 47026247687942121848144207491837418733
-_FILTER_COUNT_BYTES: Final = 8
 _BITS: Final = np.array([1, 2, 4, 8, 16, 32, 64, 128], np.uint8)
 
 
@@ -51,68 +46,47 @@ def homes_of(hashes: Numbers, home_slots: int) -> Positions:
 
 def words_of(hashes: Numbers, places: Positions) -> Numbers:
     """`blockdb.format.table.word` of each hash and place."""
-    return (hashes << 48) | places.view(np.uint64)
+    return (hashes << np.uint64(48)) | places.view(np.uint64)
 
 
 def slots_of(words: Numbers, homes: Positions, wanted: Numbers) -> Positions:
     """Where lookups that begin at these homes come to the wanted words. Raises Doubt where one does not.
 
-    All go on to the next slot together, round by round, until none is left. O(n), for as long as slots are spread.
+    All go on to the next slot together, round by round, until none is left. O(n), for as long as the words are spread.
     """
-    slots = homes
-    left = np.flatnonzero(words[slots] != wanted)
-    at, looked_for = slots[left], wanted[left]
+    slots, at, left = homes.copy(), homes, np.arange(len(homes))
     try:
         while len(left):
-            if not words[at].all():
-                raise Doubt
-            at += 1
             slots[left] = at
-            astray = words[at] != looked_for
-            left, at, looked_for = left[astray], at[astray], looked_for[astray]
+            found = words.take(at)
+            astray = np.flatnonzero(found != wanted)
+            if not found.take(astray).all():
+                raise Doubt
+            left, at, wanted = left.take(astray), at.take(astray) + 1, wanted.take(astray)
     except IndexError:
         raise Doubt from None
     return slots
 
 
-class KeyBytes:
-    """The keys of the records in a chain file, whose frames are checked elsewhere, as numbers. Raises Doubt."""
+def beginnings_of(keys: list[bytes], common: bytes) -> Numbers:
+    """Eight bytes of each key, as a number: those after what all of them begin with. O(n). Raises Doubt.
 
-    def __init__(self, buffer: Buffer) -> None:
-        self._size = len(buffer)
-        if self._size < HEADER_BYTES:
-            raise Doubt
-        self._lengths = np.ndarray(self._size - 1, "<u2", buffer, 0, (1,))
-        self._eights = np.ndarray(self._size - 7, ">u8", buffer, 0, (1,))
-
-    def lengths(self, offsets: Positions) -> Positions:
-        """How long the keys are of the records whose frames begin at these offsets."""
-        return self._lengths[offsets + _KEY_BYTES_OFFSET].astype(np.int64)
-
-    def eight(self, offsets: Positions, lengths: Positions, skip: int) -> Numbers:
-        """Eight bytes of each key, from its byte `skip` on, as a number; zeros stand for what it has not."""
-        at = offsets + (HEADER_BYTES + skip)
-        within = np.minimum(at, self._size - 8)  # the last keys of a file may have fewer bytes behind them
-        found = self._eights[within].astype(np.uint64)
-        beyond = at - within
-        if beyond.any():
-            found <<= np.minimum(beyond * 8, 64).astype(np.uint64)
-        missing = np.clip(8 - (lengths - skip), 0, 8)
-        if missing.any():
-            unused = (missing * 8).astype(np.uint64)
-            found = found >> unused << unused
-        return found
+    Zeros stand for bytes that a key has not, so of two keys the one with the lower number is the lower one.
+    """
+    width = len(common) + 8
+    padded = np.array(keys, f"S{width}").view(np.uint8).reshape(len(keys), width)
+    if (padded[:, : len(common)] != np.frombuffer(common, np.uint8)).any():
+        raise Doubt
+    return np.ascontiguousarray(padded[:, len(common) :]).view(">u8").ravel().astype(np.uint64)
 
 
 class FilterBits:
     """A Bloom filter as `rbloom` 1 saves it: the count of hash functions, then its bits."""
 
     def __init__(self, data: memoryview) -> None:
-        """Raises Doubt where there are no bits."""
-        self._bits = np.frombuffer(data, np.uint8)[_FILTER_COUNT_BYTES:]
-        if not len(self._bits):
-            raise Doubt
-        self._functions = list(_functions(int.from_bytes(data[:_FILTER_COUNT_BYTES], "little")))
+        """There is one bit at least, and `open_table` has seen that there are not too many functions."""
+        self._bits = np.frombuffer(data, np.uint8)[FILTER_COUNT_BYTES:]
+        self._functions = list(_functions(int.from_bytes(data[:FILTER_COUNT_BYTES], "little")))
 
     def has(self, hashes: Numbers) -> bool:
         """Whether every one of these hashes is in it. O(n)."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from subprocess import Popen
-from types import TracebackType
 from typing import Final
 
 from blockdb.audit.messages import decode_answer, encode_job
+from blockdb.audit.recruits import end
 from blockdb.audit.stretch import Chain
 from blockdb.audit.work import Answer, Job
-from blockdb.process import start_python
 
 JOBS_AHEAD: Final = 2
 """A helper is given the next job before it has answered the one before, so that it need not wait for the caller."""
@@ -36,9 +35,12 @@ class _Helper:
         self.received = b""
         os.set_blocking(self.stdout.fileno(), False)
 
-    def give(self, job: Job) -> None:
-        self.stdin.write(encode_job(job).encode() + b"\n")
+    def tell(self, line: str) -> None:
+        self.stdin.write(line.encode() + b"\n")
         self.stdin.flush()
+
+    def give(self, job: Job) -> None:
+        self.tell(encode_job(job))
         self.jobs.append(job)
 
     def read_lines(self) -> list[bytes]:
@@ -49,30 +51,21 @@ class _Helper:
         *lines, self.received = (self.received + data).split(b"\n")
         return lines
 
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.stdout.close()
-        with suppress(OSError):  # there may be a job that it did not read
-            self.stdin.close()
-
 
 class Crew:
-    """The caller, and processes that help it; a context manager that ends them."""
+    """The caller, and processes that help it."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._helpers: list[_Helper] = []
         self._selector = DefaultSelector()
 
-    def start(self, helpers: int, description: str, memory: int, secret: bytes) -> None:
-        """Start so many processes, or as many as the system gives; they inherit the descriptor `memory`.
-
-        `secret` is what they need to open files that are sealed.
-        """
-        with suppress(OSError):
-            for _ in range(helpers):
-                helper = _Helper(start_python("blockdb.audit.helper", description, secret, [memory]))
+    def enlist(self, processes: Sequence[Popen[bytes]], description: str) -> None:
+        """Tell processes what is to be audited; from now on they help."""
+        for process in processes:
+            helper = _Helper(process)
+            with suppress(OSError):  # where it has ended already, the others do what there is
+                helper.tell(description)
                 self._helpers.append(helper)
                 self._selector.register(helper.stdout, EVENT_READ, helper)
 
@@ -118,20 +111,10 @@ class Crew:
         """It is gone, and its jobs are to be done by others."""
         self._helpers.remove(helper)
         self._selector.unregister(helper.stdout)
-        helper.end()
+        end(helper.process)
         waiting.extendleft(reversed(helper.jobs))
 
     def close(self) -> None:
-        """End all processes."""
-        for helper in self._helpers:
-            helper.end()
+        """Give no more jobs, and hear no more answers."""
         self._helpers = []
         self._selector.close()
-
-    def __enter__(self) -> Crew:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

@@ -19,6 +19,7 @@ from xxhash import xxh3_64_digest
 from blockdb.audit.columns import Positions, positions
 from blockdb.audit.doubt import Doubt
 from blockdb.format import batch, record
+from blockdb.format.alike import alike, frame_bytes
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
@@ -31,8 +32,7 @@ _ALIKE: Final = 4
 """After so many records of the same sizes in a row, the next ones are expected to have them too."""
 
 _shape_at = Struct("<4xH6xHI").unpack_from
-_SHAPE_COLUMNS: Final = ((4, "<u2"), (12, "<u2"), (14, "<u4"))
-"""What `_shape_at` reads of a frame: type and kind as one number, and the lengths of key and content."""
+"""Type and kind of a record as one number, and the lengths of its key and content."""
 
 
 @dataclass(slots=True)
@@ -116,16 +116,21 @@ class _Cutter:
                 raise Doubt
             if kind != PLAIN_RECORD or not key_bytes:
                 _take_decoded(portion, buffer, at)
-            elif self._alike < _ALIKE:
-                _take_one(portion, buffer, at, size, key_bytes)
+            elif data := self._run(at, end, PORTION_RECORDS - len(portion)):
+                _take_run(portion, data, at, size, key_bytes)
+                at += len(data) - size
             else:
-                most = min(4 * self._alike, (end - at) // size, PORTION_RECORDS - len(portion))
-                count = _count_alike(buffer, at, size, most)
-                _take_run(portion, buffer, at, count, size, key_bytes)
-                self._alike += count - 1
-                at += (count - 1) * size
+                _take_one(portion, buffer, at, size, key_bytes)
             at += size
         return portion, at
+
+    def _run(self, at: int, end: int, most: int) -> bytes:
+        """The frames of records that are expected to have the sizes of the last ones, as far as they do."""
+        if self._alike < _ALIKE:
+            return b""
+        data = alike(self._buffer, at, end, min(4 * self._alike, most))
+        self._alike += len(data) // frame_bytes(data) if data else 0
+        return data
 
 
 def _take_one(portion: Portion, buffer: Buffer, at: int, size: int, key_bytes: int) -> None:
@@ -147,24 +152,14 @@ def _take_decoded(portion: Portion, buffer: Buffer, at: int) -> None:
     portion.sizes.append(frame.data_bytes)
 
 
-def _count_alike(buffer: Buffer, at: int, size: int, most: int) -> int:
-    """How many of the frames of this size from `at` on, `most` at most, are of the kind and sizes of the first."""
-    count = most
-    for offset, form in _SHAPE_COLUMNS:
-        column = np.ndarray(most, form, buffer, at + offset, (size,))
-        others = np.flatnonzero(column != column[0])
-        count = min(count, int(others[0])) if len(others) else count
-    return count
-
-
-def _take_run(portion: Portion, buffer: Buffer, at: int, count: int, size: int, key_bytes: int) -> None:
-    """Plain records of the same sizes: cut into columns by C code alone."""
-    strides = (size,)
-    bodies = np.ndarray(count, f"V{size - CHECK_BYTES}", buffer, at + CHECK_BYTES, strides).tolist()
+def _take_run(portion: Portion, data: bytes, at: int, size: int, key_bytes: int) -> None:
+    """Plain records whose frames have all `size` bytes: cut into columns by C code alone."""
+    count, strides = len(data) // size, (size,)
+    bodies = np.ndarray(count, f"V{size - CHECK_BYTES}", data, CHECK_BYTES, strides).tolist()
     digests = np.frombuffer(b"".join(map(xxh3_64_digest, bodies)), "<u4")
-    if (digests[::2] != np.ndarray(count, "<u4", buffer, at, strides)).any():
+    if (digests[::2] != np.ndarray(count, "<u4", data, 0, strides)).any():
         raise Doubt
-    portion.offsets.frombytes(np.arange(at, at + count * size, size, np.int64).tobytes())
+    portion.offsets.frombytes(np.arange(at, at + len(data), size, dtype=np.int64).tobytes())
     portion.hashed += bodies
-    portion.keys += np.ndarray(count, f"V{key_bytes}", buffer, at + HEADER_BYTES, strides).tolist()
+    portion.keys += np.ndarray(count, f"V{key_bytes}", data, HEADER_BYTES, strides).tolist()
     portion.sizes.frombytes(np.full(count, size - HEADER_BYTES, np.int64).tobytes())

@@ -21,8 +21,8 @@ from blockdb.ledger.signature import key_id_of
 from blockdb.process import secret_of_helper
 
 
-def describe(bench: Workbench, files: CollectionFiles, memory: int) -> str:
-    """What a helper needs to know to set up the same workbench; it has to inherit the descriptor `memory`."""
+def describe(bench: Workbench, files: CollectionFiles) -> str:
+    """What a helper needs to know to set up the same workbench: one line."""
     return json.dumps(
         {
             "root": str(files.root.absolute()),
@@ -31,15 +31,17 @@ def describe(bench: Workbench, files: CollectionFiles, memory: int) -> str:
             "segments": len(bench.chain.segments),
             "tables": [table.header.number for table in bench.tables],
             "watched_sequence": bench.watched_sequence,
-            "memory": memory,
         }
     )
 
 
 def main(argument: str) -> None:
-    """What the process does: `argument` is the description, stdin brings jobs until it ends, stdout takes answers."""
+    """What the process does, which shares the memory with the descriptor `argument` with others.
+
+    The first line of stdin is the description, those after it are jobs, until it ends; stdout takes answers.
+    """
     secret = secret_of_helper()
-    bench = _set_up(json.loads(argument), DataKeys.decode(secret) if secret else None)
+    bench = _set_up(json.loads(sys.stdin.readline()), DataKeys.decode(secret) if secret else None, int(argument))
     for line in sys.stdin:
         sys.stdout.write(encode_answer(_answer(bench, decode_job(line))) + "\n")
         sys.stdout.flush()
@@ -52,7 +54,7 @@ def _answer(bench: Workbench, job: Job) -> Answer | None:
         return None
 
 
-def _set_up(values: dict[str, Any], keys: DataKeys | None) -> Workbench:
+def _set_up(values: dict[str, Any], keys: DataKeys | None, memory: int) -> Workbench:
     files = CollectionFiles(Path(values["root"]))
     findings = Findings(files.root)
     segments = chain_files(files, values["segments"], findings, keys)
@@ -64,4 +66,4 @@ def _set_up(values: dict[str, Any], keys: DataKeys | None) -> Workbench:
     ]
     public_keys = {key_id_of(key): key for key in map(bytes.fromhex, values["public_keys"])}
     chain = Chain(bytes.fromhex(values["collection"]), public_keys, buffers_of(segments), keys)
-    return Workbench(chain, tables, values["watched_sequence"], values["memory"])
+    return Workbench(chain, tables, values["watched_sequence"], memory)

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from blockdb.audit.order import KeyRange
-from blockdb.audit.stretch import Blocks, Chain, Pending, Stretch
-from blockdb.audit.work import Answer, Cut, Job
+from blockdb.audit.stretch import Blocks, Chain, Cut, Pending, Stretch
+from blockdb.audit.work import Answer, Job
 from blockdb.format.block import HASH_BYTES
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import Frontier

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from blockdb.audit.columns import KeyBytes, Numbers, Positions, numbers
+from blockdb.audit.columns import Numbers, Positions, beginnings_of, numbers
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.lookups import keys_at
 from blockdb.audit.tables import TableAudit
@@ -85,20 +85,12 @@ class Beginnings:
         stops = list(accumulate(sizes))
         self.columns = [column[stop - size : stop] for stop, size in zip(stops, sizes, strict=True)]
 
-    def of(self, keys: KeyBytes, offsets: Positions) -> Numbers:
-        """How the keys of the records at these offsets begin. Raises Doubt where one does not as all of them should.
+    def of(self, keys: list[bytes]) -> Numbers:
+        """How these keys begin. Raises Doubt where one does not as all of them should.
 
         Between the first key and the last one there is none that does not have what those two have in common.
         """
-        lengths, common = keys.lengths(offsets), self._common
-        if common and (lengths < len(common)).any():
-            raise Doubt
-        for at in range(0, len(common), 8):
-            part = common[at : at + 8]
-            unused = 8 * (8 - len(part))
-            if (keys.eight(offsets, lengths, at) >> unused != int.from_bytes(part)).any():
-                raise Doubt
-        return keys.eight(offsets, lengths, len(common))
+        return beginnings_of(keys, self._common)
 
 
 @dataclass(frozen=True)
@@ -172,7 +164,7 @@ def _check_ascending(order: Order, slots: Positions, marks: Numbers, cut: KeyRan
 
 def _check_distinct(orders: Sequence[Order], slots: Sequence[Positions], marks: Sequence[Numbers]) -> None:
     """No key is there twice. Those with the same beginning may still be different."""
-    ascending = np.sort(np.concatenate(marks))
+    ascending = np.sort(np.concatenate(marks), kind="stable")  # most often some that ascend already
     twice = ascending[1:][ascending[1:] == ascending[:-1]]
     if not len(twice):
         return

@@ -18,7 +18,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.keyring import DataKeys
-from blockdb.format.place import PLACE_MASK, place_of, split_place
+from blockdb.format.place import PLACE_MASK, split_place
 from blockdb.format.record import HEADER_BYTES
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import Frontier
@@ -43,6 +43,15 @@ class Chain:
         """The time of the record at a place where one was found."""
         number, offset = split_place(place)
         return record.time_of(self.segments[number][offset + CHECK_BYTES : offset + HEADER_BYTES])
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A stretch of the chain: the part of a chain file between two places, and the number of its first record."""
+
+    start: int
+    stop: int
+    sequence: int
 
 
 @dataclass

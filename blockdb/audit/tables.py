@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from operator import index as same_number
 from pathlib import Path
+from typing import Final
 
 from rbloom import Bloom
 from xxhash import xxh3_64_intdigest
@@ -16,6 +17,11 @@ from blockdb.format.frame import BadFrame
 from blockdb.format.pages import HEADER_BYTES, PAGE_BYTES, bad_pages
 from blockdb.format.place import PLACE_MASK
 from blockdb.format.table import TableHeader, decode_header, home_slot, word
+
+FILTER_COUNT_BYTES: Final = 8
+"""A filter begins with the number of its hash functions."""
+
+MOST_FILTER_FUNCTIONS: Final = 64
 
 
 class TableAudit:
@@ -146,4 +152,13 @@ def open_table(path: Path, buffer: Buffer, collection: bytes, findings: Findings
     damaged = list(bad_pages(buffer, header))
     for page in damaged:
         findings.add(path, "a page of the table does not match its check", offset=HEADER_BYTES + page * PAGE_BYTES)
+    if not damaged and not _has_filter(buffer, header):
+        findings.add(path, "the table has no Bloom filter that anybody could ask", offset=header.filter_offset)
+        return None
     return None if damaged else TableAudit(path, buffer, header, findings)
+
+
+def _has_filter(buffer: Buffer, header: TableHeader) -> bool:
+    """Whether there are bits, and not so many hash functions that asking for one key takes for ever."""
+    functions = int.from_bytes(buffer[header.filter_offset : header.filter_offset + FILTER_COUNT_BYTES], "little")
+    return header.filter_bytes > FILTER_COUNT_BYTES and functions <= MOST_FILTER_FUNCTIONS

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 import numpy as np
 from xxhash import xxh3_64_digest
 
-from blockdb.audit.columns import KeyBytes, Numbers, Positions, hashes_of
+from blockdb.audit.columns import Numbers, Positions, hashes_of
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
 from blockdb.audit.lookups import Lookups, Tail
 from blockdb.audit.order import Beginnings, KeyRange, Order, audit_range, check_distinct, key_ranges
-from blockdb.audit.stretch import Blocks, Chain, Pending, Stretch
+from blockdb.audit.stretch import Blocks, Chain, Cut, Pending, Stretch
 from blockdb.audit.tables import TableAudit
 from blockdb.format.block import Seal
-from blockdb.format.place import OFFSET_BITS, OFFSET_MASK, place_of, split_place
+from blockdb.format.place import OFFSET_MASK, place_of, split_place
 from blockdb.ledger.chain import Head
 from blockdb.ledger.merkle import Frontier
 
@@ -26,18 +25,11 @@ ASKED_RECORDS: Final = 32_000
 """The tables are asked for so many records at a time: a megabyte of columns, which stays in the processor's cache."""
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A stretch of the chain: the part of a chain file between two places, and the number of its first record."""
-
-    start: int
-    stop: int
-    sequence: int
-
-
 Job = Cut | KeyRange
 Answer = Stretch | list[int]
 Tell = Callable[[int], None]
+Asked = tuple[Numbers, Positions, Numbers]
+"""Records in columns: the hashes of their keys, their places, and how their keys begin."""
 
 
 def memory_bytes(tables: Sequence[TableAudit]) -> int:
@@ -98,9 +90,12 @@ class Workbench:
         """No key is in two tables, as far as the chain was looked at, up to a place. Raises Doubt."""
         check_distinct(self._orders, self._beginnings, place)
 
-    def ask(self, number: int, hashes: Numbers, places: Positions, keys: KeyBytes) -> None:
-        """Ask a table for records of one chain file, and note how their keys begin. Raises Doubt."""
-        beginnings = self._beginnings.of(keys, places & OFFSET_MASK)
+    def asked(self, keys: list[bytes], places: Positions) -> Asked:
+        """What a table is asked for. Raises Doubt."""
+        return hashes_of(b"".join(map(xxh3_64_digest, keys))), places, self._beginnings.of(keys)
+
+    def ask(self, number: int, hashes: Numbers, places: Positions, beginnings: Numbers) -> None:
+        """Ask a table for records, and note beside what it has of them how their keys begin. Raises Doubt."""
         self._lookups[number].ask(hashes, places, beginnings)
 
     def parts(self, first: int, records: int) -> Iterator[tuple[int, range]]:
@@ -119,10 +114,9 @@ class Look:
         self._bench = bench
         self._start = start
         self._base = start & ~OFFSET_MASK
-        self._keys = KeyBytes(bench.chain.segments[start >> OFFSET_BITS])
         self._tell = tell
-        self._waiting: dict[int, list[tuple[Numbers, Positions]]] = {}
-        """The hashes and places of records that tables are to be asked for, by the table, in columns."""
+        self._waiting: dict[int, list[Asked]] = {}
+        """What the tables are to be asked for, by the table."""
         self._records = 0
 
     def __call__(self, sequence: int, portion: Portion) -> None:
@@ -131,8 +125,8 @@ class Look:
         for number, part in bench.parts(sequence, len(portion)):
             self._untabled(keys[at : part.start], places[at : part.start])
             at = part.stop
-            hashes = hashes_of(b"".join(map(xxh3_64_digest, keys[part.start : part.stop])))
-            self._waiting.setdefault(number, []).append((hashes, places[part.start : part.stop]))
+            asked = bench.asked(keys[part.start : part.stop], places[part.start : part.stop])
+            self._waiting.setdefault(number, []).append(asked)
         self._untabled(keys[at:], places[at:])
         self._records += len(portion)
         if self._records >= ASKED_RECORDS:
@@ -147,8 +141,7 @@ class Look:
     def finish(self) -> None:
         """There are no more: ask for those for which no table was asked yet. Raises Doubt."""
         for number, waiting in self._waiting.items():
-            hashes, places = (np.concatenate(column) for column in zip(*waiting, strict=True))
-            self._bench.ask(number, hashes, places, self._keys)
+            self._bench.ask(number, *map(np.concatenate, zip(*waiting, strict=True)))
         self._waiting.clear()
         self._records = 0
 

@@ -96,5 +96,6 @@ def items_alike(data: bytes, size: int) -> tuple[list[bytes], list[bytes]] | Non
     if any(checks[at::_DIGEST_BYTES] != data[at::size] for at in range(CHECK_BYTES)):
         return None
     _, _, key_bytes, content_bytes = unpack_sizes(data, 0)
-    items = list(iter_unpack(f"{HEADER_BYTES}x{key_bytes}s{content_bytes}s", data))
-    return [key for key, _ in items], [content for _, content in items]
+    before = HEADER_BYTES + key_bytes
+    keys = iter_unpack(f"{HEADER_BYTES}x{key_bytes}s{content_bytes}x", data)  # twice through takes half the time
+    return [key for (key,) in keys], [content for (content,) in iter_unpack(f"{before}x{content_bytes}s", data)]

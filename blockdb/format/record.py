@@ -33,6 +33,8 @@ DIGEST_BYTES: Final = 32
 SEALED_CONTENT_BYTES: Final = DIGEST_BYTES + SALT_BYTES
 
 _BODY: Final = Struct("<BBHIHI")
+_SIZES: Final = Struct("<HI")
+"""What it ends with."""
 BODY_HEADER_BYTES: Final = _BODY.size
 HEADER_BYTES: Final = CHECK_BYTES + BODY_HEADER_BYTES
 
@@ -76,13 +78,13 @@ def encode(time_ms: int, key: bytes, value: bytes) -> bytes:
 
 def encode_many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
     """`encode` for every record of a batch; they share their time. A third of the time where they share their sizes."""
-    start = RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF
-    sizes = {*map(len, keys)}, {*map(len, values)}
-    if len(sizes[0]) == len(sizes[1]) == 1:
-        headers: Iterable[bytes] = repeat(_pack(*start, *sizes[0], *sizes[1]), len(keys))
+    start = _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, 0, 0)[: -_SIZES.size]
+    key_bytes, value_bytes = {*map(len, keys)}, {*map(len, values)}
+    if len(key_bytes) == len(value_bytes) == 1:
+        sizes: Iterable[bytes] = repeat(_SIZES.pack(*key_bytes, *value_bytes), len(keys))
     else:
-        headers = map(_pack, *map(repeat, start), map(len, keys), map(len, values))
-    return list(map(b"".join, zip(headers, keys, values, strict=True)))
+        sizes = map(_SIZES.pack, map(len, keys), map(len, values))
+    return list(map(b"".join, zip(repeat(start, len(keys)), sizes, keys, values, strict=True)))
 
 
 def encode_redactable(time_ms: int, key: bytes, value: bytes, salt: bytes) -> bytes:

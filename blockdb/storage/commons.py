@@ -12,6 +12,7 @@ from blockdb.storage.cache import CacheRoom
 from blockdb.storage.memory import IndexBudget, MemtableBudget
 from blockdb.storage.parking import ParkingLot
 from blockdb.storage.surroundings import MACHINE, Surroundings
+from blockdb.storage.table_makers import TableMakers
 
 FLUSHERS: Final = 2
 """Threads that write memtables: while one is at a large one, the writers of other collections need not wait."""
@@ -21,7 +22,8 @@ SEALERS: Final = max(2, cpu_count() or 2)
 
 
 class Means:
-    """Memory and threads, made once for a database, or for several. They need no closing: threads end by themselves.
+    """Memory, threads and processes, made once for a database, or for several. They need no closing: they end by
+    themselves.
 
     Merging has a thread of its own, since no writer waits for it; flushing has others, since writers do.
     """
@@ -35,6 +37,7 @@ class Means:
         self.flushing = Crew("blockdb-flush", FLUSHERS)
         self.compacting = Crew("blockdb-compact")
         self.indexing = Crew("blockdb-index")
+        self.table_makers = TableMakers()
 
 
 class Commons:
@@ -50,3 +53,4 @@ class Commons:
         self.cache_room, self.memtables, self.indexes = means.cache_room, means.memtables, means.indexes
         self.sealers, self.forcing, self.flushing = means.sealers, means.forcing, means.flushing
         self.compacting, self.indexing = means.compacting, means.indexing
+        self.table_makers = means.table_makers

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from os import getpid
 from threading import Lock
+from typing import Final
 
 from blockdb.format.table import TableHeader
 from blockdb.layout import TABLE_SUFFIX, CollectionFiles, number_of
-from blockdb.lsm.builder import build
+from blockdb.lsm.builder import Run, build
 from blockdb.lsm.memtable import Memtable
+from blockdb.lsm.merge import LAST_WINDOW, PositionCursor, merge
 from blockdb.lsm.table import Table
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest, ReplayPoint
-from blockdb.storage.table_process import WORTHWHILE_RECORDS, Rows, build_in_process, rows_of_tables
+from blockdb.storage.table_makers import TableMakers
+
+WORTHWHILE_RECORDS: Final = 20_000
+"""Building a table of so many records takes a writer 50 ms of the interpreter's lock, so that a process is asked."""
+
+Rows = tuple[Iterable[Run], Sequence[int]]
+"""Runs of keys in order with their places, and the places of the seals: what a table is built from."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,13 @@ class Tables:
         collection: bytes,
         manifest: Manifest,
         open_table: Callable[[int], Table],
+        makers: TableMakers,
     ) -> None:
         self._door = door
         self._files = files
         self._collection = collection
         self._open = open_table
+        self._makers = makers
         self._changing = Lock()
         self._next_number = count(manifest.next_table)
         self.manifest = manifest
@@ -62,13 +72,14 @@ class Tables:
         memtable = frozen.memtable
         description = self._description(
             tier=0,
+            records=len(memtable),
             first_sequence=memtable.first_sequence,
             first_place=memtable.first_place,
             end_place=frozen.end_place,
             first_block=memtable.first_block,
             data_bytes=memtable.data_bytes,
         )
-        table = self._create(description, len(memtable), [], lambda: rows_of_memtable(memtable))
+        table = self._create(description, lambda: rows_of_memtable(memtable))
         self._commit(
             lambda numbers: [*numbers, table.header.number],
             flushed_sequence=memtable.first_sequence + len(memtable),
@@ -85,14 +96,14 @@ class Tables:
         first, last = tables[0].header, tables[-1].header
         description = self._description(
             tier=first.tier + 1,
+            records=sum(map(len, tables)),
             first_sequence=first.first_sequence,
             first_place=first.first_place,
             end_place=last.end_place,
             first_block=first.first_block,
             data_bytes=sum(table.header.data_bytes for table in tables),
         )
-        numbers = [table.header.number for table in tables]
-        table = self._create(description, sum(map(len, tables)), numbers, lambda: rows_of_tables(tables))
+        table = self._create(description, lambda: rows_of_tables(tables))
         merged = {old.header.number for old in tables[1:]}
         self._commit(
             lambda numbers: [
@@ -115,14 +126,15 @@ class Tables:
                 self._door.remove(self._files.tables / name)
 
     def _description(self, **known: int) -> TableHeader:
-        sizes = dict.fromkeys(("records", "seals", "home_slots", "slots", "filter_bytes", "checks"), 0)
+        sizes = dict.fromkeys(("seals", "home_slots", "slots", "filter_bytes", "checks"), 0)
         return TableHeader(collection=self._collection, number=next(self._next_number), **known, **sizes)
 
-    def _create(self, header: TableHeader, records: int, merged: Sequence[int], rows: Callable[[], Rows]) -> Table:
+    def _create(self, header: TableHeader, rows: Callable[[], Rows]) -> Table:
         path = self._files.table(header.number)
         temporary = path.with_name(f"{path.name}.{getpid()}.tmp")
         with guarded("writing a table"):
-            if records < WORTHWHILE_RECORDS or not build_in_process(self._door, self._files, header, merged, temporary):
+            is_large = header.records >= WORTHWHILE_RECORDS
+            if not is_large or not self._makers.make(self._door, self._files, header, temporary):
                 self._door.create(temporary, build(header, *rows()))
             self._door.rename(temporary, path)
             table = self._open(header.number)
@@ -143,3 +155,29 @@ def rows_of_memtable(memtable: Memtable) -> Rows:
     keys, places = memtable.keys(), memtable.places
     by_key = sorted(range(len(keys)), key=keys.__getitem__)
     return [([keys[i] for i in by_key], [places[i] for i in by_key])], memtable.seals
+
+
+def rows_of_tables(tables: Sequence[Table]) -> Rows:
+    """The rows of the table that several neighbouring ones make. O(n log k), a window of each at a time."""
+    runs = merge([PositionCursor(Entries(table), 0, reverse=False, window=LAST_WINDOW) for table in tables])
+    columns = (([key for key, _ in run], [place for _, place in run]) for run in runs)
+    return columns, [seal for table in tables for seal in table.seals()]
+
+
+class Entries:
+    """A table as a source of merging that gives places instead of values."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def position(self, key: bytes) -> int:
+        """How many keys are smaller."""
+        return self._table.position(key)
+
+    def window(self, first: int, stop: int) -> list[tuple[bytes, int]]:
+        """The keys at these positions with their places."""
+        places = self._table.places(first, stop)
+        return [(key, place) for (key, _), place in zip(self._table.items_at(places), places, strict=True)]

@@ -75,7 +75,7 @@ class OpenFiles(Reader):
         super().begin()
         door, files, uuid = self.door, self.files, self.metadata.uuid
         manifest = load_manifest(door, files.manifest, self.metadata.id)
-        self._tables = Tables(door, files, uuid, manifest, self.open_table)
+        self._tables = Tables(door, files, uuid, manifest, self.open_table, self.upkeep.makers)
         self._tables.remove_unused()
         self._packer = Packer(door, files, uuid, self.config.compression_enabled)
         self._packer.remove_unused()

@@ -75,6 +75,7 @@ class Upkeep:
         self._attend = attend
         self._is_low = False
         self._budget = commons.memtables
+        self.makers = commons.table_makers
         self._force_s = (config.wal_sync_interval or 1000) / 1000
         self._forcer = commons.forcing.task(self._force_in_background)
         self._merger = commons.compacting.task(self._merge_in_background)
@@ -84,6 +85,7 @@ class Upkeep:
     def begin(self, log: Log, tables: Tables, packer: Packer) -> None:
         """Look after these from now on: the collection was opened, perhaps once more."""
         self._log, self._tables, self._packer = log, tables, packer
+        self.makers.enter(self)
         for task in self._tasks:
             task.resume()
         if log.segment or len(self._reader.view.tables) >= min(WORTHWHILE_TABLES, self._config.compaction_threshold):
@@ -96,7 +98,7 @@ class Upkeep:
             for task in stopped:
                 task.resume()
             return False
-        self._budget.leave(self)
+        self._leave()
         return True
 
     @property
@@ -224,7 +226,11 @@ class Upkeep:
         try:
             self.flush()
         finally:
-            self._budget.leave(self)
+            self._leave()
+
+    def _leave(self) -> None:
+        self._budget.leave(self)
+        self.makers.leave(self)
 
     def _flush_first(self) -> None:
         frozen = self._frozen[0]

@@ -233,7 +233,10 @@ class Writer(OpenFiles):
 
     def _fresh(self, writes: Sequence[Write]) -> dict[bytes, Write]:
         """The writes whose key is not stored, and comes first among them; the others are refused."""
-        fresh: dict[bytes, Write] = {}
+        fresh = {write.key: write for write in writes}
+        if self.gate is None and len(fresh) == len(writes) and self.view.first_stored(list(fresh), fresh) is None:
+            return fresh
+        fresh.clear()
         for write in writes:
             if write.key in fresh or self.view.has(write.key):
                 write.error = self._duplicate(write.key)

@@ -10,7 +10,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 import blockdb
-from blockdb.audit import bulk
+from blockdb.audit import bulk, collection
 from blockdb.audit.auditor import audit
 from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
@@ -240,7 +240,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def forged(larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forger:
     monkeypatch.setattr(bulk, "STRETCH_BYTES", 10_000)
-    monkeypatch.setattr(bulk, "WORTHWHILE_BYTES", 1 << 60)
+    monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 1 << 60)
     return Forger(copy_of(larger, tmp_path / "db"))
 
 

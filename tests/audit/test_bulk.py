@@ -3,25 +3,21 @@
 import os
 import signal
 import subprocess
-from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import blockdb
 import blockdb.storage.log as log_module
-from blockdb.audit import bulk, crew
+from blockdb.audit import bulk, collection, crew, recruits
 from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
 from blockdb.format import segment
-from blockdb.format import table as table_format
 from blockdb.format.place import PLACE_MASK
 from blockdb.format.walk import walk
 from blockdb.storage.door import Door
@@ -96,7 +92,7 @@ def no_exact_audit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=[1, pytest.param(3, marks=pytest.mark.torture)], ids=["alone", "helped"])
 def small_jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Many jobs, done by one process or by three."""
-    monkeypatch.setattr(bulk, "WORTHWHILE_BYTES", 0 if request.param > 1 else 1 << 60)
+    monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 0 if request.param > 1 else 1 << 60)
     monkeypatch.setattr(bulk, "STRETCH_BYTES", 3_000)
     monkeypatch.setattr(bulk, "RANGE_RECORDS", 100)
     monkeypatch.setattr(crew, "JOBS_AHEAD", 30)  # else all is done before the helpers have begun
@@ -236,14 +232,14 @@ def test_a_chain_file_that_says_it_begins_with_another_record_is_found(
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes that an audit starts; two of them, whatever there is to do."""
     processes: list[subprocess.Popen[bytes]] = []
-    start = crew.start_python
+    start = recruits.start_python
 
     def noted(*arguments: object, **others: object) -> subprocess.Popen[bytes]:
         processes.append(start(*arguments, **others))  # type: ignore[arg-type]
         return processes[-1]
 
-    monkeypatch.setattr(crew, "start_python", noted)
-    monkeypatch.setattr(bulk, "WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr(recruits, "start_python", noted)
+    monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 0)
     monkeypatch.setattr(bulk, "STRETCH_BYTES", 3_000)
     monkeypatch.setattr(crew, "JOBS_AHEAD", 30)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
@@ -266,8 +262,8 @@ def test_helpers_that_die_are_done_without(whole: Path, started: list[subprocess
 @pytest.mark.usefixtures("no_exact_audit", "started")
 @pytest.mark.parametrize("module", ["blockdb.no_such_module", "blockdb.types"])
 def test_helpers_that_fail_at_once_are_done_without(whole: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
-    start = crew.start_python
-    monkeypatch.setattr(crew, "start_python", lambda _, *others: start(module, *others))
+    start = recruits.start_python
+    monkeypatch.setattr(recruits, "start_python", lambda _, *others: start(module, *others))
     assert blockdb.verify(whole).valid
 
 
@@ -278,7 +274,7 @@ def test_without_processes_or_shared_memory_it_is_done_alone(whole: Path, monkey
         raise OSError
 
     with monkeypatch.context() as patch:
-        patch.setattr(crew, "start_python", refuse)
+        patch.setattr(recruits, "start_python", refuse)
         assert blockdb.verify(whole).valid
     monkeypatch.setattr(os, "memfd_create", refuse)
     assert blockdb.verify(whole).valid
@@ -329,14 +325,15 @@ def test_frames_are_read_as_the_walk_reads_them(whole: Path) -> None:
         ]
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(1, 2**48 - 1)), min_size=1),
-    st.integers(1, 2**32 - 2),
-)
-def test_slots_and_words_are_computed_as_the_format_says(rows: list[tuple[int, int]], count: int) -> None:
-    hashes = array("Q", [hashed for hashed, _ in rows])
-    assert list(table_format.home_slots(hashes, count)) == [table_format.home_slot(hashed, count) for hashed, _ in rows]
-    assert list(table_format.words(hashes, [place for _, place in rows])) == [table_format.word(*row) for row in rows]
+def test_frames_that_reach_beyond_the_end_leave_a_doubt(whole: Path) -> None:
+    path, *_ = sorted(whole.glob("collections/*/chain/*.chain"))
+    data = path.read_bytes()
+    ends = [after for _, after, frame in walk(data, segment.HEADER_BYTES, len(data)) if not hasattr(frame, "key")]
+    for end in ends[:2]:  # of seals
+        assert list(read(data, segment.HEADER_BYTES, end))
+        for stop in (end - 1, end + 1):
+            with pytest.raises(Doubt):
+                list(read(data, segment.HEADER_BYTES, stop))
 
 
 def test_the_audit_in_bulk_comes_first(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

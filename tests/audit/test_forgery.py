@@ -303,6 +303,27 @@ def empty_filter(parts: TableParts) -> None:
     parts.filter = save(filter_of([1], 10))
 
 
+def no_filter(parts: TableParts) -> None:
+    parts.filter = parts.filter[:8]
+
+
+def not_even_the_number_of_functions(parts: TableParts) -> None:
+    parts.filter = b""
+
+
+def endless_filter(parts: TableParts) -> None:
+    """It says yes to everything, and takes ages for it."""
+    parts.filter = (1 << 60).to_bytes(8, "little") + b"\xff" * 16
+
+
+def move_word_beyond_an_empty_slot(parts: TableParts) -> None:
+    """All words are there, but a lookup ends before it comes to one of them."""
+    words, slot = parts.words, min(parts.order)
+    _, beyond, *_ = [at for at in range(slot + 1, len(words)) if not words[at]]
+    words[beyond], words[slot] = words[slot], 0
+    parts.order[parts.order.index(slot)] = beyond
+
+
 def other_first(parts: TableParts) -> None:
     parts.header = parts.header._replace(first_sequence=1)
 
@@ -329,6 +350,10 @@ def other_number(parts: TableParts) -> None:
         drop_seal,
         change_seal,
         empty_filter,
+        no_filter,
+        not_even_the_number_of_functions,
+        endless_filter,
+        move_word_beyond_an_empty_slot,
         other_first,
         other_collection,
         other_number,

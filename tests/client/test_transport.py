@@ -333,7 +333,7 @@ def test_who_is_asked_to_wait_waits(ask: Ask, status: str) -> None:
 
     with serving(behaviour) as server:
         # 429 without a time to wait for is a second
-        reply = ask(READ, server.url) if "503" in status else ask(READ, server.url, timeout_s=0.5)
+        reply = ask(READ, server.url) if "503" in status else ask(READ, server.url, timeout_s=1)
     assert reply.status == (200 if "503" in status else 429)
 
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 
 from blockdb.cluster.events import ClusterEvent
-from blockdb.cluster.replicated_log import ReplicatedLog
+from blockdb.cluster.replicated_log import MemberStatus, ReplicatedLog
 from blockdb.errors import InvalidData, RateLimited, Unavailable, WritesStopped
 from blockdb.format.consensus import Member, Role
 from tests.cluster.recorder import POISON, Recorder
@@ -172,11 +172,11 @@ class Conformance:
         first = leader(cluster)
         index = cluster.logs[first].append(unique(1)).result(TIMEOUT_S)
 
-        def matches() -> set[int]:
-            return {member.match for member in cluster.logs[first].status().members}
+        def members() -> dict[str, MemberStatus]:
+            return {each.member.id: each for each in cluster.logs[first].status().members}
 
-        until(lambda: min(matches()) >= index, "every member has the entry")
-        assert not any(member.lag for member in cluster.logs[first].status().members if member.member.id == first)
+        until(lambda: min(each.match for each in members().values()) >= index, "every member has the entry")
+        until(lambda: not members()[first].lag, "the leader has applied it")
 
     def test_leading_passes_to_another_and_writing_goes_on(self, cluster: Cluster) -> None:
         before = leader(cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import blockdb
+from blockdb.commands import serving
 from blockdb.commands.command import Command, Where
 from blockdb.commands.failures import CannotOpen, describe, exit_code
 from blockdb.commands.table import find
@@ -74,6 +76,7 @@ def test_a_command_loads_no_terminal_library(start: Start) -> None:
         "csv",
         "http.client",
         "importlib.metadata",
+        "numpy",
         "prompt_toolkit",
         "rich",
         "ssl",
@@ -232,3 +235,17 @@ def test_a_damaged_table_is_repaired(run: Run, here: Path) -> None:
     assert run("get", "a").text == "1\n"
     [kept] = (here / "blockdb_data").glob("quarantine/*/collections/*/tables/*.sst")
     assert kept.name == table.name
+
+
+def test_a_server_that_listens_does_not_go_through_what_it_began_with_again() -> None:
+    before, said = gc.get_threshold(), list[str]()
+    gc.unfreeze()
+    gc.set_threshold(700)
+    try:
+        serving._listen("It listens.", said.append)
+        assert said == ["It listens."]
+        assert gc.get_freeze_count() > len(gc.get_objects())
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] > 700
+    finally:
+        gc.set_threshold(*before)

@@ -24,7 +24,8 @@ from blockdb.ledger.signature import Signer
 from blockdb.masterkey import MasterKeySource
 from blockdb.storage import log as log_module
 from blockdb.storage import packed as packing
-from blockdb.storage import seals, surroundings, table_process
+from blockdb.storage import seals, surroundings
+from blockdb.storage.table_makers import TableMakers
 from blockdb.storage.upkeep import Upkeep
 from tests.storage.doors import TroubledDoor, collection_of, copy_of, pairs, until
 
@@ -305,21 +306,27 @@ def test_an_attachment_lets_go_of_what_was_packed(tmp_path: Path, monkeypatch: p
 def test_processes_help_with_encrypted_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sealing, packing, building tables and merging them, each in a process that is given the keys."""
     succeeded: list[str] = []
-    for module in (packing, table_process):
-        run = module.run_python
+    run, make = packing.run_python, TableMakers.make
 
-        def noted(name: str, argument: str, secret: bytes, run: Callable[..., bool] = run) -> bool:
-            assert secret.hex() not in argument
-            done = run(name, argument, secret)
-            succeeded.append(name if done else f"{name} failed")
-            return done
+    def noted(name: str, argument: str, secret: bytes) -> bool:
+        assert secret.hex() not in argument
+        done = run(name, argument, secret)
+        succeeded.append(name if done else f"{name} failed")
+        return done
 
-        monkeypatch.setattr(module, "run_python", noted)
+    def noted_too(*job: Any) -> bool:
+        done = make(*job)
+        succeeded.append("tables" if done else "tables failed")
+        return done
+
+    monkeypatch.setattr(packing, "run_python", noted)
+    monkeypatch.setattr(TableMakers, "make", noted_too)
     monkeypatch.setattr(packing, "WORTHWHILE_BYTES", 0)
     monkeypatch.setattr("blockdb.storage.maintenance.WORTHWHILE_RECORDS", 0)
     monkeypatch.setattr(seals, "BUSY_BLOCKS", 2)
     monkeypatch.setattr(seals, "BUSY_S", 3600.0)
-    monkeypatch.setattr("blockdb.audit.bulk.WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr("blockdb.audit.collection.WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr("blockdb.audit.collection.BULK_BYTES", 0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr(log_module, "SEALED_SEGMENT_BYTES", 40_000)
     with blockdb.open(tmp_path / "db", **ENCRYPTED) as db:
@@ -327,7 +334,7 @@ def test_processes_help_with_encrypted_files_too(tmp_path: Path, monkeypatch: py
         assert vars(db._store)["_seals"]._process is not None
         db.compact()
         assert_whole(db)
-    assert set(succeeded) == {"blockdb.storage.packed", "blockdb.storage.table_process"}
+    assert set(succeeded) == {"blockdb.storage.packed", "tables"}
 
 
 @pytest.mark.parametrize("is_packed", [False, True])

@@ -251,6 +251,20 @@ LSM: Final[dict[str, Bug]] = {
         ("tests/lsm/test_table.py",),
         "No empty slot ends the search for a key that is not there.",
     ),
+    "ties-not-refined": Bug(
+        "blockdb/lsm/columns.py",
+        "is_tied = ~(is_first & np.append(is_first[1:], True))",
+        "is_tied = np.zeros(len(tied), bool)",
+        ("tests/lsm/test_columns.py",),
+        "Keys that begin with the same eight bytes stand in the order of commits.",
+    ),
+    "zeros-for-no-bytes": Bug(
+        "blockdb/lsm/columns.py",
+        "column = lengths[order[tied]] if is_end else text.at(order[tied], depth)",
+        "column = text.at(order[tied], depth)",
+        ("tests/lsm/test_columns.py",),
+        "A key and the same with zeros behind it are taken for one.",
+    ),
     "edge-of-a-window": Bug(
         "blockdb/lsm/merge.py",
         "first, stop = self._at, self._at + size\n            self._at = stop",

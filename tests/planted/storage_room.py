@@ -310,6 +310,13 @@ WRITING: Final[dict[str, Bug]] = {
         ("tests/storage/test_flushing.py::test_a_put_that_the_log_does_not_take_leaves_no_trace",),
         "A record is found before the log has it, and also where the log never takes it.",
     ),
+    "records-not-counted": Bug(
+        "blockdb/storage/table_process.py",
+        "if len(columns.hashes) != header.records:",
+        "if len(columns.hashes) > header.records:",
+        ("tests/storage/test_table_makers.py",),
+        "A merged table that lacks records takes the place of its parts.",
+    ),
     "frozen-memtables-skipped": Bug(
         "blockdb/storage/view.py",
         "for memtable in self.memtables:\n            if key in memtable.index:",

@@ -157,7 +157,7 @@ def test_it_is_tried_again_in_order_and_no_secret_is_logged(caplog: pytest.LogCa
 def test_a_receiver_that_does_not_answer_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
     receiver = Receiver()
     receiver.gate.clear()
-    with listening(receiver) as url, posting(url, limit=2, timeout_s=0.05, pauses_s=()) as webhook:
+    with listening(receiver) as url, posting(url, limit=2, timeout_s=0.5, pauses_s=()) as webhook:
         for _ in range(10):
             webhook("began", ALERT)
         assert "an event was dropped" in caplog.text

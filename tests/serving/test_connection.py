@@ -17,7 +17,7 @@ from blockdb.serving.connection import Waiting
 from blockdb.serving.limits import Limits
 from tests.serving.family import answers, connected, said, served, statuses
 
-LIMITS = Limits(max_connections=8, max_header_bytes=2048, max_headers=20, max_pipelined=16, head_timeout_s=0.2)
+LIMITS = Limits(max_connections=8, max_header_bytes=2048, max_headers=20, max_pipelined=16)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 left = asyncio.Event()
@@ -117,11 +117,13 @@ def test_a_head_that_comes_in_pieces_has_its_limit(address: tuple[str, int]) -> 
         assert statuses(said(connection)) == [431]
 
 
-def test_a_slow_head_has_its_time(address: tuple[str, int]) -> None:
+def test_a_slow_head_has_its_time() -> None:
     """Also a second head on the same connection, and whoever says nothing at all."""
-    for words in (b"", b"GET / HT", GET + b"GET /"):
-        with connected(address) as connection:
+    with served(application, Limits(head_timeout_s=0.5)) as (_, address), ExitStack() as stack:
+        slow = {words: stack.enter_context(connected(address)) for words in (b"", b"GET / HT", GET + b"GET /")}
+        for words, connection in slow.items():
             connection.sendall(words)
+        for words, connection in slow.items():
             assert statuses(said(connection)) == [200] * words.count(GET)
 
 

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
+from textual.notifications import Notification
 from textual.widgets import Input
 
-Input.cursor_blink._default = False  # or half of the pictures of a line that is typed into would be without its cursor
+# What a screen shows is no matter of time: a cursor is always there, and what was said stays until it is cleared.
+Input.cursor_blink._default = False
+Notification.time_left = property(lambda _: 3600.0)
 
 SHEETS: LRUCache[frozenset[tuple[str, str]], LRUCache[Any, Any]] = LRUCache(8)
 """What was parsed of style sheets, by the colours that were put into them."""

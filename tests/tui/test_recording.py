@@ -216,7 +216,7 @@ async def test_a_disk_that_is_full_ends_the_recording_and_is_told(
         assert writer is not None
         await until(pilot, lambda: writer.failure is not None)
         app.recorder.look()
-        await until(pilot, lambda: "No space left" in said(pilot)[-1])
+        await until(pilot, lambda: any("No space left" in words for words in said(pilot)))
         assert not app.is_recording
 
 

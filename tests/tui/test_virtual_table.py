@@ -128,6 +128,24 @@ async def test_what_comes_during_the_first_look_is_shown() -> None:
         assert table.total == 2
 
 
+async def test_who_moves_the_cursor_while_the_newest_is_looked_for_keeps_it() -> None:
+    listing = Counted([Row(b"a"), Row(b"b")])
+    listing.may_go_on.set()
+    async with exploring() as pilot:
+        table = table_of(pilot)
+        table.show(listing)
+        await settled(pilot)
+        table.follow_first = True
+        listing.was_counted.clear()
+        listing.may_go_on.clear()
+        table.grown()
+        await until(pilot, listing.was_counted.is_set)
+        table.move_to(1)
+        listing.may_go_on.set()
+        await settled(pilot)
+        assert table.cursor == 1
+
+
 @pytest.mark.torture
 async def test_growth_is_not_looked_for_where_there_is_none() -> None:
     database = FakeDatabase(sample())

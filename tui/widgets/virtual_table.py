@@ -190,19 +190,21 @@ class VirtualTable(Lines, Generic[T]):
 
     async def _survey(self, listing: Listing[T]) -> None:
         self._survey_again = False
-        cursor, top, rows = self.cursor, self.top, self.rows_in_view
+        cursor, top, rows, follows = self.cursor, self.top, self.rows_in_view, self.follow_first
         marks = [(self.row_at(cursor), cursor), (self.row_at(top), top)]
 
         def look() -> _Survey[T]:
             total = listing.count()
             now = [at if row is None else listing.locate(row, total) for row, at in marks]
-            if self.follow_first:
+            if follows:
                 now = [0, 0]
             return _look(listing, total, now[0], now[1], rows)
 
         def moved(survey: _Survey[T]) -> tuple[int, int]:
-            if self.follow_first:
+            if self.follow_first and self.cursor in (0, cursor):
                 return 0, 0
+            if follows:  # who has moved it meanwhile wants it there
+                return self.cursor, self.top
             return self.cursor + survey.cursor - cursor, self.top + survey.top - top
 
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from blockdb.cluster.database.context import as_request, new_command_id
 from blockdb.cluster.partitions.merging import each
@@ -25,13 +25,6 @@ CommitWhole = Callable[[Sequence[tuple[int, Sequence[tuple[bytes, bytes]]]]], Se
 """Stores batches in several partitions, given by their numbers, all of them or none; gives what each numbers them."""
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class _Grouping(Protocol):
-    """A collection that stores records, each for itself, with one write."""
-
-    put_each: Callable[..., list[int | BlockDBError | None]]
 
 
 class ChangingCollection(SchemasOfParts):
@@ -99,10 +92,11 @@ class ChangingCollection(SchemasOfParts):
 
         def store(number: int, here: Sequence[int]) -> list[int | BlockDBError | None]:
             part = self._parts.current()[number]
-            if not isinstance(part, _Grouping):
+            put_each = getattr(part, "put_each", None)
+            if put_each is None:
                 return [None] * len(here)
             named = () if names is None else ([names[at] for at in here],)
-            stored = part.put_each([given[at] for at in here], *named)
+            stored = put_each([given[at] for at in here], *named)
             return [self._spreading.number(one, number) if isinstance(one, int) else one for one in stored]
 
         calls = [partial(_caught, partial(store, number, here), len(here)) for number, here in places.items()]

@@ -27,6 +27,7 @@ from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.metadata import Metadata, load_registry
 from blockdb.storage.reader import Reader
 from blockdb.storage.recovery import Recovered
+from blockdb.storage.table_makers import TableMakers
 
 TABLE_RECORDS: Final = 200_000
 """How many records a rebuilt table has at most,"""
@@ -46,7 +47,7 @@ def rebuild_tables(door: Door, files: CollectionFiles, metadata: Metadata, end: 
     reader = Reader(door, files, metadata)
     manifest = Manifest(metadata.id)
     manifests.save(door, files.manifest, manifest)
-    tables = Tables(door, files, metadata.uuid, manifest, reader.open_table)
+    tables = Tables(door, files, metadata.uuid, manifest, reader.open_table, TableMakers())
     start = segment.HEADER_BYTES
     state = Recovered(reader.chain, (), Memtable(0, 0, start), start, start, 0)
     for stretch in reader.chain.stretches(start, end):

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 
 from blockdb.cluster.machine import commands
 from blockdb.cluster.machine.machine import Machine
+from blockdb.cluster.machine.outcomes import Outcomes
 from blockdb.cluster.replicated_log import Command
 from blockdb.errors import (
     Corruption,
@@ -83,6 +85,22 @@ def test_another_command_under_an_id_is_a_conflict_and_does_nothing(machine: Mac
     with pytest.raises(IdempotencyConflict):
         outcome(machine, log)
     assert not machine.database.exists(b"another")
+
+
+def test_an_outcome_costs_no_more_where_the_oldest_have_to_go() -> None:
+    outcomes = Outcomes(60_000)
+    outcomes.are_kept = True
+
+    def took_s(first: int, count: int) -> float:
+        began_s = process_time()
+        for number in range(first, first + count):
+            outcomes.add(number.to_bytes(16, "big"), b"digest..", number)
+        return process_time() - began_s
+
+    into_an_empty_one, into_a_full_one = took_s(0, 60_000), took_s(60_000, 60_000)
+    assert len(outcomes) == 60_000
+    assert [each.value for each in outcomes.all()[::59_999]] == [60_000, 119_999]
+    assert into_a_full_one < 4 * into_an_empty_one  # where they are looked for it is ten times as much
 
 
 def test_the_oldest_outcomes_go_whatever_the_batches_are(tmp_path: Path, log: Log) -> None:
