@@ -122,7 +122,8 @@ class _Words:
         """The bytes from `depth` on of these keys as numbers, zeros behind their ends."""
         starts = self._starts[ordinals]
         if depth + WORD_BYTES <= self._least:
-            return self._everywhere[starts + depth].astype(np.uint64)
+            found: Numbers = self._everywhere[starts + depth].astype(np.uint64)
+            return found
         lengths = self._lengths[ordinals].astype(np.int64)
         words: Numbers = self._everywhere[starts + np.minimum(lengths, depth)]
         return words & _FIRST_BYTES[np.clip(lengths - depth, 0, WORD_BYTES)]
