@@ -565,7 +565,7 @@ def test_what_became_of_the_last_ones_is_seen(db: blockdb.Database) -> None:
         tx.put(b"a", b"3", collection="other")
         (open_one,) = db.transactions()
         assert (open_one.collections, open_one.writes, open_one.outcome) == (("default", "other"), 3, "")
-    late, other = db.transaction(timeout_s=0.001), db.transaction()
+    late, other = db.transaction(timeout_s=0.5), db.transaction()
     late.get(b"x")
     with pytest.raises(TransactionTimeout):
         list(iter(lambda: late.get(b"x"), b"never"))
