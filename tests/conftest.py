@@ -59,8 +59,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Failed tests are the reason of an end only where all were run: several workers say so of any end."""
-    if exitstatus == pytest.ExitCode.TESTS_FAILED and (uncollected or len(was_run) < session.testscollected):
+    """Failed tests are the reason of an end only where all were run: several workers say so of any end.
+
+    Or where it was to end with the first of them (`-x`, as planted bugs have it).
+    """
+    is_partial = uncollected or (len(was_run) < session.testscollected and not session.shouldfail)
+    if exitstatus == pytest.ExitCode.TESTS_FAILED and is_partial:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
