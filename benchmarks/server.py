@@ -16,6 +16,8 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Final
 
+from .clients import Job as OwnJob
+from .clients import work
 from .data import Data
 from .lines import Finding, Goal, Line, Session
 from .load import Job, Outcome, load
@@ -32,9 +34,19 @@ STARLETTE: Final = "Starlette"
 REDIS: Final = "Redis"
 ALONE: Final = "BlockDB alone"
 """With one connection, or without the slow ones."""
+BARE: Final = "bare HTTP"
+"""The same requests, made before the clock starts."""
 
 SINGLE: Final = Line("server, put, 64 connections", "k/s", (Goal(0.8, (STARLETTE,)),))
 SINGLE_P99: Final = Line("server, p99 of that", "ms")
+CLIENT_PUTS: Final = Line("client, put, 64 in flight", "k/s")
+CLIENT_PUTS_SERVER: Final = Line("client, server's time for that", "µs")
+CLIENT_PUTS_OWN: Final = Line("client, its own time for that", "µs")
+CLIENT_GETS: Final = Line("client, get, 64 in flight", "k/s")
+CLIENT_GETS_SERVER: Final = Line("client, server's time for gets", "µs")
+CLIENT_GETS_OWN: Final = Line("client, its own time for gets", "µs")
+CLIENT_THREAD: Final = Line("client, put, one thread", "k/s")
+CLIENT_THREAD_OWN: Final = Line("client, one thread's own time", "µs")
 BATCHES: Final = Line("server, records in batches", "k/s", (Goal(150),))
 FORCED_BATCHES: Final = Line("server, the same, forced", "k/s", (Goal(341.778),))
 FORCED_CLIENTS: Final = Line("server, put forced, 30 clients", "k/s", (Goal(1.881),))
@@ -63,6 +75,49 @@ def single(what: str, directory: Path, data: Data) -> Iterator[Finding]:
         outcome = _asked(Job(server.port, CONNECTIONS, count, seed=2))
     yield SINGLE.finding(count, outcome.elapsed_s)
     yield SINGLE_P99.finding(1, outcome.p99_s)
+
+
+def clients(directory: Path, data: Data) -> Iterator[Finding]:
+    """Puts and gets of one record by the own client, on an event loop: what it takes both ends."""
+    count = _count(data, 10_000)
+    with serving(PLAIN, directory) as server:
+        work(OwnJob(server.port, count // 10, CONNECTIONS, seed=1))
+        for lines, is_read in (
+            ((CLIENT_PUTS, CLIENT_PUTS_SERVER, CLIENT_PUTS_OWN), False),
+            ((CLIENT_GETS, CLIENT_GETS_SERVER, CLIENT_GETS_OWN), True),
+        ):
+            before_s = server.cpu_s()
+            outcome = work(OwnJob(server.port, count, CONNECTIONS, seed=2, is_read=is_read))
+            spent_s = (outcome.elapsed_s, server.cpu_s() - before_s, outcome.cpu_s)
+            yield from (line.finding(count, seconds) for line, seconds in zip(lines, spent_s, strict=True))
+
+
+def clients_bare(directory: Path, data: Data) -> Iterator[Finding]:
+    """The same puts, with an Idempotency-Key each."""
+    count = _count(data, 10_000)
+    with serving(PLAIN, directory) as server:
+        _asked(Job(server.port, CONNECTIONS, count // 10, seed=1, is_keyed=True))
+        before_s = server.cpu_s()
+        outcome = _asked(Job(server.port, CONNECTIONS, count, seed=2, is_keyed=True))
+        yield CLIENT_PUTS.finding(count, outcome.elapsed_s)
+        yield CLIENT_PUTS_SERVER.finding(count, server.cpu_s() - before_s)
+
+
+def thread(directory: Path, data: Data) -> Iterator[Finding]:
+    """Puts of one record by the own client, one after the other."""
+    count = _count(data, 5_000)
+    with serving(PLAIN, directory) as server:
+        outcome = work(OwnJob(server.port, count, seed=3))
+    yield CLIENT_THREAD.finding(count, outcome.elapsed_s)
+    yield CLIENT_THREAD_OWN.finding(count, outcome.cpu_s)
+
+
+def thread_bare(directory: Path, data: Data) -> Iterator[Finding]:
+    """The same requests on one connection."""
+    count = _count(data, 5_000)
+    with serving(PLAIN, directory) as server:
+        outcome = _asked(Job(server.port, 1, count, seed=3, is_keyed=True))
+    yield CLIENT_THREAD.finding(count, outcome.elapsed_s)
 
 
 def batches(what: str, line: Line, connections: int, directory: Path, data: Data) -> Iterator[Finding]:
@@ -130,6 +185,18 @@ _BESIDE: Final = partial(forced, BESIDE_REDIS, CONNECTIONS)
 
 SESSIONS: Final = (
     Session((SINGLE, SINGLE_P99), {"BlockDB": partial(single, PLAIN), STARLETTE: partial(single, CONSTANT)}),
+    Session(
+        (
+            CLIENT_PUTS,
+            CLIENT_PUTS_SERVER,
+            CLIENT_PUTS_OWN,
+            CLIENT_GETS,
+            CLIENT_GETS_SERVER,
+            CLIENT_GETS_OWN,
+        ),
+        {"BlockDB": clients, BARE: clients_bare},
+    ),
+    Session((CLIENT_THREAD, CLIENT_THREAD_OWN), {"BlockDB": thread, BARE: thread_bare}),
     Session((BATCHES,), {"BlockDB": partial(batches, PLAIN, BATCHES, 4)}),
     Session((FORCED_BATCHES,), {"BlockDB": partial(batches, FORCED, FORCED_BATCHES, CLIENTS)}),
     Session((FORCED_CLIENTS,), {"BlockDB": partial(forced, FORCED_CLIENTS, CLIENTS)}),

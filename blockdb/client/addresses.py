@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -31,12 +32,17 @@ class Node:
     @property
     def is_near(self) -> bool:
         """Whether it is on this machine, as far as its address says."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return _is_near(self.host)
+
+
+@cache
+def _is_near(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def nodes_of(urls: str | Iterable[str]) -> tuple[Node, ...]:

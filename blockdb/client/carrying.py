@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,22 @@ from blockdb.client.exchange import Asked, Attempt, Failure
 from blockdb.client.policy import Policy
 from blockdb.errors import ConfigError, InvalidData
 
-__all__ = ["FAILURES", "Identity", "failure_of", "headers_of", "request_of", "tls_context"]
+__all__ = ["FAILURES", "Identity", "Writer", "failure_of", "patience_s", "silence_s", "tls_context"]
 
 TOKEN_VARIABLE: Final = "BLOCKDB_TOKEN"
 KEEPALIVE_S: Final = 30.0
 SMALL_BYTES: Final = 1024
 """What is no larger is not compressed."""
+MOST_KINDS: Final = 100
+
+Fields = tuple[tuple[str, str], ...]
+_Kind = tuple[Node, Fields, Fields]
+"""Requests with the same headers: to whom they go, what is asked, and how it is packed."""
+
+_UNPACKED: Final[Fields] = (("accept-encoding", "identity"),)
+_PACKED_ANSWER: Final[Fields] = (("accept-encoding", "gzip"),)
+_PACKED: Final[Fields] = (("accept-encoding", "gzip"), ("content-encoding", "zstd"))
+_is_target: Final = re.compile(r"[A-Z]+ [!-~]+").fullmatch
 
 FAILURES: Final = (
     httpcore.NetworkError,
@@ -75,45 +86,103 @@ def tls_context(
     except (OSError, TypeError, ValueError) as error:
         raise ConfigError(f"ca_file and certificate: they cannot be used: {error}.") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def request_of(attempt: Attempt, identity: Identity, policy: Policy) -> httpcore.Request:
-    """The request as the library takes it."""
-    node, asked, body = attempt.node, attempt.asked, attempt.asked.body
-    is_packed = asked.is_packable and (not node.is_near if policy.compression is None else policy.compression)
-    packing = [("accept-encoding", "gzip" if is_packed else "identity")]
-    if is_packed and body is not None and len(body) > SMALL_BYTES:
-        body = ZstdCompressor(write_content_size=True).compress(body)
-        packing.append(("content-encoding", "zstd"))
-    url = httpcore.URL(
-        scheme=node.scheme.encode(), host=node.host.encode(), port=node.port, target=(node.root + asked.target).encode()
-    )
-    concern = () if policy.read_concern is None else (("read-concern", policy.read_concern),)
-    length = () if body is None else (("content-length", str(len(body))),)
-    headers = [("host", _authority(node)), *identity.headers, *asked.headers, *concern, *packing, *length]
-    return httpcore.Request(
-        asked.method,
-        url,
-        headers=[(name.encode(), value.encode()) for name, value in headers],
-        content=body,
-        extensions={"timeout": _timeouts(asked, policy)},
-    )
+class Writer:
+    """Writes requests. What is the same each time is written once."""
+
+    def __init__(self, identity: Identity, policy: Policy) -> None:
+        self._identity = identity
+        self._policy = policy
+        self._heads: dict[_Kind, bytes] = {}
+
+    def written(self, attempt: Attempt) -> bytes:
+        """The request, as it goes over the wire. Raises httpcore.LocalProtocolError for what cannot be sent."""
+        asked = attempt.asked
+        body, packing = self._packed(attempt)
+        kind = attempt.node, asked.headers, packing
+        head = self._heads.get(kind) or self._head(kind)
+        target = f"{asked.method} {attempt.node.root}{asked.target}"
+        if not _is_target(target):
+            raise httpcore.LocalProtocolError("its path or its query has characters that cannot stand there")
+        key = "" if asked.key is None else f"idempotency-key: {_good(asked.key)}\r\n"
+        length = "" if body is None else f"content-length: {len(body)}\r\n"
+        return b"%s HTTP/1.1\r\n%s%s\r\n%s" % (target.encode(), head, f"{key}{length}".encode(), body or b"")
+
+    def request(self, attempt: Attempt) -> httpcore.Request:
+        """The request as the library takes it."""
+        node, asked = attempt.node, attempt.asked
+        body, packing = self._packed(attempt)
+        target = (node.root + asked.target).encode()
+        url = httpcore.URL(scheme=node.scheme.encode(), host=node.host.encode(), port=node.port, target=target)
+        key = () if asked.key is None else (("idempotency-key", asked.key),)
+        length = () if body is None else (("content-length", str(len(body))),)
+        headers = [*self._fields((node, asked.headers, packing)), *key, *length]
+        return httpcore.Request(
+            asked.method,
+            url,
+            headers=[(name.encode(), value.encode()) for name, value in headers],
+            content=body,
+            extensions={"timeout": _timeouts(asked, self._policy)},
+        )
+
+    def _packed(self, attempt: Attempt) -> tuple[bytes | None, Fields]:
+        """The body as it is sent, and what says so."""
+        asked, body, policy = attempt.asked, attempt.asked.body, self._policy
+        if (
+            not asked.is_packable
+            or policy.compression is False
+            or (policy.compression is None and attempt.node.is_near)
+        ):
+            return body, _UNPACKED
+        if body is None or len(body) <= SMALL_BYTES:
+            return body, _PACKED_ANSWER
+        return ZstdCompressor(write_content_size=True).compress(body), _PACKED
+
+    def _fields(self, kind: _Kind) -> Fields:
+        """What is the same for all requests of a kind."""
+        node, headers, packing = kind
+        concern = () if self._policy.read_concern is None else (("read-concern", self._policy.read_concern),)
+        return ("host", _authority(node)), *self._identity.headers, *headers, *concern, *packing
+
+    def _head(self, kind: _Kind) -> bytes:
+        if len(self._heads) >= MOST_KINDS:
+            self._heads.clear()
+        head = "".join(f"{name}: {_good(value)}\r\n" for name, value in self._fields(kind)).encode()
+        self._heads[kind] = head
+        return head
+
+
+def _good(value: str) -> str:
+    """A value of a header. Raises httpcore.LocalProtocolError for what can be none."""
+    if not value.isprintable() or value != value.strip():
+        raise httpcore.LocalProtocolError("a header has characters that cannot stand there")
+    return value
 
 
 def _timeouts(asked: Asked, policy: Policy) -> dict[str, float | None]:
-    silence_s = None if asked.may_be_silent else policy.read_timeout_s
-    patience_s = min(policy.connect_timeout_s, policy.timeout_s)
-    return {"connect": patience_s, "pool": policy.timeout_s, "read": silence_s, "write": policy.read_timeout_s}
+    return {
+        "connect": patience_s(policy),
+        "pool": policy.timeout_s,
+        "read": silence_s(asked, policy),
+        "write": policy.read_timeout_s,
+    }
+
+
+def silence_s(asked: Asked, policy: Policy) -> float | None:
+    """For how many seconds a server may be silent; None: for ever."""
+    return None if asked.may_be_silent else policy.read_timeout_s
+
+
+def patience_s(policy: Policy) -> float:
+    """How many seconds it may take to connect."""
+    return min(policy.connect_timeout_s, policy.timeout_s)
 
 
 def _authority(node: Node) -> str:
     return str(node).partition("://")[2].removesuffix(node.root)
-
-
-def headers_of(raw: Collection[tuple[bytes, bytes]]) -> Mapping[str, str]:
-    """Headers by their names in lower case; of several of one name, the last."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
 
 
 def failure_of(error: Exception) -> Failure:

@@ -33,6 +33,8 @@ class Asked:
     """Path and query."""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = field(default=None, repr=False)
+    key: str | None = None
+    """Its Idempotency-Key, under which it is done once."""
     is_repeatable: bool = True
     """Whether it can be sent again, though it may have been done: it reads, or has an idempotency key."""
     is_write: bool = False
@@ -107,6 +109,9 @@ class Nodes:
 
     def best(self, without: Collection[Node] = ()) -> Node | None:
         """The one that failed the fewest times since another one answered; the last that did, rather than another."""
+        last = self._last
+        if last not in without and not self._failures[last]:
+            return last
         with self._lock:
             left = [node for node in self.all if node not in without]
             return min(left, key=lambda node: (self._failures[node], node != self._last), default=None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from random import random
-from threading import Event, local
+from threading import TIMEOUT_MAX, BoundedSemaphore, Event, local
 from time import monotonic
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -18,23 +19,36 @@ import httpcore
 
 from blockdb.client.addresses import Node
 from blockdb.client.body import Collector
-from blockdb.client.carrying import FAILURES, KEEPALIVE_S, Identity, failure_of, headers_of, request_of
+from blockdb.client.carrying import FAILURES, KEEPALIVE_S, Identity, Writer, failure_of, patience_s, silence_s
 from blockdb.client.exchange import Asked, Attempt, Failure, Nodes, Pause, Reply, Steps, exchange
+from blockdb.client.incoming import Incoming, headers_of
 from blockdb.client.policy import Policy
 from blockdb.errors import DatabaseClosed
 
 __all__ = ["OpenReply", "Transport"]
 
 CLOSED: Final = "The connection to the server was closed; connect anew."
+LOOK_AFTER_S: Final = 0.5
+"""A connection on which nothing was asked for so long may have been closed by the other side."""
+READ_BYTES: Final = 256 * 1024
 FORKED: Final = "The connection to the server belongs to the parent process; connect anew in this one."
 
 
 class _Line(httpcore.NetworkStream):
     """A connection of which no read waits beyond the deadline of the request, however lively the other side drips."""
 
+    idle_since = 0.0
+    """Since when nothing is asked on it, for those that are kept."""
+
     def __init__(self, stream: httpcore.NetworkStream, deadlines: local) -> None:
         self._stream = stream
         self._deadlines = deadlines
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it can be expected that the other side still listens. Looks, where it was idle for a moment."""
+        idle_s = monotonic() - self.idle_since
+        return idle_s < LOOK_AFTER_S or (idle_s < KEEPALIVE_S and not self.get_extra_info("is_readable"))
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """The next bytes."""
@@ -104,6 +118,76 @@ class _Lines(httpcore.NetworkBackend):
             line.interrupt()
 
 
+class _Pool:
+    """The connections on which whole answers come, at most so many at a time. Safe for threads."""
+
+    def __init__(self, lines: _Lines, policy: Policy, context: ssl.SSLContext) -> None:
+        self._lines = lines
+        self._policy = policy
+        self._context = context
+        self._room = BoundedSemaphore(policy.max_connections)
+        self._idle: defaultdict[Node, deque[_Line]] = defaultdict(deque)
+        self._is_closed = False
+
+    def ask(self, attempt: Attempt, request: bytes) -> Reply:
+        """The whole answer. Raises one of FAILURES."""
+        if not self._room.acquire(timeout=min(self._policy.timeout_s, TIMEOUT_MAX)):
+            raise httpcore.PoolTimeout("all connections are in use")
+        try:
+            line = self._kept(attempt.node) or self._connected(attempt.node)
+            incoming = Incoming(self._policy.max_answer_bytes)
+            try:
+                reply = self._answer(line, attempt, request, incoming)
+            finally:
+                if incoming.is_reusable and not self._is_closed:
+                    line.idle_since = monotonic()
+                    self._idle[attempt.node].append(line)
+                else:
+                    line.close()
+            return reply
+        finally:
+            self._room.release()
+
+    def _answer(self, line: _Line, attempt: Attempt, request: bytes, incoming: Incoming) -> Reply:
+        is_sent = False
+        with suppress(httpcore.WriteError):  # the answer may be that no more is taken
+            line.write(request, self._policy.read_timeout_s)
+            is_sent = True
+        limit_s = silence_s(attempt.asked, self._policy)
+        while True:
+            data = line.read(READ_BYTES, limit_s)
+            reply = incoming.take(data) if data else incoming.end()
+            if reply is not None:
+                incoming.is_reusable &= is_sent
+                return reply
+
+    def _kept(self, node: Node) -> _Line | None:
+        """The connection that was used last, if there is one."""
+        idle = self._idle[node]
+        while idle:
+            try:
+                line = idle.pop()
+            except IndexError:  # another thread was quicker
+                return None
+            if line.is_fresh:
+                return line
+            line.close()
+        return None
+
+    def _connected(self, node: Node) -> _Line:
+        limit_s = patience_s(self._policy)
+        line = self._lines.connect_tcp(node.host, node.port, limit_s)
+        return line.start_tls(self._context, node.host, limit_s) if node.scheme == "https" else line
+
+    def close(self) -> None:
+        """Hang up on those that are idle; others are not kept."""
+        self._is_closed = True
+        for idle in self._idle.values():
+            while idle:
+                with suppress(IndexError):
+                    idle.pop().close()
+
+
 R = TypeVar("R", bound=Reply)
 
 
@@ -137,8 +221,9 @@ class Transport:
     def __init__(self, nodes: Iterable[Node], policy: Policy, identity: Identity, context: ssl.SSLContext) -> None:
         self.nodes = Nodes(tuple(nodes))
         self.policy = policy
-        self._identity = identity
+        self._writer = Writer(identity, policy)
         self._lines = _Lines()
+        self._whole = _Pool(self._lines, policy, context)
         self._closed = Event()
         self._pid = os.getpid()
         self._pool = httpcore.ConnectionPool(
@@ -180,6 +265,7 @@ class Transport:
             return
         self._closed.set()
         self._lines.close()
+        self._whole.close()
         self._pool.close()
 
     def _exchange(self, asked: Asked, attempt: Callable[[Attempt], R | Failure]) -> R:
@@ -213,14 +299,10 @@ class Transport:
             self._lines.deadlines.at = float("inf")  # for answers that are still coming in
 
     def _answer(self, attempt: Attempt) -> Reply:
-        response = self._response(attempt)
-        try:
-            return self._read(response)
-        finally:
-            response.close()
+        return self._whole.ask(attempt, self._writer.written(attempt))
 
     def _begin(self, attempt: Attempt) -> OpenReply:
-        response = self._response(attempt)
+        response = self._pool.handle_request(self._writer.request(attempt))
         if response.status == 200:
             return OpenReply(200, headers_of(response.headers), b"", response)
         try:
@@ -228,9 +310,6 @@ class Transport:
             return OpenReply(reply.status, reply.headers, reply.body)
         finally:
             response.close()
-
-    def _response(self, attempt: Attempt) -> httpcore.Response:
-        return self._pool.handle_request(request_of(attempt, self._identity, self.policy))
 
     def _read(self, response: httpcore.Response) -> Reply:
         headers = headers_of(response.headers)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from os import urandom
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 import msgspec
 
@@ -29,7 +29,7 @@ MAX_TARGET_BYTES: Final = 4_000
 LENGTH_BYTES: Final = 4
 
 HEADERS: Final = (("accept", MSGPACK), ("user-agent", "blockdb-client"))
-BODY_TYPE: Final = (("content-type", MSGPACK),)
+WITH_BODY: Final = (*HEADERS, ("content-type", MSGPACK))
 READS: Final = frozenset(
     (
         "audit", "audit_collection", "begin", "check_anchors", "count", "explain", "find", "transaction_exists",
@@ -43,7 +43,7 @@ CHATTY: Final = frozenset(("cluster_events", "watch"))
 
 def chance() -> str:
     """A key that no other request has."""
-    return uuid4().hex
+    return urandom(16).hex()
 
 
 def asked_of(ask: Ask, key_of: Callable[[], str] = chance) -> Asked:
@@ -51,12 +51,12 @@ def asked_of(ask: Ask, key_of: Callable[[], str] = chance) -> Asked:
     operation = BY_NAME[ask.operation]
     method, target, body = _written(operation, ask.request)
     changes = operation.method != "GET"
-    key = (("idempotency-key", key_of()),) if changes else ()
     return Asked(
         method,
         target,
-        (*HEADERS, *key, *(() if body is None else BODY_TYPE)),
+        HEADERS if body is None else WITH_BODY,
         body,
+        key_of() if changes else None,
         is_write=changes and operation.name not in READS,
         is_long=operation.is_long,
         is_packable=operation.kind is Kind.PLAIN,
@@ -66,7 +66,9 @@ def asked_of(ask: Ask, key_of: Callable[[], str] = chance) -> Asked:
 
 
 def _written(operation: Operation, request: Message) -> tuple[str, str, bytes | None]:
-    """Method, target and body."""
+    """Method, target and body. What is quick has the same target each time, so that a server knows its head."""
+    if operation.is_quick:
+        return "POST", CALL + operation.name, msgspec.msgpack.encode(request)
     target = "/".join(
         _quoted(getattr(request, part[1:-1])) if part.startswith("{") else part for part in operation.path.split("/")
     )

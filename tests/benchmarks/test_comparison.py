@@ -162,6 +162,7 @@ def test_memory_is_watched(tmp_path: Path) -> None:
 
 
 def test_results_are_small(tmp_path: Path) -> None:
-    _, lines = comparison.chosen([], is_long=True)
-    results = {line.name: {name: [123456.789] * 5 for name in PEERS} for line in lines}
+    sessions, lines = comparison.chosen([], is_long=True)
+    takers = {line.name: session.takers for session in sessions for line in session.lines}
+    results = {line: {name: [123456.789] * 5 for name in names} for line, names in takers.items()}
     assert save(results, lines, 1, tmp_path).stat().st_size < 60_000

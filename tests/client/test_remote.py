@@ -226,9 +226,10 @@ def test_keys_that_fit_into_no_path(users: blockdb.RemoteCollection) -> None:
 
 def test_what_is_sent_has_a_key_of_its_own(users: blockdb.RemoteCollection) -> None:
     sent = [asked_of(plan.Ask("put", records.records.Put(key=b"a", value=b""))) for _ in range(2)]
-    keys = [dict(asked.headers)["idempotency-key"] for asked in sent]
+    keys = [asked.key for asked in sent]
+    assert None not in keys
     assert len(set(keys)) == 2
-    assert "idempotency-key" not in dict(asked_of(plan.Ask("get", Get(key=b"a"))).headers)
+    assert asked_of(plan.Ask("get", Get(key=b"a"))).key is None
 
 
 def test_many_threads_share_a_connection(remote: blockdb.RemoteDatabase, users: blockdb.RemoteCollection) -> None:

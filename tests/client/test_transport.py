@@ -1,12 +1,14 @@
 """The transport, against servers that hang up, lie, dawdle and babble: each wait has an end, each end an error."""
 
+import asyncio
 import gzip
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -16,12 +18,15 @@ from zstandard import ZstdDecompressor
 
 import blockdb
 from blockdb.client.addresses import nodes_of
+from blockdb.client.aio.lines import _Line
 from blockdb.client.aio.transport import AsyncTransport
 from blockdb.client.carrying import Identity, tls_context
 from blockdb.client.exchange import Asked, Reply
+from blockdb.client.incoming import Incoming
 from blockdb.client.policy import Policy
-from blockdb.client.transport import Transport
+from blockdb.client.transport import LOOK_AFTER_S, Transport
 from tests.client.fakes import TYPE, Visit, free_address, serving
+from tests.storage.doors import until
 from tests.tiers import tiers
 
 READ = Asked("GET", "/read")
@@ -111,6 +116,171 @@ def test_what_is_worth_it_is_compressed(ask: Ask) -> None:
         ask(Asked("POST", "/write", (), bytes(5000)), server.url, compression=True)
         ask(Asked("POST", "/write", (), b"short", is_packable=True), server.url, compression=True)
     assert [len(visit.body) for visit in server.visits] == [5000, 5000, 5]
+
+
+@contextmanager
+def transports(url: str, **limits: Any) -> Iterator[Callable[[Asked], Reply]]:
+    """What asks one request after the other on one transport, which waits in threads."""
+    transport = Transport(nodes_of(url), Policy(**{**QUICK, **limits}), Identity(None), tls_context())
+    try:
+        yield transport.send
+    finally:
+        transport.close()
+
+
+@contextmanager
+def transports_on_a_loop(url: str, **limits: Any) -> Iterator[Callable[[Asked], Reply]]:
+    """The same on an event loop."""
+    with asyncio.Runner() as runner:
+        made = AsyncTransport(nodes_of(url), Policy(**{**QUICK, **limits}), Identity(None), tls_context())
+        try:
+            yield lambda asked: runner.run(made.send(asked))
+        finally:
+            runner.run(made.close())
+
+
+KEPT = pytest.mark.parametrize("asking", [transports, transports_on_a_loop], ids=["threads", "loop"])
+
+
+@KEPT
+def test_connections_are_kept_unless_something_is_wrong_with_them(asking: Any) -> None:
+    """One request after the other; of some the answers end the connection, or have something behind them."""
+    chunked = f"HTTP/1.1 200 OK\r\n{TYPE}transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    say: list[Callable[[Visit], None]] = [
+        lambda visit: visit.answer(),
+        lambda visit: visit.say(chunked),
+        lambda visit: visit.say(f"HTTP/1.1 100 Continue\r\n\r\n{chunked}"),
+        lambda visit: visit.answer(headers=f"{TYPE}connection: close\r\n"),
+        lambda visit: visit.say(f"HTTP/1.1 200 OK\r\n{TYPE}content-length: 2\r\n\r\nok and more"),
+        lambda visit: visit.answer(),
+    ]
+    with serving(lambda visit: say[visit.number](visit)) as server, asking(server.url) as ask:
+        for _ in say:
+            assert ask(READ).body == b"ok"
+    first, *others = [visit.connection for visit in server.visits]
+    assert [other is first for other in others] == [True, True, True, False, False]
+    assert server.visits[4].connection is not server.visits[5].connection
+
+
+def test_one_that_was_closed_meanwhile_is_not_asked() -> None:
+    with serving(lambda visit: visit.answer()) as server:
+        transport = Transport(nodes_of(server.url), Policy(attempts=1), Identity(None), tls_context())
+        transport.send(READ)
+        server.visits[0].connection.shutdown(socket.SHUT_RDWR)
+        [line] = transport._whole._idle[transport.nodes.all[0]]
+        line.idle_since -= LOOK_AFTER_S
+        until(lambda: bool(line.get_extra_info("is_readable")))
+        assert transport.send(READ).status == 200
+        transport.close()
+    assert len(server.visits) == 2
+
+
+def test_one_that_was_closed_meanwhile_is_not_asked_on_a_loop() -> None:
+    async def run(url: str) -> None:
+        transport = AsyncTransport(nodes_of(url), Policy(attempts=1), Identity(None), tls_context())
+        await transport.send(READ)
+        server.visits[0].connection.shutdown(socket.SHUT_RDWR)
+        [line] = transport._whole._idle[transport.nodes.all[0]]
+        while line.is_open:  # noqa: ASYNC110 - the loop has to see it
+            await asyncio.sleep(0)
+        assert (await transport.send(READ)).status == 200
+        await transport.close()
+
+    with serving(lambda visit: visit.answer()) as server:
+        asyncio.run(run(server.url))
+    assert len(server.visits) == 2
+
+
+@KEPT
+def test_what_cannot_stand_in_a_head_is_not_sent(asking: Any) -> None:
+    bad = [
+        Asked("POST", "/write", key="two\r\nx: lines"),
+        Asked("POST", "/write", key=" blank"),
+        Asked("POST", "/wri te"),
+        Asked("POST", "/write\r\nx: y"),
+        Asked("GET", "/read", (("x", "a\nb"),)),
+    ]
+    with serving(lambda visit: visit.answer()) as server, asking(server.url) as ask:
+        for asked in bad:
+            with pytest.raises(blockdb.BlockDBError, match="cannot be sent"):
+                ask(asked)
+        assert ask(Asked("POST", "/write", key="")).status == 200
+        assert ask(Asked("POST", "/write", key="schlüssel")).status == 200
+    assert [visit.head.count("\r\n") for visit in server.visits] == [3, 3]
+
+
+def test_who_gives_up_leaves_no_answer_for_the_next() -> None:
+    """A task that is cancelled while it waits: what comes then is the answer to nobody."""
+    release = threading.Event()
+
+    def behaviour(visit: Visit) -> None:
+        if not visit.number:
+            assert release.wait(30)
+        visit.answer(b"%d" % visit.number)
+
+    async def run(url: str) -> bytes:
+        transport = AsyncTransport(nodes_of(url), Policy(max_connections=1), Identity(None), tls_context())
+        task = asyncio.ensure_future(transport.send(READ))
+        waiting = asyncio.ensure_future(transport.send(READ))  # for the only connection
+        while not server.visits:  # noqa: ASYNC110 - it is a thread that makes them
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        release.set()
+        found = await waiting
+        await transport.close()
+        return found.body
+
+    with serving(behaviour) as server:
+        assert asyncio.run(run(server.url)) == b"1"
+
+
+class Steps:
+    """A loop of which the time passes where a test says so, and the transport of a connection on it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.now, self.unsent, self.is_aborted = 0.0, 100, False
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.time = lambda: self.now
+        self.create_future = loop.create_future
+        self.write = lambda _: None
+        self.get_write_buffer_size = lambda: self.unsent
+
+    def call_at(self, when: float, look: Callable[[], None]) -> Any:
+        self.timers.append((when, look))
+        return type("Handle", (), {"when": lambda _: when, "cancel": lambda _: None})()
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def pass_to(self, now: float) -> None:
+        self.now = now
+        while self.timers and self.timers[-1][0] <= now:
+            self.timers.pop()[1]()
+
+
+def test_what_is_still_being_sent_is_a_sign_of_life() -> None:
+    with asyncio.Runner() as runner:
+        sent_slowly(Steps(runner.get_loop()))
+
+
+def sent_slowly(steps: Steps) -> None:
+    line = _Line(steps)  # type: ignore[arg-type]
+    line._transport, line.is_open = steps, True  # type: ignore[assignment]
+    asking = line.ask(b"request", Incoming(99), 1000.0, 10.0)
+    asking.send(None)
+    steps.pass_to(10)
+    for now, unsent in ((20, 50), (30, 25), (40, 0)):
+        steps.unsent = unsent
+        steps.pass_to(now)
+        assert not steps.is_aborted, now
+    line.data_received(b"HTTP/1.1 200 OK\r\n")
+    steps.pass_to(49)
+    assert not steps.is_aborted
+    steps.pass_to(51)
+    assert steps.is_aborted
+    with pytest.raises(httpcore.ReadTimeout):
+        asking.send(None)
 
 
 # ── what is tried again ──────────────────────────────────────────────────────────────────────────────────────────

@@ -15,9 +15,11 @@ import anyio
 import httpcore
 
 from blockdb.client.addresses import Node
+from blockdb.client.aio.lines import AsyncPool
 from blockdb.client.body import Collector
-from blockdb.client.carrying import FAILURES, KEEPALIVE_S, Identity, failure_of, headers_of, request_of
+from blockdb.client.carrying import FAILURES, KEEPALIVE_S, Identity, Writer, failure_of
 from blockdb.client.exchange import Asked, Attempt, Failure, Nodes, Pause, Reply, Steps, exchange
+from blockdb.client.incoming import headers_of
 from blockdb.client.policy import Policy
 from blockdb.client.transport import CLOSED, FORKED
 from blockdb.errors import DatabaseClosed
@@ -52,10 +54,11 @@ class AsyncTransport:
     def __init__(self, nodes: Iterable[Node], policy: Policy, identity: Identity, context: ssl.SSLContext) -> None:
         self.nodes = Nodes(tuple(nodes))
         self.policy = policy
-        self._identity = identity
+        self._writer = Writer(identity, policy)
         self._is_closed = False
         self._pid = os.getpid()
         self._waiting: set[anyio.CancelScope] = set()
+        self._whole = AsyncPool(policy, context, self._within)
         self._pool = httpcore.AsyncConnectionPool(
             context,
             max_connections=policy.max_connections,
@@ -65,11 +68,11 @@ class AsyncTransport:
 
     async def send(self, asked: Asked) -> Reply:
         """The whole answer to a request. Raises Unavailable, RequestTimeout, DatabaseClosed."""
-        return await self._exchange(asked, self._answer)
+        return await self._exchange(asked, self._answered)
 
     async def open(self, asked: Asked) -> AsyncOpenReply:
         """An answer that is still coming in; one that tells of an error is complete. Raises as `send`."""
-        return await self._exchange(asked, self._begin)
+        return await self._exchange(asked, self._begun)
 
     def check_open(self) -> None:
         """Raises DatabaseClosed."""
@@ -96,6 +99,7 @@ class AsyncTransport:
         self._is_closed = True
         for scope in list(self._waiting):
             scope.cancel()
+        self._whole.close()
         await self._pool.aclose()
 
     async def until_closed(self, awaited: Awaitable[T]) -> T:
@@ -111,7 +115,14 @@ class AsyncTransport:
         finally:
             self._waiting.discard(scope)
 
-    async def _exchange(self, asked: Asked, attempt: Callable[[Attempt], Awaitable[R]]) -> R:
+    async def _within(self, seconds: float, awaited: Awaitable[T]) -> T:
+        """What something gives within that time. Raises TimeoutError, DatabaseClosed."""
+        with anyio.move_on_after(seconds) as scope:
+            return await self._until(scope, awaited)
+        self.check_open()
+        raise TimeoutError
+
+    async def _exchange(self, asked: Asked, attempt: Callable[[Attempt], Awaitable[R | Failure]]) -> R:
         """Do what `exchange` wants done."""
         self.check_open()
         steps: Steps[R] = exchange(asked, self.nodes, self.policy, monotonic, random)
@@ -126,28 +137,24 @@ class AsyncTransport:
                 await self.pause(step.seconds)
                 outcome = None
             else:
-                outcome = await self._tried(step, attempt)
+                outcome = await attempt(step)
 
-    async def _tried(self, step: Attempt, attempt: Callable[[Attempt], Awaitable[R]]) -> R | Failure:
-        left_s = step.deadline - monotonic()
+    async def _answered(self, attempt: Attempt) -> Reply | Failure:
         try:
-            with anyio.move_on_after(left_s) as scope:
-                return await self._until(scope, attempt(step))
+            return await self._whole.ask(attempt, self._writer.written(attempt), attempt.deadline - monotonic())
         except FAILURES as error:
             self.check_open()
             return failure_of(error)
-        self.check_open()
-        return failure_of(TimeoutError())
 
-    async def _answer(self, attempt: Attempt) -> Reply:
-        response = await self._response(attempt)
+    async def _begun(self, attempt: Attempt) -> AsyncOpenReply | Failure:
         try:
-            return await self._read(response)
-        finally:
-            await response.aclose()
+            return await self._within(attempt.deadline - monotonic(), self._begin(attempt))
+        except FAILURES as error:
+            self.check_open()
+            return failure_of(error)
 
     async def _begin(self, attempt: Attempt) -> AsyncOpenReply:
-        response = await self._response(attempt)
+        response = await self._pool.handle_async_request(self._writer.request(attempt))
         if response.status == 200:
             return AsyncOpenReply(200, headers_of(response.headers), b"", response)
         try:
@@ -155,9 +162,6 @@ class AsyncTransport:
             return AsyncOpenReply(reply.status, reply.headers, reply.body)
         finally:
             await response.aclose()
-
-    async def _response(self, attempt: Attempt) -> httpcore.Response:
-        return await self._pool.handle_async_request(request_of(attempt, self._identity, self.policy))
 
     async def _read(self, response: httpcore.Response) -> Reply:
         headers = headers_of(response.headers)
