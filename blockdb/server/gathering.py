@@ -206,9 +206,13 @@ class Gatherer:
     def _tell(self, group: Sequence[Asked], answers: list[Any], begun: Sequence[float]) -> None:
         """Tell what became of all of them; where that fails, the failure is the answer."""
         now = perf_counter()
-        told = [number for number, answer in enumerate(answers) if answer is not ALONE]
-        for _ in range(len(group) - len(told)):
-            self._service.begun_in_vain()
+        told = []
+        for number, answer in enumerate(answers):
+            if answer is ALONE:  # it is begun anew, and counted once
+                group[number][0].is_admitted = True
+                self._service.begun_in_vain()
+            else:
+                told.append(number)
         failures = self._service.told_together(
             [
                 (group[number][0], answer if isinstance(answer := answers[number], Exception) else None, now - at)

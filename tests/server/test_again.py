@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
@@ -13,11 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from blockdb.database.transactions.transaction import Transaction
 from blockdb.security.roles import Role
 from blockdb.server.http.again import Again
 from blockdb.server.serving import Served
 from blockdb.server.tokens import TokenFile
 from tests.server.running import Address, served_here
+from tests.storage.doors import until
 
 PUT = "/api/v1/collections/default/records"
 
@@ -109,8 +112,20 @@ def test_answers_are_the_same_as_those_to_whole_requests(running: tuple[Served, 
     assert meters.snapshot().in_flight == 0
 
 
-def test_what_waits_for_a_transaction_goes_the_long_way(running: tuple[Served, Address], short: list[bool]) -> None:
+def abort_once_waited_for(served: Served, transaction: Transaction) -> None:
+    until(lambda: served.service.database.stats().transactions.waiting > 0)
+    transaction.abort()
+
+
+def test_what_waits_for_a_transaction_is_waited_for(
+    running: tuple[Served, Address], short: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     served, address = running
+    admitted: list[str] = []
+    admit = served.service.admit
+    monkeypatch.setattr(
+        served.service, "admit", lambda call, request: (admitted.append(call.request_id), admit(call, request))
+    )
     with client(address) as one:
         assert one.put("before")[0] == 201
         begun = served.service.transactions.begin(served.service.nobody, None)[0]
@@ -121,6 +136,14 @@ def test_what_waits_for_a_transaction_goes_the_long_way(running: tuple[Served, A
             transaction.put(b"locked", b"1")
             assert one.put("free")[0] == 201
         assert one.put("locked")[0] == 409
+        assert short == [True] * 3
+        with served.service.database.transaction() as transaction:
+            transaction.put(b"locked in vain", b"1")
+            aborting = threading.Thread(target=abort_once_waited_for, args=(served, transaction))
+            aborting.start()
+            assert one.put("locked in vain", "mine")[0] == 201
+            aborting.join()
+        assert len(admitted) == len(set(admitted)), "each is counted once, however it goes"
         served._options.max_body_bytes = 100
         assert one.put("long", "v" * 100)[1]["error"] == "RequestTooLarge"
         served._options.max_body_bytes = 1 << 20
