@@ -85,7 +85,7 @@ def sealing(peer: Peer, directory: Path, data: Data) -> Iterator[Finding]:
 
 def _drop(self: Seals) -> None:
     """In the place of `Seals.seal`: forget the records of full blocks."""
-    self.block.drop(len(self.block))
+    self.block.drop(len(self.block), self.block.size)
 
 
 def _cost(directory: Path, settings: dict[str, Any], pairs: Sequence[Pair], changes: dict[str, Any]) -> float:

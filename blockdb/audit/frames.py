@@ -19,7 +19,7 @@ from xxhash import xxh3_64_digest
 from blockdb.audit.columns import Positions, positions
 from blockdb.audit.doubt import Doubt
 from blockdb.format import batch, record
-from blockdb.format.alike import alike, frame_bytes
+from blockdb.format.alike import FEWEST, PATIENCE, alike, frame_bytes
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
@@ -28,8 +28,8 @@ from blockdb.format.record import BODY_HEADER_BYTES, HEADER_BYTES, PLAIN_RECORD
 PORTION_RECORDS: Final = 1000
 """So many records are looked at together: few enough to stay in the processor's cache."""
 
-_ALIKE: Final = 4
-"""After so many records of the same sizes in a row, the next ones are expected to have them too."""
+_FIRST: Final = 32
+"""So many records are looked at together where none were alike before; four times as many after each time they are."""
 
 _shape_at = Struct("<4xH6xHI").unpack_from
 """Type and kind of a record as one number, and the lengths of its key and content."""
@@ -95,61 +95,87 @@ def _read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int
 
 
 class _Cutter:
-    """Cuts frames out of a chain file. It remembers of what sizes the last ones were."""
+    """Cuts frames out of a chain file. It remembers how long the last ones were of the same sizes."""
 
     def __init__(self, buffer: Buffer) -> None:
         self._buffer = buffer
-        self._shape: tuple[int, ...] = ()
-        self._alike = 0
+        self._alone = FEWEST
+        """So many records are walked one by one before it is tried whether those that follow are alike."""
+        self._window = _FIRST
 
     def portion(self, at: int, end: int) -> tuple[Portion, int]:
         """Records from the offset `at` on, one at least, and where the next frame begins."""
         portion, buffer = Portion(), self._buffer
-        while at < end and len(portion) < PORTION_RECORDS:
-            kind, key_bytes, content_bytes = shape = _shape_at(buffer, at)
-            if kind & 0xFF != RECORD and portion:
-                break
-            self._alike = self._alike + 1 if shape == self._shape else 0
-            self._shape = shape
-            size = HEADER_BYTES + key_bytes + content_bytes
-            if at + size > end:
-                raise Doubt
-            if kind != PLAIN_RECORD or not key_bytes:
-                _take_decoded(portion, buffer, at)
-            elif data := self._run(at, end, PORTION_RECORDS - len(portion)):
-                _take_run(portion, data, at, size, key_bytes)
-                at += len(data) - size
-            else:
-                _take_one(portion, buffer, at, size, key_bytes)
-            at += size
+        while at < end and (left := PORTION_RECORDS - len(portion)):
+            before = len(portion)
+            at = self._take_alike(portion, at, end, left)
+            if len(portion) == before:
+                at = _take_each(portion, buffer, at, end, min(max(self._alone, FEWEST), left))
+                self._alone -= len(portion) - before
+            if len(portion) == before:
+                if portion and buffer[at + CHECK_BYTES] != RECORD:
+                    break
+                at = _take_decoded(portion, buffer, at, end)
         return portion, at
 
-    def _run(self, at: int, end: int, most: int) -> bytes:
-        """The frames of records that are expected to have the sizes of the last ones, as far as they do."""
-        if self._alike < _ALIKE:
-            return b""
-        data = alike(self._buffer, at, end, min(4 * self._alike, most))
-        self._alike += len(data) // frame_bytes(data) if data else 0
-        return data
+    def _take_alike(self, portion: Portion, at: int, end: int, left: int) -> int:
+        if self._alone > 0 or left < FEWEST:
+            return at
+        most = min(self._window, left)
+        data = alike(self._buffer, at, end, most)
+        kind, key_bytes, _ = _shape_at(data) if data else (0, 0, 0)
+        if kind != PLAIN_RECORD or not key_bytes:
+            self._alone = PATIENCE
+            return at
+        size = frame_bytes(data)
+        is_all = len(data) == most * size
+        self._window, self._alone = (4 * self._window, 0) if is_all else (_FIRST, FEWEST)
+        self._window = min(self._window, PORTION_RECORDS)
+        _take_run(portion, data, at, size, key_bytes)
+        return at + len(data)
 
 
-def _take_one(portion: Portion, buffer: Buffer, at: int, size: int, key_bytes: int) -> None:
-    body = buffer[at + CHECK_BYTES : at + size]
-    if xxh3_64_digest(body)[:CHECK_BYTES] != buffer[at : at + CHECK_BYTES]:
+def _take_each(portion: Portion, buffer: Buffer, at: int, end: int, most: int) -> int:
+    """Plain records of any sizes, `most` at most, up to whatever else there is; returns where they end."""
+    checks: list[bytes] = []
+    offsets: list[int] = []
+    lengths: list[int] = []
+    unpack = record.unpack_sizes
+    while len(offsets) < most and at + HEADER_BYTES < end:
+        check, kind, key_bytes, content_bytes = unpack(buffer, at)
+        after = at + HEADER_BYTES + key_bytes + content_bytes
+        if kind != PLAIN_RECORD or not key_bytes:
+            break
+        if after > end:
+            raise Doubt
+        checks.append(check)
+        offsets.append(at)
+        lengths.append(BODY_HEADER_BYTES + key_bytes)
+        at = after
+    if not offsets:
+        return at
+    ends = [*offsets[1:], at]
+    bodies = [buffer[start + CHECK_BYTES : stop] for start, stop in zip(offsets, ends, strict=True)]
+    digests = np.frombuffer(b"".join(map(xxh3_64_digest, bodies)), "<u4")
+    if (digests[::2] != np.frombuffer(b"".join(checks), "<u4")).any():
         raise Doubt
-    portion.offsets.append(at)
-    portion.hashed.append(body)
-    portion.keys.append(body[BODY_HEADER_BYTES : BODY_HEADER_BYTES + key_bytes])
-    portion.sizes.append(size - HEADER_BYTES)
+    portion.offsets.extend(offsets)
+    portion.hashed += bodies
+    portion.keys += [body[BODY_HEADER_BYTES:key_end] for body, key_end in zip(bodies, lengths, strict=True)]
+    portion.sizes.extend([len(body) - BODY_HEADER_BYTES for body in bodies])
+    return at
 
 
-def _take_decoded(portion: Portion, buffer: Buffer, at: int) -> None:
-    """A record of another kind, or what is none."""
+def _take_decoded(portion: Portion, buffer: Buffer, at: int, end: int) -> int:
+    """A record of another kind, or what is none; returns where it ends."""
     frame = record.decode(buffer, at)
+    if at + frame.size > end:
+        raise Doubt
     portion.offsets.append(at)
     portion.hashed.append(frame.leaf)
     portion.keys.append(frame.key)
     portion.sizes.append(frame.data_bytes)
+    return at + frame.size
 
 
 def _take_run(portion: Portion, data: bytes, at: int, size: int, key_bytes: int) -> None:

@@ -75,7 +75,7 @@ class Collection(FindingCollection, SchemaCollection):
         store = self._store
         if store is None:
             self._refuse()
-        if self._preparation.is_plain and type(value) is bytes:
+        if type(value) is bytes and not store.needs_riders:
             try:
                 return store.put(key, value, sync)
             except (Unprepared, Held):  # an index was made, or a schema set, meanwhile; or a transaction has the key

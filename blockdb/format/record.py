@@ -137,8 +137,12 @@ def data_bytes_of(bodies: Sequence[bytes]) -> int:
     """How many bytes of keys and values these record bodies have; all are of the same kind."""
     if not bodies:
         return 0
-    beside = BODY_HEADER_BYTES + (SEALED_CONTENT_BYTES if bodies[0][1] == REDACTABLE else 0)
-    return sum(map(len, bodies)) - beside * len(bodies)
+    return sum(map(len, bodies)) - beside_bytes(bodies[0][1] == REDACTABLE) * len(bodies)
+
+
+def beside_bytes(redactable: bool) -> int:
+    """How many bytes a record's body has beside key and value."""
+    return BODY_HEADER_BYTES + SEALED_CONTENT_BYTES * redactable
 
 
 def decode(buffer: Buffer, offset: int) -> RecordFrame:

@@ -14,11 +14,17 @@ from blockdb.ledger.chain import BlockRecords, Sealer
 
 
 class OpenBlock:
-    """Collects record bodies and closes every run of them that makes a full block. Under the engine's write lock."""
+    """Collects record bodies and closes every run of them that makes a full block. Under the engine's write lock.
 
-    def __init__(self, sealer: Sealer, records_limit: int) -> None:
+    While it is lent, somebody else closes the blocks, who reads the records from the log: then it counts them alone.
+    """
+
+    def __init__(self, sealer: Sealer, records_limit: int, beside_bytes: int) -> None:
+        """`beside_bytes` is what a record's body has beside key and value."""
         self.sealer = sealer
         self.records_limit = records_limit
+        self.beside_bytes = beside_bytes
+        self.is_lent = False
         self._bodies: list[bytes] = []
         self._places = array("Q")
         self._size = 0
@@ -26,12 +32,12 @@ class OpenBlock:
         self._due_size = BLOCK_MAX_BYTES
 
     def __len__(self) -> int:
-        return len(self._bodies)
+        return len(self._places)
 
     @property
     def data_bytes(self) -> int:
         """Keys and values of its records."""
-        return data_bytes_of(self._bodies)
+        return self._size - len(self) * self.beside_bytes
 
     @property
     def first_place(self) -> int | None:
@@ -45,44 +51,54 @@ class OpenBlock:
 
     def add(self, body: bytes, place: int) -> bool:
         """Take a record; says whether a block is full now that was not before, or was not postponed."""
-        self._bodies.append(body)
+        if not self.is_lent:
+            self._bodies.append(body)
         self._places.append(place)
         self._size += len(body)
-        return len(self._bodies) >= self._due_records or self._size >= self._due_size
+        return len(self._places) >= self._due_records or self._size >= self._due_size
 
     def add_many(self, bodies: Sequence[bytes], places: Sequence[int]) -> bool:
         """Take the records of a batch; says what `add` says."""
-        self._bodies.extend(bodies)
+        if not self.is_lent:
+            self._bodies.extend(bodies)
         self._places.extend(places)
         self._size += sum(map(len, bodies))
-        return len(self._bodies) >= self._due_records or self._size >= self._due_size
+        return len(self._places) >= self._due_records or self._size >= self._due_size
 
     @property
     def is_full(self) -> bool:
         """Whether there is a full block among its records."""
-        return len(self._bodies) >= self.records_limit or self._size >= BLOCK_MAX_BYTES
+        return len(self) >= self.records_limit or self._size >= BLOCK_MAX_BYTES
+
+    def lend(self) -> None:
+        """Somebody else closes its blocks from now on."""
+        self.is_lent, self._bodies = True, []
+
+    def take_back(self, sealer: Sealer, bodies: list[bytes]) -> None:
+        """Close them here again: all bodies that no seal covers, and the sealer that goes on from there."""
+        self.is_lent, self.sealer, self._bodies = False, sealer, bodies
 
     def postpone(self) -> None:
-        """Somebody else closes the blocks that are full now: `add` speaks up again with the next one."""
-        self._due_records = (len(self._bodies) // self.records_limit + 1) * self.records_limit
+        """Whoever it is lent to closes the blocks that are full now: `add` speaks up again with the next one."""
+        self._due_records = (len(self) // self.records_limit + 1) * self.records_limit
         self._due_size = self._size + BLOCK_MAX_BYTES
 
     def seal(self) -> list[Seal]:
-        """Close the full blocks and keep what is over. O(records)."""
+        """Close the full blocks and keep what is over; not while it is lent. O(records)."""
         seals = []
         start, size = 0, self._size
         while count := self._full_count(start, size):
-            bodies = self._bodies[start : start + count]
-            seals.append(self._close(bodies, self._places[start]))
+            seal = self._close(self._bodies[start : start + count], self._places[start])
+            seals.append(seal)
             start += count
-            size -= sum(map(len, bodies))
-        self.drop(start)
+            size -= self.size_of(seal)
+        self.drop(start, self._size - size)
         return seals
 
     def _full_count(self, start: int, size: int) -> int:
         """How many of the records from `start` on, which have `size` bytes, make a full block; 0 where they do not."""
         if size < BLOCK_MAX_BYTES:
-            return self.records_limit if len(self._bodies) - start >= self.records_limit else 0
+            return self.records_limit if len(self) - start >= self.records_limit else 0
         taken = 0
         for count, body in enumerate(islice(self._bodies, start, None), 1):
             taken += len(body)
@@ -97,13 +113,16 @@ class OpenBlock:
 
     def redact(self, places: Container[int]) -> None:
         """Forget the values of the records at these places, if they are here. O(records)."""
-        for ordinal, place in enumerate(self._places):
+        for ordinal, (place, body) in enumerate(zip(self._places, self._bodies, strict=False)):  # none while it is lent
             if place in places:
-                self._bodies[ordinal] = redacted(self._bodies[ordinal])
+                self._bodies[ordinal] = redacted(body)
 
-    def drop(self, count: int) -> None:
-        """Let go of the first records: a seal covers them."""
-        size = sum(map(len, self._bodies[:count]))
+    def size_of(self, seal: Seal) -> int:
+        """The bytes of the record bodies that a seal covers."""
+        return seal.header.data_bytes + seal.header.records * self.beside_bytes
+
+    def drop(self, count: int, size: int) -> None:
+        """Let go of the first records, whose bodies have `size` bytes: a seal covers them."""
         self._size -= size
         self._due_size = max(self._due_size - size, BLOCK_MAX_BYTES)
         self._due_records = max(self._due_records - count, self.records_limit)

@@ -10,7 +10,9 @@ from typing import Final
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError
 from blockdb.format.block import Seal
+from blockdb.format.record import beside_bytes
 from blockdb.layout import CollectionFiles
+from blockdb.ledger.chain import Sealer
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
 from blockdb.storage.commit import DecisionLog, Gate
@@ -21,6 +23,7 @@ from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.manifest import load as load_manifest
 from blockdb.storage.metadata import Metadata
+from blockdb.storage.open_block import OpenBlock
 from blockdb.storage.packed import Packer
 from blockdb.storage.parking import Tryable, all_free, resources
 from blockdb.storage.reader import Reader
@@ -111,7 +114,7 @@ class OpenFiles(Reader):
             self.files,
             self.metadata.uuid,
             self._signer,
-            self.metadata.blockchain_batch_size,
+            self._new_block,
             self.chain,
             log,
             self._room,
@@ -121,6 +124,9 @@ class OpenFiles(Reader):
             self._sealers,
             self._have_attended,
         )
+
+    def _new_block(self, sealer: Sealer) -> OpenBlock:
+        return OpenBlock(sealer, self.metadata.blockchain_batch_size, beside_bytes(self.metadata.redactable))
 
     def park(self) -> bool:
         """Let go of files and memory, unless somebody is at work, and say whether that was done. Waits for nobody.

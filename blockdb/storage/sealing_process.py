@@ -69,6 +69,7 @@ class SealingProcess:
             "frontier": [node.hex() for node in sealer.frontier.hashes],
             "start": start,
             "limit": block.records_limit,
+            "beside": block.beside_bytes,
         }
         self._process = start_python("blockdb.storage.sealing_process", json.dumps(job), secret)
         self.requested = 0
@@ -140,7 +141,7 @@ def main(argument: str) -> None:
     head = Head(job["number"], bytes.fromhex(job["previous"]))
     frontier = Frontier(job["size"], [bytes.fromhex(node) for node in job["frontier"]])
     chain = Chain(door_of(secret_of_helper()), CollectionFiles(Path(job["root"])), collection)
-    block = OpenBlock(Sealer(collection, head, frontier), job["limit"])
+    block = OpenBlock(Sealer(collection, head, frontier), job["limit"], job["beside"])
     at = job["start"]
     while len(request := sys.stdin.buffer.read(_PLACE.size)) == _PLACE.size and request != _STOP:
         (end,) = _PLACE.unpack(request)

@@ -8,7 +8,7 @@ from threading import Condition, Semaphore
 from time import monotonic
 from typing import Final
 
-from blockdb.errors import StorageError
+from blockdb.errors import BlockDBError, StorageError
 from blockdb.format.block import GENESIS, Seal, encode_seal
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Chunks, Head, Sealer, signed
@@ -36,7 +36,7 @@ class Seals:
         files: CollectionFiles,
         collection: bytes,
         signer: Signer,
-        records_limit: int,
+        block: Callable[[Sealer], OpenBlock],
         chain: Chain,
         log: Log,
         room: Condition,
@@ -46,7 +46,7 @@ class Seals:
         places: Semaphore,
         is_late: Callable[[], None],
     ) -> None:
-        """Go on from a recovered state.
+        """Go on from a recovered state. `block` makes the open block.
 
         `written` is told of each seal in the log, and its place, `note` the roots of the chunks that are complete.
         `is_late` is called where the log did not take a seal: the next write is to see to that.
@@ -70,7 +70,7 @@ class Seals:
         self.head_place, self.head_hash = (
             (state.last_seal[0], state.head.previous_hash) if state.last_seal else (0, GENESIS)
         )
-        self.block = OpenBlock(self._new_sealer(), records_limit)
+        self.block = block(self._new_sealer())
         for place in state.pending_places:
             self.block.add(chain.record_at(place).body, place)
         self.stalls = 0
@@ -162,6 +162,8 @@ class Seals:
         except OSError:
             self._process = None  # the system has no room for one: the same
             self._places.release()
+        else:
+            self.block.lend()
 
     def _accept(self, said: Seal | Chunks | None) -> None:
         with self._room:
@@ -170,7 +172,7 @@ class Seals:
             elif isinstance(said, Chunks):
                 self._note(said)
             else:
-                self.block.drop(said.header.records)
+                self.block.drop(said.header.records, self.block.size_of(said))
                 self._enqueue(said)
             self._room.notify_all()
 
@@ -179,9 +181,17 @@ class Seals:
         with self._room:
             self._process = None
             self._places.release()
-            self.block.sealer = self._new_sealer()
-            self.seal()
+            try:
+                self.block.take_back(self._new_sealer(), self._unsealed())
+                self.seal()
+            except BlockDBError as error:
+                self._log.stop(f"the records that no seal covers could not be read again ({error})")
             self._room.notify_all()
+
+    def _unsealed(self) -> list[bytes]:
+        """The bodies of the records in the open block, as they are in the log."""
+        start = self.block.first_place
+        return [] if start is None else self._chain.bodies_from(start, self._log.end, 0, len(self.block))
 
     def _enqueue(self, seal: Seal) -> None:
         self._last = signed(seal, self.signer)

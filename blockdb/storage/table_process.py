@@ -35,12 +35,16 @@ def main(argument: str) -> None:
     os.nice(int(argument))
     secret = secret_of_helper()
     while job := _next_job():
-        collection, *fields = job["header"]
-        header = TableHeader(bytes.fromhex(collection), *fields)
-        door = door_of(secret)
-        door.create(Path(job["target"]), table_of_chain(door, CollectionFiles(Path(job["root"])), header))
+        _do(job, door_of(secret))
         sys.stdout.buffer.write(DONE)
         sys.stdout.buffer.flush()
+
+
+def _do(job: dict[str, Any], door: Door) -> None:
+    """Build one. Nothing of a chain file is kept: another may take its place, and what was redacted shall be gone."""
+    collection, *fields = job["header"]
+    header = TableHeader(bytes.fromhex(collection), *fields)
+    door.create(Path(job["target"]), table_of_chain(door, CollectionFiles(Path(job["root"])), header))
 
 
 def _next_job() -> dict[str, Any]:

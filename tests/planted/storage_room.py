@@ -354,8 +354,8 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "sealed-records-kept": Bug(
         "blockdb/storage/seals.py",
-        "self.block.drop(said.header.records)",
-        "self.block.drop(said.header.records - 1)",
+        "self.block.drop(said.header.records, ",
+        "self.block.drop(said.header.records - 1, ",
         ("tests/storage/test_sealing_beside.py::test_blocks_closed_beside_the_writer_are_those_it_would_close",),
         "A record that was sealed beside the writer stays in the open block.",
     ),

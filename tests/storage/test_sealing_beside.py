@@ -55,7 +55,9 @@ def assert_sealed(db: blockdb.Database, records: int) -> None:
 def test_blocks_closed_beside_the_writer_are_those_it_would_close(db: blockdb.Database) -> None:
     fill(db, 0, 25)
     process_of(db)
-    fill(db, 25, 1003)
+    fill(db, 25, 27)
+    assert db.stats().open_block_bytes == sum(len(b"key%06dvalue %d" % (n, n)) for n in range(20, 27))
+    fill(db, 27, 1003)
     db.put_many([(b"batch%04d" % number, b"") for number in range(504)])
     db.flush()
     assert_sealed(db, 1507)
@@ -67,6 +69,28 @@ def test_a_process_that_dies_leaves_its_work_to_the_writer(db: blockdb.Database)
     fill(db, 105, 211)
     db.flush()
     assert_sealed(db, 211)
+
+
+def test_records_that_cannot_be_read_again_stop_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that went on without them would seal other blocks than there are."""
+
+    def fail(*_: object) -> list[bytes]:
+        raise blockdb.Corruption("a.chain", 7, "damaged")
+
+    db = blockdb.open(tmp_path / "db", blockchain_batch_size=LIMIT)
+    fill(db, 0, 25)
+    pid, store = process_of(db), db._store
+    assert isinstance(store, Store)
+    monkeypatch.setattr(store.chain, "bodies_from", fail)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: store.stopped is not None)
+    with pytest.raises(blockdb.WritesStopped, match="could not be read again"):
+        fill(db, 25, 50)
+    with pytest.raises(blockdb.WritesStopped):
+        db.close()
+    with blockdb.open(tmp_path / "db") as db:
+        fill(db, 25, 50)
+        assert_sealed(db, 50)
 
 
 def test_a_process_that_hangs_and_dies_delays_nobody_for_good(

@@ -118,6 +118,8 @@ def test_a_process_waits_for_the_next_table(makers: TableMakers, closed: Collect
     assert [make(makers, closed, header) for header in headers(closed)] == expected
     [process] = started
     assert process.poll() is None
+    maps = Path(f"/proc/{process.pid}/maps")
+    assert not maps.exists() or ".chain" not in maps.read_text(), "nothing of what it read is kept"
     makers.enter("another user")
     makers.leave("a user")
     assert process.poll() is None

@@ -170,9 +170,10 @@ class Tour:
                 await off_loop(step.prepare, self._ground)
             self._shown_keys[number] = step.keys(self._ground)
             await self._press_all(self._shown_keys[number])
-            if not await self._comes(step):
+            words = await self._comes(step)
+            if words is None:
                 return Outcome(Phase.FAILED, f"It did not come about in {step.patience_s:.0f} s. n tries again.")
-            return Outcome(Phase.DONE, await off_loop(step.holds, self._ground))
+            return Outcome(Phase.DONE, words)
         except IoError as error:  # something is not installed
             if not step.on_cluster:
                 return Outcome(Phase.FAILED, str(error))
@@ -181,13 +182,20 @@ class Tour:
         except _FAILURES as error:
             return Outcome(Phase.FAILED, f"{str(error).rstrip('.')}. n tries again.")
 
-    async def _comes(self, step: Step) -> bool:
+    async def _comes(self, step: Step) -> str | None:
+        """What is true once it has come; None if it does not. In a cluster it may have gone before it is looked at."""
         until_s = asyncio.get_running_loop().time() + step.patience_s
-        while not await off_loop(step.until, self._ground):
-            if asyncio.get_running_loop().time() > until_s:
-                return False
+        while True:
+            is_late = asyncio.get_running_loop().time() > until_s
+            if await off_loop(step.until, self._ground):
+                try:
+                    return await off_loop(step.holds, self._ground)
+                except Broken:
+                    if is_late or not step.on_cluster:
+                        raise
+            elif is_late:
+                return None
             await asyncio.sleep(LOOK_S)
-        return True
 
     def _show(self) -> None:
         self._explorer.show_tour()
