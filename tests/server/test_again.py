@@ -6,20 +6,21 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
+from contextlib import contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+import blockdb
 from blockdb.database.transactions.transaction import Transaction
 from blockdb.security.roles import Role
 from blockdb.server.http.again import Again
 from blockdb.server.serving import Served
 from blockdb.server.tokens import TokenFile
-from tests.server.running import Address, served_here
+from tests.server.running import Address, end, served_here, serving
 from tests.storage.doors import until
 
 PUT = "/api/v1/collections/default/records"
@@ -234,3 +235,40 @@ def test_what_takes_too_long_is_told_so(tmp_path: Path, monkeypatch: pytest.Monk
         served._options.request_timeout_s = 30
         release.set()
         assert one.put("3", sync=True)[1]["first_sequence"] == 2
+
+
+@pytest.mark.torture
+def test_who_asks_again_after_a_kill_gets_the_first_answer(tmp_path: Path) -> None:
+    """Many at a time, gathered, until the server is killed among them; all of them are asked again then."""
+    answered: dict[str, dict[str, Any]] = {}
+    many = threading.Event()
+
+    def work(name: int, address: Address) -> None:
+        with suppress(OSError, HTTPException), client(address) as one:
+            for number in range(10_000):
+                key = f"{name}-{number}"
+                asked.add(key)
+                status, told = one.put(key, name=key)
+                assert status == 201
+                answered[key] = told
+                if len(answered) > 2_000:
+                    many.set()
+
+    asked: set[str] = set()
+    with serving(tmp_path / "db") as (process, address):
+        threads = [threading.Thread(target=work, args=(name, address)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        assert many.wait(60)
+        process.kill()
+        for thread in threads:
+            thread.join(60)
+    with serving(tmp_path / "db") as (process, address), client(address) as one:
+        for key in sorted(asked):
+            status, told = one.put(key, name=key)
+            assert status == 201
+            assert told == answered.get(key, told)
+        assert end(process)[0] == 0
+    with blockdb.open(tmp_path / "db") as db:
+        assert {record.key.decode() for record in db.records()} == asked
+        assert db.stats().records == len(asked) > 2_000
