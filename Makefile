@@ -40,10 +40,10 @@ lint: $(VENV)/.ready-dev $(LINKS)  ## style, types and the import contract
 	@$(BIN)/lint-imports --no-logo
 
 torture: $(VENV)/.ready-dev  ## run the long tests: kills, flipped bytes, hostile input
-	@$(PYTEST) -m torture --timeout 1800 $(ARGS)
+	@$(PYTEST) -m torture --timeout 7200 $(ARGS)
 
 planted: $(VENV)/.ready-dev  ## plant bugs in copies of the engine, and see that the tests find them
-	@$(PYTEST) -m "" --timeout 1800 tests/planted $(ARGS)
+	@$(PYTEST) -m "" --timeout 7200 tests/planted $(ARGS)
 
 simulate: $(VENV)/.ready-dev  ## run whole clusters in simulated time, with faults: SEEDS=100000 FIRST=0 JOBS=2
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS)

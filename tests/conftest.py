@@ -59,7 +59,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Failed tests are the reason of an end only where all were run: several workers say so of any end."""
+    """Failed tests are the reason of an end only where all were run: several workers say so of any end.
+
+    Who wants no more than some failures (`-x`) has the others left out on purpose.
+    """
+    if session.config.getoption("maxfail"):
+        return
     if exitstatus == pytest.ExitCode.TESTS_FAILED and (uncollected or len(was_run) < session.testscollected):
         session.exitstatus = pytest.ExitCode.INTERRUPTED
 

@@ -25,7 +25,7 @@ from tests.tiers import tiers
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BIN = Path(sys.executable).parent
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 FENCE = re.compile(r"\s*```(\w*)\s*$")
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import accumulate, groupby
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -21,7 +21,7 @@ from blockdb.audit.indexes import IndexesAudit
 from blockdb.audit.recruits import WORTHWHILE_BYTES, Recruits, recruits
 from blockdb.audit.seals import Placed, SealAudit
 from blockdb.audit.states import Audited
-from blockdb.audit.stretch import Chain, Cut, Whole
+from blockdb.audit.stretch import Chain, Cut, Whole, joined
 from blockdb.audit.tables import TableAudit, open_table, seal_places
 from blockdb.audit.watch import Watch
 from blockdb.format import mark as mark_format
@@ -133,8 +133,9 @@ class CollectionAudit:
             if self._is_enough():
                 return
         with recruits() as helpers:
-            keys, is_large = self._options.data_keys, self._chain_bytes() >= WORTHWHILE_BYTES
-            helpers.start(self._options.processes - 1 if is_large else 0, b"" if keys is None else keys.encode())
+            if self._chain_bytes() >= WORTHWHILE_BYTES:
+                keys = self._options.data_keys
+                helpers.start(self._options.processes - 1, b"" if keys is None else keys.encode())
             self._all(helpers)
 
     def _all(self, helpers: Recruits) -> None:
@@ -260,7 +261,7 @@ class CollectionAudit:
             if not exact.intact:
                 bulk.check_distinct(exact.reached)
                 return False
-            bulk.look_again(_joined(done, records, exact.reached))
+            bulk.look_again(joined(done, records, exact.reached))
             left = bulk.advance(left[len(done) :]) if reached is not None else ()
         bulk.check_tables()
         return True
@@ -272,11 +273,11 @@ class CollectionAudit:
 
     def _chain_bytes(self) -> int:
         """About how large the chain is; its last file may have more bytes, which are reserved."""
-        chain = self._files.chain
+        files = self._files
         with suppress(OSError, BadFrame):
-            number, offset = split_place(mark_format.decode(self._files.mark.read_bytes()).written)
-            last = self._files.segment(number).name
-            return sum(path.stat().st_size for path in chain.iterdir() if path.name < last) + offset
+            number, offset = split_place(mark_format.decode(files.mark.read_bytes()).written)
+            last = files.segment(number).name
+            return offset + sum(path.stat().st_size for path in files.chain.iterdir() if path.name < last)
         return 0
 
     def _seal_places(self) -> list[int]:
@@ -383,14 +384,6 @@ class CollectionAudit:
 def _is_small(segments: Sequence[Buffer]) -> bool:
     """Whether the audit record by record ends before the one in bulk has begun."""
     return not any(total >= BULK_BYTES for total in accumulate(map(len, segments)))
-
-
-def _joined(cuts: Sequence[Cut], sequence: int, stop: int) -> Iterator[Cut]:
-    """One stretch for each chain file, from the record `sequence` on and up to a place, instead of several."""
-    for number, group in groupby(cuts, lambda cut: cut.start >> OFFSET_BITS):
-        [first, *_, last] = [*(parts := list(group)), parts[-1]]
-        begins = sequence if number == cuts[0].start >> OFFSET_BITS else first.sequence
-        yield Cut(first.start, min(last.stop, stop), begins)
 
 
 def good_block(collection_id: str, placed: Placed, *, recomputed: bool) -> GoodBlock:

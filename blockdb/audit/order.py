@@ -34,11 +34,11 @@ class Order:
 
     def __init__(self, table: TableAudit, segments: Sequence[Buffer]) -> None:
         self.words = numbers(table.words)
-        self._slots = np.frombuffer(table.order, np.uint32)
+        self.slots_in_order = np.frombuffer(table.order, np.uint32)
         self._segments = segments
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self.slots_in_order)
 
     def __getitem__(self, position: int) -> bytes:
         return self.keys(self.slots(position, position + 1))[0]
@@ -47,7 +47,7 @@ class Order:
         """The slots at these positions. O(n)."""
         if not 0 <= first <= stop <= len(self):
             raise Doubt
-        return self._slots[first:stop].astype(np.int64)
+        return self.slots_in_order[first:stop].astype(np.int64)
 
     def keys(self, slots: Positions) -> list[bytes]:
         """The keys of the records to which these slots lead, read from the chain. O(n)."""
@@ -117,17 +117,20 @@ def key_ranges(orders: Sequence[Order], beginnings: Beginnings, most: int) -> li
 
 
 class _Marks:
-    """What is noted beside the slots of a table, in the order of its keys."""
+    """What is noted beside the slots of a table, in the order of its keys, one at a time."""
 
     def __init__(self, order: Order, column: Numbers) -> None:
-        self._order = order
-        self._column = column
+        self._slots = order.slots_in_order.data
+        self._column = column.data
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._slots)
 
     def __getitem__(self, position: int) -> int:
-        return int(_noted(self._column, self._order.slots(position, position + 1))[0])
+        try:
+            return self._column[self._slots[position]]
+        except IndexError:
+            raise Doubt from None
 
 
 def _noted(column: Numbers, slots: Positions) -> Numbers:

@@ -9,8 +9,9 @@ who also sees that what a stretch took for granted is what the one before it cam
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from blockdb.audit.doubt import Doubt
 from blockdb.format import record
@@ -18,7 +19,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.keyring import DataKeys
-from blockdb.format.place import PLACE_MASK, split_place
+from blockdb.format.place import OFFSET_BITS, PLACE_MASK, split_place
 from blockdb.format.record import HEADER_BYTES
 from blockdb.ledger.chain import Head, check_seal
 from blockdb.ledger.merkle import Frontier
@@ -52,6 +53,14 @@ class Cut:
     start: int
     stop: int
     sequence: int
+
+
+def joined(cuts: Sequence[Cut], sequence: int, stop: int) -> Iterator[Cut]:
+    """One stretch for each chain file, from the record `sequence` on and up to a place, instead of several."""
+    for number, group in groupby(cuts, lambda cut: cut.start >> OFFSET_BITS):
+        [first, *_, last] = [*(parts := list(group)), parts[-1]]
+        begins = sequence if number == cuts[0].start >> OFFSET_BITS else first.sequence
+        yield Cut(first.start, min(last.stop, stop), begins)
 
 
 @dataclass

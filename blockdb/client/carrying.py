@@ -219,6 +219,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _words(error: Exception) -> str:
-    """What an exception says, without the token or anything else that was sent: h11 quotes no request."""
+    """What an exception says, without the token or anything else that was sent: the libraries quote no request."""
     cause = error if error.__cause__ is None else error.__cause__
     return (getattr(cause, "strerror", None) or str(cause) or type(error).__name__)[:200]

@@ -48,6 +48,6 @@ def _client(module: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name not in ("anyio", "h11", "httpcore"):
+        if error.name not in ("anyio", "httpcore", "httptools"):
             raise
-        raise ConfigError("A connection needs httpcore; install it with: pip install 'blockdb[client]'.") from None
+        raise ConfigError(f"A connection needs {error.name}; install it with: pip install 'blockdb[client]'.") from None

@@ -139,9 +139,11 @@ class _Pool:
             try:
                 reply = self._answer(line, attempt, request, incoming)
             finally:
-                if incoming.is_reusable and not self._is_closed:
+                if incoming.is_reusable:
                     line.idle_since = monotonic()
                     self._idle[attempt.node].append(line)
+                    if self._is_closed:  # meanwhile: nobody else would hang up
+                        self.close()
                 else:
                     line.close()
             return reply
@@ -182,7 +184,7 @@ class _Pool:
     def close(self) -> None:
         """Hang up on those that are idle; others are not kept."""
         self._is_closed = True
-        for idle in self._idle.values():
+        for idle in list(self._idle.values()):
             while idle:
                 with suppress(IndexError):
                     idle.pop().close()

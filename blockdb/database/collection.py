@@ -63,8 +63,8 @@ class Collection(FindingCollection, SchemaCollection):
 
     @property
     def has_room(self) -> bool:
-        """Whether a write would not wait for a memtable to be flushed first."""
-        return self._store is None or self._store.upkeep.has_room
+        """Whether a write would wait neither for a memtable to be flushed nor for files to be opened."""
+        return self._store is None or (self._store.upkeep.has_room and not self._store.is_parked)
 
     def put(self, key: bytes, value: Given, *, sync: bool = False) -> int:
         """Store a record and return its sequence number: its place in commit order, from 0.

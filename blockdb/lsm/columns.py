@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ MAX_KEYS_BYTES: Final = 1 << 30
 Numbers = NDArray[np.uint64]
 Ordinals = NDArray[np.int64]
 Lengths = NDArray[np.uint16]
+Column = NDArray[Any]
 
 WORD_BYTES: Final = 8
 _FIRST_BYTES: Final = np.array([-1 << 8 * missing & (1 << 64) - 1 for missing in range(8, -1, -1)], np.uint64)
@@ -55,16 +56,20 @@ class Columns:
 def build(description: TableHeader, columns: Columns, seals: Sequence[int]) -> bytes:
     """What `builder.build` makes of the same records in the order of their keys. O(n log n).
 
-    It takes 60 bytes of memory a key beside its own. Raises ValueError where a key is there twice, or the table would
-    have more slots than it can count.
+    It takes 65 bytes of memory a key beside its own, and leaves no keys in `columns`. Raises ValueError where a key is
+    there twice, or the table would have more slots than it can count.
     """
     columns.keys += bytes(WORD_BYTES)
     order = key_order(columns.keys, np.frombuffer(columns.lengths, np.uint16))
-    hashes, places = (np.frombuffer(column, np.uint64)[order] for column in (columns.hashes, columns.places))
-    words = (hashes & np.uint64(FINGERPRINT_MASK)) << np.uint64(FINGERPRINT_SHIFT) | places
-    homes = home_count(len(order))
-    slots = assign_slots((hashes >> np.uint64(HASH_SHIFT)) * np.uint64(homes) >> np.uint64(HASH_SHIFT))
-    slotted = np.zeros(max(int(slots.max(initial=-1)), homes - 1) + 2, np.uint64)
+    columns.keys.clear()
+    hashes = np.frombuffer(columns.hashes, np.uint64)[order]
+    words = (hashes & np.uint64(FINGERPRINT_MASK)) << np.uint64(FINGERPRINT_SHIFT)
+    words |= np.frombuffer(columns.places, np.uint64)[order]
+    del order
+    home_slots = home_count(len(hashes))
+    slots = assign_slots((hashes >> np.uint64(HASH_SHIFT)) * np.uint64(home_slots) >> np.uint64(HASH_SHIFT))
+    del hashes
+    slotted = np.zeros(max(int(slots.max(initial=-1)), home_slots - 1) + 2, np.uint64)
     slotted[slots] = words
     return table_file(description, columns.hashes, slotted, slots.astype(np.uint32), seals)
 
@@ -79,8 +84,12 @@ def assign_slots(homes: Numbers) -> Ordinals:
     pairs.sort()
     ranked = (pairs & np.uint64(0xFFFFFFFF)).view(np.int64)
     pairs >>= np.uint64(32)
-    slots = np.empty(len(homes), np.int64)
-    slots[ranked] = np.maximum.accumulate(pairs.view(np.int64) - ordinals) + ordinals
+    placed = pairs.view(np.int64)
+    placed -= ordinals
+    np.maximum.accumulate(placed, out=placed)
+    placed += ordinals
+    slots = np.empty_like(placed)
+    slots[ranked] = placed
     return slots
 
 
@@ -93,20 +102,34 @@ def key_order(keys: bytearray, lengths: Lengths) -> Ordinals:
     same.
     """
     text = _Words(keys, lengths)
-    order, group = np.arange(len(lengths)), np.zeros(len(lengths), np.int64)
-    tied, depth = np.arange(len(lengths)), text.shared()
+    depth = text.shared()
+    column: Column = text.at(np.arange(len(lengths)), depth)
+    order = np.argsort(column, kind="stable")
+    tied, group = _ties(column[order])
     while len(tied):
+        depth += WORD_BYTES
         is_end = depth >= int(lengths[order[tied]].max())
         column = lengths[order[tied]] if is_end else text.at(order[tied], depth)
-        by = np.lexsort((column, group)) if group.any() else np.argsort(column, kind="stable")
+        by = np.lexsort((column, group))
         order[tied] = order[tied][by]
-        column, group = column[by], group[by]
-        is_first = np.append(True, (column[1:] != column[:-1]) | (group[1:] != group[:-1]))
-        is_tied = ~(is_first & np.append(is_first[1:], True))
-        if is_end and is_tied.any():
+        still, group = _ties(column[by], group[by])
+        if is_end and len(still):
             raise ValueError("a key is there twice")
-        tied, group, depth = tied[is_tied], np.cumsum(is_first)[is_tied], depth + WORD_BYTES
+        tied = tied[still]
     return order
+
+
+def _ties(*columns: Column) -> tuple[Ordinals, Ordinals]:
+    """Which rows of these columns, in which the same ones are neighbours, are not the only ones of their kind.
+
+    And for each of those a number that tells its kind from others.
+    """
+    is_first = np.zeros(len(columns[0]), bool)
+    is_first[:1] = True
+    for column in columns:
+        is_first[1:] |= column[1:] != column[:-1]
+    is_tied = ~(is_first & np.append(is_first[1:], True))
+    return np.flatnonzero(is_tied), np.cumsum(is_first[is_tied])
 
 
 class _Words:

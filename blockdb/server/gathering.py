@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -22,6 +22,7 @@ from typing import Any, Final
 from blockdb.cluster.database.collection import ReplicatedCollection
 from blockdb.cluster.partitions.collection import PartitionedCollection
 from blockdb.database.collection import Collection
+from blockdb.errors import BlockDBError
 from blockdb.server.retrying import ALONE, STORING, Keyed
 from blockdb.server.service import Call, Service
 from blockdb.wire.operation import DEFAULT_COLLECTION
@@ -74,7 +75,14 @@ class Gatherer:
         service = self._service
         if service.concerns is not None or service.is_forced or request.sync:
             return True
-        return request.collection not in (DEFAULT_COLLECTION, service.database.id)
+        return request.collection != DEFAULT_COLLECTION and not self._has_room({request.collection})
+
+    def _has_room(self, names: Iterable[str]) -> bool:
+        """Whether writes to all these collections would wait for nothing."""
+        try:
+            return all(self._service.collection(name).has_room for name in names)
+        except BlockDBError:
+            return False
 
     async def call(self, call: Call, request: Any) -> Any:
         """The answer to a request, or `ALONE`. Raises BlockDBError."""
@@ -95,10 +103,10 @@ class Gatherer:
     def _do_here(self) -> None:
         group, self._here = self._here, []
         answers: list[Any] | None = None
-        if self._service.database.has_room:
+        if self._has_room({request.collection for _, request, _ in group}):
             with self._service.transactions.held_off() as is_free:
                 answers = self._answers(group) if is_free else None
-        if answers is None:  # a transaction has the lock, or no memtable has room: that is waited for in the thread
+        if answers is None:  # a transaction has the lock, or a memtable no room: that is waited for in the thread
             self._waiting += group
             self._go_on()
         else:
@@ -206,9 +214,13 @@ class Gatherer:
     def _tell(self, group: Sequence[Asked], answers: list[Any], begun: Sequence[float]) -> None:
         """Tell what became of all of them; where that fails, the failure is the answer."""
         now = perf_counter()
-        told = [number for number, answer in enumerate(answers) if answer is not ALONE]
-        for _ in range(len(group) - len(told)):
-            self._service.begun_in_vain()
+        told = []
+        for number, answer in enumerate(answers):
+            if answer is ALONE:  # it is begun anew, and counted once
+                group[number][0].is_admitted = True
+                self._service.begun_in_vain()
+            else:
+                told.append(number)
         failures = self._service.told_together(
             [
                 (group[number][0], answer if isinstance(answer := answers[number], Exception) else None, now - at)

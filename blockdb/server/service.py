@@ -49,6 +49,8 @@ class Call:
     """Whether it has to see all that was acknowledged anywhere, where it says so itself: see `concerns`."""
     is_confirmed: bool = False
     """Whether this node has all that was acknowledged before it."""
+    is_admitted: bool = False
+    """Whether it was counted already, and is not too much."""
 
 
 Outcome = tuple[Call, BaseException | None, float]
@@ -269,7 +271,8 @@ class Service:
 
     def permit(self, call: Call, request: Any) -> None:
         """Raise Forbidden unless whoever asks may. Who may not touch a collection is not told whether there is it."""
-        self.admit(call, request)
+        if not call.is_admitted:
+            self.admit(call, request)
         for guard in self.guards:
             guard(call)
         operation, principal = call.operation, call.principal

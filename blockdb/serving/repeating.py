@@ -36,7 +36,7 @@ class Answered(Protocol):
     """Takes the answer, in a later turn of the loop than that in which it was asked for."""
 
     def __call__(self, status: int, headers: bytes, body: bytes) -> None:
-        """`headers` are whole lines. Status 0: nothing was done, and it is to be asked like any other request."""
+        """`headers` are whole lines."""
 
 
 Again = Callable[[bytes, bytes | None, Answered], bool]
@@ -101,7 +101,7 @@ class Repeating:
         """The request that is being answered, where it came whole and in one piece."""
         self.is_under_way = False
         """Whether one is being answered here."""
-        self._asked = self._later = b""
+        self._later = b""
         self._is_last = False
 
     def remember(self, again: Again) -> None:
@@ -126,7 +126,6 @@ class Repeating:
                 body, key = found
                 if len(data) - len(body) > connection.waiting.limits.max_header_bytes:
                     return False
-                self._asked = data
                 self.is_under_way = again(body, key, self._answered)
                 return self.is_under_way
         return False
@@ -142,22 +141,18 @@ class Repeating:
 
     def _answered(self, status: int, headers: bytes, body: bytes) -> None:
         connection = self._connection
-        asked, later, self._asked, self._later, self.is_under_way = self._asked, self._later, b"", b"", False
+        later, self._later, self.is_under_way = self._later, b"", False
         if connection.transport.is_closing():
             return
         if later:
             connection.flow.resume_reading()
-        if not status:
-            connection.waiting.heads[connection] = connection.waiting.clock()
-            connection.take(asked)
-        else:
-            closing = b"connection: close\r\n\r\n" if self._is_last else b"\r\n"
-            default = [b"%s: %s\r\n" % header for header in connection.server_state.default_headers]
-            connection.transport.write(b"".join((_STATUS_LINES[status], *default, headers, closing, body)))  # type: ignore[index]
-            connection.server_state.total_requests += 1
-            if self._is_last:
-                connection.transport.close()
-                return
-            connection.waiting.idle[connection] = connection.waiting.clock()
+        closing = b"connection: close\r\n\r\n" if self._is_last else b"\r\n"
+        default = [b"%s: %s\r\n" % header for header in connection.server_state.default_headers]
+        connection.transport.write(b"".join((_STATUS_LINES[status], *default, headers, closing, body)))  # type: ignore[index]
+        connection.server_state.total_requests += 1
+        if self._is_last:
+            connection.transport.close()
+            return
+        connection.waiting.idle[connection] = connection.waiting.clock()
         if later:
             connection.data_received(later)

@@ -22,7 +22,7 @@ from blockdb.storage.manifest import Manifest, ReplayPoint
 from blockdb.storage.table_makers import TableMakers
 
 WORTHWHILE_RECORDS: Final = 20_000
-"""Building a table of so many records takes a writer 50 ms of the interpreter's lock, so that a process is asked."""
+"""Building a table of so many records takes 25 ms of the interpreter's lock, and starting a process about as much."""
 
 Rows = tuple[Iterable[Run], Sequence[int]]
 """Runs of keys in order with their places, and the places of the seals: what a table is built from."""

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import anyio
@@ -129,9 +129,11 @@ def transports(url: str, **limits: Any) -> Iterator[Callable[[Asked], Reply]]:
 
 
 @contextmanager
-def transports_on_a_loop(url: str, **limits: Any) -> Iterator[Callable[[Asked], Reply]]:
+def transports_on_a_loop(
+    url: str, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None, **limits: Any
+) -> Iterator[Callable[[Asked], Reply]]:
     """The same on an event loop."""
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         made = AsyncTransport(nodes_of(url), Policy(**{**QUICK, **limits}), Identity(None), tls_context())
         try:
             yield lambda asked: runner.run(made.send(asked))
@@ -139,7 +141,13 @@ def transports_on_a_loop(url: str, **limits: Any) -> Iterator[Callable[[Asked], 
             runner.run(made.close())
 
 
-KEPT = pytest.mark.parametrize("asking", [transports, transports_on_a_loop], ids=["threads", "loop"])
+def transports_on_uvloop(url: str, **limits: Any) -> AbstractContextManager[Callable[[Asked], Reply]]:
+    return transports_on_a_loop(url, pytest.importorskip("uvloop").new_event_loop, **limits)
+
+
+KEPT = pytest.mark.parametrize(
+    "asking", [transports, transports_on_a_loop, transports_on_uvloop], ids=["threads", "loop", "uvloop"]
+)
 
 
 @KEPT

@@ -199,7 +199,7 @@ def on_a_terminal(here: Path, typed: bytes, *words: str) -> tuple[int, str]:
     with subprocess.Popen([*PROGRAM, *words], cwd=here, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b""
-        while select.select([ours], [], [], 30)[0]:
+        while select.select([ours], [], [], 120)[0]:
             try:
                 shown += os.read(ours, 4096)
             except OSError:  # the terminal's other end is closed
@@ -207,7 +207,7 @@ def on_a_terminal(here: Path, typed: bytes, *words: str) -> tuple[int, str]:
             if typed and shown.rstrip(b" ").endswith(b":") and b"to drop it" in shown:
                 os.write(ours, typed)
                 typed = b""
-        process.wait(30)
+        process.wait(120)
     os.close(ours)
     return process.returncode, shown.decode()
 

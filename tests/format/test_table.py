@@ -1,3 +1,5 @@
+from array import array
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +84,13 @@ def test_the_home_of_a_key_is_one_of_the_home_slots_and_follows_the_hash(key: by
 def test_a_word_has_the_low_bits_of_the_hash_above_the_place(hashed: int, place: int) -> None:
     word = table.word(hashed, place)
     assert divmod(word, 2**48) == (hashed % 2**16, place)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(1, 2**48 - 1)), min_size=1),
+    st.integers(1, 2**32 - 2),
+)
+def test_slots_and_words_of_many_are_those_of_each(rows: list[tuple[int, int]], count: int) -> None:
+    hashes = array("Q", [hashed for hashed, _ in rows])
+    assert list(table.home_slots(hashes, count)) == [table.home_slot(hashed, count) for hashed, _ in rows]
+    assert list(table.words(hashes, [place for _, place in rows])) == [table.word(*row) for row in rows]

@@ -254,7 +254,7 @@ LSM: Final[dict[str, Bug]] = {
     "ties-not-refined": Bug(
         "blockdb/lsm/columns.py",
         "is_tied = ~(is_first & np.append(is_first[1:], True))",
-        "is_tied = np.zeros(len(tied), bool)",
+        "is_tied = np.zeros(len(is_first), bool)",
         ("tests/lsm/test_columns.py",),
         "Keys that begin with the same eight bytes stand in the order of commits.",
     ),

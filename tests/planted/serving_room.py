@@ -88,6 +88,13 @@ SERVING: Final[dict[str, Bug]] = {
         ("tests/serving/test_repeating.py::test_what_is_the_same_and_nothing_else",),
         "Who was let in by settings that have changed is let in for as long as the connection lasts.",
     ),
+    "counted-twice": Bug(
+        "blockdb/server/service.py",
+        "        if not call.is_admitted:\n            self.admit(call, request)\n",
+        "        self.admit(call, request)\n",
+        ("tests/server/test_again.py::test_what_waits_for_a_transaction_is_waited_for",),
+        "What has to wait for others counts several times against the rate of who asks.",
+    ),
     "who-asked-before": Bug(
         "blockdb/server/http/again.py",
         "principal_of(service.authenticator, *self._asking)",

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
+from contextlib import contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+import blockdb
+from blockdb.database.transactions.transaction import Transaction
 from blockdb.security.roles import Role
 from blockdb.server.http.again import Again
 from blockdb.server.serving import Served
 from blockdb.server.tokens import TokenFile
-from tests.server.running import Address, served_here
+from tests.server.running import Address, end, served_here, serving
+from tests.storage.doors import until
 
 PUT = "/api/v1/collections/default/records"
 
@@ -109,8 +113,20 @@ def test_answers_are_the_same_as_those_to_whole_requests(running: tuple[Served, 
     assert meters.snapshot().in_flight == 0
 
 
-def test_what_waits_for_a_transaction_goes_the_long_way(running: tuple[Served, Address], short: list[bool]) -> None:
+def abort_once_waited_for(served: Served, transaction: Transaction) -> None:
+    until(lambda: served.service.database.stats().transactions.waiting > 0)
+    transaction.abort()
+
+
+def test_what_waits_for_a_transaction_is_waited_for(
+    running: tuple[Served, Address], short: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     served, address = running
+    admitted: list[str] = []
+    admit = served.service.admit
+    monkeypatch.setattr(
+        served.service, "admit", lambda call, request: (admitted.append(call.request_id), admit(call, request))
+    )
     with client(address) as one:
         assert one.put("before")[0] == 201
         begun = served.service.transactions.begin(served.service.nobody, None)[0]
@@ -121,6 +137,14 @@ def test_what_waits_for_a_transaction_goes_the_long_way(running: tuple[Served, A
             transaction.put(b"locked", b"1")
             assert one.put("free")[0] == 201
         assert one.put("locked")[0] == 409
+        assert short == [True] * 3
+        with served.service.database.transaction() as transaction:
+            transaction.put(b"locked in vain", b"1")
+            aborting = threading.Thread(target=abort_once_waited_for, args=(served, transaction))
+            aborting.start()
+            assert one.put("locked in vain", "mine")[0] == 201
+            aborting.join()
+        assert len(admitted) == len(set(admitted)), "each is counted once, however it goes"
         served._options.max_body_bytes = 100
         assert one.put("long", "v" * 100)[1]["error"] == "RequestTooLarge"
         served._options.max_body_bytes = 1 << 20
@@ -211,3 +235,40 @@ def test_what_takes_too_long_is_told_so(tmp_path: Path, monkeypatch: pytest.Monk
         served._options.request_timeout_s = 30
         release.set()
         assert one.put("3", sync=True)[1]["first_sequence"] == 2
+
+
+@pytest.mark.torture
+def test_who_asks_again_after_a_kill_gets_the_first_answer(tmp_path: Path) -> None:
+    """Many at a time, gathered, until the server is killed among them; all of them are asked again then."""
+    answered: dict[str, dict[str, Any]] = {}
+    many = threading.Event()
+
+    def work(name: int, address: Address) -> None:
+        with suppress(OSError, HTTPException), client(address) as one:
+            for number in range(10_000):
+                key = f"{name}-{number}"
+                asked.add(key)
+                status, told = one.put(key, name=key)
+                assert status == 201
+                answered[key] = told
+                if len(answered) > 2_000:
+                    many.set()
+
+    asked: set[str] = set()
+    with serving(tmp_path / "db") as (process, address):
+        threads = [threading.Thread(target=work, args=(name, address)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        assert many.wait(60)
+        process.kill()
+        for thread in threads:
+            thread.join(60)
+    with serving(tmp_path / "db") as (process, address), client(address) as one:
+        for key in sorted(asked):
+            status, told = one.put(key, name=key)
+            assert status == 201
+            assert told == answered.get(key, told)
+        assert end(process)[0] == 0
+    with blockdb.open(tmp_path / "db") as db:
+        assert {record.key.decode() for record in db.records()} == asked
+        assert db.stats().records == len(asked) > 2_000

@@ -20,6 +20,7 @@ from blockdb.wire.messages.plain import Told
 from blockdb.wire.messages.records import Get, Put, Stored
 from blockdb.wire.table import BY_NAME
 from tests.server.harness import running
+from tests.storage.doors import until
 
 READER = Principal("ann", Role.READER)
 
@@ -189,9 +190,13 @@ def test_which_requests_it_takes(service: Service, tmp_path: Path) -> None:
     assert not gatherer.takes(call("get"), Get(key=b"a"))
     with blockdb.open(tmp_path / "db") as db:
         unforced = Gatherer(Service(db))
-        for name in ("default", db.id):
+        other = db.create_collection("other")
+        for name in ("default", db.id, "other", other.id):
             assert not unforced.waits(Put(collection=name, key=b"a", value=b"1"))
-        assert unforced.waits(Put(collection="other", key=b"a", value=b"1"))
+        assert unforced.waits(Put(collection="nowhere", key=b"a", value=b"1"))
+        assert other._store is not None
+        until(other._store.park)
+        assert unforced.waits(Put(collection="other", key=b"a", value=b"1")), "its files have to be opened first"
         assert unforced.waits(Put(key=b"a", value=b"1", sync=True))
         unforced.close()
     gatherer.close()

@@ -9,7 +9,13 @@ import blockdb
 from blockdb.format import packed
 from tests.ledger import reference
 
-SETTINGS: dict[str, Any] = {"redactable": True, "blockchain_batch_size": 4, "memtable_size_limit": 65_536}
+SETTINGS: dict[str, Any] = {
+    "redactable": True,
+    "blockchain_batch_size": 4,
+    "memtable_size_limit": 65_536,
+    "wal_sync_interval": 3_600_000,
+}
+"""Nothing is forced meanwhile, which is written down, and would be a change."""
 REASON = "asked for by the person"
 
 

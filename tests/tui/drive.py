@@ -21,6 +21,8 @@ from tests.tui.fake_lab import FakeLab
 
 WAIT_S = 60.0
 NEVER_S = 3600.0
+OFTEN_S = 0.2
+"""For what is done again and again: a slow machine comes to rest in between, and `settled` waits for that."""
 QUIET_ROUNDS = 5
 
 

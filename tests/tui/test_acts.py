@@ -14,13 +14,13 @@ from blockdb_tui.screens import acts as screen
 from blockdb_tui.screens.acts import ActsView
 from blockdb_tui.screens.records import RecordsView
 from tests.tui.covering import app_of, covers, said, shown
-from tests.tui.drive import exploring, press, screen_text, until
+from tests.tui.drive import OFTEN_S, exploring, press, screen_text, until
 from tests.tui.fake import FakeDatabase, attended
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screen, "READ_EVERY_S", 0.01)
+    monkeypatch.setattr(screen, "READ_EVERY_S", OFTEN_S)
 
 
 async def look(pilot: Pilot[Any]) -> ActsView:

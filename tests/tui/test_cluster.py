@@ -21,7 +21,7 @@ from blockdb_tui.replay import Replay
 from blockdb_tui.screens import cluster as screen
 from blockdb_tui.screens.cluster import ClusterView
 from tests.tui.covering import covers, said, shown
-from tests.tui.drive import NEVER_S, exploring, make_explorer, press, screen_text, settled, until
+from tests.tui.drive import NEVER_S, OFTEN_S, exploring, make_explorer, press, screen_text, settled, until
 from tests.tui.fake import NOW_MS, FakeDatabase, Given, sample
 from tests.tui.fake_cluster import FakeStage, Quiet, live, replayed, story
 from tests.tui.test_hostile import NASTY, assert_safe
@@ -175,7 +175,7 @@ async def test_without_a_cluster_it_says_how_to_see_one() -> None:
 async def test_a_server_that_does_not_tell_says_why_and_one_that_is_away_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.01)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", OFTEN_S)
     answers: list[Any] = [blockdb.Unavailable("away"), blockdb.Forbidden("it takes the right to read")]
 
     class Server(Given):

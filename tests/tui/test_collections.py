@@ -15,7 +15,7 @@ from blockdb_tui.screens.metrics import MetricsView
 from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
 from tests.tui.covering import app_of, covers, said, shown
-from tests.tui.drive import exploring, press, screen_text, settled, until
+from tests.tui.drive import OFTEN_S, exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, Given, sample, shop
 
 
@@ -206,7 +206,7 @@ def test_a_command_says_whether_it_writes_and_what_it_is_about() -> None:
 @pytest.mark.torture
 async def test_a_collection_that_is_dropped_meanwhile_is_left() -> None:
     database = shop()
-    async with exploring(database, poll_s=0.01) as pilot:
+    async with exploring(database, poll_s=OFTEN_S) as pilot:
         await press(pilot, "0", "j", "enter")
         database.drop_collection("orders")
         await until(pilot, lambda: isinstance(pilot.app.screen, CollectionsView))
@@ -262,9 +262,9 @@ async def test_verification_is_of_the_collection_that_was_entered() -> None:
 
 @pytest.mark.torture
 async def test_a_database_that_comes_back_is_shown_where_one_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.01)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", OFTEN_S)
     database = shop()
-    async with exploring(database, poll_s=0.01) as pilot:
+    async with exploring(database, poll_s=OFTEN_S) as pilot:
         await press(pilot, "0", "j", "enter")
         orders, app = database.others["orders"], app_of(pilot)
         database.failing = orders.failing = OSError(5, "Input/output error")

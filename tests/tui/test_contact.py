@@ -9,7 +9,7 @@ import pytest
 
 import blockdb
 from tests.tiers import tiers
-from tests.tui.drive import exploring, press, screen_text, settled, until
+from tests.tui.drive import OFTEN_S, exploring, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, Given, sample
 
 URL = "http://127.0.0.1:8080"
@@ -23,14 +23,14 @@ def served(database: FakeDatabase) -> Given:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.01)
-    monkeypatch.setattr("blockdb_tui.connected.TOLD_EVERY_S", 0.01)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", OFTEN_S)
+    monkeypatch.setattr("blockdb_tui.connected.TOLD_EVERY_S", OFTEN_S)
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_server_that_goes_away_is_told_and_found_again(size: tuple[int, int]) -> None:
     database = FakeDatabase(sample())
-    async with exploring(served(database), size, poll_s=0.01) as pilot:
+    async with exploring(served(database), size, poll_s=OFTEN_S) as pilot:
         app: Any = pilot.app
         assert "● connected" in screen_text(pilot) or size[0] < 100
         database.failing = GONE
@@ -47,7 +47,7 @@ async def test_a_server_that_goes_away_is_told_and_found_again(size: tuple[int, 
 
 async def test_what_could_not_be_read_meanwhile_is_read_when_the_server_is_back() -> None:
     database = FakeDatabase(sample())
-    async with exploring(served(database), poll_s=0.01) as pilot:
+    async with exploring(served(database), poll_s=OFTEN_S) as pilot:
         app: Any = pilot.app
         database.failing = GONE
         database.unreadable = dict.fromkeys(database._sorted, GONE)
@@ -63,7 +63,7 @@ async def test_what_could_not_be_read_meanwhile_is_read_when_the_server_is_back(
 
 @pytest.mark.torture
 async def test_an_answer_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.connected.SILENCE_S", 0.01)
+    monkeypatch.setattr("blockdb_tui.connected.SILENCE_S", OFTEN_S)
     database = FakeDatabase(sample())
     may_answer = threading.Event()
     may_answer.set()
@@ -74,7 +74,7 @@ async def test_an_answer_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch
         return stats()
 
     database.stats = slow  # type: ignore[method-assign]
-    async with exploring(served(database), poll_s=0.01) as pilot:
+    async with exploring(served(database), poll_s=OFTEN_S) as pilot:
         may_answer.clear()
         await until(pilot, lambda: "No answer for" in screen_text(pilot))
         await press(pilot, "1", "down")
@@ -85,7 +85,7 @@ async def test_an_answer_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.torture
 async def test_a_server_with_another_database_is_opened_anew() -> None:
     origin = served(FakeDatabase(sample()))
-    async with exploring(origin, poll_s=0.01) as pilot:
+    async with exploring(origin, poll_s=OFTEN_S) as pilot:
         before: Any = origin.database
         before.failing = GONE
         await until(pilot, lambda: "No answer for" in screen_text(pilot))
@@ -102,7 +102,7 @@ async def test_a_server_with_another_database_is_opened_anew() -> None:
 async def test_a_server_that_was_never_there_is_waited_for() -> None:
     origin = served(FakeDatabase(sample()))
     origin.error = GONE
-    async with exploring(origin, (80, 24), poll_s=0.01) as pilot:
+    async with exploring(origin, (80, 24), poll_s=OFTEN_S) as pilot:
         assert "See whether the server runs" in screen_text(pilot)
         origin.error = None
         await until(pilot, lambda: "image:0003" in screen_text(pilot))
@@ -112,7 +112,7 @@ async def test_a_server_that_was_never_there_is_waited_for() -> None:
 async def test_a_token_that_is_not_known_ends_the_explorer() -> None:
     origin = served(FakeDatabase(sample()))
     origin.error = blockdb.Unauthenticated("Nobody knows this token.")
-    async with exploring(origin, poll_s=0.01) as pilot:
+    async with exploring(origin, poll_s=OFTEN_S) as pilot:
         app: Any = pilot.app
         await until(pilot, lambda: app.refused is not None)
 
@@ -121,7 +121,7 @@ async def test_a_token_that_is_not_known_ends_the_explorer() -> None:
 async def test_changes_go_on_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blockdb_tui.changes.AGAIN_S", 0.01)
     database = FakeDatabase(sample())
-    async with exploring(served(database), poll_s=0.01) as pilot:
+    async with exploring(served(database), poll_s=OFTEN_S) as pilot:
         app: Any = pilot.app
         await press(pilot, "6")
         await until(pilot, lambda: app.view.stream.came == database.size)

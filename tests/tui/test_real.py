@@ -22,7 +22,7 @@ from blockdb_tui.origin import Attached
 from blockdb_tui.screens.blocks import BlocksView
 from blockdb_tui.screens.problems import Problems
 from blockdb_tui.screens.records import RecordsView
-from tests.tui.drive import press, screen_text, settled, until
+from tests.tui.drive import OFTEN_S, press, screen_text, settled, until
 
 BATCH = 10
 
@@ -36,7 +36,7 @@ def directory(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def attached(directory: Path) -> AsyncIterator[Pilot[Any]]:
-    app = Explorer(Attached(directory), poll_s=0.02)
+    app = Explorer(Attached(directory), poll_s=OFTEN_S)
     async with app.run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
         await settled(pilot)
         yield pilot
@@ -129,7 +129,7 @@ async def test_a_database_that_does_not_open_says_why_and_can_be_looked_through(
 
 
 async def test_a_database_that_comes_back_is_shown_again(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.02)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", OFTEN_S)
     manifest, kept = damage(directory, "manifest.toml")
     async with attached(directory) as pilot:
         assert "The database cannot be read" in screen_text(pilot)
@@ -259,7 +259,7 @@ async def test_a_real_collection_is_gone_through(shop: Path) -> None:
 @pytest.mark.torture
 async def test_a_real_collection_is_made_and_dropped(tmp_path: Path) -> None:
     blockdb.open(tmp_path / "db").close()
-    app = Explorer(Attached(tmp_path / "db"), poll_s=0.02)
+    app = Explorer(Attached(tmp_path / "db"), poll_s=OFTEN_S)
     async with app.run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
         await settled(pilot)
         await press(pilot, "!", "0", "n", *"my cats", "enter")

@@ -13,7 +13,7 @@ from blockdb.client.link import Link
 from blockdb.commands.servers import Server
 from blockdb_tui.origin import Served
 from tests.server.restartable import Restartable
-from tests.tui.drive import make_explorer, press, screen_text, settled, until
+from tests.tui.drive import OFTEN_S, make_explorer, press, screen_text, settled, until
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def server(tmp_path: Path) -> Iterator[Restartable]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.02)
-    monkeypatch.setattr("blockdb_tui.connected.TOLD_EVERY_S", 0.02)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", OFTEN_S)
+    monkeypatch.setattr("blockdb_tui.connected.TOLD_EVERY_S", OFTEN_S)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def never_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.torture
 @pytest.mark.parametrize("size", [(80, 24), pytest.param((180, 50), marks=pytest.mark.torture)])
 async def test_a_server_that_is_killed_and_started_again(server: Restartable, size: tuple[int, int]) -> None:
-    app = make_explorer(Served(Server(urls=(server.url,))), poll_s=0.05)
+    app = make_explorer(Served(Server(urls=(server.url,))), poll_s=OFTEN_S)
     async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
         await settled(pilot)
         await until(pilot, lambda: "key:000" in screen_text(pilot))
@@ -62,7 +62,7 @@ async def test_a_server_that_is_killed_and_started_again(server: Restartable, si
 
 @pytest.mark.torture
 async def test_every_view_of_a_server(server: Restartable) -> None:
-    app = make_explorer(Served(Server(urls=(server.url,), collection="users")), poll_s=0.05)
+    app = make_explorer(Served(Server(urls=(server.url,), collection="users")), poll_s=OFTEN_S)
     assert server.database is not None
     users = server.database.create_collection("users")
     users.put_many([(b"%d" % number, b'{"age": %d}' % number) for number in range(20)])

@@ -20,7 +20,7 @@ from blockdb_tui.screens.blocks import BlocksView
 from blockdb_tui.theme import Palette, Wardrobe, textual_theme
 from blockdb_tui.widgets import value_view
 from tests.tiers import tiers
-from tests.tui.drive import exploring, make_explorer, press, screen_text, settled, until
+from tests.tui.drive import OFTEN_S, exploring, make_explorer, press, screen_text, settled, until
 from tests.tui.fake import FakeDatabase, Given, TenMillion, sample
 
 
@@ -151,9 +151,9 @@ async def test_a_record_that_cannot_be_read_is_named_and_the_others_are_shown() 
 
 
 async def test_a_database_that_fails_is_said_to_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", 0.01)
+    monkeypatch.setattr("blockdb_tui.connected.RETRY_S", OFTEN_S)
     database = FakeDatabase(sample())
-    async with exploring(database, poll_s=0.01) as pilot:
+    async with exploring(database, poll_s=OFTEN_S) as pilot:
         database.failing = OSError(5, "Input/output error")
         await until(pilot, lambda: "The database cannot be read" in screen_text(pilot))
         assert "Input/output error" in screen_text(pilot)

@@ -43,9 +43,8 @@ class _Line(asyncio.Protocol):
         self.is_open = False
         """Whether something may be asked on it."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The server is there."""
-        assert isinstance(transport, asyncio.Transport), "a connection is one of bytes"
         self._transport = transport
         self.is_open = True
 

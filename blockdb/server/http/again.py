@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from blockdb.errors import Unavailable
 from blockdb.server.asking import principal_of, request_id_of
 from blockdb.server.gathering import ALONE
 from blockdb.server.http.answering import (
@@ -109,13 +110,13 @@ class Again:
         if len(body) > self._door.options.max_body_bytes or not self._door.repeats(call, request):
             return False
         self._under_way = call
-        self._settle = partial(self._end, call, len(body), answered)
+        self._settle = settle = partial(self._end, call, request, len(body), answered)
         if not gatherer.takes(call, request):
             asyncio.get_running_loop().call_soon(self._do, call, request)
             return True
         if gatherer.waits(request):
             self._door.deadlines.begin(self, self._door.options.request_timeout_s)
-        gatherer.submit(call, request, self._settle)
+        gatherer.submit(call, request, settle)
         return True
 
     def _do(self, call: Call, request: Any) -> None:
@@ -131,14 +132,20 @@ class Again:
         """What is under way has had the time that it may take."""
         self._settle(too_late(limit_s))
 
-    def _end(self, call: Call, received_bytes: int, answered: Answered, found: Any) -> None:
+    def _wait(self, call: Call, request: Any) -> None:
+        """It has to wait for others, which a thread does."""
+        self._door.deadlines.begin(self, self._door.options.request_timeout_s)
+        settle = self._settle
+        self._door.in_thread(call, request).add_done_callback(lambda done: settle(_became(done)))
+
+    def _end(self, call: Call, request: Any, received_bytes: int, answered: Answered, found: Any) -> None:
         if self._under_way is not call:  # it has had its answer: that it took too long
             return
-        self._under_way = None
         self._door.deadlines.end(self)
         if found is ALONE:
-            answered(0, b"", b"")
+            self._wait(call, request)
             return
+        self._under_way = None
         status, headers, payload = self._told(call, found)
         self._service.monitor.meters.transfer(received_bytes, len(payload))
         answered(status, b"".join([b"%s: %s\r\n" % header for header in headers]), payload)
@@ -156,6 +163,13 @@ class Again:
             payload = body_of(call.operation, found, self._wants_msgpack, self._encoding)
         headers = headers_of(content_type_of(self._wants_msgpack), call.request_id)
         return status, [*headers, (b"content-length", b"%d" % len(payload)), *further], payload
+
+
+def _became(done: asyncio.Future[Any]) -> Any:
+    """The answer of a thread, or its error."""
+    if done.cancelled():
+        return Unavailable("The server is about to stop.")
+    return done.exception() or done.result()
 
 
 def _ignore(_found: Any) -> None:

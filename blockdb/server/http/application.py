@@ -139,7 +139,7 @@ class Application:
         if operation.kind is not Kind.PLAIN:
             await self._stream(exchange, call, request, encoding)
             return
-        if operation.is_quick and (operation.has_body or called) and self.repeats(call, request):
+        if operation.is_quick and (operation.has_body or called) and self.repeats(call, request, exchange):
             exchange.remember(Again(self, exchange, call, read, encoding))
         answer = await self._called(exchange, call, request)
         if operation.name == "metrics" and (text := await self._metrics_as_text(exchange, operation)):
@@ -149,12 +149,16 @@ class Application:
         content_type = content_type_of(exchange.wants_msgpack)
         await exchange.send(HTTPStatus(getattr(answer, "http_status", operation.status)), content_type, payload)
 
-    def repeats(self, call: Call, request: Any) -> bool:
-        """Whether a quick request may be answered without its head, if that is known: it waits for nobody's word."""
+    def repeats(self, call: Call, request: Any, exchange: Exchange | None = None) -> bool:
+        """Whether a quick request may be answered without its head, if that is known: it waits for nobody's word.
+
+        `exchange` is that of the request whose head is to be known; of a read, the answer is never compressed then.
+        """
         concerns = self.service.concerns
-        if concerns is None:
-            return self.gatherer.takes(call, request) or self.service.at_once(call, request)
-        return self.gatherer.takes(call, request) and not concerns.waits(call, request)
+        if self.gatherer.takes(call, request):
+            return concerns is None or not concerns.waits(call, request)
+        is_packed = exchange is not None and exchange.header(b"accept-encoding") not in (None, "identity")
+        return concerns is None and not is_packed and self.service.at_once(call, request)
 
     async def _metrics_as_text(self, exchange: Exchange, operation: Operation) -> tuple[bytes, bytes] | None:
         """Content type and text for Prometheus; None where JSON is wanted."""
@@ -185,8 +189,7 @@ class Application:
                 answer = await self._gathered(call, request)
                 if answer is not ALONE:
                     return answer
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads.of(call.operation), self.service.call, call, request)
+        work = self.in_thread(call, request)
         limit_s = None if call.operation.is_long else self.options.request_timeout_s
         listening = None if call.operation.is_quick else asyncio.ensure_future(exchange.until_gone())
         try:
@@ -203,6 +206,11 @@ class Application:
         finally:
             if listening is not None:
                 listening.cancel()
+
+    def in_thread(self, call: Call, request: Any) -> asyncio.Future[Any]:
+        """The answer to a request that may have to wait for others."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads.of(call.operation), self.service.call, call, request)
 
     async def _gathered(self, call: Call, request: Any) -> Any:
         """The answer to a write that waits for the disk together with others."""
