@@ -9,6 +9,7 @@ from tests.planted.planting import Bug
 CONCERNS: Final = "tests/server/cluster/test_concerns.py"
 NODES: Final = "tests/server/cluster/test_three_nodes.py"
 MEMBERS: Final = "tests/server/cluster/test_membership.py"
+GATHERED: Final = "tests/server/test_gathering.py"
 
 CLUSTER_SERVER: Final[dict[str, Bug]] = {
     "an-old-answer-for-a-new-read": Bug(
@@ -38,6 +39,20 @@ CLUSTER_SERVER: Final[dict[str, Bug]] = {
         "return collection.put_each(items)",
         (f"{NODES}::test_a_retry_at_another_node_gets_the_first_answer",),
         "A put that is sent again to another node is done twice, or refused.",
+    ),
+    "waits-for-who-is-gone": Bug(
+        "blockdb/server/gathering.py",
+        "        elif self._timer is None:\n",
+        "        elif self._timer is not None:\n",
+        (f"{GATHERED}::test_who_does_not_come_back_is_waited_for_once_and_not_for_long",),
+        "Writers wait for ever for one that was answered and does not ask again.",
+    ),
+    "halves-in-turns": Bug(
+        "blockdb/server/gathering.py",
+        "len(group) + len(self._waiting))",
+        "len(self._waiting))",
+        (f"{GATHERED}::test_the_next_group_waits_for_those_who_were_answered",),
+        "Halves of the writers take turns, and each round of a cluster is paid for twice.",
     ),
     "commit-not-looked-up": Bug(
         "blockdb/server/concerns.py",

@@ -25,6 +25,13 @@ MACHINE: Final[dict[str, Bug]] = {
         (f"{MACHINE_TESTS}::test_the_oldest_outcomes_go_whatever_the_batches_are",),
         "Whether a command that comes again is remembered depends on the batch in which it comes.",
     ),
+    "the-newest-goes": Bug(
+        "blockdb/cluster/machine/outcomes.py",
+        "oldest, _ = found.popitem(last=False)",
+        "oldest, _ = found.popitem()",
+        (f"{MACHINE_TESTS}::test_an_outcome_costs_no_more_where_the_oldest_have_to_go",),
+        "What became of the last command is forgotten, so that a retry does it once more.",
+    ),
     "twice-in-a-command": Bug(
         "blockdb/cluster/machine/storing.py",
         "if len(fresh) < len(jobs) or not",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -133,8 +134,9 @@ async def one_after_the_other(gatherer: Gatherer, keys: Sequence[bytes]) -> None
 
 
 def sizes_of_groups(service: Service, monkeypatch: pytest.MonkeyPatch, counts: Sequence[int]) -> list[int]:
-    """How large the groups are of clients that put so many records each, the last of them a little later."""
+    """How large the groups are of clients that put so many records each; the last one comes during the first group."""
     groups: list[int] = []
+    is_there = Event()
     put_each = blockdb.Database.put_each
     gatherer = Gatherer(service)
     before = service.database.next_sequence
@@ -145,6 +147,7 @@ def sizes_of_groups(service: Service, monkeypatch: pytest.MonkeyPatch, counts: S
         def counted(self: blockdb.Database, items: Any, *, sync: bool) -> list[int | BlockDBError | None]:
             groups.append(len(items))
             loop.call_soon_threadsafe(is_under_way.set)
+            is_there.wait(30)
             return put_each(self, items, sync=sync)
 
         monkeypatch.setattr(blockdb.Database, "put_each", counted)
@@ -154,6 +157,8 @@ def sizes_of_groups(service: Service, monkeypatch: pytest.MonkeyPatch, counts: S
                 await is_under_way.wait()
             keys = [b"%d of %d from %d" % (number, client, before) for number in range(count)]
             clients.append(asyncio.create_task(one_after_the_other(gatherer, keys)))
+        await asyncio.sleep(0)  # the last one has asked
+        is_there.set()
         async with asyncio.timeout(30):
             await asyncio.gather(*clients)
 
