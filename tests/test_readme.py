@@ -20,12 +20,15 @@ import pexpect
 import pyte
 import pytest
 
+from tests.ports import free_port
 from tests.tiers import tiers
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240
+SERVED_AT = "8765"
+"""The port of the examples."""
 
 FENCE = re.compile(r"\s*```(\w*)\s*$")
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
@@ -77,6 +80,7 @@ def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]
 
 
 def run_shell(text: str, directory: Path) -> None:
+    text = text.replace(SERVED_AT, str(free_port()))  # somebody else may have that one
     result = run(["bash", "-euo", "pipefail", "-c", text], directory)
     assert result.returncode == 0, result.stdout
 
