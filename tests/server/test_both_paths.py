@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from http.client import HTTPResponse
 from pathlib import Path
 from random import Random
@@ -133,12 +133,12 @@ def test_answers_audit_log_and_counts_are_the_same(seed: int, tmp_path: Path, mo
     monkeypatch.setattr(Again, "__call__", noted)
     with ExitStack() as stack:
         quick, alone = (
-            Server(*stack.enter_context(served_here(tmp_path / name)), is_alone=name == "alone")
+            stack.enter_context(
+                closing(Server(*stack.enter_context(served_here(tmp_path / name)), is_alone=name == "alone"))
+            )
             for name in ("quick", "alone")
         )
         for one in asked(Random(seed)):
             assert quick.ask(*one) == alone.ask(*one), one
         until(lambda: quick.told() == alone.told())  # the last request is counted when it has been answered
         assert sum(short) > 20, "many are known by their heads"
-        quick.close()
-        alone.close()

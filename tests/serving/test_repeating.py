@@ -83,6 +83,8 @@ def test_what_is_the_same_and_nothing_else(running: tuple[Server, tuple[str, int
         assert ask(one, of(b"back")) == [201]
         assert ask(one, of(b"z") + of(b"zz") + of(b"z"), 3) == [200] * 3, "what comes at once is parsed"
         one.sendall(of(b"halves")[:-3])
+        with connected(address) as other:
+            assert ask(other, of(b"after it")) == [200]  # so the first half was read alone
         assert ask(one, b"ves") == [200]
         assert ask(one, of(b"long")) == [200]
         assert ask(one, of(b"again")) == [201]
