@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -295,6 +296,8 @@ shell.close(force=True)
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_real_zsh_and_fish_complete_as_well(shell: str, program: tuple[Path, dict[str, str]]) -> None:
     """Needs zsh and fish: `apt-get install zsh fish`."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
     folder, environment = program
     home = folder / "home"
     (home / "fish").mkdir(parents=True)
