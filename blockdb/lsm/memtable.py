@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from itertools import count
-from threading import Lock
 from typing import Final
 
 from blockdb.lsm.lazy_order import LazyOrder
@@ -35,7 +34,6 @@ class Memtable(LazyOrder[bytes]):
         self.allowed_bytes = 0
         """How far it may grow before its writer asks for more."""
         self._ordinals: dict[bytes, int] = {}
-        self._counting = Lock()
 
     @property
     def data_bytes(self) -> int:
@@ -71,7 +69,7 @@ class Memtable(LazyOrder[bytes]):
 
         Most memtables are never asked: a read that wants no more than a value has no need of it.
         """
-        with self._counting:
+        with self._ordering:
             known = len(self._ordinals)
             if known < len(self.index):
                 self._ordinals.update(zip(self.keys_after(known), count(known)))  # one has no end

@@ -83,6 +83,21 @@ def test_keys_come_in_commit_order_from_wherever_one_begins(
     assert memtable_of(pairs).keys_after(first, stop) == [key for key, _ in pairs][first:stop]
 
 
+class Growing(dict[bytes, bytes]):
+    """A dictionary into which somebody puts one more key just after its size was told, once."""
+
+    def __len__(self) -> int:
+        size = super().__len__()
+        self.setdefault(b"e", b"")
+        return size
+
+
+def test_the_newest_keys_are_those_of_one_moment() -> None:
+    memtable = memtable_of([(bytes((letter,)), b"") for letter in b"abcd"])
+    memtable.index = Growing(memtable.index)
+    assert memtable.keys_after(3) == [b"d", b"e"]
+
+
 def test_ordinals_are_right_beside_a_writer() -> None:
     memtable, done, wrong = Memtable(0, 0, 0), Event(), list[int]()
 

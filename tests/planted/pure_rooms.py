@@ -304,7 +304,7 @@ LSM: Final[dict[str, Bug]] = {
         "blockdb/lsm/lazy_order.py",
         "forwards, backwards = iter(self.index), reversed(self.index)\n                after = len(self.index) - first",
         "after = len(self.index) - first\n                forwards, backwards = iter(self.index), reversed(self.index)",
-        ("tests/lsm/test_memtable.py::test_ordinals_are_right_beside_a_writer",),
+        ("tests/lsm/test_memtable.py::test_the_newest_keys_are_those_of_one_moment",),
         "A write between two looks at a memtable makes the newest of its keys be taken for older ones.",
     ),
     "stale-ordinals": Bug(
