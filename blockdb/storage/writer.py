@@ -72,10 +72,11 @@ class Writer(OpenFiles):
         return sequence
 
     def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
-        """Under the write lock. Nearly half of a put is calls of Python functions, so there are few of them here."""
+        """Under the write lock. A quarter of a put is calls of Python functions, so there are few of them here."""
         log = self._log
         if self._attention or log.end >= log.roll_at:
             self._attend((key,))
+            log = self._log  # who waited there had given the lock away
         if rider is None and self.needs_riders:
             raise Unprepared
         if self.view.has(key):
