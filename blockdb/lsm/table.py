@@ -181,6 +181,11 @@ class Table(PagedFile):
         self._check_range(HEADER_BYTES, self._order_offset)
         return self._words
 
+    def order(self) -> memoryview:
+        """The slots in use in the order of their keys, every page of them checked. O(n)."""
+        self._check_range(self._order_offset, self._order_offset + self._size * ORDER_BYTES)
+        return self._order
+
     def seals(self) -> list[int]:
         """The places of the block seals among the table's records, in order."""
         self._check_range(self.header.seals_offset, self.header.filter_offset)
