@@ -83,10 +83,19 @@ class View:
     def find(self, key: bytes) -> tuple[int, bytes] | None:
         """The place of a key's record and its value, or None. O(memtables + tables)."""
         for memtable in self.memtables:
-            ordinal = memtable.index.get(key)
-            if ordinal is not None:
-                return memtable.places[ordinal], memtable.values[ordinal]
+            value = memtable.index.get(key)
+            if value is not None:
+                return memtable.place_of(key), value
         return self.find_in_tables(key)
+
+    def find_between(self, key: bytes, low: int, high: int) -> bytes | None:
+        """The value of a key whose record lies at `low` or behind it, and before `high`. O(memtables + tables)."""
+        for memtable in self.memtables:
+            value = memtable.index.get(key)
+            if value is not None:
+                return value if memtable.has_between(key, low, high) else None
+        found = self.find_in_tables(key)
+        return found[1] if found is not None and low <= found[0] < high else None
 
     def find_in_tables(self, key: bytes) -> tuple[int, bytes] | None:
         """The same for a key that is in no memtable. O(tables)."""

@@ -293,4 +293,32 @@ LSM: Final[dict[str, Bug]] = {
         ("tests/lsm/test_memtable.py",),
         "The key order of a memtable does not follow what is written later.",
     ),
+    "newest-keys-turned-round": Bug(
+        "blockdb/lsm/lazy_order.py",
+        "            newest.reverse()\n",
+        "",
+        ("tests/lsm/test_memtable.py",),
+        "The newest keys of a memtable come in the wrong order, so that each gets the place of another one.",
+    ),
+    "newest-keys-of-an-earlier-moment": Bug(
+        "blockdb/lsm/lazy_order.py",
+        "forwards, backwards = iter(self.index), reversed(self.index)\n                after = len(self.index) - first",
+        "after = len(self.index) - first\n                forwards, backwards = iter(self.index), reversed(self.index)",
+        ("tests/lsm/test_memtable.py::test_the_newest_keys_are_those_of_one_moment",),
+        "A write between two looks at a memtable makes the newest of its keys be taken for older ones.",
+    ),
+    "stale-ordinals": Bug(
+        "blockdb/lsm/memtable.py",
+        "if known < len(self.index):",
+        "if not known:",
+        ("tests/lsm/test_memtable.py",),
+        "The ordinals of a memtable do not follow what is written later.",
+    ),
+    "memtable-not-looked-through": Bug(
+        "blockdb/lsm/memtable.py",
+        "(low <= places[0] and places[-1] < high) or low",
+        "low <= places[0] or low",
+        ("tests/lsm/test_memtable.py",),
+        "A record counts as stored by a moment as soon as any record of its memtable was.",
+    ),
 }

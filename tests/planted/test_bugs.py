@@ -8,6 +8,7 @@ import pytest
 
 from tests.planted.catalogue import BUGS
 from tests.planted.planting import ROOT, Bug, copy_of_the_house, planted, run_tests, try_bug
+from tests.tally import FOUND, PLANTED, tally
 
 QUICK = {"recovery:cut-below-the-mark"}
 """One for every day; all of them in the long tier."""
@@ -19,6 +20,8 @@ QUICK = {"recovery:cut-below-the-mark"}
 )
 def test_it_is_found(tmp_path: Path, bug: Bug) -> None:
     outcome = try_bug(tmp_path / "house", bug)
+    tally(PLANTED)
+    tally(FOUND, outcome.found_a_bug)
     assert outcome.found_a_bug, f"{bug.means}\n{outcome.words}"
 
 
