@@ -29,7 +29,7 @@ from blockdb.server.tokens import TokenFile, read_tokens
 from blockdb.server.trail import AuditTrail
 from blockdb.serving.limits import Limits
 from blockdb.serving.listening import handed_over, listen, resolve, room_for, url_of
-from blockdb.serving.process import Server, run
+from blockdb.serving.process import Server, endable, run
 from blockdb.storage.door import Door
 from blockdb.wire.failures import failure_of
 
@@ -61,7 +61,7 @@ def serve(
     config = sources.config()
     configure(config.logging)
     tls = _tls(config)
-    with ExitStack() as stack:
+    with endable(), ExitStack() as stack:
         sockets = [stack.enter_context(each) for each in handed_over() or [_listening(config)]]
         exposure = _exposure(config, sockets, tls)
         node = _node(stack, config, sockets, source_of, connect, None if tls is None else tls.context)
