@@ -79,7 +79,8 @@ def connected(pods: list[Pod], name: str = "root") -> blockdb.RemoteDatabase:
     here = pods[0].stage
     token = (here.secrets.parent / f"{name}.token").read_text().strip()
     urls = [here.url(pod.ordinal) for pod in pods]
-    return blockdb.connect(urls, token=token, ca=str(here.secrets / "blockdb-tls" / "ca.crt"), timeout_s=60)
+    ca_file = here.secrets / "blockdb-tls" / "ca.crt"
+    return blockdb.connect(urls, token=token, ca_file=ca_file, timeout_s=60)
 
 
 def ask(pod: Pod, path: str, **headers: str) -> Answer:
@@ -250,15 +251,18 @@ def test_one_alone(made: Path, tmp_path: Path) -> None:
     with stage(made, tmp_path, "single") as here:
         pod = here.pod(0)
         pod.mounts["/etc/blockdb/peer-tls"] = tmp_path / "nothing"
-        with running([pod]), connected([pod]) as database:
-            database.put(b"k", b"v")
+        with running([pod]):
+            with connected([pod]) as database:
+                database.put(b"k", b"v")
             assert pod.probe("livenessProbe") == 200
             pod.stop()
             pod.begin()
             pod.wait_for("readinessProbe")
-            assert database.get(b"k") == b"v"
+            with connected([pod]) as database:
+                assert database.get(b"k") == b"v"
 
 
+@pytest.mark.torture
 def test_all_are_told_to_end_at_the_same_time(made: Path, tmp_path: Path) -> None:
     """As when the whole is scaled to nothing: each ends in order, though none can hand over any more."""
     with stage(made, tmp_path) as here:
