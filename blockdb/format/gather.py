@@ -33,8 +33,26 @@ Numbers = NDArray[np.int64]
 LARGEST: Final = 1024
 """Frames with more bytes are read one by one: there is little to wait for beside copying them."""
 
+HEADER: Final = np.dtype([("check", ">u4"), ("kind", "<u2"), ("time", "V6"), ("key", "<u2"), ("content", "<u4")])
+"""What a record begins with; `kind` is both type and kind, to be compared with `record.PLAIN_RECORD`."""
+assert HEADER.itemsize == HEADER_BYTES
+
 _CHECK_SHIFT: Final = 32
 """A stored check is the upper half of a hash."""
+
+
+def everywhere(buffer: Buffer, size: int) -> Rows:
+    """The `size` bytes from each byte of a buffer on, of which nothing is read before some are chosen by their offsets.
+
+    There is one for each offset at which so many bytes begin: an offset behind them raises IndexError.
+    """
+    return np.ndarray((max(len(buffer) - size + 1, 0),), f"V{size}", buffer, 0, (1,))
+
+
+def are_intact(checks: Rows, bodies: Sequence[bytes]) -> bool:
+    """Whether the checks, which are those of `HEADER`, are those of these bodies. O(bytes)."""
+    hashes = np.fromiter(map(xxh3_64_intdigest, bodies), np.uint64, len(bodies))
+    return bool((hashes >> _CHECK_SHIFT == checks).all())
 
 
 def items_at(buffers: Sequence[Buffer], places: Sequence[int]) -> list[Item]:
@@ -54,9 +72,10 @@ def items_at(buffers: Sequence[Buffer], places: Sequence[int]) -> list[Item]:
     rows = _rows(buffers, where, size)
     if rows is None:
         return record.each_at(buffers, places)
-    if not _are_alike(rows, key_bytes, content_bytes):
-        return _unlike(buffers, where, rows)
-    if not _are_intact(rows, rows["body"].tolist()):
+    heads = rows["head"]
+    if not _are_alike(heads, key_bytes, content_bytes):
+        return _unlike(buffers, where, heads)
+    if not are_intact(heads["check"], rows["body"].tolist()):
         return record.each_at(buffers, places)
     return list(_item(key_bytes, content_bytes).iter_unpack(rows.tobytes()))
 
@@ -91,20 +110,16 @@ def _rows(buffers: Sequence[Buffer], where: Numbers, size: int) -> Rows | None:
 
 
 def _rows_of(buffer: Buffer, offsets: Numbers, size: int) -> Rows | None:
-    everywhere = len(buffer) - size + 1
-    if everywhere <= 0 or int(offsets.max()) >= everywhere:
+    if int(offsets.max()) + size > len(buffer):
         return None
-    rows: Rows = np.ndarray((everywhere,), f"V{size}", buffer, 0, (1,))[offsets]
-    return rows.view(_row(size))
+    return everywhere(buffer, size)[offsets].view(_row(size))
 
 
 @lru_cache(64)
 def _row(size: int) -> np.dtype[Any]:
-    """A row of so many bytes, a frame at its beginning."""
-    fields = {"check": (">u4", 0), "kind": ("<u2", 4), "key": ("<u2", 12), "content": ("<u4", 14)}
-    fields["body"] = (f"V{size - CHECK_BYTES}", CHECK_BYTES)
-    formats, offsets = zip(*fields.values(), strict=True)
-    return np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": size})
+    """A row of so many bytes that begins with a header: that, and the body, which begins behind the check."""
+    formats, offsets = [HEADER, f"V{size - CHECK_BYTES}"], [0, CHECK_BYTES]
+    return np.dtype({"names": ["head", "body"], "formats": formats, "offsets": offsets, "itemsize": size})
 
 
 @lru_cache(64)
@@ -112,23 +127,17 @@ def _item(key_bytes: int, content_bytes: int) -> Struct:
     return Struct(f"{HEADER_BYTES}x{key_bytes}s{content_bytes}s")
 
 
-def _are_alike(rows: Rows, key_bytes: int, content_bytes: int) -> bool:
-    """Whether all rows begin with plain records of these sizes."""
+def _are_alike(heads: Rows, key_bytes: int, content_bytes: int) -> bool:
+    """Whether all headers are those of plain records of these sizes."""
     return bool(
-        (rows["kind"] == PLAIN_RECORD).all()
-        and (rows["key"] == key_bytes).all()
-        and (rows["content"] == content_bytes).all()
+        (heads["kind"] == PLAIN_RECORD).all()
+        and (heads["key"] == key_bytes).all()
+        and (heads["content"] == content_bytes).all()
     )
 
 
-def _are_intact(rows: Rows, bodies: Sequence[bytes]) -> bool:
-    """Whether the checks that the rows begin with are those of the bodies."""
-    hashes = np.fromiter(map(xxh3_64_intdigest, bodies), np.uint64, len(bodies))
-    return bool((hashes >> _CHECK_SHIFT == rows["check"]).all())
-
-
 def _unlike(buffers: Sequence[Buffer], where: Numbers, heads: Rows) -> list[Item]:
-    """The same for records that differ, the first of which is plain; `heads` are rows that begin with their headers."""
+    """The same for records that differ, the first of which is plain; `heads` are their headers."""
     sizes = heads["content"].astype(np.int64) + heads["key"] + HEADER_BYTES
     is_easy = (heads["kind"] == PLAIN_RECORD) & (heads["key"] > 0) & (sizes <= LARGEST)
     if is_easy.all():
@@ -148,7 +157,7 @@ def _padded(buffers: Sequence[Buffer], where: Numbers, key_bytes: Rows, sizes: N
     starts = np.arange(CHECK_BYTES, len(data), size)
     ends = starts + sizes - CHECK_BYTES
     bodies = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    if not _are_intact(rows, bodies):
+    if not are_intact(rows["head"]["check"], bodies):
         return record.each_at(buffers, where.tolist())
     splits = (key_bytes.astype(np.int64) + BODY_HEADER_BYTES).tolist()
     return [(body[BODY_HEADER_BYTES:split], body[split:]) for body, split in zip(bodies, splits, strict=True)]

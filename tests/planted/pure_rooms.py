@@ -9,16 +9,16 @@ from tests.planted.planting import Bug
 FORMAT: Final[dict[str, Bug]] = {
     "gathered-unchecked": Bug(
         "blockdb/format/gather.py",
-        """return bool((hashes >> _CHECK_SHIFT == rows["check"]).all())""",
-        "return len(hashes) == len(rows)",
+        """return bool((hashes >> _CHECK_SHIFT == checks).all())""",
+        "return len(hashes) == len(checks)",
         ("tests/format/test_gather.py", "tests/storage/test_gathering.py"),
         "Records that are read in bulk are believed whatever their checks are.",
     ),
     "gathered-as-the-first": Bug(
         "blockdb/format/gather.py",
-        """and (rows["key"] == key_bytes).all()
-        and (rows["content"] == content_bytes).all()""",
-        """and (rows["key"] + rows["content"] == key_bytes + content_bytes).all()""",
+        """and (heads["key"] == key_bytes).all()
+        and (heads["content"] == content_bytes).all()""",
+        """and (heads["key"] + heads["content"] == key_bytes + content_bytes).all()""",
         ("tests/format/test_gather.py::test_records_of_all_kinds_come_in_the_order_asked_for",),
         "Records of one size are taken apart as if their keys had one size.",
     ),
