@@ -122,7 +122,7 @@ def gather_table(columns: Columns, table: Table, mapped: Mapped) -> None:
     damage to keys but one in four billion. O(n). Raises Corruption, or ValueError where a key is another one.
     """
     slots = np.frombuffer(table.order(), np.uint32).astype(np.int64)
-    every = np.frombuffer(table.words(), np.uint64)
+    every = np.frombuffer(table.words(0, table.header.slots), np.uint64)
     words = every[slots]
     first = len(columns.hashes)
     order = gather(columns, words & np.uint64(PLACE_MASK), mapped, is_checked=True)

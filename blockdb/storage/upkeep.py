@@ -22,6 +22,7 @@ from blockdb.storage.packed import Packer
 from blockdb.storage.reader import Reader
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.table_makers import IDLE_S
+from blockdb.storage.unloading import Unloading
 
 MAX_FROZEN: Final = 1
 """A writer that would freeze one more memtable than this waits: one fills while the other is written."""
@@ -85,6 +86,7 @@ class Upkeep:
         self.stalls = 0
         self.stall_latency = Histogram()
         """How often, and how long, writers waited for a memtable to be flushed."""
+        self.unloading = Unloading(reader)
         self._freeze = freeze
         self._attend = attend
         self._is_low = False
@@ -268,6 +270,7 @@ class Upkeep:
             self.flushes += 1
             self._failure = None
             self._room.notify_all()
+        self.unloading.note_flush()
 
     def _merge_once(self) -> bool:
         """Merge what is to be merged first, if there is anything. While the writer is busy, more has to be there."""
@@ -285,6 +288,7 @@ class Upkeep:
         with self._room:
             self._reader.view = self._reader.view.merged(tables, merged)
             self.compactions += 1
+        self.unloading.unload([merged])
         self._tables.remove(tables)
 
     def _pack(self) -> None:
@@ -307,7 +311,7 @@ class Upkeep:
         while filter_.records < reader.view.table_records:
             for table in reader.view.tables:
                 if table.header.first_sequence >= filter_.records:
-                    for _ in filter_.add(table):
+                    for _ in self.unloading.along(table, filter_.add(table)):
                         if reader.closed:
                             return
         with self._room:
