@@ -312,10 +312,31 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "records-not-counted": Bug(
         "blockdb/storage/table_process.py",
-        "if len(columns.hashes) != header.records:",
-        "if len(columns.hashes) > header.records:",
+        "if records != header.records:",
+        "if records > header.records:",
         ("tests/storage/test_table_makers.py",),
         "A merged table that lacks records takes the place of its parts.",
+    ),
+    "merging-forgotten": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._merger.wake(QUIET_S)",
+        "pass",
+        ("tests/storage/test_flushing.py::test_once_it_is_quiet_they_are_merged",),
+        "What was not merged while the writer was busy is not merged after it either.",
+    ),
+    "merging-at-once": Bug(
+        "blockdb/storage/upkeep.py",
+        "threshold * BUSY_FACTOR if is_busy else threshold",
+        "threshold",
+        ("tests/storage/test_flushing.py::test_while_a_writer_is_busy_twice_as_many_tables_are_merged",),
+        "Beside a writer that is busy tables are merged as early as beside none.",
+    ),
+    "process-not-waited-for": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._merger.wake(REAP_S)",
+        "pass",
+        ("tests/storage/test_table_makers.py::test_it_is_looked_for_such_by_themselves",),
+        "Of a process that has ended the system keeps a trace until the next table.",
     ),
     "frozen-memtables-skipped": Bug(
         "blockdb/storage/view.py",
