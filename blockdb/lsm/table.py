@@ -186,6 +186,11 @@ class Table(PagedFile):
             self._check_range(HEADER_BYTES + first * WORD_BYTES, HEADER_BYTES + stop * WORD_BYTES)
         return self._words[first:stop]
 
+    def order(self) -> memoryview:
+        """The slots in use in the order of their keys, every page of them checked. O(n)."""
+        self._check_range(self._order_offset, self._order_offset + self._size * ORDER_BYTES)
+        return self._order
+
     def seals(self) -> list[int]:
         """The places of the block seals among the table's records, in order."""
         self._check_range(self.header.seals_offset, self.header.filter_offset)

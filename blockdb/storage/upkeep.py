@@ -238,10 +238,10 @@ class Upkeep:
         frozen = self._frozen[0]
         self._log.force(frozen.end_place)
         self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
-        table = self._tables.write(frozen)
+        table, marks = self._tables.write(frozen)
         filter_ = self._reader.view.filter
         if filter_ is not None and filter_.has_room_for(len(table)):
-            for _ in filter_.add(table):
+            for _ in filter_.add_marks(table, marks) if marks else filter_.add(table):
                 pass
         with self._room:
             self._frozen.popleft()
