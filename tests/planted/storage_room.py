@@ -437,6 +437,13 @@ WRITING: Final[dict[str, Bug]] = {
         ("tests/storage/test_packed.py::test_everything_reads_the_same",),
         "A chunk of a packed chain file begins inside a frame.",
     ),
+    "leader-that-broke-down": Bug(
+        "blockdb/storage/write_group.py",
+        "if not group.is_committed:",
+        "if not group.writes:",
+        ("tests/storage/test_write_group.py",),
+        "Writers whose leader was interrupted are told that they succeeded.",
+    ),
     "same-key-in-a-group": Bug(
         "blockdb/storage/writer.py",
         "if write.key in fresh or self.view.has(write.key):",
