@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from hashlib import sha256
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -18,7 +17,7 @@ from typing import Any, Final
 
 import blockdb
 from blockdb.format.record import encode
-from blockdb.ledger.merkle import root_of
+from blockdb.ledger.merkle import leaf_hashes, root_of
 
 from .data import Data, Pair, batches, varied
 from .lines import Finding, Goal, Line, Session, exhaust, rest, takers
@@ -92,7 +91,7 @@ def _hash(pairs: Sequence[Pair], together: Barrier, answer: Connection) -> None:
     bodies = [encode(0, key, value) for key, value in pairs]  # begins with the 0x00 of a leaf
     together.wait(PATIENCE_S)
     start = time.monotonic()
-    root_of([sha256(body).digest() for body in bodies])
+    root_of(leaf_hashes(bodies))
     answer.send((start, time.monotonic()))
 
 

@@ -4,9 +4,12 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests.tally import Totals, taken
 
 os.environ["TEXTUAL_ANIMATIONS"] = "none"  # read when textual is imported
 
@@ -46,6 +49,7 @@ def pytest_collection_finish() -> None:
 
 
 was_run: set[str] = set()
+tried = Totals()
 uncollected: list[str] = []
 
 
@@ -56,6 +60,22 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     was_run.add(report.nodeid)
+    if report.when == "call":
+        tried.add(report.nodeid, report.user_properties)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """What a test counted is told with its report, which comes here from whichever process ran it."""
+    try:
+        yield
+    finally:
+        item.user_properties += taken()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in tried.lines():
+        terminalreporter.write_line(line)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -19,7 +18,7 @@ from blockdb.audit.tables import TableAudit
 from blockdb.format.block import Seal
 from blockdb.format.place import OFFSET_MASK, place_of, split_place
 from blockdb.ledger.chain import Head
-from blockdb.ledger.merkle import Frontier
+from blockdb.ledger.merkle import Frontier, leaf_hashes
 
 ASKED_RECORDS: Final = 32_000
 """The tables are asked for so many records at a time: a megabyte of columns, which stays in the processor's cache."""
@@ -163,7 +162,7 @@ def audit_stretch(chain: Chain, cut: Cut, wanted: Sequence[int], look: Callable[
             first = cut.sequence + stretch.records
             look(first, step)
             stretch.watched.update({w: base + step.offsets[w - first] for w in wanted if 0 <= w - first < len(step)})
-            pending.leaves += [sha256(data).digest() for data in step.hashed]
+            pending.leaves += leaf_hashes(step.hashed)
             pending.sizes += step.sizes
             pending.places.frombytes(step.places(base).tobytes())
             stretch.records += len(step)

@@ -55,7 +55,7 @@ def _row(connection: HTTPConnection, kind: str) -> dict[str, Any]:
         answer = connection.getresponse()
         body = answer.read(MOST_BYTES)
     except (OSError, HTTPException) as error:
-        raise Unavailable(f"{address} does not answer: {error or type(error).__name__}.") from None
+        raise Unavailable(f"{address} does not answer: {str(error) or type(error).__name__}.") from None
     finally:
         connection.close()
     try:

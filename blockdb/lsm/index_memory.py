@@ -12,7 +12,7 @@ ENTRY_OVERHEAD_BYTES: Final = 200
 """What an entry costs in memory beside its bytes: two objects, a dictionary entry, a list entry."""
 
 
-class IndexMemory(LazyOrder):
+class IndexMemory(LazyOrder[int]):
     """Entries with their places, from `first_place` of the chain on. `index` has them in commit order.
 
     One thread at a time adds (the write lock sees to that); any number read meanwhile.

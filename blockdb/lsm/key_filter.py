@@ -2,8 +2,9 @@
 
 It is made from the words of the tables alone, without a look at the chain. Of a key's hash a word has the lowest 16
 bits, and its slot tells the highest ones, nearly: it is at the home that follows from them, or a few slots behind. So a
-key's mark is the number of the bucket that its home lies in, of 1,024, and those 16 bits. A word that may have come
-from the bucket before leaves a mark for both.
+key's mark are the highest 10 bits of its hash, the number of the bucket that its home lies in, and those 16. A word
+that may have come from the bucket before leaves a mark for both. Who builds a table has the hashes, and gives exact
+marks.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from typing import Final
 
 from rbloom import Bloom
 
-from blockdb.format.table import FINGERPRINT_MASK, FINGERPRINT_SHIFT
+from blockdb.format.table import FINGERPRINT_MASK, FINGERPRINT_SHIFT, WORD_BYTES
 from blockdb.lsm.bloom import FALSE_POSITIVES
 from blockdb.lsm.table import Table
 
 _BUCKET_BITS: Final = 10
 _BUCKETS: Final = 1 << _BUCKET_BITS
-BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
-MARK_SHIFT: Final = 16
+_BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
+MARK_MASK: Final = _BUCKETS - 1 << _BUCKET_SHIFT | FINGERPRINT_MASK
+"""Makes a mark of the hash of a key."""
 
+_STEP_MARKS: Final = 8192
+"""So many are added while nobody else has the interpreter's lock: half a millisecond."""
 
 CROWDING: Final = 2
 """So many times its capacity it takes: it lets one key in six through wrongly then, until there is a larger one."""
@@ -40,7 +44,7 @@ class KeyFilter:
 
     def may_contain(self, key_hash: int) -> bool:
         """No, if no key with this hash was added; yes wrongly for about one key in fifty of a million. O(1)."""
-        return (key_hash >> BUCKET_SHIFT << MARK_SHIFT | key_hash & FINGERPRINT_MASK) in self.marks
+        return key_hash & MARK_MASK in self.marks
 
     @property
     def is_crowded(self) -> bool:
@@ -52,13 +56,27 @@ class KeyFilter:
         return self.records + records <= CROWDING * self.capacity
 
     def add(self, table: Table) -> Iterator[None]:
-        """Add the keys of the table that follows, in steps. O(n). Raises Corruption where its slots are damaged."""
-        words = table.words()
+        """Add the keys of the table that follows, in steps, each of which looks at no more than a few parts of it.
+
+        O(n). Raises Corruption where its slots are damaged.
+        """
         for bucket in range(_BUCKETS):
             first, stop = _first_slot(bucket, table), _first_slot(bucket + 1, table)
-            self.marks.update(_marks(words[first:stop], bucket))
+            self.marks.update(_marks(table.words(first, stop), bucket))
             yield
-        self.marks.update(list(_marks_of_neighbours(table)))  # a list: nobody gets a turn while the filter is changed
+        words = table.words(0, table.header.slots)
+        for bucket in range(1, _BUCKETS):
+            neighbours = list(_marks_of_neighbours(words, bucket, _first_slot(bucket, table)))
+            self.marks.update(neighbours)  # a list: nobody gets a turn while the filter is changed
+            yield
+        self.records = table.header.first_sequence + len(table)
+
+    def add_marks(self, table: Table, marks: bytes) -> Iterator[None]:
+        """The same where the marks of its keys are known, as numbers of 64 bits. A third of the time. O(n)."""
+        numbers = memoryview(marks).cast("Q")
+        for first in range(0, len(numbers), _STEP_MARKS):
+            self.marks.update(numbers[first : first + _STEP_MARKS])
+            yield
         self.records = table.header.first_sequence + len(table)
 
 
@@ -70,20 +88,16 @@ def _first_slot(bucket: int, table: Table) -> int:
 def _marks(words: memoryview, bucket: int) -> memoryview:
     """The marks of words that are taken to be at home. An empty slot leaves one too, and little harm."""
     data, count = words.tobytes(), len(words)
-    marks = bytearray(4 * count)
-    marks[0::4], marks[1::4] = data[6::8], data[7::8]
-    marks[2::4], marks[3::4] = bytes([bucket & 255]) * count, bytes([bucket >> 8]) * count
-    return memoryview(marks).cast("I")
+    marks = bytearray((bucket << _BUCKET_SHIFT).to_bytes(WORD_BYTES, "little") * count)
+    marks[0::8], marks[1::8] = data[6::8], data[7::8]
+    return memoryview(marks).cast("Q")
 
 
-def _marks_of_neighbours(table: Table) -> Iterator[int]:
-    """The marks of words whose key may lie in another bucket than their slot does."""
-    words, slots = table.words(), table.header.slots
-    for bucket in range(1, _BUCKETS):
-        slot = _first_slot(bucket, table)
-        if not slot or not words[slot - 1]:
-            continue
-        yield bucket << MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
-        while slot < slots and (word := words[slot]):  # these may have been at home before the bucket began
-            yield (bucket - 1) << MARK_SHIFT | word >> FINGERPRINT_SHIFT
-            slot += 1
+def _marks_of_neighbours(words: memoryview, bucket: int, slot: int) -> Iterator[int]:
+    """The marks of words about the first slot of a bucket whose key may lie in another bucket than their slot does."""
+    if not slot or not words[slot - 1]:
+        return
+    yield bucket << _BUCKET_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
+    while slot < len(words) and (word := words[slot]):  # these may have been at home before the bucket began
+        yield (bucket - 1) << _BUCKET_SHIFT | word >> FINGERPRINT_SHIFT
+        slot += 1

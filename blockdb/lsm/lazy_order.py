@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from itertools import islice
 from threading import Lock
+from typing import Generic, TypeVar
 
 from sortedcontainers import SortedList
 
+V = TypeVar("V")
 
-class LazyOrder:
+
+class LazyOrder(Generic[V]):
     """A dictionary that only grows, and the order of its keys. One thread adds, any number read meanwhile."""
 
     def __init__(self) -> None:
-        self.index: dict[bytes, int] = {}
-        """The number that each key has, in the order in which they came."""
+        self.index: dict[bytes, V] = {}
+        """What each key has, in the order in which they came."""
         self._ordered: SortedList[bytes] = SortedList()
         self._ordering = Lock()
 
@@ -51,9 +54,18 @@ class LazyOrder:
         return self._ordered
 
     def keys_after(self, first: int, stop: int | None = None) -> list[bytes]:
-        """The keys that came from the `first` one on, counted from 0, before another one or all. O(n)."""
+        """The keys that came from the `first` one on, counted from 0, before another one or all.
+
+        O(n) for the keys before them or for those from there on, whichever are fewer.
+        """
         while True:
             try:
-                return list(islice(self.index, first, stop))
-            except RuntimeError:  # a write came between the making of the iterator and its use
+                forwards, backwards = iter(self.index), reversed(self.index)
+                after = len(self.index) - first  # in this order: it fails below if a write came between
+                if first <= after:
+                    return list(islice(forwards, first, stop))
+                newest = list(islice(backwards, max(after, 0)))
+            except RuntimeError:
                 continue
+            newest.reverse()
+            return newest if stop is None else newest[: max(stop - first, 0)]

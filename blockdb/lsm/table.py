@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from blockdb.errors import Corruption
@@ -16,6 +16,7 @@ from blockdb.format.table import (
     FINGERPRINT_SHIFT,
     HASH_SHIFT,
     ORDER_BYTES,
+    WORD_BYTES,
     decode_header,
 )
 from blockdb.lsm.bloom import Filter, load
@@ -75,6 +76,8 @@ class Table(PagedFile):
         self.hits = 0
         self.false_positives = 0
         """How often `find` found the key, and how often it did not though the filter had let it through."""
+        self.on_miss: Callable[[], None] = lambda: None
+        """Called where it did not."""
 
     def __len__(self) -> int:
         return self._size
@@ -95,6 +98,7 @@ class Table(PagedFile):
             found = words[slot]
             if not found:
                 self.false_positives += 1
+                self.on_miss()
                 return None
             if found >> FINGERPRINT_SHIFT == fingerprint:
                 place = found & PLACE_MASK
@@ -176,10 +180,16 @@ class Table(PagedFile):
             self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
         return self.item_at(self._words[slot] & PLACE_MASK)[0]
 
-    def words(self) -> memoryview:
-        """All slots, every page of them checked. O(slots)."""
-        self._check_range(HEADER_BYTES, self._order_offset)
-        return self._words
+    def words(self, first: int, stop: int) -> memoryview:
+        """The slots from one number to another, every page of them checked. O(stop - first)."""
+        if first < stop:
+            self._check_range(HEADER_BYTES + first * WORD_BYTES, HEADER_BYTES + stop * WORD_BYTES)
+        return self._words[first:stop]
+
+    def order(self) -> memoryview:
+        """The slots in use in the order of their keys, every page of them checked. O(n)."""
+        self._check_range(self._order_offset, self._order_offset + self._size * ORDER_BYTES)
+        return self._order
 
     def seals(self) -> list[int]:
         """The places of the block seals among the table's records, in order."""

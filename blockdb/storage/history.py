@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from typing import NamedTuple
 
 from blockdb.errors import BlockNotFound, InvalidData
@@ -11,7 +10,7 @@ from blockdb.format.block import Seal
 from blockdb.format.limits import MAX_BLOCK_RECORDS
 from blockdb.format.record import RecordFrame, leaves_of
 from blockdb.format.segment import HEADER_BYTES
-from blockdb.ledger.merkle import leaf_hash
+from blockdb.ledger.merkle import leaf_hash, leaf_hashes
 from blockdb.storage.chain import Chain
 from blockdb.storage.sources import Horizon
 from blockdb.storage.view import View
@@ -92,7 +91,7 @@ class History:
         O(log blocks + records in a block + count). What they are made of is not checked: the root tells.
         """
         bodies = self.bodies(first, count)
-        return [sha256(leaf).digest() for leaf in leaves_of(bodies)] if bodies else []
+        return leaf_hashes(leaves_of(bodies)) if bodies else []
 
     def bodies(self, first: int, count: int) -> list[bytes]:
         """The bodies of so many records from a sequence number on, unchecked like those of `leaves`."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Container, Sequence
-from hashlib import sha256
 from itertools import islice
 
 from blockdb.format.block import Seal
 from blockdb.format.limits import BLOCK_MAX_BYTES
 from blockdb.format.record import data_bytes_of, leaves_of, redacted, time_of
 from blockdb.ledger.chain import BlockRecords, Sealer
+from blockdb.ledger.merkle import leaf_hashes
 
 
 class OpenBlock:
@@ -107,7 +107,7 @@ class OpenBlock:
         return 0
 
     def _close(self, bodies: list[bytes], first_place: int) -> Seal:
-        leaves = [sha256(leaf).digest() for leaf in leaves_of(bodies)]
+        leaves = leaf_hashes(leaves_of(bodies))
         about = BlockRecords(data_bytes_of(bodies), time_of(bodies[0]), time_of(bodies[-1]), first_place)
         return self.sealer.seal(leaves, about)
 

@@ -26,7 +26,7 @@ from blockdb.storage.manifest import Manifest
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.parking import Parkable, resources
 from blockdb.storage.recovery import Opening
-from blockdb.storage.sources import NOTHING, Horizon
+from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.tree import Tree
 from blockdb.storage.view import Range, View
@@ -72,6 +72,11 @@ class Reader(Parkable):
         self.tree = Tree(self.door, self.files, self.metadata.uuid)
 
     @property
+    def reads(self) -> tuple[int, int, int]:
+        """Other values whenever somebody reads by key."""
+        return self.gets, self.scans, self.chain.fetches
+
+    @property
     def activity(self) -> object:
         """Another value whenever somebody did something with it, nearly."""
         return self.gets, self.scans, self._looks, self.next_sequence
@@ -101,8 +106,7 @@ class Reader(Parkable):
 
     def has_expired(self, key: bytes) -> bool:
         """Whether a key is stored, and has expired. O(memtables + tables)."""
-        found = None if self._expiry is None else self.view.find(key)
-        return found is not None and found[0] < self.expired().place
+        return self._expiry is not None and self.view.find_between(key, 0, self.expired().place) is not None
 
     @property
     def end(self) -> int:
@@ -178,9 +182,8 @@ class Reader(Parkable):
             return self._look_up_living(key)
         view = self.view
         for memtable in view.memtables:
-            ordinal = memtable.index.get(key)
-            if ordinal is not None:
-                value: bytes | None = memtable.values[ordinal]
+            value = memtable.index.get(key)
+            if value is not None:
                 break
         else:
             cache = self.cache
@@ -201,13 +204,16 @@ class Reader(Parkable):
 
     def _look_up_living(self, key: bytes) -> bytes | None:
         """The same where records expire. Past the cache, which does not know where a record is."""
-        found = self.find(key)
-        if found is None:
+        value = self.find_value(key)
+        if value is None:
             self.misses += 1
-            return None
-        if found[1] is REDACTED:
+        elif value is REDACTED:
             raise Redacted(key)
-        return found[1]
+        return value
+
+    def find_value(self, key: bytes) -> bytes | None:
+        """The value of a key, None where there is none or it has expired."""
+        return self.view.find_between(key, self.expired().place, EVERYTHING.place)
 
     def find(self, key: bytes) -> tuple[int, bytes] | None:
         """The place of a key's record and its value, None where there is none or it has expired."""
@@ -217,7 +223,7 @@ class Reader(Parkable):
     def exists(self, key: bytes) -> bool:
         """Whether a key is stored. O(memtables + tables), and from memory alone for most keys that are not."""
         self.gets += 1
-        if self.view.has(key) if self._expiry is None else self.find(key) is not None:
+        if self.view.has(key) if self._expiry is None else self.find_value(key) is not None:
             return True
         self.misses += 1
         return False
@@ -226,12 +232,10 @@ class Reader(Parkable):
         """The value that the key had at that moment, or None. O(log blocks + records in a block)."""
         self.gets += 1
         horizon = self.history().horizon(as_of)
-        found = self.view.find(key)
-        if found is None or not self.expired_as_of(as_of, horizon).place <= found[0] < horizon.place:
-            return None
-        if found[1] is REDACTED:
+        value = self.view.find_between(key, self.expired_as_of(as_of, horizon).place, horizon.place)
+        if value is REDACTED:
             raise Redacted(key)
-        return found[1]
+        return value
 
     def record(self, key: bytes) -> Record | None:
         """A record with its sequence number, time and block. O(log blocks + block)."""
@@ -336,8 +340,8 @@ class Reader(Parkable):
         return replace(report, valid=valid, problems=(*report.problems, *problems))
 
     def _differences(self, memtable: Memtable) -> Iterator[Problem]:
-        for ordinal, key in enumerate(memtable.keys()):
-            value, place = memtable.values[ordinal], memtable.places[ordinal]
+        for ordinal, (key, value) in enumerate(list(memtable.index.items())):
+            place = memtable.places[ordinal]
             if value is REDACTED:
                 continue  # in the chain it may stand a moment longer
             try:

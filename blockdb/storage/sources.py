@@ -83,22 +83,20 @@ class Snapshot:
 
     def items(self, keys: list[bytes]) -> list[Item]:
         """The keys with their values."""
-        index, values = self.memtable.index, self.memtable.values
-        return [(key, values[index[key]]) for key in keys]
+        return list(zip(keys, map(self.memtable.index.__getitem__, keys), strict=True))
 
     def visible(self, items: list[Item]) -> list[Item]:
         """Those of the items that are not among the records of this memtable which are hidden."""
-        ordinal, first = self.memtable.index.get, self._first
-        if first:
-            items = [item for item in items if not 0 <= ordinal(item[0], -1) < first]
-        if len(self.memtable) == self._stop:
+        first, stop = self._first, self._stop
+        if not first and len(self.memtable) == stop:
             return items
-        return [item for item in items if ordinal(item[0], -1) < self._stop]
+        ordinal = self.memtable.ordinals().get
+        return [item for item in items if first <= ordinal(item[0], first) < stop]
 
     def places(self, first: int, stop: int) -> list[int]:
         """The places of the records at these positions, without those that are hidden. O(stop - first)."""
-        index, places = self.memtable.index, self.memtable.places
-        ordinals = map(index.__getitem__, self.memtable.window(first, stop))
+        keys, places = self.memtable.window(first, stop), self.memtable.places
+        ordinals = map(self.memtable.ordinals().__getitem__, keys)
         return [places[ordinal] for ordinal in ordinals if self._first <= ordinal < self._stop]
 
     def count(self, first: int, stop: int) -> int:
@@ -107,8 +105,8 @@ class Snapshot:
             return max(stop - first, 0)
         if not first and stop == len(self):
             return stop - self._first
-        index = self.memtable.index
-        return sum(index[key] >= self._first for key in self.memtable.window(first, stop))
+        keys, ordinals = self.memtable.window(first, stop), self.memtable.ordinals()
+        return sum(ordinals[key] >= self._first for key in keys)
 
     def cursor(self, edge: bytes | None, reverse: bool, window: int) -> Cursor[bytes]:
         """A cursor that begins at the edge of a range, or at the end of the memtable if there is none."""

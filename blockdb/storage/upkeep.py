@@ -21,6 +21,7 @@ from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.packed import Packer
 from blockdb.storage.reader import Reader
 from blockdb.storage.statistics import Histogram
+from blockdb.storage.unloading import Unloading
 
 MAX_FROZEN: Final = 1
 """A writer that would freeze one more memtable than this waits: one fills while the other is written."""
@@ -71,6 +72,7 @@ class Upkeep:
         self.stalls = 0
         self.stall_latency = Histogram()
         """How often, and how long, writers waited for a memtable to be flushed."""
+        self.unloading = Unloading(reader)
         self._freeze = freeze
         self._attend = attend
         self._is_low = False
@@ -236,10 +238,10 @@ class Upkeep:
         frozen = self._frozen[0]
         self._log.force(frozen.end_place)
         self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
-        table = self._tables.write(frozen)
+        table, marks = self._tables.write(frozen)
         filter_ = self._reader.view.filter
         if filter_ is not None and filter_.has_room_for(len(table)):
-            for _ in filter_.add(table):
+            for _ in filter_.add_marks(table, marks) if marks else filter_.add(table):
                 pass
         with self._room:
             self._frozen.popleft()
@@ -247,6 +249,7 @@ class Upkeep:
             self.flushes += 1
             self._failure = None
             self._room.notify_all()
+        self.unloading.note_flush()
 
     def _merge_once(self) -> bool:
         tables = self._reader.view.tables
@@ -260,6 +263,7 @@ class Upkeep:
         with self._room:
             self._reader.view = self._reader.view.merged(tables, merged)
             self.compactions += 1
+        self.unloading.unload([merged])
         self._tables.remove(tables)
 
     def _pack(self) -> None:
@@ -282,7 +286,7 @@ class Upkeep:
         while filter_.records < reader.view.table_records:
             for table in reader.view.tables:
                 if table.header.first_sequence >= filter_.records:
-                    for _ in filter_.add(table):
+                    for _ in self.unloading.along(table, filter_.add(table)):
                         if reader.closed:
                             return
         with self._room:

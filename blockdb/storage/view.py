@@ -9,9 +9,8 @@ from itertools import compress
 from operator import itemgetter
 from typing import Final
 
-from blockdb.format.table import FINGERPRINT_MASK
 from blockdb.lsm.bloom import key_hash
-from blockdb.lsm.key_filter import BUCKET_SHIFT, MARK_SHIFT, KeyFilter
+from blockdb.lsm.key_filter import MARK_MASK, KeyFilter
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import LAST_WINDOW, Item, merge, split
 from blockdb.lsm.table import Table
@@ -84,10 +83,19 @@ class View:
     def find(self, key: bytes) -> tuple[int, bytes] | None:
         """The place of a key's record and its value, or None. O(memtables + tables)."""
         for memtable in self.memtables:
-            ordinal = memtable.index.get(key)
-            if ordinal is not None:
-                return memtable.places[ordinal], memtable.values[ordinal]
+            value = memtable.index.get(key)
+            if value is not None:
+                return memtable.place_of(key), value
         return self.find_in_tables(key)
+
+    def find_between(self, key: bytes, low: int, high: int) -> bytes | None:
+        """The value of a key whose record lies at `low` or behind it, and before `high`. O(memtables + tables)."""
+        for memtable in self.memtables:
+            value = memtable.index.get(key)
+            if value is not None:
+                return value if memtable.has_between(key, low, high) else None
+        found = self.find_in_tables(key)
+        return found[1] if found is not None and low <= found[0] < high else None
 
     def find_in_tables(self, key: bytes) -> tuple[int, bytes] | None:
         """The same for a key that is in no memtable. O(tables)."""
@@ -109,7 +117,7 @@ class View:
         filter_ = self.filter
         if filter_ is not None:
             hashed = key_hash(key)  # what `may_contain` does, since most keys end here
-            if (hashed >> BUCKET_SHIFT << MARK_SHIFT | hashed & FINGERPRINT_MASK) not in filter_.marks:
+            if hashed & MARK_MASK not in filter_.marks:
                 return False
         return bool(self.tables) and self.find_in_tables(key) is not None
 
@@ -121,7 +129,8 @@ class View:
         if self.tables:
             hashes = list(map(key_hash, keys))
             if self.filter is not None:
-                keys = list(compress(keys, map(self.filter.may_contain, hashes)))
+                marks = self.filter.marks
+                keys = list(compress(keys, [hashed & MARK_MASK in marks for hashed in hashes]))
                 hashes = list(map(key_hash, keys))
             for table in self.tables:
                 stored = table.first_of(keys, hashes)

@@ -188,7 +188,7 @@ def test_verification_holds_what_is_in_memory_against_the_chain(tmp_path: Path, 
     with blockdb.open(tmp_path / "db") as writer:
         writer.put_many([(b"a", b"1"), (b"b", b"2")])
         with blockdb.open(tmp_path / "db", read_only=read_only) if read_only else writer as db:
-            db._reader.view.memtables[0].values[1] = b"3"
+            db._reader.view.memtables[0].index[b"b"] = b"3"
             report = db.verify()
             assert not report.valid
             [problem] = report.problems

@@ -117,7 +117,7 @@ class Truth:
             ("count", db.count, len(self.items)),
             ("records", lambda: list(db.records()), self.records),
             ("blocks", lambda: list(db.blocks()), self.blocks),
-            ("stats", lambda: (db.stats().records, db.stats().blocks), (len(self.records), len(self.blocks))),
+            ("stats", lambda: _counted(db), (len(self.records), len(self.blocks))),
         ]
         for number, sealed in enumerate(self.sealed):
             questions.append((f"block {number}", lambda number=number: db.block_records(number), sealed))
@@ -126,6 +126,11 @@ class Truth:
         for record in self.records[::5]:
             questions.append((f"record {record.key!r}", lambda key=record.key: db.record(key), record))
         return [fault for name, ask, expected in questions if (fault := _fault(name, ask, expected))]
+
+
+def _counted(db: Database) -> tuple[int, int]:
+    stats = db.stats()
+    return stats.records, stats.blocks
 
 
 def _fault(name: str, ask: Callable[[], Any], expected: object) -> str | None:

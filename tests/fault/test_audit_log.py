@@ -20,12 +20,13 @@ from blockdb.types import Act
 from tests.fault.doors import KINDS, FaultyDoor
 from tests.fault.family import ROOT
 from tests.fault.support import open_database
+from tests.tally import FAILING_CALLS, KILLS, tally
 from tests.tiers import tiers
 
 SMALL_FILE = 1_000
 ENTRIES = 25
 LONG = [pytest.param(kind, 1, marks=pytest.mark.torture) for kind in KINDS]
-KILLS = 20
+MANY_KILLS = 20
 
 
 def act(number: int) -> Act:
@@ -65,6 +66,7 @@ def test_every_system_call_of_a_log_fails_once(kind: str, step: int, tmp_path: P
         door = FaultyDoor(kind, at, errno.EIO)
         acknowledged, asked = live(path, door)
         assert door.failed
+        tally(FAILING_CALLS)
         report = blockdb.verify(path)
         assert report.valid, (kind, at, report.problems)
         with open_database(path) as db:
@@ -89,7 +91,7 @@ with blockdb.open(sys.argv[1]) as db:
 """
 
 
-@pytest.mark.parametrize("kills", tiers([1], [KILLS]))
+@pytest.mark.parametrize("kills", tiers([1], [MANY_KILLS]))
 def test_what_was_acknowledged_survives_kills(kills: int, tmp_path: Path) -> None:
     path, last = tmp_path / "db", -1
     blockdb.open(path).close()
@@ -112,3 +114,4 @@ def test_what_was_acknowledged_survives_kills(kills: int, tmp_path: Path) -> Non
             numbers = [act.sequence for act in db.acts()]
         assert numbers == list(range(len(numbers)))
         assert last < len(numbers) <= last + 2
+        tally(KILLS)

@@ -20,6 +20,7 @@ from tests.fault.crash.states import Effort, crashes
 from tests.fault.test_power_cut import NAMES
 from tests.fault.test_power_cut import work as work
 from tests.storage.doors import StillDoor, collection_of, open_through
+from tests.tally import CRASH_STATES, tally
 from tests.tiers import tiers
 
 FIRST = Effort(cuts=3, outcomes=6)
@@ -35,7 +36,7 @@ def try_recoveries(work: Path, name: str, count: int, plan: list[Level], going_o
     with lived(name, work / "life") as life:
         judge = Judge(work, 2, going_on=going_on, **life.settings)
         judge.try_recoveries(life.door, FIRST, count, plan)
-    print(f"{name}: {judge.distinct} distinct states, {dict(judge.counts)}")
+    tally(CRASH_STATES, judge.distinct)
     return judge.distinct
 
 
@@ -64,6 +65,7 @@ def test_a_power_cut_after_names_that_a_killed_process_did_not_force(work: Path,
             made = any(path.endswith("/collections.toml") for path in crash.disk.names())
             if made and isinstance(crash.following, ForcedDirectory):
                 judge.try_recovery(crash, [Level(Effort(0, 1))], 1)
+    tally(CRASH_STATES, judge.distinct)
     assert judge.distinct >= 100
 
 
@@ -111,7 +113,7 @@ def try_repair(work: Path, damage: str, plan: list[Level]) -> int:
     with repaired(work / "life", damage) as (door, settings):
         judge = Judge(work, 4, going_on=0.2, prepare=repair_again, **settings)
         judge.try_life(door, plan)
-    print(f"{damage}: {judge.distinct} distinct states, {dict(judge.counts)}")
+    tally(CRASH_STATES, judge.distinct)
     return judge.distinct
 
 
@@ -151,4 +153,5 @@ def test_a_power_cut_in_a_repair_drops_no_record(work: Path) -> None:
     with repaired(work / "life", "chain", owed=3) as (door, settings):
         judge = Judge(work, 5, going_on=0.2, prepare=nothing_dropped, **settings)
         judge.try_life(door, [Level(Effort(2, 6))])
+    tally(CRASH_STATES, judge.distinct)
     assert judge.distinct >= 50

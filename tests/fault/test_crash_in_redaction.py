@@ -23,6 +23,7 @@ from tests.fault.crash.states import Crash, Effort, crashes
 from tests.fault.test_power_cut import work as work
 from tests.storage.doors import StillDoor, collection_of, open_through
 from tests.storage.redacting import Ledger, answer, bytes_below, key_of, redactions_in, secret
+from tests.tally import CRASH_STATES, tally
 
 SETTINGS: dict[str, Any] = {"redactable": True, "blockchain_batch_size": 4, "wal_sync_interval": NEVER_MS}
 RECORDS = 14
@@ -145,7 +146,7 @@ def try_everything(work: Path, packed: bool, share: float, effort: Effort, deepe
         life, ledger = live(work / "life", settings)
         judge = Judge(work, ledger, settings, share)
         judge.try_life(life, effort, deeper)
-    print(f"{len(life.journal)} entries, {len(judge.seen)} distinct states")
+    tally(CRASH_STATES, len(judge.seen))
     return len(judge.seen)
 
 

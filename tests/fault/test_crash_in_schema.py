@@ -17,6 +17,7 @@ from tests.fault.crash.recorder import Promise, RecordingDoor
 from tests.fault.crash.states import Crash, Effort, crashes
 from tests.fault.test_power_cut import work as work
 from tests.storage.doors import StillDoor, open_through
+from tests.tally import CRASH_STATES, tally
 
 SETTINGS: dict[str, Any] = {"blockchain_batch_size": 4, "wal_sync_interval": NEVER_MS}
 NAME_FIELD = {"field_type": "String", "required": True}
@@ -87,7 +88,7 @@ def try_everything(work: Path, share: float, effort: Effort) -> int:
         except Exception as error:
             raise Broken(f"{crash.story}: {error!r}") from error
         shutil.rmtree(root)
-    print(f"{len(life.journal)} entries, {len(seen)} distinct states")
+    tally(CRASH_STATES, len(seen))
     return len(seen)
 
 

@@ -25,6 +25,7 @@ from tests.fault.crash.states import Crash, Effort, crashes
 from tests.fault.test_power_cut import work as work
 from tests.ledger import reference
 from tests.storage.doors import StillDoor, open_through
+from tests.tally import CRASH_STATES, tally
 
 SETTINGS: dict[str, Any] = {"blockchain_batch_size": 3, "wal_sync_interval": NEVER_MS}
 LEVEL = 2
@@ -123,7 +124,7 @@ def try_life(work: Path, effort: Effort, share: float) -> int:
         if key not in seen and rng.random() < share:
             seen.add(key)
             open_and_check(work, crash, handed, 1 + crash.rebooted)
-    print(f"{len(life.journal)} entries, {len(seen)} states")
+    tally(CRASH_STATES, len(seen))
     return len(seen)
 
 

@@ -15,9 +15,10 @@ from blockdb.storage.feed import Feed
 from tests.fault.family import Family, family
 from tests.fault.support import items, open_database
 from tests.storage.doors import until
+from tests.tally import KILLS, tally
 from tests.tiers import tiers
 
-KILLS = 3
+KILLS_OF_A_WRITER = 3
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_a_writer_that_is_killed_and_comes_again(server: Family, tmp_path: Path,
     open_database(path, wal_sync_interval=interval).close()
     watcher = Watcher(path, forced_only=not interval)
     acknowledged = 0
-    for _ in range(KILLS):
+    for _ in range(KILLS_OF_A_WRITER):
         child = server.start("write", path, seed=chance.random(), wal_sync_interval=interval, blockchain_batch_size=10)
         child.wait_for("stored", chance.randrange(1, 60))
         if chance.random() < 0.5:
@@ -91,5 +92,6 @@ def test_a_writer_that_is_killed_and_comes_again(server: Family, tmp_path: Path,
         count = db.stats().records
         assert db.verify().valid
     watcher.end(count)
+    tally(KILLS, KILLS_OF_A_WRITER)
     assert count >= acknowledged > 0
     assert watcher.seen == [(number, *item) for number, item in enumerate(items(0, count))]

@@ -20,6 +20,7 @@ from tests.fault.family import ROOT
 from tests.fault.support import copy_of
 from tests.fault.test_kill import DeadlyDoor
 from tests.storage.doors import open_through
+from tests.tally import KILLS, tally
 
 BEFORE = 300
 AFTER = 560
@@ -87,6 +88,7 @@ def survive(tmp_path: Path, first: int, step: int, *, apart: bool) -> int:
         for text in receipts:
             blockdb.verify_receipt(text, vkey)
         check(path, vkey, note)
+    tally(KILLS, len(kills))
     return len(kills)
 
 

@@ -29,6 +29,7 @@ from tests.fault.support import (
     open_database,
     value_of,
 )
+from tests.tally import FAILING_CALLS, tally
 from tests.tiers import tiers
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EINTR)
@@ -176,6 +177,7 @@ def live_with(path: Path, kind: str, at: int, error: int, lasting: bool, *, pack
     except BaseException as failure:
         failure.add_note(name)
         raise
+    tally(FAILING_CALLS, life.door.failed > 0)
     return life.door.failed > 0
 
 
@@ -211,7 +213,6 @@ def test_every_call_fails(tmp_path: Path, kind: str) -> None:
         live_with(tmp_path / f"db{number}", kind, *fault)
         for number, fault in enumerate(faults_of(calls, kind, TORTURE_FAULTS, seed=1))
     ]
-    print(f"{kind}: {calls[kind]} calls in a life, {sum(came_up)} faults")
     assert sum(came_up) > len(came_up) // 2
 
 
@@ -242,6 +243,7 @@ def test_each_call_of_packing_fails_once(tmp_path: Path, kind: str, thread_failu
             assert_prefix(db, stored)
         if not came_up:
             break
+        tally(FAILING_CALLS)
     assert at, "there is no such call"
 
 
@@ -272,7 +274,6 @@ def test_every_call_fails_in_a_life_that_packs(tmp_path: Path, kind: str, thread
         live_with(tmp_path / f"db{number}", kind, *fault, packing=True)
         for number, fault in enumerate(faults_of(calls, kind, TORTURE_FAULTS, seed=2))
     ]
-    print(f"{kind}: {calls[kind]} calls in a life, {sum(came_up)} faults")
     assert sum(came_up) > len(came_up) // 2
     assert not thread_failures
 

@@ -35,6 +35,7 @@ from tests.fault.doors import FaultyDoor
 from tests.fault.family import ROOT
 from tests.fault.test_kill import DeadlyDoor
 from tests.storage.doors import open_through
+from tests.tally import CRASH_STATES, FAILING_CALLS, KILLS, tally
 from tests.tiers import tiers
 
 MEMORY = Path("/dev/shm")
@@ -246,7 +247,7 @@ def try_life(work: Path, name: str, effort: Effort, every: int = 1) -> int:
             if number % every == 0:
                 judge(crash, work / "state", settings)
                 tried += 1
-    print(f"{name}: {tried} states")
+    tally(CRASH_STATES, tried)
     return tried
 
 
@@ -300,6 +301,7 @@ def test_killed_at_any_call(work: Path, first: int, step: int) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=600)
     killed = sorted(work.iterdir())
     assert len(killed) > 2
+    tally(KILLS, len(killed))
     for path in killed:
         if (path / "db" / "global_metadata" / "collections.toml").exists():
             check_after(path / "db", 6, (path / "told").stat().st_size)
@@ -332,6 +334,7 @@ def fail_each(work: Path, kind: str, *, lasting: bool, step: int) -> int:
             live(path, door, acknowledged.append)
         if not door.failed:
             return at // step
+        tally(FAILING_CALLS)
         if (path / "global_metadata" / "collections.toml").exists():
             check_after(path, 6, len(acknowledged))
         shutil.rmtree(path, ignore_errors=True)

@@ -1,6 +1,7 @@
 """One filter over all tables: made from their slots alone, it denies no key that they have."""
 
 import random
+from array import array
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from blockdb.errors import Corruption
 from blockdb.format.pages import HEADER_BYTES
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
-from blockdb.lsm.key_filter import KeyFilter
+from blockdb.lsm.key_filter import MARK_MASK, KeyFilter
 from blockdb.lsm.table import Table
 from tests.lsm.sources import DictChain
 from tests.lsm.test_table import DESCRIPTION, build_table
@@ -57,3 +58,12 @@ def test_damaged_slots_are_not_believed() -> None:
     assert HEADER_BYTES < 300
     with pytest.raises(Corruption):
         filter_over(damaged)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=8), unique=True, max_size=200))
+def test_exact_marks_deny_no_key_either(keys: list[bytes]) -> None:
+    made, table = KeyFilter(max(1, len(keys))), table_of(keys)
+    for _ in made.add_marks(table, array("Q", [key_hash(key) & MARK_MASK for key in keys]).tobytes()):
+        pass
+    assert all(made.may_contain(key_hash(key)) for key in keys)
+    assert made.records == len(table)

@@ -1,5 +1,6 @@
 from array import array
 from bisect import bisect_left
+from sys import getswitchinterval, setswitchinterval
 from threading import Event, Thread
 
 from hypothesis import given
@@ -33,7 +34,7 @@ def test_it_keeps_commit_order_and_knows_key_order(pairs: list[tuple[bytes, byte
     memtable = memtable_of(pairs)
     assert len(memtable) == len(pairs)
     assert memtable.keys() == [key for key, _ in pairs]
-    assert memtable.values == [value for _, value in pairs]
+    assert list(memtable.index.values()) == [value for _, value in pairs]
     assert list(memtable.places) == [48 + number for number in range(len(pairs))]
     assert memtable.window(0, len(pairs)) == sorted(key for key, _ in pairs)
 
@@ -59,6 +60,91 @@ def test_it_is_walked_from_key_to_key(pairs: list[tuple[bytes, bytes]], key: byt
     assert memtable.after(key, False, count) == [other for other in ordered if other > key][:count]
     assert memtable.before(key, count) == [other for other in ordered if other < key][-count:]
     assert memtable.before(None, count) == ordered[-count:]
+
+
+@given(items, items, st.integers(0, 90), st.integers(0, 90))
+def test_places_are_found_however_late_somebody_asks(
+    pairs: list[tuple[bytes, bytes]], later: list[tuple[bytes, bytes]], low: int, high: int
+) -> None:
+    memtable = memtable_of(pairs)
+    for turn in ([], [item for item in later if item[0] not in memtable.index]):
+        extend(memtable, turn, 48 + len(memtable))
+        everything = dict([*pairs, *turn])
+        assert memtable.ordinals() == {key: ordinal for ordinal, key in enumerate(everything)}
+        for ordinal, key in enumerate(everything):
+            assert memtable.place_of(key) == 48 + ordinal
+            assert memtable.has_between(key, low, high) == (low <= 48 + ordinal < high)
+
+
+@given(items, st.integers(0, 45), st.none() | st.integers(0, 45))
+def test_keys_come_in_commit_order_from_wherever_one_begins(
+    pairs: list[tuple[bytes, bytes]], first: int, stop: int | None
+) -> None:
+    assert memtable_of(pairs).keys_after(first, stop) == [key for key, _ in pairs][first:stop]
+
+
+class Growing(dict[bytes, bytes]):
+    """A dictionary into which somebody puts one more key just after its size was told, once."""
+
+    def __len__(self) -> int:
+        size = super().__len__()
+        self.setdefault(b"e", b"")
+        return size
+
+
+def test_the_newest_keys_are_those_of_one_moment() -> None:
+    memtable = memtable_of([(bytes((letter,)), b"") for letter in b"abcd"])
+    memtable.index = Growing(memtable.index)
+    assert memtable.keys_after(3) == [b"d", b"e"]
+
+
+def test_ordinals_are_right_beside_a_writer() -> None:
+    memtable, done, wrong = Memtable(0, 0, 0), Event(), list[int]()
+
+    def read() -> None:
+        while not done.is_set():
+            newest = len(memtable) - 1
+            if newest >= 0 and memtable.place_of(newest.to_bytes(3)) != newest:
+                wrong.append(newest)
+
+    readers = [Thread(target=read) for _ in range(2)]
+    interval_s = getswitchinterval()
+    setswitchinterval(1e-6)
+    try:
+        for reader in readers:
+            reader.start()
+        for number in range(20_000):
+            memtable.append(number.to_bytes(3), b"", number)
+        done.set()
+        for reader in readers:
+            reader.join()
+    finally:
+        setswitchinterval(interval_s)
+    assert not wrong
+    assert memtable.ordinals() == {number.to_bytes(3): number for number in range(20_000)}
+
+
+def test_a_reader_sees_all_of_a_batch_or_nothing() -> None:
+    memtable, done, halves = Memtable(0, 0, 0), Event(), list[int]()
+
+    def read() -> None:
+        while not done.is_set():
+            if len(memtable) % 100:
+                halves.append(len(memtable))
+
+    reader = Thread(target=read)
+    interval_s = getswitchinterval()
+    setswitchinterval(1e-6)
+    try:
+        reader.start()
+        for first in range(0, 50_000, 100):
+            keys = [number.to_bytes(3) for number in range(first, first + 100)]
+            memtable.extend(keys, keys, array("Q", range(first, first + 100)), 600)
+        done.set()
+        reader.join()
+    finally:
+        setswitchinterval(interval_s)
+    assert not halves
 
 
 @given(items)

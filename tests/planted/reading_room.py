@@ -9,8 +9,8 @@ from tests.planted.planting import Bug
 READING: Final[dict[str, Bug]] = {
     "snapshot-shows-later-records": Bug(
         "blockdb/storage/sources.py",
-        "if len(self.memtable) == self._stop:",
-        "if len(self.memtable) >= self._stop:",
+        "if not first and len(self.memtable) == stop:",
+        "if not first and len(self.memtable) >= stop:",
         ("tests/storage/test_view.py::test_a_scan_is_of_the_moment_of_the_call_not_of_its_first_step",),
         "A scan shows records that came after it began.",
     ),

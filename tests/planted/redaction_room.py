@@ -61,7 +61,7 @@ REDACTION: Final[dict[str, Bug]] = {
     ),
     "memory-remembers": Bug(
         "blockdb/lsm/memtable.py",
-        "            self.values[ordinal] = REDACTED",
+        "            self.index[key] = REDACTED",
         "            pass",
         (f"{REDACTION_TESTS}::test_what_each_way_of_reading_says",),
         "A memtable keeps the value.",

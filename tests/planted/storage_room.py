@@ -451,4 +451,18 @@ WRITING: Final[dict[str, Bug]] = {
         ("tests/storage/test_flushing.py",),
         "Of several seals that wait for room in the log, one is written.",
     ),
+    "tables-stay-in-memory": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._room.notify_all()\n        self.unloading.note_flush()",
+        "self._room.notify_all()",
+        ("tests/storage/test_unloading.py",),
+        "Whatever a writer looks up stays in memory.",
+    ),
+    "readers-tables-given-back": Bug(
+        "blockdb/storage/unloading.py",
+        "if self._reader.reads == self._reads_before:",
+        "if self._reads_before is not None:",
+        ("tests/storage/test_unloading.py",),
+        "Tables are given back while somebody reads in them.",
+    ),
 }

@@ -17,6 +17,7 @@ from tests.simulation.clients import Call, History
 from tests.simulation.cluster import Outcome, simulate
 from tests.simulation.many import outcomes, simulate_batch
 from tests.simulation.world import Wrong
+from tests.tally import SEEDS, tally
 
 QUICK_SEEDS = range(30)
 SOME_SEEDS = range(600)
@@ -34,6 +35,7 @@ def first_failure(seeds: Iterable[int]) -> list[Outcome]:
 
 def test_all_holds_in_some_seeds() -> None:
     done = simulate_batch(QUICK_SEEDS)
+    tally(SEEDS, len(QUICK_SEEDS))
     assert not failures(done)
     assert sum(outcome.calls for outcome in done) > 10 * len(QUICK_SEEDS)
 
@@ -41,11 +43,13 @@ def test_all_holds_in_some_seeds() -> None:
 @pytest.mark.torture
 def test_all_holds_in_hundreds_of_seeds() -> None:
     assert not failures(first_failure(SOME_SEEDS))
+    tally(SEEDS, len(SOME_SEEDS))
 
 
 @pytest.mark.torture
 def test_all_holds_in_thousands_of_seeds() -> None:
     assert not failures(first_failure(MANY_SEEDS))
+    tally(SEEDS, len(MANY_SEEDS))
 
 
 @pytest.mark.parametrize("core", [Hasty, Slow])

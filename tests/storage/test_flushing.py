@@ -13,6 +13,7 @@ import blockdb
 from blockdb.format import mark as mark_format
 from blockdb.format import segment
 from blockdb.lsm import tiers
+from blockdb.lsm.memtable import RECORD_OVERHEAD_BYTES
 from blockdb.storage import log as log_module
 from blockdb.storage import manifest as manifests
 from blockdb.storage import store as store_module
@@ -22,7 +23,7 @@ from blockdb.storage.upkeep import Upkeep
 from tests.storage.doors import GateDoor, TroubledDoor, collection_of, open_through, pairs, until
 
 SMALL: dict[str, Any] = {"memtable_size_limit": 65_536, "blockchain_batch_size": 50}
-FULL = 65_536 // 222 // 2
+FULL = 65_536 // (RECORD_OVERHEAD_BYTES + 22) // 2
 """About how many of our records fill a memtable."""
 
 

@@ -56,6 +56,12 @@ class Moment:
         version = next((entry.version for entry in versions if entry.first_sequence <= number), None)
         return Details(number, self.chain.record_at(place).time_ms, version)
 
+    def details_of(self, key: bytes) -> Details:
+        """The same of the record of a key that is stored."""
+        found = self.view.find(key)
+        assert found is not None, "nothing that is stored goes away"
+        return self.details(found[0], None)
+
     def _border(self, sequence: int) -> Horizon:
         """The border before the record of that number."""
         if sequence <= 0:

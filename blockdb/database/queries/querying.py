@@ -55,12 +55,12 @@ class Querying:
 
     def document(self, key: bytes) -> Document | None:
         """The document that a key has, or None."""
-        found = self._reader.find(key)
-        if found is None or found[1] is REDACTED:
+        value = self._reader.find_value(key)
+        if value is None or value is REDACTED:
             return None
-        moment, place = Moment(self._reader), found[0]
+        moment = Moment(self._reader)
         try:
-            return Document(key, decode_whole(found[1]), lambda: moment.details(place, None))
+            return Document(key, decode_whole(value), lambda: moment.details_of(key))
         except NO_DOCUMENT:
             return None
 
