@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,10 +10,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import IO, Final
 
 _PACKAGE_ROOT: Final = Path(__file__).absolute().parents[1]
 _SIZE: Final = Struct("<I")
+_PIPE_BYTES: Final = 1 << 20
 
 
 def run_python(module: str, argument: str, secret: bytes = b"") -> bool:
@@ -52,6 +54,15 @@ def start_python(
         process.stdin.write(_SIZE.pack(len(secret)) + secret)
         process.stdin.flush()
     return process
+
+
+def widen_pipe(stream: IO[bytes]) -> None:
+    """Let a pipe take a mebibyte, so that who writes need not wait until the other side, which has work, reads.
+
+    Where pipes cannot grow, as most can only on Linux, it waits.
+    """
+    with suppress(AttributeError, OSError):
+        fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def secret_of_helper() -> bytes:

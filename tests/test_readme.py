@@ -1,8 +1,6 @@
 """Every command in the README works: its fenced blocks are run, section by section, as a reader would.
 
-The blocks of one `##` section run in order in one empty directory. `sh`, `bash` and `python` blocks must succeed.
-In a `console` block each `$ ` line is run and must print the lines below it, where `...` stands for anything.
-Other languages are only shown. A block under a line `<!-- not run: REASON -->` is not run here.
+The blocks of one `##` section run in order in one empty directory; tests/fenced.py has the rules.
 """
 
 import itertools
@@ -10,103 +8,18 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pexpect
 import pyte
 import pytest
 
-from tests.ports import free_port
+from tests.fenced import BIN, PATIENCE_S, RUNNERS, blocks, run
 from tests.tiers import tiers
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-BIN = Path(sys.executable).parent
-PATIENCE_S = 240
-SERVED_AT = "8765"
-"""The port of the examples."""
-
-FENCE = re.compile(r"\s*```(\w*)\s*$")
-NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
-PROMPT = "$ "
-
-
-@dataclass(frozen=True)
-class Block:
-    """One fenced block: where it stands, what it says, and whether it is to be run."""
-
-    section: str
-    line: int
-    language: str
-    text: str
-    marked: bool
-
-    @property
-    def runs(self) -> bool:
-        return not self.marked and self.language in RUNNERS
-
-
-def blocks(document: str) -> Iterator[Block]:
-    section, above = "", ""
-    lines = enumerate(document.splitlines(), start=1)
-    for number, line in lines:
-        if line.startswith("## "):
-            section = line[3:].strip()
-        elif fence := FENCE.match(line):
-            body = itertools.takewhile(lambda numbered: not FENCE.match(numbered[1]), lines)
-            text = "\n".join(inner for _, inner in body)
-            yield Block(section, number, fence[1], text, NOT_RUN.fullmatch(above) is not None)
-        above = line.strip() or above
-
-
-def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BLOCKDB_")}
-    environment = kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(directory), "TERM": "dumb"}
-    return subprocess.run(
-        command,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-
-
-def run_shell(text: str, directory: Path) -> None:
-    text = text.replace(SERVED_AT, str(free_port()))  # somebody else may have that one
-    result = run(["bash", "-euo", "pipefail", "-c", text], directory)
-    assert result.returncode == 0, result.stdout
-
-
-def run_python(text: str, directory: Path) -> None:
-    result = run([sys.executable, "-c", text], directory)
-    assert result.returncode == 0, result.stdout
-
-
-def run_console(text: str, directory: Path) -> None:
-    commands = re.split(rf"^{re.escape(PROMPT)}", text, flags=re.MULTILINE)
-    assert not commands[0].strip(), "a console block begins with a prompt"
-    for command, _, expected in (part.partition("\n") for part in commands[1:]):
-        printed = run(["bash", "-c", command], directory).stdout.rstrip()
-        pattern = re.escape(expected.rstrip()).replace(re.escape("..."), ".*")
-        assert re.fullmatch(pattern, printed, re.DOTALL), f"$ {command}\n{printed}\n--- expected\n{expected}"
-
-
-RUNNERS: dict[str, Callable[[str, Path], None]] = {
-    "bash": run_shell,
-    "console": run_console,
-    "python": run_python,
-    "sh": run_shell,
-}
-
-
 # ── the README ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 DOCUMENT = README.read_text() if README.exists() else ""

@@ -3,7 +3,6 @@ reason, the caller does."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from blockdb.audit.messages import decode_answer, encode_job
 from blockdb.audit.recruits import end
 from blockdb.audit.stretch import Chain
 from blockdb.audit.work import Answer, Job
+from blockdb.process import widen_pipe
 
 JOBS_AHEAD: Final = 4
 """A helper is given the next job before it has answered the one before, so that it need not wait for the caller."""
@@ -23,8 +23,8 @@ JOBS_AHEAD: Final = 4
 WAIT_S: Final = 0.05
 """How often the caller hears of a wish to cancel while only its helpers still work."""
 
-PIPE_BYTES: Final = 1 << 20
-"""An answer fits in whole, so that a helper need not wait until the caller, which has work of its own, has read it."""
+READ_BYTES: Final = 1 << 20
+"""So much is read at a time: an answer fits into a pipe in whole."""
 
 
 class _Helper:
@@ -36,8 +36,7 @@ class _Helper:
         self.jobs: deque[Job] = deque()
         self.received = b""
         os.set_blocking(self.stdout.fileno(), False)
-        with suppress(AttributeError, OSError):  # where pipes cannot grow, as most can only on Linux, helpers wait
-            fcntl.fcntl(self.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        widen_pipe(self.stdout)
 
     def tell(self, line: str) -> None:
         self.stdin.write(line.encode() + b"\n")
@@ -49,7 +48,7 @@ class _Helper:
 
     def read_lines(self) -> list[bytes]:
         """The lines that came in. Raises EOFError where no more will come."""
-        data = os.read(self.stdout.fileno(), PIPE_BYTES)
+        data = os.read(self.stdout.fileno(), READ_BYTES)
         if not data:
             raise EOFError
         *lines, self.received = (self.received + data).split(b"\n")

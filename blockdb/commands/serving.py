@@ -43,6 +43,7 @@ _SETTINGS = {
     "partitions": "cluster.partitions",
     "replication_factor": "cluster.replication_factor",
     "peers": "cluster.peers",
+    "members": "cluster.members",
     "join": "cluster.join",
     "replica": "cluster.replica",
     "bootstrap": "cluster.bootstrap",
@@ -160,6 +161,12 @@ COMMANDS = (
                 metavar="NODES",
                 type=nodes,
                 help="The other nodes of a new cluster, each name:host:port, with commas between them.",
+            ),
+            option(
+                "--members",
+                metavar="NODES",
+                type=nodes,
+                help="In place of --peers, the same for all nodes: those that begin the cluster; others join it.",
             ),
             option(
                 "--join",

@@ -6,6 +6,20 @@ from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Final
 
 from blockdb.config.kinds import Choice, Kind, Number, Path, Switch, Text, Texts, declared
+from blockdb.config.texts import (
+    ADDRESS,
+    ADVERTISED,
+    HOST,
+    HOST_NAME,
+    LEVEL,
+    NAME,
+    NATS,
+    ORIGIN,
+    PEER,
+    PLACE,
+    SECRET,
+    WEBHOOK,
+)
 from blockdb.errors import ConfigError
 
 __all__ = [
@@ -20,31 +34,6 @@ __all__ = [
     "ServerConfig",
 ]
 
-_LEVEL: Final = "(critical|error|warning|info|debug)"
-_HOST: Final = Text("a name or an address", r"[!-~]{1,255}", optional=False)
-_ORIGIN: Final = Text(
-    "an origin such as 'https://app.example.org', or '*'", r"\*|https?://[A-Za-z0-9.\-\[\]:]+", optional=False
-)
-_HOST_NAME: Final = Text("a name without a port, or '*'", r"\*|[A-Za-z0-9._\-]{1,255}", optional=False)
-_WEBHOOK: Final = Text("a URL that begins with https:// or http://", r"https?://[!-~]+", secret=True)
-_NATS: Final = Text(
-    "servers such as nats://10.0.0.5:4222", r"(nats|tls)://[!-~]+(, ?(nats|tls)://[!-~]+)*", secret=True
-)
-_NAME: Final = Text("letters, digits and . _ - (up to 64)", r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}")
-_NODE_HOST: Final = r"([A-Za-z0-9._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])"
-_PLACE: Final = Text("host:port, such as 192.168.1.10:9180", rf"{_NODE_HOST}:[0-9]{{1,5}}")
-_SECRET: Final = Text("characters without spaces", r"[!-~]+", secret=True)
-_ADDRESS: Final = Text(
-    "host:port, such as 192.168.1.10:8080, or host:port:peer_port",
-    rf"{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
-    optional=False,
-)
-_ADVERTISED: Final = Text("a name or an address without a port", _NODE_HOST)
-_PEER: Final = Text(
-    "name:host:port, such as node2:192.168.1.11:8080, or name:host:port:peer_port",
-    rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,63}}:{_NODE_HOST}:[0-9]{{1,5}}(:[0-9]{{1,5}})?",
-    optional=False,
-)
 _BYTES: Final = 64 * 1024**3
 
 JETSTREAM: Final = "jetstream"
@@ -54,6 +43,11 @@ ONLY_JETSTREAM: Final = (
     ("mirror_port", 0), ("nats_secret", ""),
 )  # fmt: skip
 """What is for that engine alone, and what it is where it is not given."""
+
+
+def _name_of(peer: str) -> str:
+    """Of `name:host:port`."""
+    return peer.partition(":")[0]
 
 
 class _Section:
@@ -81,7 +75,7 @@ class DatabaseConfig(_Section):
     wal_sync_interval: int = field(default=1000, metadata=declared(Number(0, 3_600_000)))
     """Milliseconds between forces of the log to disk; 0 forces before each acknowledgement (up to an hour)."""
     compaction_threshold: int = field(default=4, metadata=declared(Number(2, 1_000)))
-    """How many tables of one tier are merged into one of the next (2 to 1,000)."""
+    """How many tables of one tier are merged into one of the next (2 to 1,000); while memtables fill, twice as many."""
     blockchain_batch_size: int = field(default=1000, metadata=declared(Number(1, 1_000_000)))
     """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
     cache_size_limit: int = field(default=64 * 1024**2, metadata=declared(Number(0, _BYTES)))
@@ -113,7 +107,7 @@ class ServerConfig(_Section):
 
     label: ClassVar[str] = "[server] "
 
-    host: str = field(default="127.0.0.1", metadata=declared(_HOST))
+    host: str = field(default="127.0.0.1", metadata=declared(HOST))
     """The address to listen on. One that others can reach needs authentication and TLS."""
     port: int = field(default=8080, metadata=declared(Number(0, 65_535)))
     """The port of HTTP; 0 takes a free one."""
@@ -125,9 +119,9 @@ class ServerConfig(_Section):
     """Seconds that a request may take, from its head to the beginning of its answer; streams go on after that."""
     enable_cors: bool = field(default=False, metadata=declared(Switch(), live=True))
     """Whether pages of other origins may use this server from a browser."""
-    cors_origins: tuple[str, ...] = field(default=(), metadata=declared(Texts(_ORIGIN), live=True))
+    cors_origins: tuple[str, ...] = field(default=(), metadata=declared(Texts(ORIGIN), live=True))
     """Which origins those are. Empty: every one, but only where each request has to show a token."""
-    allowed_hosts: tuple[str, ...] = field(default=(), metadata=declared(Texts(_HOST_NAME), live=True))
+    allowed_hosts: tuple[str, ...] = field(default=(), metadata=declared(Texts(HOST_NAME), live=True))
     """Names under which a server without TLS may be asked for, beside `host`, `localhost` and addresses; `*`: any. It
     keeps web pages from reaching a server through a name of their own (DNS rebinding)."""
     enable_compression: bool = field(default=True, metadata=declared(Switch(), live=True))
@@ -156,6 +150,9 @@ class SecurityConfig(_Section):
 
     authentication: str = field(default="auto", metadata=declared(Choice(("auto", "on", "off"))))
     """Whether each request has to show a token. `auto`: unless the address is loopback and there is no token yet."""
+    tokens_file: str = field(default="", metadata=declared(Path()))
+    """A file with more tokens (`server/tokens.toml` of any directory) that this server goes by and never changes, such
+    as a mounted secret; empty: there are none."""
     tls_certificate: str = field(default="", metadata=declared(Path()))
     """The file with the server's certificate and those between it and its authority (PEM); empty: no TLS."""
     tls_key: str = field(default="", metadata=declared(Path()))
@@ -180,23 +177,23 @@ class ClusterConfig(_Section):
 
     label: ClassVar[str] = "[cluster] "
 
-    node_id: str = field(default="", metadata=declared(_NAME))
+    node_id: str = field(default="", metadata=declared(NAME))
     """The name of this node, which no other one of the cluster has. It stays the same for ever."""
-    cluster_name: str = field(default="", metadata=declared(_NAME))
+    cluster_name: str = field(default="", metadata=declared(NAME))
     """The name of the cluster: nodes talk to those of the same cluster alone. Empty: that of the cluster that it joins,
     and `blockdb` where it begins one."""
     engine: str = field(default="raft", metadata=declared(Choice(("raft", "jetstream"))))
     """What the nodes agree with on the order of commands: `raft`, their own, where every node has everything; or
     `jetstream`, streams of NATS, where collections are spread over the nodes. The same on all nodes, for ever."""
-    nats_url: str = field(default="", metadata=declared(_NATS))
+    nats_url: str = field(default="", metadata=declared(NATS))
     """With `jetstream`: the servers of a NATS that is there already (2.10 or newer, with JetStream), such as
     `nats://10.0.0.5:4222`, with commas between several. Empty: each node starts a NATS server of its own."""
     nats_credentials: str = field(default="", metadata=declared(Path()))
     """The file with the credentials (`.creds`) for that NATS; empty: none are needed, or they stand in `nats_url`."""
-    nats_secret: str = field(default="", metadata=declared(_SECRET))
+    nats_secret: str = field(default="", metadata=declared(SECRET))
     """With `jetstream`: what the NATS servers of the nodes tell each other, the same on all of them. It is needed where
     the authority of their certificates (`peer_ca`) signs others too, clients for one."""
-    mirror_of: tuple[str, ...] = field(default=(), metadata=declared(Texts(_PLACE)))
+    mirror_of: tuple[str, ...] = field(default=(), metadata=declared(Texts(PLACE)))
     """With `jetstream`: this node is a read-only copy of a cluster elsewhere, whose nodes listen there for such (with
     `mirror_port`)."""
     mirror_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
@@ -205,16 +202,19 @@ class ClusterConfig(_Section):
     """With `jetstream`: over how many streams the keys of a new collection are spread that does not say itself."""
     replication_factor: int = field(default=3, metadata=declared(Number(1, 64)))
     """With `jetstream`: on how many nodes a new collection is kept that does not say itself."""
-    peers: tuple[str, ...] = field(default=(), metadata=declared(Texts(_PEER)))
+    peers: tuple[str, ...] = field(default=(), metadata=declared(Texts(PEER)))
     """The other nodes with which this one forms a cluster, when all of them are started for the first time."""
-    join: tuple[str, ...] = field(default=(), metadata=declared(Texts(_ADDRESS)))
+    members: tuple[str, ...] = field(default=(), metadata=declared(Texts(PEER)))
+    """In place of `peers`, and the same on all nodes: those with which the cluster begins, this one among them. A node
+    that is not among them joins by way of them."""
+    join: tuple[str, ...] = field(default=(), metadata=declared(Texts(ADDRESS)))
     """Members of a cluster that is there already (where they serve their users), one of which takes this node in."""
     replica: bool = field(default=False, metadata=declared(Switch()))
     """Whether it joins as a replica: it gets everything and answers reads, but does not count in decisions."""
     bootstrap: bool = field(default=False, metadata=declared(Switch()))
     """Whether the database that is there, or a new one, becomes that of a cluster of this one node, which others then
     join."""
-    advertise: str = field(default="", metadata=declared(_ADVERTISED))
+    advertise: str = field(default="", metadata=declared(ADVERTISED))
     """The name or address under which others reach this node; empty: `host` of `[server]`."""
     peer_port: int = field(default=0, metadata=declared(Number(0, 65_535)))
     """The port for the other nodes; 0: that of `[server]` and 1,000 more."""
@@ -254,24 +254,43 @@ class ClusterConfig(_Section):
     @property
     def is_cluster(self) -> bool:
         """Whether this node is to belong to a cluster."""
-        return bool(self.peers or self.join or self.bootstrap or self.mirror_of)
+        return bool(self.peers or self.members or self.join or self.bootstrap or self.mirror_of)
+
+    @property
+    def own_entry(self) -> str:
+        """What `members` says of this node; empty: it is not among them."""
+        return next((each for each in self.members if _name_of(each) == self.node_id), "")
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The nodes with which this one begins a cluster."""
+        entry = self.own_entry
+        return tuple(each for each in self.members if each != entry) if entry else self.peers
+
+    @property
+    def ways_in(self) -> tuple[str, ...]:
+        """Members of a cluster that is there, one of which takes this node in: `host:port` or `host:port:peer_port`."""
+        if self.members and not self.own_entry:
+            return tuple(each.partition(":")[2] for each in self.members)
+        return self.join
 
     def _check_beginnings(self) -> None:
-        given = [name for name in ("peers", "join", "bootstrap", "mirror_of") if getattr(self, name)]
+        given = [name for name in ("peers", "members", "join", "bootstrap", "mirror_of") if getattr(self, name)]
         if len(given) > 1:
             raise ConfigError(f"[cluster] {given[1]}: it cannot stand with {given[0]}; give one of them.")
         if given and not self.node_id:
             raise ConfigError(f"[cluster] node_id: it should be given, since {given[0]} is.")
-        if self.replica and not self.join:
+        if self.replica and not self.ways_in:
             raise ConfigError("[cluster] replica: it should stand with join.")
         files = [name for name in ("peer_certificate", "peer_key", "peer_ca") if getattr(self, name)]
         if missing := [name for name in ("peer_certificate", "peer_key", "peer_ca") if files and name not in files]:
             raise ConfigError(f"[cluster] {missing[0]}: it should be given too, since {files[0]} is.")
-        names = [peer.partition(":")[0] for peer in self.peers]
-        if self.node_id in names:
+        if self.node_id in map(_name_of, self.peers):
             raise ConfigError(f"[cluster] peers: they are the other nodes; {self.node_id} is this one.")
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ConfigError(f"[cluster] peers: {twice[0]} is there twice.")
+        for key in ("peers", "members"):
+            names = list(map(_name_of, getattr(self, key)))
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ConfigError(f"[cluster] {key}: {twice[0]} is there twice.")
         self._check_engine()
 
     def _check_engine(self) -> None:
@@ -302,7 +321,7 @@ class LoggingConfig(_Section):
         metadata=declared(
             Text(
                 "critical, error, warning, info or debug, and modules with their own (such as 'info,server=debug')",
-                rf"{_LEVEL}(,[a-z_.]+={_LEVEL})*",
+                rf"{LEVEL}(,[a-z_.]+={LEVEL})*",
                 optional=False,
             ),
             live=True,
@@ -332,7 +351,7 @@ class AlertsConfig(_Section):
     """An alert when a member of the cluster is more entries behind, or is not heard of; 0: none."""
     integrity: bool = field(default=True, metadata=declared(Switch(), live=True))
     """An alert when the background audit, or a read, finds what was not written."""
-    webhook: str = field(default="", metadata=declared(_WEBHOOK, live=True))
+    webhook: str = field(default="", metadata=declared(WEBHOOK, live=True))
     """The URL that alerts are posted to (JSON); empty: none. It may hold a secret, so it is never shown."""
     interval: int = field(default=10, metadata=declared(Number(1, 86_400), live=True))
     """Seconds between two looks."""

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from xxhash import xxh3_64_digest
 
 from blockdb.format.buffer import Buffer
+from blockdb.format.bulk import READINGS
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame, with_check
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 from blockdb.types import REDACTED
@@ -224,11 +225,20 @@ def item_at(buffer: Buffer, offset: int) -> tuple[bytes, bytes]:
     return body[BODY_HEADER_BYTES:split], body[split:]
 
 
-def items_at(buffers: Sequence[Buffer], places: Iterable[int]) -> list[tuple[bytes, bytes]]:
-    """`item_at` for the records at many places, `buffers` being the chain files. O(bytes).
+def items_at(buffers: Sequence[Buffer], places: Sequence[int]) -> list[tuple[bytes, bytes]]:
+    """`item_at` for the records at many places, `buffers` being the chain files; in bulk where that pays. O(bytes).
 
     Raises BadFrame as `decode` does, and IndexError where there is no such buffer.
     """
+    if READINGS.count(len(places)):
+        from blockdb.format.gather import items_at as gathered  # here: numpy takes as long to load as all the rest
+
+        return gathered(buffers, places)
+    return each_at(buffers, places)
+
+
+def each_at(buffers: Sequence[Buffer], places: Iterable[int]) -> list[tuple[bytes, bytes]]:
+    """The same, one by one."""
     unpack, digest = unpack_sizes, xxh3_64_digest
     items = []
     for place in places:

@@ -52,7 +52,7 @@ def table_file(
     """
     if len(slotted) > TABLE_MAX_SLOTS:
         raise ValueError("the table is too large")
-    bloom = save(filter_of(hashes, len(hashes)))
+    bloom = save(filter_of(hashes.tolist(), len(hashes)))  # from a list, it takes less time
     padding = bytes(ORDER_BYTES * (len(order) % 2))  # what follows begins at a multiple of 8
     sections = b"".join((slotted, order, padding, array("Q", seals), bloom))
     header = description._replace(

@@ -56,13 +56,19 @@ class KeyFilter:
         return self.records + records <= CROWDING * self.capacity
 
     def add(self, table: Table) -> Iterator[None]:
-        """Add the keys of the table that follows, in steps. O(n). Raises Corruption where its slots are damaged."""
-        words = table.words()
+        """Add the keys of the table that follows, in steps, each of which looks at no more than a few parts of it.
+
+        O(n). Raises Corruption where its slots are damaged.
+        """
         for bucket in range(_BUCKETS):
             first, stop = _first_slot(bucket, table), _first_slot(bucket + 1, table)
-            self.marks.update(_marks(words[first:stop], bucket))
+            self.marks.update(_marks(table.words(first, stop), bucket))
             yield
-        self.marks.update(list(_marks_of_neighbours(table)))  # a list: nobody gets a turn while the filter is changed
+        words = table.words(0, table.header.slots)
+        for bucket in range(1, _BUCKETS):
+            neighbours = list(_marks_of_neighbours(words, bucket, _first_slot(bucket, table)))
+            self.marks.update(neighbours)  # a list: nobody gets a turn while the filter is changed
+            yield
         self.records = table.header.first_sequence + len(table)
 
     def add_marks(self, table: Table, marks: bytes) -> Iterator[None]:
@@ -87,14 +93,11 @@ def _marks(words: memoryview, bucket: int) -> memoryview:
     return memoryview(marks).cast("Q")
 
 
-def _marks_of_neighbours(table: Table) -> Iterator[int]:
-    """The marks of words whose key may lie in another bucket than their slot does."""
-    words, slots = table.words(), table.header.slots
-    for bucket in range(1, _BUCKETS):
-        slot = _first_slot(bucket, table)
-        if not slot or not words[slot - 1]:
-            continue
-        yield bucket << _BUCKET_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
-        while slot < slots and (word := words[slot]):  # these may have been at home before the bucket began
-            yield (bucket - 1) << _BUCKET_SHIFT | word >> FINGERPRINT_SHIFT
-            slot += 1
+def _marks_of_neighbours(words: memoryview, bucket: int, slot: int) -> Iterator[int]:
+    """The marks of words about the first slot of a bucket whose key may lie in another bucket than their slot does."""
+    if not slot or not words[slot - 1]:
+        return
+    yield bucket << _BUCKET_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
+    while slot < len(words) and (word := words[slot]):  # these may have been at home before the bucket began
+        yield (bucket - 1) << _BUCKET_SHIFT | word >> FINGERPRINT_SHIFT
+        slot += 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from blockdb.errors import Corruption
 from blockdb.format.buffer import Buffer
+from blockdb.format.bulk import is_bulk
 from blockdb.format.frame import BadFrame
 from blockdb.format.pages import HEADER_BYTES, PAGE_BYTES
 from blockdb.format.place import PLACE_MASK
@@ -16,6 +17,7 @@ from blockdb.format.table import (
     FINGERPRINT_SHIFT,
     HASH_SHIFT,
     ORDER_BYTES,
+    WORD_BYTES,
     decode_header,
 )
 from blockdb.lsm.bloom import Filter, load
@@ -75,6 +77,8 @@ class Table(PagedFile):
         self.hits = 0
         self.false_positives = 0
         """How often `find` found the key, and how often it did not though the filter had let it through."""
+        self.on_miss: Callable[[], None] = lambda: None
+        """Called where it did not."""
 
     def __len__(self) -> int:
         return self._size
@@ -95,6 +99,7 @@ class Table(PagedFile):
             found = words[slot]
             if not found:
                 self.false_positives += 1
+                self.on_miss()
                 return None
             if found >> FINGERPRINT_SHIFT == fingerprint:
                 place = found & PLACE_MASK
@@ -112,15 +117,19 @@ class Table(PagedFile):
                 return keys[ordinal]
         return None
 
-    def places(self, first: int, stop: int) -> list[int]:
+    def places(self, first: int, stop: int) -> Sequence[int]:
         """The places of the records at these positions of the key order. O(stop - first)."""
         first, stop = max(first, 0), min(stop, len(self))
         if first >= stop:
             return []
         offset = self._order_offset
         self._check_range(offset + first * ORDER_BYTES, offset + stop * ORDER_BYTES)
-        slots = self._order[first:stop].tolist()
         checked = self._checked
+        if is_bulk(stop - first):
+            from blockdb.format.gather import places_at  # here: see `bulk`
+
+            return places_at(self._order[first:stop], self._words, checked, _SLOTS_PER_PAGE_SHIFT, self._check_page)
+        slots = self._order[first:stop].tolist()
         if 0 in checked:
             for slot in slots:
                 if not checked[slot >> _SLOTS_PER_PAGE_SHIFT]:
@@ -176,10 +185,16 @@ class Table(PagedFile):
             self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
         return self.item_at(self._words[slot] & PLACE_MASK)[0]
 
-    def words(self) -> memoryview:
-        """All slots, every page of them checked. O(slots)."""
-        self._check_range(HEADER_BYTES, self._order_offset)
-        return self._words
+    def words(self, first: int, stop: int) -> memoryview:
+        """The slots from one number to another, every page of them checked. O(stop - first)."""
+        if first < stop:
+            self._check_range(HEADER_BYTES + first * WORD_BYTES, HEADER_BYTES + stop * WORD_BYTES)
+        return self._words[first:stop]
+
+    def order(self) -> memoryview:
+        """The slots in use in the order of their keys, every page of them checked. O(n)."""
+        self._check_range(self._order_offset, self._order_offset + self._size * ORDER_BYTES)
+        return self._order
 
     def seals(self) -> list[int]:
         """The places of the block seals among the table's records, in order."""

@@ -15,7 +15,7 @@ from blockdb.errors import BlockDBError, Unauthenticated
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import ANONYMOUS, Principal
 from blockdb.server.node_tokens import PREFIX, NodeTokens
-from blockdb.server.tokens import TokenFile, TokenInfo, hash_of, parse_token
+from blockdb.server.tokens import TokenFile, TokenInfo, hash_of, parse_token, read_tokens
 from blockdb.serving.files import Identity, identity_of
 from blockdb.storage.door import Door
 
@@ -33,11 +33,12 @@ _log = logging.getLogger("blockdb.server")
 class _Known:
     """What was last read."""
 
-    identity: Identity | None = None
+    identity: tuple[Identity | None, ...] = ()
+    """Of each file of tokens."""
     shared: tuple[TokenInfo, ...] = ()
     """The tokens of the cluster."""
     own: tuple[TokenInfo, ...] = ()
-    """Those of the file."""
+    """Those of the files."""
     by_id: Mapping[str, TokenInfo] = field(default_factory=dict)
     by_name: Mapping[str, TokenInfo] = field(default_factory=dict)
     principals: Mapping[str, Principal] = field(default_factory=dict)
@@ -60,12 +61,16 @@ class Authenticator:
         clock: Callable[[], float] = time,
         timer: Callable[[], float] = monotonic,
         shared: Callable[[], tuple[TokenInfo, ...]] = tuple,
+        further: Path | None = None,
     ) -> None:
         """`root` is the directory of the database; `clock` gives Unix seconds, `timer` seconds that never go back.
 
         `shared` gives the tokens of a cluster, another tuple when they have changed: they are good beside the file's.
+        `further` is another file of tokens, which somebody else keeps (None: there is none).
         """
         self._file = TokenFile(root, door, clock)
+        self._further = further
+        self._door = door or Door()
         self._exposure = exposure
         self._clock = clock
         self._timer = timer
@@ -165,10 +170,10 @@ class Authenticator:
 
     def _look(self) -> None:
         before, shared = self._known, self._shared()
-        known, identity = before, identity_of(self._file.path)
+        known, identity = before, tuple(map(identity_of, filter(None, (self._file.path, self._further))))
         try:
-            if identity is None or identity != before.identity:
-                known = _known(identity, self._file.list(), shared)
+            if None in identity or identity != before.identity:
+                known = _known(identity, self._listed(), shared)
             elif shared is not before.shared:
                 known = _known(identity, before.own, shared)
         except BlockDBError as error:
@@ -182,8 +187,13 @@ class Authenticator:
         self._known = known
         self._look_at = self._timer() + LOOK_EVERY_S
 
+    def _listed(self) -> tuple[TokenInfo, ...]:
+        """What stands in the files. Raises BlockDBError."""
+        further = () if self._further is None else read_tokens(self._door, self._further)
+        return (*self._file.list(), *further)
 
-def _known(identity: Identity | None, own: tuple[TokenInfo, ...], shared: tuple[TokenInfo, ...]) -> _Known:
+
+def _known(identity: tuple[Identity | None, ...], own: tuple[TokenInfo, ...], shared: tuple[TokenInfo, ...]) -> _Known:
     tokens = (*own, *shared)
     by_id, by_name = {token.id: token for token in tokens}, {token.name: token for token in tokens}
     return _Known(identity, shared, own, by_id, by_name, {token.id: token.principal for token in tokens})

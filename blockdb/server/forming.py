@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import ssl
 from collections.abc import Sequence
 from threading import Thread
 from types import TracebackType
@@ -26,10 +27,10 @@ LIVE: Final = b"GET /health/live "
 class Forming:
     """Answers on listening sockets, until the block ends and somebody else takes them over."""
 
-    def __init__(self, sockets: Sequence[socket.socket], *, has_tls: bool) -> None:
-        """With TLS connections are closed without a word: there is nothing to be said that would be worth a secret."""
+    def __init__(self, sockets: Sequence[socket.socket], context: ssl.SSLContext | None) -> None:
+        """`context` is that of TLS; None: there is none."""
         self._sockets = sockets
-        self._has_tls = has_tls
+        self._context = context
         self._words = WORDS
         self._stop, self._stopped = socket.socketpair()
         self._thread = Thread(target=self._run, name="blockdb-forming", daemon=True)
@@ -63,13 +64,16 @@ class Forming:
         assert isinstance(listening, socket.socket), "nothing else was registered"
         try:
             connection, _ = listening.accept()
-            with connection:
-                connection.settimeout(PATIENCE_S)
-                if not self._has_tls:
-                    connection.sendall(_answer(connection.recv(MOST_BYTES), self._words))
+            connection.settimeout(PATIENCE_S)
+            with connection, self._secured(connection) as secured:
+                secured.sendall(_answer(secured.recv(MOST_BYTES), self._words))
         except OSError:  # they have gone, or say nothing
             pass
         return True
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        """What is spoken through. Raises OSError where the other side does not speak TLS, or not in time."""
+        return connection if self._context is None else self._context.wrap_socket(connection, server_side=True)
 
 
 def _answer(head: bytes, words: str) -> bytes:

@@ -34,15 +34,15 @@ INSTALL: Final = "pip install 'blockdb[jetstream]'"
 def _settings_of(config: Config, port: int) -> JetStreamSettings:
     """What the engine is to know; `port` is that of HTTP. Raises ConfigError."""
     cluster, own = config.cluster, own_member(config, port)
-    members = NOBODY if cluster.join or cluster.mirror_of else Members((own,))
-    for member in map(parse_peer, cluster.peers):
+    members = NOBODY if cluster.ways_in or cluster.mirror_of else Members((own,))
+    for member in map(parse_peer, cluster.others):
         members = members.with_member(member)
     return JetStreamSettings(
         own,
         data_dir=files_of(config).root,
         cluster_id=cluster.cluster_name or NAME,
         bootstrap=members,
-        join=tuple(peer_address_of(address) for address in cluster.join),
+        join=tuple(peer_address_of(address) for address in cluster.ways_in),
         nats_url=cluster.nats_url,
         nats_credentials=Path(cluster.nats_credentials) if cluster.nats_credentials else None,
         tls=peer_tls(cluster),

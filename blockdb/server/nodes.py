@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from pathlib import Path
 
-from blockdb.cluster.peers import PeerTls, parse_peer
+from blockdb.cluster.peers import PeerTls, host_and_port, parse_peer
 from blockdb.config import ClusterConfig, Config
 from blockdb.errors import ConfigError
 from blockdb.format.consensus import Member, Role
@@ -21,16 +21,32 @@ def files_of(config: Config) -> DatabaseFiles:
 
 
 def own_member(config: Config, port: int) -> Member:
-    """This node; `port` is that of HTTP. Raises ConfigError."""
-    cluster, host = config.cluster, config.cluster.advertise or config.server.host
-    if not cluster.advertise and _is_anywhere(host):
-        raise ConfigError(
-            f"[cluster] advertise: it should be given, since no other node can reach {host}: the name or address under "
-            "which they do."
-        )
+    """This node; `port` is that of HTTP. Raises ConfigError, also where `members` has it elsewhere."""
+    cluster = config.cluster
+    listed = parse_peer(cluster.own_entry) if cluster.own_entry else None
+    host = _own_host(config, listed)
     peer_port = cluster.advertise_peer_port or _peer_port(cluster, port)
     role = Role.REPLICA if cluster.replica else Role.VOTER
-    return Member(_name(config), joined(host, port), joined(host, peer_port), role)
+    own = Member(_name(config), joined(host, port), joined(host, peer_port), role)
+    if listed not in (None, own):
+        raise ConfigError(
+            f"[cluster] members: they have {own.id} at {cluster.own_entry.partition(':')[2]}, and by its own settings "
+            f"it is at {own.address}, and at {own.peer_address} for nodes. Is this {own.id}?"
+        )
+    return own
+
+
+def _own_host(config: Config, listed: Member | None) -> str:
+    """Under which name or address others reach this node."""
+    host = config.cluster.advertise or config.server.host
+    if config.cluster.advertise or not _is_anywhere(host):
+        return host
+    if listed is not None:
+        return host_and_port(listed.address)[0]
+    raise ConfigError(
+        f"[cluster] advertise: it should be given, since no other node can reach {host}: the name or address under "
+        "which they do."
+    )
 
 
 def _name(config: Config) -> str:

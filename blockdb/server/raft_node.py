@@ -29,14 +29,14 @@ def settings_of(config: Config, port: int) -> RaftSettings:
     """What the log is to know; `port` is that of HTTP. Raises ConfigError."""
     cluster, has_log = config.cluster, files_of(config).raft.id.exists()
     own = own_member(config, port)
-    others = tuple(map(parse_peer, cluster.peers))
-    members = NOBODY if cluster.join else Members((own,))
+    others = tuple(map(parse_peer, cluster.others))
+    members = NOBODY if cluster.ways_in else Members((own,))
     for member in others:
         members = members.with_member(member)
-    joins = tuple(peer_address_of(address) for address in cluster.join)
+    joins = tuple(peer_address_of(address) for address in cluster.ways_in)
     return RaftSettings(
         own,
-        cluster_id=cluster.cluster_name or ("" if cluster.join or has_log else NAME),
+        cluster_id=cluster.cluster_name or ("" if cluster.ways_in or has_log else NAME),
         bootstrap=members,
         join=joins,
         heartbeat_ms=cluster.heartbeat_interval,
@@ -75,7 +75,7 @@ def raft_node(config: Config, port: int, source: MasterKeySource, tell: Callable
 
 def _tell_beginning(config: Config, settings: RaftSettings) -> None:
     own, cluster = settings.own, config.cluster
-    if cluster.join:
-        log.info("%s joins a cluster through %s", own.id, ", ".join(cluster.join))
-    elif cluster.peers:
-        log.info("%s begins the cluster %s, and waits for %s", own.id, settings.cluster_id, ", ".join(cluster.peers))
+    if cluster.ways_in:
+        log.info("%s joins a cluster through %s", own.id, ", ".join(cluster.ways_in))
+    elif cluster.others:
+        log.info("%s begins the cluster %s, and waits for %s", own.id, settings.cluster_id, ", ".join(cluster.others))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from blockdb.cluster.belonging import engine_of
 from blockdb.config import Config, DatabaseConfig, Sources, reloaded
 from blockdb.database.database import Database
-from blockdb.errors import BlockDBError, Corruption, DatabaseNotFound, Unavailable
+from blockdb.errors import BlockDBError, ConfigError, Corruption, DatabaseNotFound, StorageError, Unavailable
 from blockdb.layout import DatabaseFiles
 from blockdb.masterkey import MasterKeySource
 from blockdb.security.exposure import Exposure, check_exposure, is_loopback
@@ -25,11 +25,11 @@ from blockdb.server.http.gate import Gate
 from blockdb.server.limits import CallLimits
 from blockdb.server.logs import configure
 from blockdb.server.service import Call, Service
-from blockdb.server.tokens import TokenFile
+from blockdb.server.tokens import TokenFile, read_tokens
 from blockdb.server.trail import AuditTrail
 from blockdb.serving.limits import Limits
 from blockdb.serving.listening import handed_over, listen, resolve, room_for, url_of
-from blockdb.serving.process import Server, run
+from blockdb.serving.process import Server, endable, run
 from blockdb.storage.door import Door
 from blockdb.wire.failures import failure_of
 
@@ -61,10 +61,10 @@ def serve(
     config = sources.config()
     configure(config.logging)
     tls = _tls(config)
-    with ExitStack() as stack:
+    with endable(), ExitStack() as stack:
         sockets = [stack.enter_context(each) for each in handed_over() or [_listening(config)]]
         exposure = _exposure(config, sockets, tls)
-        node = _node(stack, config, sockets, source_of, connect)
+        node = _node(stack, config, sockets, source_of, connect, None if tls is None else tls.context)
         database = stack.enter_context(open_database(config.database)) if node is None else node.database
         served = stack.enter_context(Served.around(database, sources, config, exposure, tls, node))
         served.run(sockets, announce)
@@ -78,6 +78,7 @@ def _node(
     sockets: list[socket.socket],
     source_of: Callable[[DatabaseConfig], MasterKeySource],
     connect: Connect | None,
+    context: ssl.SSLContext | None,
 ) -> Node | None:
     """The node of a cluster that is to be served, if it is one."""
     if not (config.cluster.is_cluster or engine_of(DatabaseFiles(Path(config.database.data_dir)))):
@@ -86,7 +87,7 @@ def _node(
     from blockdb.server.forming import Forming
 
     port = sockets[0].getsockname()[1]
-    with Forming(sockets, has_tls=bool(config.security.tls_certificate)) as forming:
+    with Forming(sockets, context) as forming:
         return stack.enter_context(node_of(config, port, source_of(config.database), connect, forming.say))
 
 
@@ -123,11 +124,20 @@ def _check_address(config: Config, address: str, *, has_tls: bool) -> Exposure:
 
 
 def _has_tokens(config: Config) -> bool:
-    root = Path(config.database.data_dir)
+    root, further = Path(config.database.data_dir), _further_tokens(config)
+    try:
+        if further is not None and read_tokens(Door(), further):
+            return True
+    except StorageError as error:
+        raise ConfigError(f"[security] tokens_file: {error}") from None
     try:
         return bool(TokenFile(root).list()) or _has_shared_tokens(root)
     except DatabaseNotFound:  # it is about to be made
         return False
+
+
+def _further_tokens(config: Config) -> Path | None:
+    return Path(config.security.tokens_file) if config.security.tokens_file else None
 
 
 def _has_shared_tokens(root: Path) -> bool:
@@ -162,7 +172,9 @@ class Served:
         self._node = node
         concerns = None if node is None else node.concerns
         shared = tuple if node is None else node.database.shared_tokens
-        authenticator = Authenticator(Path(config.database.data_dir), exposure, shared=shared)
+        authenticator = Authenticator(
+            Path(config.database.data_dir), exposure, shared=shared, further=_further_tokens(config)
+        )
         authenticator.nodes = None if node is None else node.tokens
         self.service = Service(database, authenticator, concerns)
         if node is not None:

@@ -35,7 +35,7 @@ from blockdb.security.tokens import (
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import load_checked, save_checked
 
-__all__ = ["MOST_TOKENS", "PREFIX", "TokenFile", "TokenInfo", "Tokens", "hash_of", "parse_token"]
+__all__ = ["MOST_TOKENS", "PREFIX", "TokenFile", "TokenInfo", "Tokens", "hash_of", "parse_token", "read_tokens"]
 
 KIND: Final = "list of tokens"
 LOCK_TIMEOUT_S: Final = 5.0
@@ -154,17 +154,23 @@ class TokenFile:
             sleep(LOCK_PAUSE_S)
 
     def _load(self) -> tuple[TokenInfo, ...]:
-        try:
-            tokens = tuple(map(from_values, load_checked(self._door, self.path, KIND)["tokens"]))
-            if len({token.id for token in tokens}) + len({token.name for token in tokens}) != 2 * len(tokens):
-                raise ValueError("two tokens have the same id or name")
-            return tokens
-        except UnsupportedFormat as error:
-            raise StorageError(str(error)) from None
-        except (Corruption, InvalidData, KeyError, TypeError, ValueError) as error:
-            what = error.what if isinstance(error, Corruption) else f"it holds no tokens: {error}"
-            advice = "Nobody is let in because of it. Remove it, and make new tokens."
-            raise StorageError(f"{self.path}: {what}. {advice}") from None
+        return read_tokens(self._door, self.path)
 
     def _save(self, tokens: Iterable[TokenInfo]) -> None:
         save_checked(self._door, self.path, KIND, {"tokens": list(map(values_of, tokens))})
+
+
+def read_tokens(door: Door, path: Path) -> tuple[TokenInfo, ...]:
+    """The tokens in a file, expired ones too. Raises StorageError where it is missing, damaged or cannot be read."""
+    try:
+        with guarded(f"reading {path}"):
+            tokens = tuple(map(from_values, load_checked(door, path, KIND)["tokens"]))
+        if len({token.id for token in tokens}) + len({token.name for token in tokens}) != 2 * len(tokens):
+            raise ValueError("two tokens have the same id or name")
+        return tokens
+    except UnsupportedFormat as error:
+        raise StorageError(str(error)) from None
+    except (Corruption, InvalidData, KeyError, TypeError, ValueError) as error:
+        what = error.what if isinstance(error, Corruption) else f"it holds no tokens: {error}"
+        advice = "Nobody is let in because of it. Remove it, and make new tokens."
+        raise StorageError(f"{path}: {what}. {advice}") from None

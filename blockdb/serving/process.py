@@ -9,10 +9,12 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from email.utils import formatdate
 from functools import partial
 from threading import current_thread, main_thread
+from types import FrameType
 from typing import Any, Final
 
 from uvicorn import Config
@@ -23,7 +25,7 @@ from blockdb.serving.limits import Limits
 from blockdb.serving.listening import BACKLOG
 from blockdb.serving.systemd import Notifier
 
-__all__ = ["Server", "loop_factory", "run"]
+__all__ = ["Server", "endable", "loop_factory", "run"]
 
 TICK_S: Final = 0.5
 HANDSHAKE_TIMEOUT_S: Final = 10.0
@@ -164,6 +166,32 @@ class Server:
 
     def _set_date(self) -> None:
         self.state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+
+
+class _Ended(KeyboardInterrupt):
+    """Told to end by SIGTERM."""
+
+
+@contextmanager
+def endable() -> Iterator[None]:
+    """While it is made what is to be served, SIGTERM ends the block, as ^C does; it was asked for, so it is no error.
+
+    The system's own way would not end the first process of a container. `run` has its own, better one.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Ended
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _Ended:
+        log.info("told to end before anybody was served")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run(make: Callable[[], Server], on_ready: Callable[[], None], on_reload: Callable[[], None] | None = None) -> None:

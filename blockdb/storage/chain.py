@@ -84,6 +84,8 @@ class Chain:
         self._mapping = Lock()
         self._renewals = 0
         """How often a file was mapped anew because another one took its place."""
+        self.fetches = 0
+        """How often many records were read at once."""
 
     def segments(self) -> int:
         """How many chain files there are. Raises Corruption where one of them is missing."""
@@ -181,6 +183,7 @@ class Chain:
 
     def items_at(self, places: Sequence[int]) -> list[Item]:
         """`item_at` for many places. O(bytes)."""
+        self.fetches += 1
         try:
             return record.items_at(self._maps, places)
         except (IndexError, BadFrame):

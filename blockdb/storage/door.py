@@ -10,12 +10,12 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from mmap import ACCESS_READ, ACCESS_WRITE, mmap
+from mmap import ACCESS_READ, ACCESS_WRITE, MADV_DONTNEED, mmap
 from pathlib import Path
 
 from blockdb import machine
 from blockdb.errors import DatabaseLocked, StorageError
-from blockdb.format.buffer import Slices
+from blockdb.format.buffer import Buffer, Slices
 from blockdb.format.keyring import DataKeys
 from blockdb.format.reserved import filled_bytes
 
@@ -122,6 +122,11 @@ class Door:
 
     def forget(self, path: Path) -> None:
         """Let go of what is kept of a file: nobody reads it any more."""
+
+    def unload(self, buffer: Buffer) -> None:
+        """Give back the memory that a mapped file takes. The system's cache keeps it: reading on costs page faults."""
+        if isinstance(buffer, mmap):
+            buffer.madvise(MADV_DONTNEED)
 
     def map_write(self, path: Path) -> mmap:
         """A shared mapping of a file that is not empty: what is stored there survives a killed process."""

@@ -19,7 +19,7 @@ from blockdb.lsm.table import Table
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door, guarded
 from blockdb.storage.manifest import Manifest, ReplayPoint
-from blockdb.storage.table_makers import TableMakers
+from blockdb.storage.table_makers import Source, TableMakers
 
 WORTHWHILE_RECORDS: Final = 20_000
 """Building a table of so many records takes 25 ms of the interpreter's lock, and starting a process about as much."""
@@ -63,11 +63,11 @@ class Tables:
         self.written_bytes = 0
         """How many bytes of tables were written."""
 
-    def write(self, frozen: Frozen) -> Table:
+    def write(self, frozen: Frozen) -> tuple[Table, bytes]:
         """Write a frozen memtable as a table of tier 0, and have the manifest count it.
 
-        The log must be forced up to the end of the memtable before: a table may not point at what is not there.
-        O(n log n). Raises StorageError.
+        Gives the marks of its keys (`key_filter`) too, where they are known. The log must be forced up to the end of
+        the memtable before: a table may not point at what is not there. O(n log n). Raises StorageError.
         """
         memtable = frozen.memtable
         description = self._description(
@@ -79,14 +79,15 @@ class Tables:
             first_block=memtable.first_block,
             data_bytes=memtable.data_bytes,
         )
-        table = self._create(description, lambda: rows_of_memtable(memtable))
+        source = Source(memtable.places, memtable.seals)
+        table, marks = self._create(description, source, lambda: rows_of_memtable(memtable))
         self._commit(
             lambda numbers: [*numbers, table.header.number],
             flushed_sequence=memtable.first_sequence + len(memtable),
             flushed_place=frozen.end_place,
             replay=frozen.replay,
         )
-        return table
+        return table, marks
 
     def merge(self, tables: Sequence[Table]) -> Table:
         """Merge neighbouring tables into one, and have the manifest count it in their place.
@@ -103,7 +104,8 @@ class Tables:
             first_block=first.first_block,
             data_bytes=sum(table.header.data_bytes for table in tables),
         )
-        table = self._create(description, lambda: rows_of_tables(tables))
+        source = Source(tables=[table.header.number for table in tables])
+        table, _ = self._create(description, source, lambda: rows_of_tables(tables))
         merged = {old.header.number for old in tables[1:]}
         self._commit(
             lambda numbers: [
@@ -129,17 +131,18 @@ class Tables:
         sizes = dict.fromkeys(("seals", "home_slots", "slots", "filter_bytes", "checks"), 0)
         return TableHeader(collection=self._collection, number=next(self._next_number), **known, **sizes)
 
-    def _create(self, header: TableHeader, rows: Callable[[], Rows]) -> Table:
+    def _create(self, header: TableHeader, source: Source, rows: Callable[[], Rows]) -> tuple[Table, bytes]:
         path = self._files.table(header.number)
         temporary = path.with_name(f"{path.name}.{getpid()}.tmp")
         with guarded("writing a table"):
             is_large = header.records >= WORTHWHILE_RECORDS
-            if not is_large or not self._makers.make(self._door, self._files, header, temporary):
+            marks = self._makers.make(self._door, self._files, header, temporary, source) if is_large else None
+            if marks is None:
                 self._door.create(temporary, build(header, *rows()))
             self._door.rename(temporary, path)
             table = self._open(header.number)
         self.written_bytes += self._door.disk_bytes(len(table.buffer))
-        return table
+        return table, marks or b""
 
     def _commit(self, change: Callable[[Sequence[int]], list[int]], **others: object) -> None:
         with self._changing, guarded("writing the manifest"):

@@ -15,6 +15,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Sealer
 from blockdb.ledger.signature import Signer
 from blockdb.lsm.memtable import Memtable
+from blockdb.lsm.table import Table
 from blockdb.storage.commit import DecisionLog, Gate
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
@@ -124,6 +125,12 @@ class OpenFiles(Reader):
             self._sealers,
             self._have_attended,
         )
+
+    def open_table(self, number: int) -> Table:
+        """A table of this collection. Raises Corruption, also where it is missing."""
+        table = super().open_table(number)
+        table.on_miss = self.upkeep.unloading.note_miss
+        return table
 
     def _new_block(self, sealer: Sealer) -> OpenBlock:
         return OpenBlock(sealer, self.metadata.blockchain_batch_size, beside_bytes(self.metadata.redactable))

@@ -72,6 +72,11 @@ class Reader(Parkable):
         self.tree = Tree(self.door, self.files, self.metadata.uuid)
 
     @property
+    def reads(self) -> tuple[int, int, int]:
+        """Other values whenever somebody reads by key."""
+        return self.gets, self.scans, self.chain.fetches
+
+    @property
     def activity(self) -> object:
         """Another value whenever somebody did something with it, nearly."""
         return self.gets, self.scans, self._looks, self.next_sequence

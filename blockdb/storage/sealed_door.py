@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from blockdb.errors import Corruption
 from blockdb.format import sealed
-from blockdb.format.buffer import Slices
+from blockdb.format.buffer import Buffer, Slices
 from blockdb.format.frame import BadFrame
 from blockdb.format.keyring import DataKeys
 from blockdb.format.sealed import FILE_ID_BYTES, GROWING, PIECE_EXTRA_BYTES, Binding, Pages, Pieces
@@ -89,6 +89,9 @@ class SealedDoor(Door):
         if binding.kind in GROWING:
             return self._log(path, binding).map()
         return _PagesInMemory(path, self._pages(path, binding))
+
+    def unload(self, buffer: Buffer) -> None:
+        """Nothing: what was opened is in memory alone, and no cache has it."""
 
     def slices(self, path: Path) -> Slices:
         """The same, by slices alone, none of which is kept."""

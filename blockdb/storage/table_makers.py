@@ -8,29 +8,42 @@ interpreter's lock for a while, so it waits for the next table.
 from __future__ import annotations
 
 import json
+from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from blockdb.format.table import TableHeader
 from blockdb.layout import CollectionFiles
-from blockdb.process import start_python
+from blockdb.process import start_python, widen_pipe
 from blockdb.storage.door import Door
 
 SIZE: Final = Struct("<I")
-"""What stands before a job: how long it is; 0 asks the process to end."""
+"""What stands before a job: how long it is; 0 asks the process to end. And before what is said once it is done."""
 
-DONE: Final = b"\n"
-"""What the process says once a table is written."""
+IDLE_S: Final = 10
+"""How long a process waits for more to do: it takes 40 MB of memory, and its writer may have been killed."""
 
 MERGE_NICENESS: Final = 10
 """Merging can wait where the cores are busy; memtables cannot, since writers wait for them."""
 
 Kind = tuple[bytes, int]
 """The secret of a door, and how nice a process is: neither changes."""
+
+Job = tuple[bytes, "array[int]", "array[int]"]
+"""A job as it is told: a description, and two columns of places."""
+
+
+class Source(NamedTuple):
+    """What a table is made from: the places of records and of seals, in order, or neighbouring tables, by numbers."""
+
+    places: array[int] = array("Q")
+    seals: array[int] = array("Q")
+    tables: Sequence[int] = ()
 
 
 class TableMakers:
@@ -56,26 +69,39 @@ class TableMakers:
         for maker in left:
             maker.dismiss()
 
-    def make(self, door: Door, files: CollectionFiles, header: TableHeader, target: Path) -> bool:
+    def count_idle(self) -> int:
+        """How many processes wait for a table. Lets go of those that have waited too long, and ended."""
+        with self._changing:
+            ended = [maker for makers in self._idle.values() for maker in makers if maker.has_ended]
+            for makers in self._idle.values():
+                makers[:] = [maker for maker in makers if maker not in ended]
+            idle = sum(map(len, self._idle.values()))
+        for maker in ended:
+            maker.dismiss()
+        return idle
+
+    def make(
+        self, door: Door, files: CollectionFiles, header: TableHeader, target: Path, source: Source
+    ) -> bytes | None:
         """Write the table over a header's stretch of the chain, and wait for it.
 
-        Says whether `target` is written and forced to disk.
+        Gives the marks of its keys (`key_filter`), or no bytes where the process does not tell them, once `target` is
+        written and forced to disk; None where it is not.
         """
-        described = [field.hex() if isinstance(field, bytes) else field for field in header]
-        root, output = str(files.root.absolute()), str(target.absolute())
-        job = json.dumps({"root": root, "header": described, "target": output}).encode()
+        job = _encode_job(files, header, target, source)
         kind = door.secret, MERGE_NICENESS if header.tier else 0
-        return self._do(kind, job, is_new=False) or self._do(kind, job, is_new=True)
+        said = self._do(kind, job, is_new=False)
+        return self._do(kind, job, is_new=True) if said is None else said
 
-    def _do(self, kind: Kind, job: bytes, is_new: bool) -> bool:
+    def _do(self, kind: Kind, job: Job, is_new: bool) -> bytes | None:
         try:
             maker = _TableMaker(*kind) if is_new else self._take(kind)
         except OSError:
-            return False
-        is_done = maker is not None and maker.do(job)
-        if maker is not None and not (is_done and self._keep(kind, maker)):
+            return None
+        said = None if maker is None else maker.do(job)
+        if maker is not None and (said is None or not self._keep(kind, maker)):
             maker.dismiss()
-        return is_done
+        return said
 
     def _take(self, kind: Kind) -> _TableMaker | None:
         with self._changing:
@@ -88,6 +114,20 @@ class TableMakers:
             return bool(self._users)
 
 
+def _encode_job(files: CollectionFiles, header: TableHeader, target: Path, source: Source) -> Job:
+    job = json.dumps(
+        {
+            "root": str(files.root.absolute()),
+            "header": [field.hex() if isinstance(field, bytes) else field for field in header],
+            "target": str(target.absolute()),
+            "tables": source.tables,
+            "places": SIZE.size * 2 * len(source.places),
+            "seals": SIZE.size * 2 * len(source.seals),
+        }
+    ).encode()
+    return SIZE.pack(len(job)) + job, source.places, source.seals
+
+
 class _TableMaker:
     """One of them. Belongs to one thread at a time."""
 
@@ -97,14 +137,25 @@ class _TableMaker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
+        widen_pipe(self._requests)
+        widen_pipe(self._answers)
 
-    def do(self, job: bytes) -> bool:
-        """Say whether it did the job. It did not where it is gone: without work it ends after a while."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
+    def do(self, job: Job) -> bytes | None:
+        """What it says once it did the job. None where it is gone: without work it ends after a while."""
         with suppress(OSError):
-            self._requests.write(SIZE.pack(len(job)) + job)
+            for part in job:
+                self._requests.write(part)
             self._requests.flush()
-            return self._answers.read(len(DONE)) == DONE
-        return False
+            size = self._answers.read(SIZE.size)
+            said = self._answers.read(*SIZE.unpack(size)) if len(size) == SIZE.size else b""
+            if len(size) == SIZE.size and len(said) == SIZE.unpack(size)[0]:
+                return said
+        return None
 
     def dismiss(self) -> None:
         """Have it end, and wait for that."""

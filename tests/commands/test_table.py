@@ -81,6 +81,7 @@ def test_what_can_be_given_where() -> None:
         "cluster demo",
         "cluster rebuild",
         "server",
+        "health",
         "backup",
         "completions",
         "restore",

@@ -95,7 +95,7 @@ def value_of(name: tuple[str, str]) -> Any:
     return not default if isinstance(default, bool) else "x.pem" if default == "" else 77
 
 
-ALONE = {("cluster", key) for key in ("bootstrap", "join", "replica", "mirror_of", "mirror_port")}
+ALONE = {("cluster", key) for key in ("bootstrap", "join", "replica", "members", "mirror_of", "mirror_port")}
 """What does not stand with others."""
 NAMES = [name for name in KEYS if name[0] != "database" and name not in ALONE]
 
@@ -247,6 +247,10 @@ def test_a_whole_configuration_is_frozen_and_plain() -> None:
         ({"replica": True}, r"\[cluster\] replica: it should stand with join"),
         ({"peers": ["a:h:1"]}, r"\[cluster\] peers: they are the other nodes; a is this one"),
         ({"peers": ["b:h:1", "b:h:2"]}, r"\[cluster\] peers: b is there twice"),
+        ({"members": ["b:h:1", "b:h:2"]}, r"\[cluster\] members: b is there twice"),
+        ({"members": ["a:h:1"], "peers": ["b:h:1"]}, r"\[cluster\] members: it cannot stand with peers"),
+        ({"members": ["a:h:1"], "node_id": ""}, r"\[cluster\] node_id: it should be given, since members is"),
+        ({"members": ["a:h:1"], "replica": True}, r"\[cluster\] replica: it should stand with join"),
         ({"peers": ["b:h"]}, r"\[cluster\] peers: it should be name:host:port"),
         ({"join": ["h"]}, r"\[cluster\] join: it should be host:port"),
         ({"cluster_name": "-"}, r"\[cluster\] cluster_name: it should be letters"),
@@ -263,3 +267,13 @@ def test_a_cluster_has_one_beginning(given: dict[str, Any], words: str) -> None:
         ClusterConfig(**{"node_id": "a", **given})
     assert not ClusterConfig(node_id="a").is_cluster
     assert ClusterConfig(node_id="a", join=("h:1",), replica=True).is_cluster
+
+
+def test_members_are_the_same_list_for_all_nodes() -> None:
+    listed = ("a:h:1", "b:h:2:9300")
+    first, joining = (ClusterConfig(node_id=name, members=listed) for name in ("a", "c"))
+    assert (first.own_entry, first.others, first.ways_in) == ("a:h:1", ("b:h:2:9300",), ())
+    assert (joining.own_entry, joining.others, joining.ways_in) == ("", (), ("h:1", "h:2:9300"))
+    assert first.is_cluster
+    assert joining.is_cluster
+    assert ClusterConfig(node_id="c", members=listed, replica=True).ways_in

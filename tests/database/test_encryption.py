@@ -314,10 +314,10 @@ def test_processes_help_with_encrypted_files_too(tmp_path: Path, monkeypatch: py
         succeeded.append(name if done else f"{name} failed")
         return done
 
-    def noted_too(*job: Any) -> bool:
-        done = make(*job)
-        succeeded.append("tables" if done else "tables failed")
-        return done
+    def noted_too(*job: Any) -> bytes | None:
+        said = make(*job)
+        succeeded.append("tables failed" if said is None else "tables")
+        return said
 
     monkeypatch.setattr(packing, "run_python", noted)
     monkeypatch.setattr(TableMakers, "make", noted_too)

@@ -7,18 +7,14 @@ put back. Only a checkpoint that is kept elsewhere tells. The tests put back one
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from random import Random
 
 import pytest
-from nacl.signing import VerifyKey
 
 import blockdb
 import blockdb.storage.log as log_module
@@ -116,21 +112,6 @@ def sample_of(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         made = Sample(tmp_path_factory.mktemp("sample"), clean=clean, packed=packed, encrypted=encrypted)
         assert len([name for name in made.names if name.endswith(".zst" if made.packed else ".chain")]) > 2
         yield made
-
-
-@pytest.fixture(scope="module", autouse=True)
-def worked_out_once() -> Iterator[None]:
-    """What the files that nobody touched hold is read once, not thousands of times: a quarter of what this costs.
-
-    Only where the same bytes cannot but give the same: a text of TOML, and a signature that is good.
-    """
-    read, verify = tomllib.loads, VerifyKey.verify
-    dumped = lru_cache(4096)(lambda text: pickle.dumps(read(text)))
-    verified = lru_cache(4096)(lambda key, message, signature: verify(VerifyKey(key), message, signature))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tomllib, "loads", lambda text: pickle.loads(dumped(text)))
-        patch.setattr(VerifyKey, "verify", lambda self, *signed: verified(bytes(self), *signed))
-        yield
 
 
 def audit(path: Path) -> tuple[bool, str]:

@@ -12,7 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -94,10 +95,22 @@ def copy_of_the_house(target: Path) -> Path:
     return target
 
 
-def plant(house: Path, bug: Bug) -> None:
-    """Put the bug into a copy."""
+@contextmanager
+def planting(house: Path, bug: Bug) -> Iterator[None]:
+    """The bug stands in a copy for as long as the context lasts."""
     path = house / bug.file
-    path.write_text(planted(path.read_text(), bug))
+    changed = planted(path.read_text(), bug)
+    aside = path.rename(path.with_suffix(".aside"))
+    try:
+        path.write_text(changed)
+        _forget_what_was_compiled(path)
+        yield
+    finally:
+        aside.replace(path)
+        _forget_what_was_compiled(path)
+
+
+def _forget_what_was_compiled(path: Path) -> None:
     for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
         compiled.unlink()
 
@@ -134,10 +147,6 @@ def run_tests(house: Path, tests: Iterable[str]) -> Outcome:
 
 
 def try_bug(house: Path, bug: Bug) -> Outcome:
-    """Plant a bug into a new copy at `house`, and run the tests that should find it. The copy is removed."""
-    copy_of_the_house(house)
-    try:
-        plant(house, bug)
+    """Plant a bug into the copy at `house`, and run the tests that should find it. The copy is as before then."""
+    with planting(house, bug):
         return run_tests(house, bug.tests)
-    finally:
-        shutil.rmtree(house)

@@ -312,10 +312,31 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "records-not-counted": Bug(
         "blockdb/storage/table_process.py",
-        "if len(columns.hashes) != header.records:",
-        "if len(columns.hashes) > header.records:",
+        "if records != header.records:",
+        "if records > header.records:",
         ("tests/storage/test_table_makers.py",),
         "A merged table that lacks records takes the place of its parts.",
+    ),
+    "merging-forgotten": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._merger.wake(QUIET_S)",
+        "pass",
+        ("tests/storage/test_flushing.py::test_once_it_is_quiet_they_are_merged",),
+        "What was not merged while the writer was busy is not merged after it either.",
+    ),
+    "merging-at-once": Bug(
+        "blockdb/storage/upkeep.py",
+        "threshold * BUSY_FACTOR if is_busy else threshold",
+        "threshold",
+        ("tests/storage/test_flushing.py::test_while_a_writer_is_busy_twice_as_many_tables_are_merged",),
+        "Beside a writer that is busy tables are merged as early as beside none.",
+    ),
+    "process-not-waited-for": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._merger.wake(REAP_S)",
+        "pass",
+        ("tests/storage/test_table_makers.py::test_it_is_looked_for_such_by_themselves",),
+        "Of a process that has ended the system keeps a trace until the next table.",
     ),
     "frozen-memtables-skipped": Bug(
         "blockdb/storage/view.py",
@@ -416,6 +437,13 @@ WRITING: Final[dict[str, Bug]] = {
         ("tests/storage/test_packed.py::test_everything_reads_the_same",),
         "A chunk of a packed chain file begins inside a frame.",
     ),
+    "leader-that-broke-down": Bug(
+        "blockdb/storage/write_group.py",
+        "if not group.is_committed:",
+        "if not group.writes:",
+        ("tests/storage/test_write_group.py",),
+        "Writers whose leader was interrupted are told that they succeeded.",
+    ),
     "same-key-in-a-group": Bug(
         "blockdb/storage/writer.py",
         "if write.key in fresh or self.view.has(write.key):",
@@ -450,5 +478,19 @@ WRITING: Final[dict[str, Bug]] = {
         "seal = self._waiting[0]\n            self._waiting = deque([seal])",
         ("tests/storage/test_flushing.py",),
         "Of several seals that wait for room in the log, one is written.",
+    ),
+    "tables-stay-in-memory": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._room.notify_all()\n        self.unloading.note_flush()",
+        "self._room.notify_all()",
+        ("tests/storage/test_unloading.py",),
+        "Whatever a writer looks up stays in memory.",
+    ),
+    "readers-tables-given-back": Bug(
+        "blockdb/storage/unloading.py",
+        "if self._reader.reads == self._reads_before:",
+        "if self._reads_before is not None:",
+        ("tests/storage/test_unloading.py",),
+        "Tables are given back while somebody reads in them.",
     ),
 }

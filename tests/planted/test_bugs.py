@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.planted.catalogue import BUGS
-from tests.planted.planting import ROOT, Bug, copy_of_the_house, planted, run_tests, try_bug
+from tests.planted.planting import ROOT, Bug, planted, run_tests, try_bug
 from tests.tally import FOUND, PLANTED, tally
 
 QUICK = {"recovery:cut-below-the-mark"}
@@ -18,19 +18,19 @@ QUICK = {"recovery:cut-below-the-mark"}
     "bug",
     [pytest.param(bug, id=name, marks=[] if name in QUICK else pytest.mark.torture) for name, bug in BUGS.items()],
 )
-def test_it_is_found(tmp_path: Path, bug: Bug) -> None:
-    outcome = try_bug(tmp_path / "house", bug)
+def test_it_is_found(house: Path, bug: Bug) -> None:
+    outcome = try_bug(house, bug)
     tally(PLANTED)
     tally(FOUND, outcome.found_a_bug)
     assert outcome.found_a_bug, f"{bug.means}\n{outcome.words}"
 
 
 @pytest.mark.torture
-def test_without_a_bug_the_same_tests_pass(tmp_path: Path) -> None:
+def test_without_a_bug_the_same_tests_pass(house: Path) -> None:
     named = dict.fromkeys(test for bug in BUGS.values() for test in bug.tests)
     files = {test for test in named if "::" not in test}
     single = [test for test in named if test.partition("::")[0] not in files]
-    outcome = run_tests(copy_of_the_house(tmp_path / "house"), [*files, *single])
+    outcome = run_tests(house, [*files, *single])
     assert outcome.passed, outcome.words
 
 

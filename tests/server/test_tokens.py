@@ -15,13 +15,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from blockdb.errors import DatabaseLocked, DatabaseNotFound, InvalidData, StorageError, Unauthenticated
+from blockdb.config import Sources
+from blockdb.errors import (
+    ConfigError,
+    DatabaseLocked,
+    DatabaseNotFound,
+    InvalidData,
+    StorageError,
+    Unauthenticated,
+)
 from blockdb.format import checked_toml
 from blockdb.layout import DatabaseFiles
 from blockdb.security.exposure import Exposure
 from blockdb.security.roles import ANONYMOUS, Principal, Role
 from blockdb.server import tokens
 from blockdb.server.authentication import Authenticator
+from blockdb.server.serving import _check_address
 from blockdb.server.tokens import TokenFile, TokenInfo, parse_token
 from blockdb.storage.door import Door
 from tests.tiers import tiers
@@ -75,6 +84,42 @@ def refused(server: Authenticator, token: str | None) -> str:
     with pytest.raises(Unauthenticated) as error:
         server.principal(token)
     return str(error.value)
+
+
+# ── a file that somebody else keeps ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_tokens_of_a_mounted_file_are_good_until_it_is_replaced(file: TokenFile, times: Times, tmp_path: Path) -> None:
+    """It is a link to another file that is exchanged as a whole, as secrets are mounted."""
+    _, own = file.create("own", Role.READER)
+    made = [TokenFile(tmp_path / name, clock=times.clock) for name in ("before", "after")]
+    old, new = (each.create("mounted", Role.ADMIN)[1] for each in made)
+    mounted = tmp_path / "tokens.toml"
+    mounted.symlink_to(made[0].path)
+    server = Authenticator(tmp_path / "db", REQUIRED, None, times.clock, times.timer, further=mounted)
+    assert [server.principal(token).role for token in (own, old)] == [Role.READER, Role.ADMIN]
+    mounted.unlink()
+    mounted.symlink_to(made[1].path)
+    times.later(1)
+    refused(server, old)
+    assert [server.principal(token).role for token in (own, new)] == [Role.READER, Role.ADMIN]
+    mounted.unlink()
+    times.later(1)
+    assert "damaged or cannot be read" in refused(server, own), "what is not known lets nobody in"
+    assert server.problem is not None
+
+
+def test_a_mounted_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    config = Sources(None, {}, {"data_dir": str(tmp_path), "security.tokens_file": str(tmp_path / "no.toml")}).config()
+    with pytest.raises(ConfigError, match=r"\[security\] tokens_file: .*no.toml: the file is missing"):
+        _check_address(config, "0.0.0.0", has_tls=True)
+
+
+def test_a_mounted_file_is_enough_to_listen_where_others_reach(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "made")
+    file.create("root", Role.ADMIN)
+    given = {"data_dir": str(tmp_path / "db"), "security.tokens_file": str(file.path)}
+    assert _check_address(Sources(None, {}, given).config(), "0.0.0.0", has_tls=True).authentication_required
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,19 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.format.pages import HEADER_BYTES
+from blockdb.format.record import RecordFrame
 from blockdb.format.table import TableHeader, decode_header
 from blockdb.layout import CollectionFiles
+from blockdb.lsm import columns
+from blockdb.lsm.bloom import key_hash
+from blockdb.lsm.key_filter import MARK_MASK
 from blockdb.process import start_python
-from blockdb.storage import maintenance, table_makers, table_process
+from blockdb.storage import maintenance, table_makers, table_process, upkeep
+from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
-from blockdb.storage.table_makers import TableMakers
-from tests.storage.doors import collection_of, pairs
+from blockdb.storage.table_makers import Source, TableMakers
+from tests.storage.doors import collection_of, pairs, until
 
 Started = list[subprocess.Popen[bytes]]
 PATIENCE_S = 60
@@ -47,6 +54,14 @@ def closed(tmp_path: Path) -> CollectionFiles:
 
 def headers(files: CollectionFiles) -> list[TableHeader]:
     return [decode_header(path.read_bytes()) for path in sorted(files.tables.iterdir())]
+
+
+def source_of(files: CollectionFiles, header: TableHeader) -> Source:
+    """The places that a writer knows of the records and the seals of a table."""
+    chain, places, seals = Chain(Door(), files, header.collection), array("Q"), array("Q")
+    for place, _, frame in chain.walk(header.first_place, header.end_place):
+        (places if isinstance(frame, RecordFrame) else seals).append(place)
+    return Source(places, seals)
 
 
 def record_by_record(db: blockdb.Database, start: int) -> None:
@@ -85,24 +100,37 @@ def test_the_tables_are_those_that_a_writer_builds_itself(tmp_path: Path, settin
         files, door = collection_of(path), Door()
         assert len(headers(files)) == 3
         for header in headers(files):
-            built = table_process.table_of_chain(door, files, header)
-            assert built == files.table(header.number).read_bytes()
+            expected = files.table(header.number).read_bytes()
+            assert table_process.table_of_chain(door, files, header) == expected
+            assert table_process.table_of_places(door, files, header, source_of(files, header)).data == expected
+        numbers = [header.number for header in headers(files)]
+        parts = [files.table(number).read_bytes() for number in numbers]
         db.compact()
         [merged] = headers(files)
-        assert table_process.table_of_chain(door, files, merged) == files.table(merged.number).read_bytes()
+        expected = files.table(merged.number).read_bytes()
+        for number, part in zip(numbers, parts, strict=True):
+            files.table(number).write_bytes(part)
+        assert table_process.table_of_chain(door, files, merged) == expected
+        assert table_process.table_of_tables(door, files, merged, numbers) == expected
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(columns, "MAX_KEYS_BYTES", 100)
+            assert table_process.table_of_tables(door, files, merged, numbers) == expected
 
 
 def test_a_table_has_as_many_records_as_its_parts(closed: CollectionFiles) -> None:
     header = headers(closed)[0]
     for records in (199, 201):
-        with pytest.raises(ValueError, match=f"200 records there, and should have {records}"):
+        with pytest.raises(ValueError, match=f"200 records, and should be {records}"):
             table_process.table_of_chain(Door(), closed, header._replace(records=records))
+        with pytest.raises(ValueError, match=f"200 records, and should be {records}"):
+            table_process.table_of_places(Door(), closed, header._replace(records=records), source_of(closed, header))
 
 
 def make(makers: TableMakers, files: CollectionFiles, header: TableHeader) -> bytes | None:
     target = files.root / "made"
     target.unlink(missing_ok=True)
-    return target.read_bytes() if makers.make(Door(), files, header, target) else None
+    said = makers.make(Door(), files, header, target, source_of(files, header))
+    return None if said is None else target.read_bytes()
 
 
 @pytest.fixture
@@ -143,6 +171,54 @@ def test_another_takes_the_place_of_one_that_is_gone(
     started[0].wait(PATIENCE_S)
     assert make(makers, closed, header)
     assert len(started) == 2
+
+
+def test_of_one_that_has_ended_nothing_is_left(makers: TableMakers, closed: CollectionFiles, started: Started) -> None:
+    assert make(makers, closed, headers(closed)[0])
+    assert makers.count_idle() == 1
+    started[0].kill()
+    until(lambda: makers.count_idle() == 0)
+    assert started[0].returncode == -signal.SIGKILL
+
+
+def test_it_is_looked_for_such_by_themselves(tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "WORTHWHILE_RECORDS", 1)
+    monkeypatch.setattr(upkeep, "REAP_S", 0.5)
+    with blockdb.open(tmp_path / "db") as db:
+        db.put(b"key", b"")
+        db.flush()
+        started[0].kill()
+        until(lambda: started[0].returncode is not None)
+
+
+def test_a_writer_is_told_the_marks_of_the_keys(makers: TableMakers, closed: CollectionFiles) -> None:
+    header = headers(closed)[0]
+    source = source_of(closed, header)
+    marks = makers.make(Door(), closed, header, closed.root / "made", source)
+    chain = Chain(Door(), closed, header.collection)
+    keys = [key for key, _ in chain.items_at(source.places)]
+    assert sorted(array("Q", marks or b"")) == sorted(key_hash(key) & MARK_MASK for key in keys)
+
+
+@pytest.mark.parametrize("section", ["slots", "order"])
+def test_of_a_damaged_table_no_other_is_made(
+    section: str, tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "WORTHWHILE_RECORDS", 1)
+    with blockdb.open(tmp_path / "db", compaction_threshold=9) as db:
+        for start in (0, 2000):
+            db.put_many(pairs(range(start, start + 2000)))
+            db.flush()
+    files = collection_of(tmp_path / "db")
+    first = headers(files)[0]
+    with blockdb.open(tmp_path / "db", compaction_threshold=9) as db:
+        with files.table(first.number).open("r+b") as file:
+            file.seek(HEADER_BYTES if section == "slots" else first.order_offset)
+            file.write(b"?")
+        with pytest.raises(blockdb.Corruption, match=r"\.sst"):
+            db.compact()
+        assert len(db.stats().tables) == 2
+    assert started[-1].returncode == 1
 
 
 def test_where_nobody_is_left_none_waits(closed: CollectionFiles, started: Started) -> None:

@@ -41,6 +41,25 @@ def test_who_joins_learns_who_the_others_are(tmp_path: Path) -> None:
     assert ([each.id for each in alone.bootstrap.all], alone.cluster_id) == (["n1"], "shop")
 
 
+def test_a_list_that_all_nodes_share(tmp_path: Path) -> None:
+    listed = ["n0:db-0.db:8080", "n1:db-1.db:8080"]
+    for given in ({"host": "0.0.0.0"}, {"host": "0.0.0.0", "advertise": "db-1.db"}, {"host": "db-1.db"}):
+        found = settings(tmp_path, members=listed, **given)
+        assert [each.address for each in found.bootstrap.all] == ["db-0.db:8080", "db-1.db:8080"]
+        assert (found.own.address, found.own.peer_address, found.join) == ("db-1.db:8080", "db-1.db:9080", ())
+        assert found.cluster_id == "blockdb"
+    joining = settings(tmp_path, members=listed, node_id="n2", host="0.0.0.0", advertise="db-2.db")
+    assert (joining.bootstrap.all, joining.join) == ((), ("db-0.db:9080", "db-1.db:9080"))
+    assert (joining.own.address, joining.cluster_id) == ("db-2.db:8080", "")
+
+
+def test_a_node_that_was_given_the_name_of_another_one_says_so(tmp_path: Path) -> None:
+    listed = ["n0:10.0.0.1:8080", "n1:10.0.0.2:8080"]
+    for given in ({"host": "10.0.0.1"}, {"host": "0.0.0.0", "advertise": "10.0.0.1"}, {"host": "10.0.0.2", "port": 81}):
+        with pytest.raises(ConfigError, match=r"\[cluster\] members: they have n1 at 10.0.0.2:8080, and by its own"):
+            settings(tmp_path, members=listed, **given)
+
+
 def test_a_node_is_reached_under_a_name_that_others_know(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[cluster\] advertise: it should be given, since no other node can reach"):
         settings(tmp_path, host="0.0.0.0", bootstrap=True)
