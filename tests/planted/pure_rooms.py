@@ -289,8 +289,8 @@ LSM: Final[dict[str, Bug]] = {
     ),
     "marks-of-less": Bug(
         "blockdb/lsm/columns.py",
-        "& np.uint64(MARK_MASK)",
-        "& np.uint64(0xFFFF)",
+        "buckets | hashes",
+        "hashes",
         ("tests/lsm/test_gather.py::test_the_marks_of_keys_are_the_bits_that_words_tell_of_them",),
         "The filter over all tables denies the keys of tables that a process builds.",
     ),
