@@ -317,6 +317,13 @@ WRITING: Final[dict[str, Bug]] = {
         ("tests/storage/test_table_makers.py",),
         "A merged table that lacks records takes the place of its parts.",
     ),
+    "filter-without-the-table": Bug(
+        "blockdb/storage/upkeep.py",
+        "if self._reader.view.filter is not filter_:",
+        "if False:",
+        ("tests/storage/test_flushing.py::test_a_filter_that_comes_while_a_table_is_written_gets_its_keys",),
+        "A filter that comes while a table is written does not get its keys, and is made anew.",
+    ),
     "merging-forgotten": Bug(
         "blockdb/storage/upkeep.py",
         "self._merger.wake(QUIET_S)",
