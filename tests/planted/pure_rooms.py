@@ -7,6 +7,28 @@ from typing import Final
 from tests.planted.planting import Bug
 
 FORMAT: Final[dict[str, Bug]] = {
+    "gathered-unchecked": Bug(
+        "blockdb/format/gather.py",
+        """return bool((hashes >> _CHECK_SHIFT == checks).all())""",
+        "return len(hashes) == len(checks)",
+        ("tests/format/test_gather.py", "tests/storage/test_gathering.py"),
+        "Records that are read in bulk are believed whatever their checks are.",
+    ),
+    "gathered-as-the-first": Bug(
+        "blockdb/format/gather.py",
+        """and (heads["key"] == key_bytes).all()
+        and (heads["content"] == content_bytes).all()""",
+        """and (heads["key"] + heads["content"] == key_bytes + content_bytes).all()""",
+        ("tests/format/test_gather.py::test_records_of_all_kinds_come_in_the_order_asked_for",),
+        "Records of one size are taken apart as if their keys had one size.",
+    ),
+    "gathered-places-unchecked": Bug(
+        "blockdb/format/gather.py",
+        "if not is_checked.all():",
+        "if not is_checked.any():",
+        ("tests/format/test_gather.py::test_places_in_slots_are_read_once_their_pages_are_checked",),
+        "Where one page of a table was checked, the others are believed when places are read in bulk.",
+    ),
     "record-check": Bug(
         "blockdb/format/record.py",
         "if kind != PLAIN_RECORD or xxh3_64_digest(body)[:CHECK_BYTES] != check:",
