@@ -167,6 +167,13 @@ AUDIT: Final[dict[str, Bug]] = {
         (f"{FORGERY}::test_a_table_that_leads_astray_is_found",),
         "The quick half of the audit passes a filter that denies a record.",
     ),
+    "bulk-filter-asked-once": Bug(
+        "blockdb/audit/columns.py",
+        "parts = range(0, len(hashes), ASKED_HASHES)",
+        "parts = range(0, min(len(hashes), 1), ASKED_HASHES)",
+        (COLUMNS,),
+        "The quick half of the audit asks a filter for the first of many records.",
+    ),
     "bulk-slots-not-counted": Bug(
         "blockdb/audit/bulk.py",
         "if used != [table.header.records for table in self._tables]:",
