@@ -217,6 +217,7 @@ def test_a_rolling_restart_loses_nothing(cluster: list[Pod], rounds: int) -> Non
             assert database.count() >= len(writer.acknowledged)
 
 
+@pytest.mark.torture
 def test_a_disk_that_was_lost(cluster: list[Pod]) -> None:
     """The claim and the pod are deleted: the node comes back empty under its name."""
     pod = cluster[1]
@@ -246,6 +247,7 @@ def test_one_more_node_joins_by_the_same_configuration_and_leaves(cluster: list[
         assert database.get(b"by the fourth") == b"yes"
 
 
+@pytest.mark.torture
 def test_one_alone(made: Path, tmp_path: Path) -> None:
     """Without peers and their certificates."""
     with stage(made, tmp_path, "single") as here:
