@@ -20,7 +20,8 @@ from typing import Final, NamedTuple
 from xxhash import xxh3_64_digest
 
 from blockdb.format.buffer import Buffer
-from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame
+from blockdb.format.bulk import READINGS
+from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame, with_check
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 from blockdb.types import REDACTED
 
@@ -73,7 +74,13 @@ class RecordFrame(NamedTuple):
 
 def encode(time_ms: int, key: bytes, value: bytes) -> bytes:
     """The body of a plain record: its frame without the check, and at the same time the input of its leaf hash."""
-    return _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, len(key), len(value)) + key + value
+    return encode_frame(time_ms, key, value)[CHECK_BYTES:]
+
+
+def encode_frame(time_ms: int, key: bytes, value: bytes) -> bytes:
+    """The frame of a plain record. Every put calls this, so it calls no other function of ours."""
+    body = _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, len(key), len(value)) + key + value
+    return xxh3_64_digest(body)[:CHECK_BYTES] + body
 
 
 def encode_many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
@@ -109,15 +116,15 @@ def leaf_of(body: bytes) -> bytes:
 def encoders(
     redactable: bool, new_salt: Callable[[], bytes]
 ) -> tuple[Callable[[int, bytes, bytes], bytes], Callable[[int, Sequence[bytes], Sequence[bytes]], list[bytes]]]:
-    """How the records of a collection are encoded: one, and many that share their time."""
+    """How the records of a collection are encoded: the frame of one, and the bodies of many that share their time."""
     if not redactable:
-        return encode, encode_many
+        return encode_frame, encode_many
 
     def one(time_ms: int, key: bytes, value: bytes) -> bytes:
-        return encode_redactable(time_ms, key, value, new_salt())
+        return with_check(encode_redactable(time_ms, key, value, new_salt()))
 
     def many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
-        return [one(time_ms, key, value) for key, value in zip(keys, values, strict=True)]
+        return [encode_redactable(time_ms, key, value, new_salt()) for key, value in zip(keys, values, strict=True)]
 
     return one, many
 
@@ -218,11 +225,20 @@ def item_at(buffer: Buffer, offset: int) -> tuple[bytes, bytes]:
     return body[BODY_HEADER_BYTES:split], body[split:]
 
 
-def items_at(buffers: Sequence[Buffer], places: Iterable[int]) -> list[tuple[bytes, bytes]]:
-    """`item_at` for the records at many places, `buffers` being the chain files. O(bytes).
+def items_at(buffers: Sequence[Buffer], places: Sequence[int]) -> list[tuple[bytes, bytes]]:
+    """`item_at` for the records at many places, `buffers` being the chain files; in bulk where that pays. O(bytes).
 
     Raises BadFrame as `decode` does, and IndexError where there is no such buffer.
     """
+    if READINGS.count(len(places)):
+        from blockdb.format.gather import items_at as gathered  # here: numpy takes as long to load as all the rest
+
+        return gathered(buffers, places)
+    return each_at(buffers, places)
+
+
+def each_at(buffers: Sequence[Buffer], places: Iterable[int]) -> list[tuple[bytes, bytes]]:
+    """The same, one by one."""
     unpack, digest = unpack_sizes, xxh3_64_digest
     items = []
     for place in places:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from blockdb.errors import Corruption
 from blockdb.format.buffer import Buffer
+from blockdb.format.bulk import is_bulk
 from blockdb.format.frame import BadFrame
 from blockdb.format.pages import HEADER_BYTES, PAGE_BYTES
 from blockdb.format.place import PLACE_MASK
@@ -116,15 +117,19 @@ class Table(PagedFile):
                 return keys[ordinal]
         return None
 
-    def places(self, first: int, stop: int) -> list[int]:
+    def places(self, first: int, stop: int) -> Sequence[int]:
         """The places of the records at these positions of the key order. O(stop - first)."""
         first, stop = max(first, 0), min(stop, len(self))
         if first >= stop:
             return []
         offset = self._order_offset
         self._check_range(offset + first * ORDER_BYTES, offset + stop * ORDER_BYTES)
-        slots = self._order[first:stop].tolist()
         checked = self._checked
+        if is_bulk(stop - first):
+            from blockdb.format.gather import places_at  # here: see `bulk`
+
+            return places_at(self._order[first:stop], self._words, checked, _SLOTS_PER_PAGE_SHIFT, self._check_page)
+        slots = self._order[first:stop].tolist()
         if 0 in checked:
             for slot in slots:
                 if not checked[slot >> _SLOTS_PER_PAGE_SHIFT]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import chain, compress
 from operator import itemgetter
 from typing import Final
 
@@ -173,7 +173,8 @@ class View:
             offset = 0
         else:
             cursors = [source.cursor(edge, reverse, w) for source, w in zip(sources, windows, strict=True)]
-        return _emit(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
+        runs = _inside_runs(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
+        return chain.from_iterable(runs)
 
     def places(self, range_: Range, expired: Horizon, horizon: Horizon) -> Iterator[int]:
         """The places of the records of the range between two horizons, in no order, without reading them. O(n)."""
@@ -202,14 +203,15 @@ def _first_windows(sources: Sequence[Source], limit: int | None) -> list[int]:
     return [min(limit * len(source) // total + SPARE_ITEMS, LAST_WINDOW, limit + 1) for source in sources]
 
 
-def _emit(
+def _inside_runs(
     runs: Iterator[list[Item]],
     hiding: Sequence[Snapshot],
     range_: Range,
     offset: int,
     limit: int | None,
     reverse: bool,
-) -> Iterator[Item]:
+) -> Iterator[list[Item]]:
+    """The runs without what the scan does not show."""
     edge = range_.start if reverse else range_.stop
     for run in runs:
         inside = _inside(run, edge, reverse)
@@ -223,7 +225,7 @@ def _emit(
             inside = inside[:limit]
             limit -= len(inside)
             ended = ended or not limit
-        yield from inside
+        yield inside
         if ended:
             return
 

@@ -7,6 +7,28 @@ from typing import Final
 from tests.planted.planting import Bug
 
 FORMAT: Final[dict[str, Bug]] = {
+    "gathered-unchecked": Bug(
+        "blockdb/format/gather.py",
+        """return bool((hashes >> _CHECK_SHIFT == checks).all())""",
+        "return len(hashes) == len(checks)",
+        ("tests/format/test_gather.py", "tests/storage/test_gathering.py"),
+        "Records that are read in bulk are believed whatever their checks are.",
+    ),
+    "gathered-as-the-first": Bug(
+        "blockdb/format/gather.py",
+        """and (heads["key"] == key_bytes).all()
+        and (heads["content"] == content_bytes).all()""",
+        """and (heads["key"] + heads["content"] == key_bytes + content_bytes).all()""",
+        ("tests/format/test_gather.py::test_records_of_all_kinds_come_in_the_order_asked_for",),
+        "Records of one size are taken apart as if their keys had one size.",
+    ),
+    "gathered-places-unchecked": Bug(
+        "blockdb/format/gather.py",
+        "if not is_checked.all():",
+        "if not is_checked.any():",
+        ("tests/format/test_gather.py::test_places_in_slots_are_read_once_their_pages_are_checked",),
+        "Where one page of a table was checked, the others are believed when places are read in bulk.",
+    ),
     "record-check": Bug(
         "blockdb/format/record.py",
         "if kind != PLAIN_RECORD or xxh3_64_digest(body)[:CHECK_BYTES] != check:",
@@ -229,6 +251,48 @@ LSM: Final[dict[str, Bug]] = {
         "yield (bucket - 1) << _BUCKET_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT",
         ("tests/lsm/test_key_filter.py::test_no_key_of_large_tables_is_denied_and_few_others_are_let_through",),
         "The filter over all tables denies keys whose home is shared by two buckets.",
+    ),
+    "gathered-unchecked": Bug(
+        "blockdb/lsm/gather.py",
+        "if (checks != self._checks[rows]).any():",
+        "if False:",
+        ("tests/lsm/test_gather.py::test_a_damaged_record_is_met",),
+        "A table is built over records that are damaged.",
+    ),
+    "merged-unchecked": Bug(
+        "blockdb/lsm/gather.py",
+        "if not leads.all():",
+        "if False:",
+        ("tests/lsm/test_gather.py::test_a_damaged_key_gets_into_no_table",),
+        "A key that was damaged gets into a merged table, and the one that it was is lost.",
+    ),
+    "merged-though-not-found": Bug(
+        "blockdb/lsm/gather.py",
+        "leads &= (homes <= slots) & (empty_before[homes] == empty_before[slots])",
+        "leads &= slots >= 0",
+        ("tests/lsm/test_gather.py::test_nor_one_that_a_search_does_not_come_to",),
+        "A key is held against sixteen bits alone.",
+    ),
+    "order-unchecked": Bug(
+        "blockdb/lsm/table.py",
+        "self._order_offset + self._size * ORDER_BYTES)",
+        "self._order_offset + ORDER_BYTES)",
+        ("tests/lsm/test_gather.py::test_a_damaged_page_of_a_table_is_named",),
+        "Tables are merged by a damaged order of keys.",
+    ),
+    "marks-of-less": Bug(
+        "blockdb/lsm/columns.py",
+        "& np.uint64(MARK_MASK)",
+        "& np.uint64(0xFFFF)",
+        ("tests/lsm/test_gather.py::test_the_marks_of_keys_are_the_bits_that_words_tell_of_them",),
+        "The filter over all tables denies the keys of tables that a process builds.",
+    ),
+    "lowest-bits-alone": Bug(
+        "blockdb/lsm/columns.py",
+        'order = order[np.argsort(part[order], kind="stable")]',
+        'order = np.argsort(part, kind="stable")',
+        ("tests/lsm/test_columns.py",),
+        "Each pass of a sort by 16 bits at a time forgets the one before.",
     ),
     "fingerprint-alone": Bug(
         "blockdb/lsm/table.py",

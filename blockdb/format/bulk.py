@@ -1,0 +1,40 @@
+"""When records are read in bulk, with numpy (`format.gather`), and when one by one.
+
+Importing numpy takes as long as reading a hundred thousand records, so a process that reads little never does. One that
+has it reads whatever it wants many of in bulk.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+FEWEST: Final = 48
+"""Fewer records than these are sooner read one by one."""
+
+LONG: Final = 512
+"""Where so many are wanted at once, more are likely to come: a scan grows to such windows after a thousand records."""
+
+WORTHWHILE: Final = 65_536
+"""So many records read in long windows are a reason to import numpy: by then they took about as long as that does."""
+
+
+class Readings:
+    """How much this process has read in long windows. Threads may lose counts of each other, which is harmless."""
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    def count(self, records: int) -> bool:
+        """Note that so many are about to be read together, and say whether that is to be done in bulk. O(1)."""
+        if records >= LONG:
+            self.records += records
+        return is_bulk(records) or (records >= LONG and self.records > WORTHWHILE)
+
+
+READINGS: Final = Readings()
+
+
+def is_bulk(records: int) -> bool:
+    """Whether so many are read in bulk, with what is imported by now. O(1)."""
+    return records >= FEWEST and "numpy" in sys.modules
