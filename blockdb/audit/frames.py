@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from struct import Struct
 from struct import error as StructError
 from typing import Final
 
@@ -18,8 +17,9 @@ from xxhash import xxh3_64_digest
 
 from blockdb.audit.columns import Positions, positions
 from blockdb.audit.doubt import Doubt
+from blockdb.audit.rows import Rows, marked, rows_alike, rows_led_to
 from blockdb.format import batch, record
-from blockdb.format.alike import FEWEST, PATIENCE, alike, frame_bytes
+from blockdb.format.alike import FEWEST, PATIENCE, frame_bytes
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
@@ -29,10 +29,11 @@ PORTION_RECORDS: Final = 1000
 """So many records are looked at together: few enough to stay in the processor's cache."""
 
 _FIRST: Final = 32
-"""So many records are looked at together where none were alike before; four times as many after each time they are."""
+"""So many records are looked at together at first; four times as many after each time that most could be taken."""
 
-_shape_at = Struct("<4xH6xHI").unpack_from
-"""Type and kind of a record as one number, and the lengths of its key and content."""
+_MOST_ALIKE_BYTES: Final = 256 * 1024
+_MOST_VARIED_BYTES: Final = 64 * 1024
+"""With more, the C library gives the memory for columns of bytes back each time, and takes it again."""
 
 
 @dataclass(slots=True)
@@ -95,20 +96,23 @@ def _read(buffer: Buffer, start: int, stop: int) -> Iterator[Portion | tuple[int
 
 
 class _Cutter:
-    """Cuts frames out of a chain file. It remembers how long the last ones were of the same sizes."""
+    """Cuts frames out of a chain file. It remembers what the last ones were like."""
 
     def __init__(self, buffer: Buffer) -> None:
         self._buffer = buffer
         self._alone = FEWEST
-        """So many records are walked one by one before it is tried whether those that follow are alike."""
+        """So many records are walked one by one before it is tried whether those that follow can be taken together."""
         self._window = _FIRST
+        self._mean_bytes = 0
+        self._are_alike = True
+        """Whether the next ones may be all of one size. Where they are not, their marks are looked for."""
 
     def portion(self, at: int, end: int) -> tuple[Portion, int]:
         """Records from the offset `at` on, one at least, and where the next frame begins."""
         portion, buffer = Portion(), self._buffer
         while at < end and (left := PORTION_RECORDS - len(portion)):
             before = len(portion)
-            at = self._take_alike(portion, at, end, left)
+            at = self._take_together(portion, at, end, left)
             if len(portion) == before:
                 at = _take_each(portion, buffer, at, end, min(max(self._alone, FEWEST), left))
                 self._alone -= len(portion) - before
@@ -118,21 +122,23 @@ class _Cutter:
                 at = _take_decoded(portion, buffer, at, end)
         return portion, at
 
-    def _take_alike(self, portion: Portion, at: int, end: int, left: int) -> int:
-        if self._alone > 0 or left < FEWEST:
+    def _take_together(self, portion: Portion, at: int, end: int, left: int) -> int:
+        if self._alone > 0 or left < FEWEST or at + HEADER_BYTES >= end or self._buffer[at + CHECK_BYTES] != RECORD:
             return at
-        most = min(self._window, left)
-        data = alike(self._buffer, at, end, most)
-        kind, key_bytes, _ = _shape_at(data) if data else (0, 0, 0)
-        if kind != PLAIN_RECORD or not key_bytes:
-            self._alone = PATIENCE
+        size = max(frame_bytes(self._buffer, at), self._mean_bytes)
+        most = _MOST_ALIKE_BYTES if self._are_alike else _MOST_VARIED_BYTES
+        data = self._buffer[at : min(at + min(self._window * size, most), end)]
+        rows = rows_alike(data, left) if self._are_alike else rows_led_to(data, marked(data), left)
+        count = len(rows.keys)
+        if count < FEWEST:
+            self._window, self._alone = _FIRST, FEWEST if self._are_alike else PATIENCE
+            self._are_alike = not self._are_alike
             return at
-        size = frame_bytes(data)
-        is_all = len(data) == most * size
-        self._window, self._alone = (4 * self._window, 0) if is_all else (_FIRST, FEWEST)
-        self._window = min(self._window, PORTION_RECORDS)
-        _take_run(portion, data, at, size, key_bytes)
-        return at + len(data)
+        _take_rows(portion, rows, at)
+        self._mean_bytes = rows.end // count
+        is_most = count == left or 2 * rows.end > len(data)
+        self._window, self._alone = (min(4 * self._window, PORTION_RECORDS), 0) if is_most else (_FIRST, FEWEST)
+        return at + rows.end
 
 
 def _take_each(portion: Portion, buffer: Buffer, at: int, end: int, most: int) -> int:
@@ -178,14 +184,12 @@ def _take_decoded(portion: Portion, buffer: Buffer, at: int, end: int) -> int:
     return at + frame.size
 
 
-def _take_run(portion: Portion, data: bytes, at: int, size: int, key_bytes: int) -> None:
-    """Plain records whose frames have all `size` bytes: cut into columns by C code alone."""
-    count, strides = len(data) // size, (size,)
-    bodies = np.ndarray(count, f"V{size - CHECK_BYTES}", data, CHECK_BYTES, strides).tolist()
-    digests = np.frombuffer(b"".join(map(xxh3_64_digest, bodies)), "<u4")
-    if (digests[::2] != np.ndarray(count, "<u4", data, 0, strides)).any():
+def _take_rows(portion: Portion, rows: Rows, at: int) -> None:
+    """Plain records that begin at the offset `at`."""
+    digests = np.frombuffer(b"".join(map(xxh3_64_digest, rows.bodies)), "<u4")
+    if (digests[::2] != rows.checks).any():
         raise Doubt
-    portion.offsets.frombytes(np.arange(at, at + len(data), size, dtype=np.int64).tobytes())
-    portion.hashed += bodies
-    portion.keys += np.ndarray(count, f"V{key_bytes}", data, HEADER_BYTES, strides).tolist()
-    portion.sizes.frombytes(np.full(count, size - HEADER_BYTES, np.int64).tobytes())
+    portion.hashed += rows.bodies
+    portion.keys += rows.keys
+    portion.offsets.frombytes((rows.starts + at).tobytes())
+    portion.sizes.frombytes(rows.data_bytes.tobytes())

@@ -75,7 +75,7 @@ class DatabaseConfig(_Section):
     wal_sync_interval: int = field(default=1000, metadata=declared(Number(0, 3_600_000)))
     """Milliseconds between forces of the log to disk; 0 forces before each acknowledgement (up to an hour)."""
     compaction_threshold: int = field(default=4, metadata=declared(Number(2, 1_000)))
-    """How many tables of one tier are merged into one of the next (2 to 1,000)."""
+    """How many tables of one tier are merged into one of the next (2 to 1,000); while memtables fill, twice as many."""
     blockchain_batch_size: int = field(default=1000, metadata=declared(Number(1, 1_000_000)))
     """Records in a block (1 to 1,000,000). Fixed for a collection when it is created."""
     cache_size_limit: int = field(default=64 * 1024**2, metadata=declared(Number(0, _BYTES)))

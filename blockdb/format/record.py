@@ -21,7 +21,7 @@ from xxhash import xxh3_64_digest
 
 from blockdb.format.buffer import Buffer
 from blockdb.format.bulk import READINGS
-from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame
+from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame, with_check
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 from blockdb.types import REDACTED
 
@@ -74,7 +74,13 @@ class RecordFrame(NamedTuple):
 
 def encode(time_ms: int, key: bytes, value: bytes) -> bytes:
     """The body of a plain record: its frame without the check, and at the same time the input of its leaf hash."""
-    return _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, len(key), len(value)) + key + value
+    return encode_frame(time_ms, key, value)[CHECK_BYTES:]
+
+
+def encode_frame(time_ms: int, key: bytes, value: bytes) -> bytes:
+    """The frame of a plain record. Every put calls this, so it calls no other function of ours."""
+    body = _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, len(key), len(value)) + key + value
+    return xxh3_64_digest(body)[:CHECK_BYTES] + body
 
 
 def encode_many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
@@ -82,9 +88,9 @@ def encode_many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) ->
     start = _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, 0, 0)[: -_SIZES.size]
     key_bytes, value_bytes = {*map(len, keys)}, {*map(len, values)}
     if len(key_bytes) == len(value_bytes) == 1:
-        sizes: Iterable[bytes] = repeat(_SIZES.pack(*key_bytes, *value_bytes), len(keys))
-    else:
-        sizes = map(_SIZES.pack, map(len, keys), map(len, values))
+        header = start + _SIZES.pack(*key_bytes, *value_bytes)
+        return list(map(b"".join, zip(repeat(header, len(keys)), keys, values, strict=True)))
+    sizes = map(_SIZES.pack, map(len, keys), map(len, values))
     return list(map(b"".join, zip(repeat(start, len(keys)), sizes, keys, values, strict=True)))
 
 
@@ -110,15 +116,15 @@ def leaf_of(body: bytes) -> bytes:
 def encoders(
     redactable: bool, new_salt: Callable[[], bytes]
 ) -> tuple[Callable[[int, bytes, bytes], bytes], Callable[[int, Sequence[bytes], Sequence[bytes]], list[bytes]]]:
-    """How the records of a collection are encoded: one, and many that share their time."""
+    """How the records of a collection are encoded: the frame of one, and the bodies of many that share their time."""
     if not redactable:
-        return encode, encode_many
+        return encode_frame, encode_many
 
     def one(time_ms: int, key: bytes, value: bytes) -> bytes:
-        return encode_redactable(time_ms, key, value, new_salt())
+        return with_check(encode_redactable(time_ms, key, value, new_salt()))
 
     def many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
-        return [one(time_ms, key, value) for key, value in zip(keys, values, strict=True)]
+        return [encode_redactable(time_ms, key, value, new_salt()) for key, value in zip(keys, values, strict=True)]
 
     return one, many
 

@@ -7,6 +7,7 @@ from collections.abc import Container, Sequence
 from itertools import islice
 
 from blockdb.format.block import Seal
+from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.limits import BLOCK_MAX_BYTES
 from blockdb.format.record import data_bytes_of, leaves_of, redacted, time_of
 from blockdb.ledger.chain import BlockRecords, Sealer
@@ -49,20 +50,20 @@ class OpenBlock:
         """The bytes of its record bodies."""
         return self._size
 
-    def add(self, body: bytes, place: int) -> bool:
+    def add(self, frame: bytes, place: int) -> bool:
         """Take a record; says whether a block is full now that was not before, or was not postponed."""
         if not self.is_lent:
-            self._bodies.append(body)
+            self._bodies.append(frame[CHECK_BYTES:])
         self._places.append(place)
-        self._size += len(body)
+        self._size += len(frame) - CHECK_BYTES
         return len(self._places) >= self._due_records or self._size >= self._due_size
 
-    def add_many(self, bodies: Sequence[bytes], places: Sequence[int]) -> bool:
-        """Take the records of a batch; says what `add` says."""
+    def add_many(self, bodies: Sequence[bytes], places: Sequence[int], size: int) -> bool:
+        """Take the records of a batch, whose bodies have `size` bytes together; says what `add` says."""
         if not self.is_lent:
             self._bodies.extend(bodies)
         self._places.extend(places)
-        self._size += sum(map(len, bodies))
+        self._size += size
         return len(self._places) >= self._due_records or self._size >= self._due_size
 
     @property

@@ -169,47 +169,38 @@ class Reader(Parkable):
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None. O(memtables + tables). Raises Redacted."""
-        self.gets += 1  # an update lost between threads is rare and harmless
-        if self.gets & SAMPLE_MASK:
-            return self._look_up(key)
-        start = perf_counter_ns()
-        value = self._look_up(key)
-        self.get_latency.add(perf_counter_ns() - start)
-        return value
-
-    def _look_up(self, key: bytes) -> bytes | None:
+        self.gets = gets = self.gets + 1  # an update lost between threads is rare and harmless
+        start = 0 if gets & SAMPLE_MASK else perf_counter_ns()
         if self._expiry is not None:
-            return self._look_up_living(key)
-        view = self.view
-        for memtable in view.memtables:
-            value = memtable.index.get(key)
-            if value is not None:
-                break
+            value = self.find_value(key)  # past the cache, which does not know where a record is
         else:
-            cache = self.cache
-            value = cache.young.get(key)
-            if value is not None:
-                cache.hits += 1
-            elif (value := cache.get_old(key)) is None:
-                epoch = cache.epoch
-                found = view.find_in_tables(key)
-                if found is None:
-                    self.misses += 1
-                    return None
-                value = found[1]
-                cache.put(key, value, epoch)
-        if value is REDACTED:
-            raise Redacted(key)
-        return value
-
-    def _look_up_living(self, key: bytes) -> bytes | None:
-        """The same where records expire. Past the cache, which does not know where a record is."""
-        value = self.find_value(key)
+            view = self.view
+            for memtable in view.memtables:
+                value = memtable.index.get(key)
+                if value is not None:
+                    break
+            else:
+                cache = self.cache
+                value = cache.young.get(key)
+                if value is not None:
+                    cache.hits += 1
+                elif (value := cache.get_old(key)) is None:
+                    value = self._get_from_tables(view, key)
         if value is None:
             self.misses += 1
         elif value is REDACTED:
             raise Redacted(key)
+        if start:
+            self.get_latency.add(perf_counter_ns() - start)
         return value
+
+    def _get_from_tables(self, view: View, key: bytes) -> bytes | None:
+        epoch = self.cache.epoch
+        found = view.find_in_tables(key)
+        if found is None:
+            return None
+        self.cache.put(key, found[1], epoch)
+        return found[1]
 
     def find_value(self, key: bytes) -> bytes | None:
         """The value of a key, None where there is none or it has expired."""

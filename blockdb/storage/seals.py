@@ -20,7 +20,7 @@ from blockdb.storage.recovery import Recovered, frontier_after
 from blockdb.storage.sealing_process import SealingProcess
 
 BUSY_BLOCKS: Final = 32
-BUSY_S: Final = 0.1
+BUSY_S: Final = 0.25
 """A writer that closes so many blocks in so short a time is given a process that does it."""
 
 MOST_UNSEALED_BLOCKS: Final = 64
@@ -71,8 +71,8 @@ class Seals:
             (state.last_seal[0], state.head.previous_hash) if state.last_seal else (0, GENESIS)
         )
         self.block = block(self._new_sealer())
-        for place in state.pending_places:
-            self.block.add(chain.record_at(place).body, place)
+        bodies = [chain.record_at(place).body for place in state.pending_places]
+        self.block.add_many(bodies, state.pending_places, sum(map(len, bodies)))
         self.stalls = 0
         self.seal()
 

@@ -25,6 +25,9 @@ from blockdb.storage.door import Door
 SIZE: Final = Struct("<I")
 """What stands before a job: how long it is; 0 asks the process to end. And before what is said once it is done."""
 
+IDLE_S: Final = 10
+"""How long a process waits for more to do: it takes 40 MB of memory, and its writer may have been killed."""
+
 MERGE_NICENESS: Final = 10
 """Merging can wait where the cores are busy; memtables cannot, since writers wait for them."""
 
@@ -65,6 +68,17 @@ class TableMakers:
                 self._idle.clear()
         for maker in left:
             maker.dismiss()
+
+    def count_idle(self) -> int:
+        """How many processes wait for a table. Lets go of those that have waited too long, and ended."""
+        with self._changing:
+            ended = [maker for makers in self._idle.values() for maker in makers if maker.has_ended]
+            for makers in self._idle.values():
+                makers[:] = [maker for maker in makers if maker not in ended]
+            idle = sum(map(len, self._idle.values()))
+        for maker in ended:
+            maker.dismiss()
+        return idle
 
     def make(
         self, door: Door, files: CollectionFiles, header: TableHeader, target: Path, source: Source
@@ -125,6 +139,11 @@ class _TableMaker:
         self._requests, self._answers = self._process.stdin, self._process.stdout
         widen_pipe(self._requests)
         widen_pipe(self._answers)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
 
     def do(self, job: Job) -> bytes | None:
         """What it says once it did the job. None where it is gone: without work it ends after a while."""

@@ -29,10 +29,7 @@ from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.helper_door import door_of
 from blockdb.storage.maintenance import rows_of_tables
-from blockdb.storage.table_makers import SIZE, Source
-
-IDLE_S: Final = 10
-"""How long a process waits for more to do: it takes 40 MB of memory, and its writer may have been killed."""
+from blockdb.storage.table_makers import IDLE_S, SIZE, Source
 
 PIECE_RECORDS: Final = 1000
 """So many records, or a few more, become columns together."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Condition, Lock
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import Final
 
 from blockdb.config import DatabaseConfig
@@ -21,6 +21,7 @@ from blockdb.storage.maintenance import Frozen, Tables
 from blockdb.storage.packed import Packer
 from blockdb.storage.reader import Reader
 from blockdb.storage.statistics import Histogram
+from blockdb.storage.table_makers import IDLE_S
 from blockdb.storage.unloading import Unloading
 
 MAX_FROZEN: Final = 1
@@ -37,6 +38,19 @@ WORTHWHILE_TABLES: Final = 3
 
 BUSY_RECORDS: Final = 50_000
 """A writer that has flushed and has so many records in tables asks one filter for all: it looks for each new key."""
+
+BUSY_KEYS: Final = 1_000_000
+"""The filter that such a writer begins with has room for so many: 1.2 MB, and it need not be made anew for a while."""
+
+QUIET_S: Final = 1.0
+"""A writer that has filled a memtable in so long a time is busy: its cores have better to do than merging."""
+
+BUSY_FACTOR: Final = 2
+"""So many times as many tables wait then until they are merged, and are merged into one together."""
+
+REAP_S: Final = IDLE_S + 1
+"""How long after the last look it is looked whether processes for tables have ended, of which the system keeps a trace
+until then."""
 
 RETRY_S: Final = 1.0
 """How long after a failure a memtable is tried again."""
@@ -76,6 +90,8 @@ class Upkeep:
         self._freeze = freeze
         self._attend = attend
         self._is_low = False
+        self._filled_at = -QUIET_S
+        self._looked_after = 0
         self._budget = commons.memtables
         self.makers = commons.table_makers
         self._force_s = (config.wal_sync_interval or 1000) / 1000
@@ -146,6 +162,7 @@ class Upkeep:
 
     def add(self, frozen: Frozen) -> None:
         """Take a memtable that is to be flushed."""
+        self._filled_at = monotonic()
         self._frozen.append(frozen)
         self._wake_flusher()
 
@@ -207,11 +224,15 @@ class Upkeep:
     # Without it.
 
     def flush(self) -> None:
-        """Write all memtables that were taken to tables. Raises StorageError."""
+        """Write all memtables that were taken to tables, and have what there is merged soon. Raises StorageError."""
+        self._flush()
+        self._filled_at = -QUIET_S
+        self.wake_merger()
+
+    def _flush(self) -> None:
         with self.flushing:
             while self._frozen:
                 self._flush_first()
-        self.wake_merger()
 
     def compact(self) -> None:
         """Merge all tables into one, and pack all chain files that are full. O(n). Raises StorageError, Corruption."""
@@ -252,10 +273,14 @@ class Upkeep:
         self.unloading.note_flush()
 
     def _merge_once(self) -> bool:
-        tables = self._reader.view.tables
-        run = tiers.choose(tables, self._config.compaction_threshold)
+        """Merge what is to be merged first, if there is anything. While the writer is busy, more has to be there."""
+        tables, threshold = self._reader.view.tables, self._config.compaction_threshold
+        is_busy = monotonic() < self._filled_at + QUIET_S
+        run = tiers.choose(tables, threshold * BUSY_FACTOR if is_busy else threshold)
         if run is not None:
             self._merge(tables[run])
+        elif is_busy and tiers.choose(tables, threshold) is not None:
+            self._merger.wake(QUIET_S)
         return run is not None
 
     def _merge(self, tables: tuple[Table, ...]) -> None:
@@ -282,7 +307,7 @@ class Upkeep:
             return
         if view.filter is not None and not view.filter.is_crowded:
             return
-        filter_ = KeyFilter(2 * reader.view.table_records)
+        filter_ = KeyFilter(max(2 * reader.view.table_records, BUSY_KEYS if is_busy else 0))
         while filter_.records < reader.view.table_records:
             for table in reader.view.tables:
                 if table.header.first_sequence >= filter_.records:
@@ -293,6 +318,13 @@ class Upkeep:
             view = reader.view.filtered(filter_)
             if view.filter is not None:  # else another table has come: what there was is good until the next time
                 reader.view = view
+
+    def _look_after_makers(self) -> None:
+        """Let go of processes that have ended, and look again once after each table that was made here."""
+        tables_made = self.flushes + self.compactions
+        if self.makers.count_idle() and tables_made > self._looked_after:
+            self._looked_after = tables_made
+            self._merger.wake(REAP_S)
 
     # What the threads do.
 
@@ -315,7 +347,8 @@ class Upkeep:
                 if not self._frozen and not self._reader.closed:
                     self._freeze()
         try:
-            self.flush()
+            self._flush()
+            self.wake_merger()
         except BlockDBError as error:
             with self._room:
                 self._failure = error
@@ -330,6 +363,7 @@ class Upkeep:
                     self._filter_keys()
                 if not self._reader.closed:
                     self._pack()
+                self._look_after_makers()
                 self._merging_failure = None
         except BlockDBError as error:
             self._merging_failure = error  # reads go on; the next flush has it tried again

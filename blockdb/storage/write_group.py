@@ -1,8 +1,8 @@
 """Writers that wait for the disk at the same time: one of them writes for all, and they share one force.
 
-The queue of LevelDB's `DBImpl::Write`: who comes first leads; who comes while the leader is at work waits in line, and
-the first of those leads next. A writer sleeps once and is woken once, whatever the others do: with many threads, waking
-is what a forced write costs.
+Who comes first leads; who comes while the leaders before are at work joins, and sleeps on the one lock of the group,
+which each who gets it lets the next one have: only one at a time can run anyway. With many threads, putting them to
+sleep and waking them is what a forced write costs.
 """
 
 from __future__ import annotations
@@ -22,18 +22,37 @@ GROUP_BYTES: Final = 1024 * 1024
 class Write:
     """A record that wants to be stored, and what became of it."""
 
-    __slots__ = ("error", "following", "is_done", "key", "sequence", "turn", "value")
+    __slots__ = ("error", "key", "sequence", "value")
 
     def __init__(self, key: bytes, value: bytes) -> None:
         self.key = key
         self.value = value
         self.sequence = -1
         self.error: BlockDBError | Held | Unprepared | None = None
-        self.is_done = False
-        self.following: Write | None = None
-        """Who is to be woken next: one after the other, since only one at a time can run."""
-        self.turn = Lock()
-        """Held until it is this writer's turn to return, or to lead."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Key and value."""
+        return len(self.key) + len(self.value)
+
+
+class _Group:
+    """Writes that are committed together, by whoever came first."""
+
+    __slots__ = ("ending", "is_committed", "size_bytes", "writes")
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+        self.size_bytes = 0
+        self.is_committed = False
+        self.ending = Lock()
+        """Held until it was committed, or its leader broke down."""
+        self.ending.acquire()
+
+    def takes(self, write: Write) -> bool:
+        """Whether there is room for one more, and time."""
+        has_room = not self.writes or self.size_bytes + write.size_bytes <= GROUP_BYTES
+        return has_room and self.ending.locked()
 
 
 class WriteGroup:
@@ -42,52 +61,45 @@ class WriteGroup:
     def __init__(self, commit: Callable[[list[Write]], None]) -> None:
         """`commit` stores the records, forces them to disk, and notes in each write what became of it."""
         self._commit = commit
-        self._queueing = Lock()
-        self._waiting: list[Write] = []
-        self._is_led = False
+        self._joining = Lock()
+        self._leading = Lock()
+        self._gathering = _Group()
 
     def put(self, key: bytes, value: bytes) -> int:
         """Store a record and return its sequence number, once it is on the disk. Raises what became of it."""
         write = Write(key, value)
-        write.turn.acquire()
-        with self._queueing:
-            self._waiting.append(write)
-            leads, self._is_led = not self._is_led, True
-        if not leads:
-            write.turn.acquire()
-        try:
-            if not write.is_done:
-                self._lead()
-        finally:
-            if write.following is not None:
-                write.following.turn.release()
+        with self._joining:
+            if not self._gathering.takes(write):
+                self._gathering = _Group()
+            group = self._gathering
+            group.writes.append(write)
+            group.size_bytes += write.size_bytes
+        if group.writes[0] is write:
+            self._lead(group)
+        else:
+            with group.ending:
+                pass
         if write.error is not None:
             raise write.error
+        if not group.is_committed:  # an interrupt, say: it is the leader's, but the others must not believe in success
+            raise StorageError(
+                "the thread that wrote for this one was interrupted; look the key up before you try again."
+            )
         return write.sequence
 
-    def _lead(self) -> None:
-        with self._queueing:
-            count = count_of_group(self._waiting)
-            group, self._waiting = self._waiting[:count], self._waiting[count:]
+    def _lead(self, group: _Group) -> None:
         try:
-            self._commit(group)
-        except BaseException:  # an interrupt, say: it is the leader's, but the others must not believe in success
-            for write in group:
-                write.error = write.error or StorageError(
-                    "the thread that wrote for this one was interrupted; look the key up before you try again."
-                )
-            raise
+            with self._leading:
+                with self._joining:
+                    if self._gathering is group:
+                        self._gathering = _Group()
+                self._commit(group.writes)
+                group.is_committed = True
         finally:
-            with self._queueing:
-                successor = self._waiting[0] if self._waiting else None
-                self._is_led = successor is not None
-            if successor is not None:
-                successor.turn.release()
-            for write, write.following in zip(group, [*group[1:], None], strict=True):
-                write.is_done = True
+            group.ending.release()
 
 
 def count_of_group(waiting: Sequence[Write]) -> int:
     """How many of those that wait go together: one at least, and no more than the limit allows."""
-    sizes = accumulate(len(write.key) + len(write.value) for write in waiting)
+    sizes = accumulate(write.size_bytes for write in waiting)
     return max(1, sum(size <= GROUP_BYTES for size in sizes))

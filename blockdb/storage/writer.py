@@ -11,9 +11,8 @@ from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.format.frame import with_check
 from blockdb.format.limits import MAX_KEY_BYTES
-from blockdb.format.record import SALT_BYTES, data_bytes_of, encoders
+from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
@@ -48,6 +47,7 @@ class Writer(OpenFiles):
         self.needs_riders = False
         """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
         self._encode, self._encode_many = encoders(metadata.redactable, self._new_salt)
+        self._clock = self.surroundings.now_ms
         self._group = WriteGroup(self._put_group)
 
     # Writing.
@@ -72,34 +72,32 @@ class Writer(OpenFiles):
         return sequence
 
     def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
-        """Under the write lock."""
+        """Under the write lock. A quarter of a put is calls of Python functions, so there are few of them here."""
         log = self._log
         if self._attention or log.end >= log.roll_at:
             self._attend((key,))
+            log = self._log  # who waited there had given the lock away
         if rider is None and self.needs_riders:
             raise Unprepared
         if self.view.has(key):
             self._refuse(key)
         if rider is not None:
             rider.check()
-        return self._write(key, value, rider)
-
-    def _write(self, key: bytes, value: bytes, rider: Rider | None, transaction: int = 0) -> int:
-        """Store a record for which there is nothing left to check."""
+        now_ms = self._clock()
+        if now_ms < self._last_time_ms:
+            now_ms = self._last_time_ms
+        self._last_time_ms = now_ms
+        frame = self._encode(now_ms, key, value)
+        place = log.append(frame)
         active = self._active
-        body = self._encode(self._now_ms(), key, value)
-        if transaction:
-            place = self._log.append(batch.encode([body], transaction)) + batch.TRANSACTION_HEADER_BYTES
-        else:
-            place = self._log.append(with_check(body))
         active.append(key, value, place)
         sequence = self.next_sequence
         if self.trace is not None:
-            self.trace.logged(sequence, key, self._log.end)
+            self.trace.logged(sequence, key, log.end)
         self.next_sequence = sequence + 1
         if rider is not None:
             rider.take(sequence, (place,))
-        if self._open_block.add(body, place):
+        if self._open_block.add(frame, place):
             self._seals.seal()
         if active.size_bytes >= active.allowed_bytes:
             self._make_room()
@@ -174,12 +172,11 @@ class Writer(OpenFiles):
         """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
         if transaction:
             self._log.transaction = transaction
-        if len(keys) == 1:
-            first = self._write(keys[0], values[0], rider, transaction)
-            return range(first, first + 1)
         if transaction:
             frames = partial(batch.encode, transaction=transaction)
             return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
+        if len(keys) == 1:
+            return self._append(keys, values, batch.frames, 0, rider)
         return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
 
     # What a cluster has decided.
@@ -278,14 +275,15 @@ class Writer(OpenFiles):
     ) -> range:
         place = self._log.append(frames(bodies))
         places = batch.places(place + header_bytes, bodies)
-        self._active.extend(keys, values, places, data_bytes_of(bodies))
+        size, block = sum(map(len, bodies)), self._open_block
+        self._active.extend(keys, values, places, size - len(bodies) * block.beside_bytes)
         first = self.next_sequence
         if self.trace is not None:
             self.trace.logged(first, keys[0], self._log.end)
         self.next_sequence = first + len(keys)
         if rider is not None:
             rider.take(first, places)
-        if self._open_block.add_many(bodies, places):
+        if block.add_many(bodies, places, size):
             self._seals.seal()
         if self._active.size_bytes >= self._active.allowed_bytes:
             self._make_room()
@@ -293,9 +291,7 @@ class Writer(OpenFiles):
 
     def _now_ms(self) -> int:
         """The time of the next commit: never earlier than that of the one before, whatever the clock does."""
-        now_ms = self.surroundings.now_ms()
-        if now_ms > self._last_time_ms:
-            self._last_time_ms = now_ms
+        self._last_time_ms = max(self._clock(), self._last_time_ms)
         return self._last_time_ms
 
     def _new_salt(self) -> bytes:

@@ -9,6 +9,7 @@ from tests.planted.planting import Bug
 FORGERY = "tests/audit/test_forgery.py"
 BULK = "tests/audit/test_bulk.py"
 COLUMNS = "tests/audit/test_columns.py"
+ROWS = "tests/audit/test_rows.py"
 NAMED = "tests/audit/test_audit.py"
 
 AUDIT: Final[dict[str, Bug]] = {
@@ -100,22 +101,64 @@ AUDIT: Final[dict[str, Bug]] = {
         "blockdb/audit/frames.py",
         'if (digests[::2] != np.frombuffer(b"".join(checks), "<u4")).any():',
         "if not len(digests):",
-        (f"{BULK}::test_damage_is_found_as_it_is_record_by_record",),
+        (f"{ROWS}::test_each_changed_byte_leaves_a_doubt",),
         "The quick half of the audit does not compare the checks of records.",
     ),
     "bulk-check-of-a-run": Bug(
         "blockdb/audit/frames.py",
-        'if (digests[::2] != np.ndarray(count, "<u4", data, 0, strides)).any():',
+        "if (digests[::2] != rows.checks).any():",
         "if not len(digests):",
-        (f"{BULK}::test_damage_is_found_as_it_is_record_by_record",),
-        "The quick half of the audit does not compare the checks of records that are alike.",
+        (f"{ROWS}::test_each_changed_byte_leaves_a_doubt",),
+        "The quick half of the audit does not compare the checks of records that are taken together.",
     ),
     "bulk-first-byte-of-checks": Bug(
         "blockdb/audit/frames.py",
-        'if (digests[::2] != np.ndarray(count, "<u4", data, 0, strides)).any():',
-        'if (digests[::2] >> 8 != np.ndarray(count, "<u4", data, 0, strides) >> 8).any():',
-        (BULK,),
+        "if (digests[::2] != rows.checks).any():",
+        "if (digests[::2] >> 8 != rows.checks >> 8).any():",
+        (ROWS,),
         "The quick half of the audit compares three bytes of four.",
+    ),
+    "rows-not-led-to": Bug(
+        "blockdb/audit/rows.py",
+        "good[1:] &= ends[:-1] == starts[1:]",
+        "good[1:] &= ends[:-1] <= starts[1:]",
+        (ROWS,),
+        "Where records begin is guessed, and a gap between two of them passes.",
+    ),
+    "rows-believed": Bug(
+        "blockdb/audit/rows.py",
+        "good[1:] &= ends[:-1] == starts[1:]",
+        "good[1:] &= ends[:-1] >= starts[1:]",
+        (ROWS,),
+        "Where records begin is guessed, and one within the value of another passes.",
+    ),
+    "rows-cut-short": Bug(
+        "blockdb/audit/rows.py",
+        "good &= ends <= len(data)",
+        "good &= starts <= len(data)",
+        (ROWS,),
+        "The last of the records whose places are guessed may end behind the bytes.",
+    ),
+    "rows-of-any-kind": Bug(
+        "blockdb/audit/rows.py",
+        "good = _column(data, starts, *_KIND) == PLAIN_RECORD",
+        "good = _column(data, starts, *_KIND) >= 0",
+        (ROWS,),
+        "What is no plain record is taken for one, where somebody guessed that it is.",
+    ),
+    "rows-alike-by-keys": Bug(
+        "blockdb/audit/rows.py",
+        "good &= column(count, *_KEY_BYTES) == key_bytes",
+        "good &= column(count, *_KEY_BYTES) > 0",
+        (ROWS,),
+        "Records whose keys differ in size are taken for alike.",
+    ),
+    "rows-alike-by-contents": Bug(
+        "blockdb/audit/rows.py",
+        "good &= column(count, *_CONTENT_BYTES) == content_bytes",
+        "good &= column(count, *_CONTENT_BYTES) >= 0",
+        (ROWS,),
+        "Records whose values differ in size are taken for alike.",
     ),
     "bulk-filter-not-asked": Bug(
         "blockdb/audit/lookups.py",

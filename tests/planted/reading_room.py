@@ -135,8 +135,8 @@ READING: Final[dict[str, Bug]] = {
     ),
     "expired-in-the-cache": Bug(
         "blockdb/storage/reader.py",
-        "return self._look_up_living(key)",
-        "pass",
+        "if self._expiry is not None:\n            value = self.find_value(key)",
+        "if False:\n            value = self.find_value(key)",
         ("tests/storage/test_expiry.py::test_reads_show_what_has_not_expired",),
         "Reads by key show what has expired.",
     ),

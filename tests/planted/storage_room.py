@@ -305,17 +305,38 @@ RECOVERY: Final[dict[str, Bug]] = {
 WRITING: Final[dict[str, Bug]] = {
     "published-too-soon": Bug(
         "blockdb/storage/writer.py",
-        "place = self._log.append(with_check(body))\n        active.append(key, value, place)",
-        "active.append(key, value, self._log.end)\n        place = self._log.append(with_check(body))",
+        "place = log.append(frame)\n        active = self._active\n        active.append(key, value, place)",
+        "active = self._active\n        active.append(key, value, log.end)\n        place = log.append(frame)",
         ("tests/storage/test_flushing.py::test_a_put_that_the_log_does_not_take_leaves_no_trace",),
         "A record is found before the log has it, and also where the log never takes it.",
     ),
     "records-not-counted": Bug(
         "blockdb/storage/table_process.py",
-        "if len(columns.hashes) != header.records:",
-        "if len(columns.hashes) > header.records:",
+        "if records != header.records:",
+        "if records > header.records:",
         ("tests/storage/test_table_makers.py",),
         "A merged table that lacks records takes the place of its parts.",
+    ),
+    "merging-forgotten": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._merger.wake(QUIET_S)",
+        "pass",
+        ("tests/storage/test_flushing.py::test_once_it_is_quiet_they_are_merged",),
+        "What was not merged while the writer was busy is not merged after it either.",
+    ),
+    "merging-at-once": Bug(
+        "blockdb/storage/upkeep.py",
+        "threshold * BUSY_FACTOR if is_busy else threshold",
+        "threshold",
+        ("tests/storage/test_flushing.py::test_while_a_writer_is_busy_twice_as_many_tables_are_merged",),
+        "Beside a writer that is busy tables are merged as early as beside none.",
+    ),
+    "process-not-waited-for": Bug(
+        "blockdb/storage/upkeep.py",
+        "self._merger.wake(REAP_S)",
+        "pass",
+        ("tests/storage/test_table_makers.py::test_it_is_looked_for_such_by_themselves",),
+        "Of a process that has ended the system keeps a trace until the next table.",
     ),
     "frozen-memtables-skipped": Bug(
         "blockdb/storage/view.py",
@@ -333,8 +354,8 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "time-goes-back": Bug(
         "blockdb/storage/writer.py",
-        "if now_ms > self._last_time_ms:",
-        "if now_ms:",
+        "if now_ms < self._last_time_ms:",
+        "if not now_ms:",
         ("tests/database/test_determinism.py::test_time_never_goes_back_within_a_collection",),
         "Times follow a clock that goes back.",
     ),
@@ -415,6 +436,13 @@ WRITING: Final[dict[str, Bug]] = {
         "cuts.append(end - 1)",
         ("tests/storage/test_packed.py::test_everything_reads_the_same",),
         "A chunk of a packed chain file begins inside a frame.",
+    ),
+    "leader-that-broke-down": Bug(
+        "blockdb/storage/write_group.py",
+        "if not group.is_committed:",
+        "if not group.writes:",
+        ("tests/storage/test_write_group.py",),
+        "Writers whose leader was interrupted are told that they succeeded.",
     ),
     "same-key-in-a-group": Bug(
         "blockdb/storage/writer.py",

@@ -356,6 +356,43 @@ def test_tables_are_merged_in_the_background_and_the_old_ones_removed(tmp_path: 
     check_whole(tmp_path / "db", 80)
 
 
+def fill_memtable(db: blockdb.Database) -> None:
+    """Write until one more memtable is in a table, as a busy writer does."""
+    before, first = db.stats().flushes, db.count()
+    for key, value in pairs(range(first, first + 1_000)):
+        db.put(key, value)
+        if db.stats().frozen_memtables:
+            break
+    until(lambda: db.stats().flushes > before)
+
+
+def test_while_a_writer_is_busy_twice_as_many_tables_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "QUIET_S", 3600.0)
+    with blockdb.open(tmp_path / "db", compaction_threshold=2, memtable_size_limit=65_536) as db:
+        for _ in range(3):
+            fill_memtable(db)
+        until(lambda: db._store.upkeep._merger.due is not None)  # it was looked, and is to be looked again
+        assert (db.stats().compactions, [table.tier for table in db.stats().tables]) == (0, [0, 0, 0])
+        fill_memtable(db)
+        until(lambda: db.stats().compactions)
+        assert [table.tier for table in db.stats().tables] == [1]
+        fill_memtable(db)
+        db.put(b"one more", b"")
+        db.flush()  # whoever asks for that is done with writing
+        until(lambda: db.stats().compactions == 3)
+        assert [table.tier for table in db.stats().tables] == [2]
+
+
+def test_once_it_is_quiet_they_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep_module, "QUIET_S", 0.2)
+    with blockdb.open(tmp_path / "db", compaction_threshold=2, memtable_size_limit=65_536) as db:
+        for _ in range(2):
+            fill_memtable(db)
+        until(lambda: db.stats().compactions)
+
+
 @pytest.mark.parametrize(
     ("call", "suffix"), [("create", ".tmp"), ("rename", ".sst"), ("map_read", ".sst"), ("remove", ".sst")]
 )
@@ -502,6 +539,7 @@ def test_a_busy_writer_asks_one_filter_which_is_made_anew_where_it_is_crowded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep_module, "BUSY_RECORDS", 2000)
+    monkeypatch.setattr(upkeep_module, "BUSY_KEYS", 0)
 
     def capacity() -> int:
         filter_ = db._reader.view.filter
@@ -516,6 +554,15 @@ def test_a_busy_writer_asks_one_filter_which_is_made_anew_where_it_is_crowded(
                 with pytest.raises(blockdb.DuplicateKey):
                     db.put_many([(b"new", b""), (key, b"")])
             assert not db.exists(b"new")
+
+
+def test_the_first_filter_of_a_busy_writer_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep_module, "BUSY_RECORDS", 2000)
+    with blockdb.open(tmp_path / "db", compaction_threshold=1000) as db:
+        db.put_many(pairs(range(2000)))
+        db.flush()
+        until(lambda: db._reader.view.filter)
+        assert db._reader.view.filter.capacity == upkeep_module.BUSY_KEYS
 
 
 def test_blocks_of_a_memtable_that_is_being_written_are_found(tmp_path: Path) -> None:

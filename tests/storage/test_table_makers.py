@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 
 import blockdb
+from blockdb.format.pages import HEADER_BYTES
 from blockdb.format.record import RecordFrame
 from blockdb.format.table import TableHeader, decode_header
 from blockdb.layout import CollectionFiles
 from blockdb.lsm import columns
+from blockdb.lsm.bloom import key_hash
+from blockdb.lsm.key_filter import MARK_MASK
 from blockdb.process import start_python
-from blockdb.storage import maintenance, table_makers, table_process
+from blockdb.storage import maintenance, table_makers, table_process, upkeep
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.table_makers import Source, TableMakers
-from tests.storage.doors import collection_of, pairs
+from tests.storage.doors import collection_of, pairs, until
 
 Started = list[subprocess.Popen[bytes]]
 PATIENCE_S = 60
@@ -168,6 +171,54 @@ def test_another_takes_the_place_of_one_that_is_gone(
     started[0].wait(PATIENCE_S)
     assert make(makers, closed, header)
     assert len(started) == 2
+
+
+def test_of_one_that_has_ended_nothing_is_left(makers: TableMakers, closed: CollectionFiles, started: Started) -> None:
+    assert make(makers, closed, headers(closed)[0])
+    assert makers.count_idle() == 1
+    started[0].kill()
+    until(lambda: makers.count_idle() == 0)
+    assert started[0].returncode == -signal.SIGKILL
+
+
+def test_it_is_looked_for_such_by_themselves(tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "WORTHWHILE_RECORDS", 1)
+    monkeypatch.setattr(upkeep, "REAP_S", 0.5)
+    with blockdb.open(tmp_path / "db") as db:
+        db.put(b"key", b"")
+        db.flush()
+        started[0].kill()
+        until(lambda: started[0].returncode is not None)
+
+
+def test_a_writer_is_told_the_marks_of_the_keys(makers: TableMakers, closed: CollectionFiles) -> None:
+    header = headers(closed)[0]
+    source = source_of(closed, header)
+    marks = makers.make(Door(), closed, header, closed.root / "made", source)
+    chain = Chain(Door(), closed, header.collection)
+    keys = [key for key, _ in chain.items_at(source.places)]
+    assert sorted(array("Q", marks or b"")) == sorted(key_hash(key) & MARK_MASK for key in keys)
+
+
+@pytest.mark.parametrize("section", ["slots", "order"])
+def test_of_a_damaged_table_no_other_is_made(
+    section: str, tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "WORTHWHILE_RECORDS", 1)
+    with blockdb.open(tmp_path / "db", compaction_threshold=9) as db:
+        for start in (0, 2000):
+            db.put_many(pairs(range(start, start + 2000)))
+            db.flush()
+    files = collection_of(tmp_path / "db")
+    first = headers(files)[0]
+    with blockdb.open(tmp_path / "db", compaction_threshold=9) as db:
+        with files.table(first.number).open("r+b") as file:
+            file.seek(HEADER_BYTES if section == "slots" else first.order_offset)
+            file.write(b"?")
+        with pytest.raises(blockdb.Corruption, match=r"\.sst"):
+            db.compact()
+        assert len(db.stats().tables) == 2
+    assert started[-1].returncode == 1
 
 
 def test_where_nobody_is_left_none_waits(closed: CollectionFiles, started: Started) -> None:

@@ -4,7 +4,8 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Barrier, Event, Thread
+from signal import SIGINT, pthread_kill
+from threading import Barrier, Event, Thread, main_thread
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_who_waits_together_shares_a_force(tmp_path: Path) -> None:
         for writer in writers[1:]:
             writer.start()
         group = db._store._group  # type: ignore[union-attr]
-        until(lambda: len(group._waiting) == THREADS - 1)
+        until(lambda: len(group._gathering.writes) == THREADS - 1)
         door.open.set()
         for writer in writers:
             writer.join()
@@ -126,7 +127,7 @@ def test_a_leader_that_breaks_down_leaves_nobody_waiting() -> None:
     def commit(writes: list[Write]) -> None:
         if len(writes) == 1:
             begun.set()
-            until(lambda: len(group._waiting) == 2 or len(breaks) == 1)
+            until(lambda: len(group._gathering.writes) == 2 or len(breaks) == 1)
         if breaks.pop(0):
             raise KeyboardInterrupt
         for write in writes:
@@ -153,6 +154,43 @@ def test_a_leader_that_breaks_down_leaves_nobody_waiting() -> None:
     assert WriteGroup(commit).put(b"key", b"") == 7
 
 
+def test_one_that_is_interrupted_while_it_waits_holds_nobody_up() -> None:
+    """The main thread is to lead the next group when ^C comes."""
+    begun, goes_on, outcomes = Event(), Event(), list[object]()
+
+    def commit(writes: list[Write]) -> None:
+        begun.set()
+        assert goes_on.wait(PATIENCE_S)
+        for write in writes:
+            write.sequence = 7
+
+    def put() -> None:
+        try:
+            outcomes.append(group.put(b"key", b""))
+        except blockdb.StorageError as error:
+            outcomes.append(str(error))
+
+    def interrupt() -> None:
+        until(lambda: len(group._gathering.writes) == 1)
+        second.start()
+        until(lambda: len(group._gathering.writes) == 2)
+        pthread_kill(main_thread().ident or 0, SIGINT)
+
+    group = WriteGroup(commit)
+    first, second, interrupting = Thread(target=put), Thread(target=put), Thread(target=interrupt)
+    first.start()
+    begun.wait()
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        group.put(b"key", b"")
+    second.join()
+    assert "was interrupted" in str(outcomes)
+    goes_on.set()
+    first.join()
+    assert outcomes[1:] == [7]
+    assert group.put(b"key", b"") == 7
+
+
 def test_of_those_in_one_group_that_put_the_same_key_one_wins(tmp_path: Path) -> None:
     """The others of the group come with a key that is not stored yet, and stands in the group already."""
     door, outcomes = SlowDoor(), list[object]()
@@ -172,7 +210,7 @@ def test_of_those_in_one_group_that_put_the_same_key_one_wins(tmp_path: Path) ->
         for thread in others:
             thread.start()
         group = db._store._group  # type: ignore[union-attr]
-        until(lambda: len(group._waiting) == 8)
+        until(lambda: len(group._gathering.writes) == 8)
         door.open.set()
         for thread in (leader, *others):
             thread.join()
@@ -199,8 +237,8 @@ def test_a_group_has_its_limit_in_bytes() -> None:
     for size in (GROUP_BYTES // 2, GROUP_BYTES // 3, GROUP_BYTES, 5, 3 * GROUP_BYTES):
         threads.append(Thread(target=group.put, args=(b"key", bytes(size))))
         threads[-1].start()
-        until(lambda: len(group._waiting) == len(threads) - 1)
+        until(lambda size=size: [len(write.value) for write in group._gathering.writes[-1:]] == [size])
     all_wait.set()
     for thread in threads:
         thread.join()
-    assert groups == [[0], [GROUP_BYTES // 2, GROUP_BYTES // 3], [GROUP_BYTES], [5], [3 * GROUP_BYTES]]
+    assert sorted(groups) == [[0], [5], [GROUP_BYTES // 2, GROUP_BYTES // 3], [GROUP_BYTES], [3 * GROUP_BYTES]]

@@ -1,0 +1,119 @@
+"""Plain records that follow each other, cut apart together, by columns of their headers.
+
+Only the header of a record tells where the next one begins, so whoever walks goes one by one. Here it is guessed where
+all of them begin, and then proved: each header, read as one column with the others, has to lead to where the next
+record was guessed. As far as they do, the guess is what the walk comes to, whatever it was made of; behind that nothing
+is taken. So a bad guess, as where values have in them what records begin with, costs time and no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from blockdb.audit.columns import Positions, positions
+from blockdb.format.frame import CHECK_BYTES
+from blockdb.format.record import HEADER_BYTES, PLAIN_RECORD, unpack_sizes
+
+_CHECK: Final = "<u4", 0
+"""What number it is, and where in the frame. So too type and kind as one number, and the lengths of key and content."""
+_KIND: Final = "<u2", CHECK_BYTES
+_KEY_BYTES: Final = "<u2", CHECK_BYTES + 8
+_CONTENT_BYTES: Final = "<u4", CHECK_BYTES + 10
+
+_MARK_AT: Final = CHECK_BYTES + 1
+"""The kind, and behind it the upper half of the time."""
+_TIME_BYTES: Final = 2
+
+
+class Rows(NamedTuple):
+    """Records that follow each other in some bytes, the first at their beginning, as columns."""
+
+    starts: Positions
+    checks: Any
+    bodies: list[bytes]
+    keys: list[bytes]
+    data_bytes: Positions
+    end: int
+
+
+NO_ROWS: Final = Rows(np.arange(0), np.arange(0, dtype=np.uint32), [], [], np.arange(0), 0)
+
+
+def rows_alike(data: bytes, most: int) -> Rows:
+    """The plain records with keys and contents as long as those of the first, which begins with the bytes. O(bytes).
+
+    So many at most. The bytes have at least one header.
+    """
+    _, kind, key_bytes, content_bytes = unpack_sizes(data)
+    size = HEADER_BYTES + key_bytes + content_bytes
+    count = min(len(data) // size, most)
+    if not count or kind != PLAIN_RECORD or not key_bytes:
+        return NO_ROWS
+
+    def column(count: int, kind: str, at: int) -> Any:
+        return np.ndarray(count, kind, data, at, (size,))
+
+    good = column(count, *_KIND) == PLAIN_RECORD
+    good &= column(count, *_KEY_BYTES) == key_bytes
+    good &= column(count, *_CONTENT_BYTES) == content_bytes
+    count = _first_bad(good)
+    bodies = column(count, f"V{size - CHECK_BYTES}", CHECK_BYTES).tolist()
+    keys = column(count, f"V{key_bytes}", HEADER_BYTES).tolist()
+    starts, data_bytes = np.arange(0, count * size, size), np.full(count, size - HEADER_BYTES)
+    return Rows(starts, column(count, *_CHECK), bodies, keys, data_bytes, count * size)
+
+
+def rows_led_to(data: bytes, starts: Positions, most: int) -> Rows:
+    """The plain records that begin at these offsets, of which the first is 0, where a frame is known to begin.
+
+    So many at most, and up to the first that does not begin where the one before it ends, or does not end in the bytes.
+    O(bytes).
+    """
+    starts = starts[: min(most, int(starts.searchsorted(len(data) - HEADER_BYTES)))]
+    key_bytes = _column(data, starts, *_KEY_BYTES)
+    key_ends = starts + key_bytes
+    key_ends += HEADER_BYTES
+    ends = key_ends + _column(data, starts, *_CONTENT_BYTES)
+    good = _column(data, starts, *_KIND) == PLAIN_RECORD
+    good &= key_bytes > 0
+    good &= ends <= len(data)
+    good[:1] &= starts[:1] == 0
+    good[1:] &= ends[:-1] == starts[1:]
+    count = _first_bad(good)
+    if not count:
+        return NO_ROWS
+    starts, key_ends, ends = starts[:count], key_ends[:count], ends[:count]
+    bodies, keys = _cut(data, starts + CHECK_BYTES, ends), _cut(data, starts + HEADER_BYTES, key_ends)
+    return Rows(starts, _column(data, starts, *_CHECK), bodies, keys, ends - starts - HEADER_BYTES, int(ends[-1]))
+
+
+def marked(data: bytes) -> Positions:
+    """Where records may begin: where type, kind, and the upper half of the time, fifty days, are those of the first."""
+    kinds = np.frombuffer(data, np.uint8, len(data) - _MARK_AT - _TIME_BYTES, _MARK_AT)
+    times = np.frombuffer(data, np.uint8, len(kinds), _MARK_AT + 1)
+    found = times == times[0]
+    found &= kinds == kinds[0]
+    likely = np.flatnonzero(found)
+    marks = _column(data, likely, "<u4", CHECK_BYTES)
+    return positions(likely[marks == marks[0]])
+
+
+def _first_bad(good: Any) -> int:
+    """How many are good before the first that is not."""
+    return len(good) if good.all() else int(good.argmin())
+
+
+def _column(data: bytes, starts: Positions, kind: str, at: int) -> Any:
+    """The number of a kind that each of the frames has at an offset within it. O(n)."""
+    return np.ndarray(len(data) - at - np.dtype(kind).itemsize + 1, kind, data, at, (1,))[starts]
+
+
+def _cut(data: bytes, starts: Positions, ends: Positions) -> list[bytes]:
+    """The bytes from each start to each end: by C code alone where all are of one size. O(bytes)."""
+    sizes = ends - starts
+    if (sizes == sizes[0]).all():
+        rows: list[bytes] = np.ndarray(len(data) - int(sizes[0]) + 1, f"V{sizes[0]}", data, 0, (1,))[starts].tolist()
+        return rows
+    return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
