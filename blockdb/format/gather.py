@@ -86,8 +86,8 @@ def places_at(
     """The places in these slots of a table, once the pages that they are in are checked. O(slots)."""
     wanted = np.frombuffer(slots, np.uint32)
     if 0 in checked:
-        pages = np.unique(wanted >> page_shift)
-        for page in pages[~np.frombuffer(checked, np.bool_)[pages]].tolist():
+        pages = wanted >> page_shift
+        for page in sorted({*pages[~np.frombuffer(checked, np.bool_)[pages]].tolist()}):
             check_page(page)
     return (np.frombuffer(words, np.int64)[wanted] & PLACE_MASK).data
 
