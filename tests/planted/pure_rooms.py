@@ -338,8 +338,8 @@ LSM: Final[dict[str, Bug]] = {
     ),
     "edge-of-a-window": Bug(
         "blockdb/lsm/merge.py",
-        "self._at = at + size",
-        "self._at = at + size + 1",
+        "self._at = at + size\n        return at, self._at",
+        "self._at = at + size + 1\n        return at, self._at - 1",
         ("tests/storage/test_view.py::test_scans_are_those_of_a_sorted_list",),
         "A merge drops the item at the edge of each window.",
     ),
