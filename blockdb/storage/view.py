@@ -15,7 +15,7 @@ from blockdb.lsm.key_filter import BUCKET_SHIFT, MARK_SHIFT, KeyFilter
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import LAST_WINDOW, Item, merge, split
 from blockdb.lsm.table import Table
-from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Ordered, Snapshot, Source, sources_of
+from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Ordered, Snapshot, Source, fill, sources_of
 
 SPARE_ITEMS: Final = 6
 """Fetched of each source beyond its likely share of what is wanted, so that most scans fetch once."""
@@ -175,7 +175,7 @@ class View:
             offset = 0
         else:
             cursors = [source.cursor(edge, reverse, w) for source, w in zip(sources, windows, strict=True)]
-        runs = _inside_runs(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
+        runs = _inside_runs(merge(cursors, reverse=reverse, fill=fill), hiding, range_, offset, limit, reverse)
         return chain.from_iterable(runs)
 
     def places(self, range_: Range, expired: Horizon, horizon: Horizon) -> Iterator[int]:

@@ -24,8 +24,8 @@ FORMAT: Final[dict[str, Bug]] = {
     ),
     "gathered-places-unchecked": Bug(
         "blockdb/format/gather.py",
-        "if not is_checked.all():",
-        "if not is_checked.any():",
+        "if 0 in checked:",
+        "if 1 not in checked:",
         ("tests/format/test_gather.py::test_places_in_slots_are_read_once_their_pages_are_checked",),
         "Where one page of a table was checked, the others are believed when places are read in bulk.",
     ),
@@ -338,8 +338,8 @@ LSM: Final[dict[str, Bug]] = {
     ),
     "edge-of-a-window": Bug(
         "blockdb/lsm/merge.py",
-        "first, stop = self._at, self._at + size\n            self._at = stop",
-        "first, stop = self._at, self._at + size\n            self._at = stop + 1",
+        "self._at = at + size\n        return at, self._at",
+        "self._at = at + size + 1\n        return at, self._at - 1",
         ("tests/storage/test_view.py::test_scans_are_those_of_a_sorted_list",),
         "A merge drops the item at the edge of each window.",
     ),
