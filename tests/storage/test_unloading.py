@@ -1,5 +1,6 @@
 """What a writer's look-ups leave of mapped tables in memory: little, while nobody reads."""
 
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from blockdb.lsm.table import Table
 from blockdb.storage import unloading
 from blockdb.storage.door import Door
 from blockdb.storage.unloading import MISSES, STEPS
+from tests.fault.support import copy_of
 from tests.storage.doors import StillDoor, open_through, until
 
 SMAPS = Path("/proc/self/smaps")
@@ -130,3 +132,17 @@ def test_a_collection_that_is_parked_is_not_opened_for_that(tmp_path: Path) -> N
         for _ in range(MISSES):
             assert tables[0].find(b"missing", key_hash(b"missing")) is None
         assert store.is_parked
+
+
+def test_a_log_whose_keys_filters_let_through_is_recovered(tmp_path: Path) -> None:
+    """While a collection is opened, look-ups that find nothing come before anything else of it is there."""
+    with open_through(Door(), tmp_path / "db", **SETTINGS) as db:
+        db.put_many(batch(0))
+        db.flush()
+        [table] = db._store.view.tables
+        let_through = (key for n in count() if key_hash(key := b"new %d" % n) in table.filter)
+        db.put_many([(key, b"") for key in islice(let_through, 2 * MISSES)])
+        killed = copy_of(tmp_path / "db", tmp_path / "killed")
+    with open_through(Door(), killed, **SETTINGS) as db:
+        assert db.count() == BATCH_RECORDS + 2 * MISSES
+        assert db.verify().valid
