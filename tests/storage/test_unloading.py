@@ -9,10 +9,12 @@ import pytest
 import blockdb
 from blockdb.format.buffer import Buffer
 from blockdb.lsm.bloom import key_hash
+from blockdb.lsm.table import Table
+from blockdb.storage import unloading
 from blockdb.storage.door import Door
 from blockdb.storage.unloading import MISSES, STEPS
 from tests.fault.support import copy_of
-from tests.storage.doors import open_through, until
+from tests.storage.doors import StillDoor, open_through, until
 
 SMAPS = Path("/proc/self/smaps")
 SETTINGS: dict[str, Any] = {"memtable_size_limit": 2 * 1024**2, "compaction_threshold": 100}
@@ -105,6 +107,20 @@ def test_a_walk_through_a_table_gives_it_back_on_the_way_and_at_its_end(tmp_path
         walked = db._store.upkeep.unloading.along(table, steps)
         assert sum(1 for _ in walked) == 2 * STEPS
         assert len(door.unloaded) == 3
+
+
+def test_look_ups_of_recovery_may_find_nothing_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unloading, "MISSES", 1)
+    monkeypatch.setattr(Table, "first_of", lambda table, keys, _: table.find(b"missing", key_hash(b"missing")))
+    door = StillDoor()
+    db = open_through(door, tmp_path / "db", **SETTINGS)
+    db.put_many(batch(0))
+    db.flush()
+    db.put_many(batch(1)[:10])
+    door.copy(tmp_path / "db", tmp_path / "killed")
+    db.close()
+    with blockdb.open(tmp_path / "killed", **SETTINGS) as again:
+        assert again.count() == BATCH_RECORDS + 10
 
 
 def test_a_collection_that_is_parked_is_not_opened_for_that(tmp_path: Path) -> None:
