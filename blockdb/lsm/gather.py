@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
-from xxhash import xxh3_64_digest
 
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD
+from blockdb.format.gather import HEADER, are_intact, everywhere
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK, PLACE_MASK, place_of
 from blockdb.format.record import BODY_HEADER_BYTES, HEADER_BYTES, KINDS
 from blockdb.format.table import FINGERPRINT_MASK, FINGERPRINT_SHIFT
@@ -22,8 +22,6 @@ from blockdb.lsm.table import Table
 Mapped = Callable[[int], tuple[Buffer, int]]
 """Gives the bytes of a chain file by its number, and where its commits end."""
 
-_HEADER: Final = np.dtype([("check", "<u4"), ("kind", "<u2"), ("time", "V6"), ("key", "<u2"), ("content", "<u4")])
-assert _HEADER.itemsize == HEADER_BYTES
 _KINDS: Final = np.array([kind << 8 | RECORD for kind in KINDS], np.uint16)
 
 _FRAMES: Final = 1 << 16
@@ -67,7 +65,7 @@ class _Frames:
         stop = min(stop, len(buffer))
         if int(offsets.max()) + HEADER_BYTES > stop:
             raise ValueError("there is no record at one of the places")
-        headers = self._at(offsets, HEADER_BYTES).view(_HEADER)
+        headers = everywhere(buffer, HEADER_BYTES)[offsets].view(HEADER)
         self._checks: Numbers = headers["check"]
         self.lengths: Lengths = headers["key"]
         self._sizes = self.lengths + headers["content"].astype(np.int64)
@@ -80,8 +78,7 @@ class _Frames:
     def check(self) -> None:
         """Raise ValueError unless all of them are intact. O(bytes)."""
         for rows, bodies in self._rows(self._offsets + CHECK_BYTES, self._sizes + BODY_HEADER_BYTES):
-            checks = np.frombuffer(b"".join(map(xxh3_64_digest, bodies)), "<u4")[::2]
-            if (checks != self._checks[rows]).any():
+            if not are_intact(self._checks[rows], bodies):
                 raise ValueError("the check of a record does not match its bytes")
 
     def read_keys(self) -> Iterator[tuple[Ordinals, list[bytes]]]:
@@ -98,11 +95,7 @@ class _Frames:
                 if len(rows) < _FEWEST:
                     yield rows, [self._buffer[start : start + size] for start in starts[rows].tolist()]
                 else:
-                    yield rows, self._at(starts[rows], size).tolist()
-
-    def _at(self, starts: Ordinals, size: int) -> Any:
-        everywhere: Any = np.ndarray((len(self._buffer) - size + 1,), f"V{size}", self._buffer, 0, (1,))
-        return everywhere[starts]
+                    yield rows, everywhere(self._buffer, size)[starts[rows]].tolist()
 
 
 def _alike(sizes: Any) -> list[Ordinals]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from threading import Thread
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from blockdb.format.block import HASH_BYTES, Seal, decode_seal, encode_seal, seal_bytes
 from blockdb.layout import CollectionFiles
@@ -32,17 +32,21 @@ _STOP: Final = _PLACE.pack(0)
 
 _SIZE: Final = Struct("<I")
 _CHUNKS: Final = bytes(4) + b"C"
-"""Begins the frame with roots of chunks, where a seal has its check and type; the size of the rest follows."""
+"""Begins the frame with roots of chunks, where a seal has its check and type; the size of the rest follows. It ends
+what is said to a request."""
 
-_DONE: Final = bytes(_PREFIX_BYTES)
-"""What the process says after the last seal that follows from a request."""
+
+class Answer(NamedTuple):
+    """What follows from a request: the blocks that were closed, in order, and the roots of the chunks of the tree."""
+
+    seals: Sequence[Seal]
+    chunks: Chunks
 
 
 class SealingProcess:
-    """The process, as its writer sees it. `accept` is called with each closed block, in order, in a thread of ours.
+    """The process, as its writer sees it. `accept` is called with each answer, in order, in a thread of ours.
 
-    It is called with the roots of the chunks of the tree too, and with None when all is accepted that follows from a
-    request. At last `ended` is called once, whether the process was closed or died.
+    At last `ended` is called once, whether the process was closed or died.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class SealingProcess:
         collection: bytes,
         block: OpenBlock,
         start: int,
-        accept: Callable[[Seal | Chunks | None], None],
+        accept: Callable[[Answer], None],
         ended: Callable[[], None],
         secret: bytes = b"",
     ) -> None:
@@ -101,8 +105,8 @@ class SealingProcess:
         assert self._process.stdout is not None
         try:
             with self._process.stdout as output:
-                for said in _read_answers(output):
-                    self._accept(said)
+                for answer in _read_answers(output):
+                    self._accept(answer)
         finally:
             self._process.kill()  # it has ended, or says what is no seal
             self._process.wait()
@@ -110,18 +114,21 @@ class SealingProcess:
             self.dismiss()
 
 
-def _read_answers(stream: IO[bytes]) -> Iterator[Seal | Chunks | None]:
+def _read_answers(stream: IO[bytes]) -> Iterator[Answer]:
+    seals: list[Seal] = []
     while len(prefix := stream.read(_PREFIX_BYTES)) == _PREFIX_BYTES:
-        if prefix == _DONE:
-            yield None
-            continue
         if prefix.startswith(_CHUNKS):
-            yield _decode_chunks(stream.read(_SIZE.unpack_from(prefix, len(_CHUNKS))[0]))
+            size = _SIZE.unpack_from(prefix, len(_CHUNKS))[0]
+            data = stream.read(size)
+            if len(data) < size:
+                return
+            yield Answer(seals, _decode_chunks(data))
+            seals = []
             continue
         frame = prefix + stream.read(seal_bytes(prefix) - len(prefix))
         if len(frame) < seal_bytes(prefix):
             return
-        yield decode_seal(frame, 0)[0]
+        seals.append(decode_seal(frame, 0)[0])
 
 
 def _encode_chunks(chunks: Chunks) -> bytes:
@@ -151,5 +158,4 @@ def main(argument: str) -> None:
         for seal in block.seal():
             sys.stdout.buffer.write(encode_seal(seal))
         sys.stdout.buffer.write(_encode_chunks(block.sealer.take_chunks()))
-        sys.stdout.buffer.write(_DONE)
         sys.stdout.buffer.flush()

@@ -17,7 +17,7 @@ from blockdb.storage.chain import Chain
 from blockdb.storage.log import Log
 from blockdb.storage.open_block import OpenBlock
 from blockdb.storage.recovery import Recovered, frontier_after
-from blockdb.storage.sealing_process import SealingProcess
+from blockdb.storage.sealing_process import Answer, SealingProcess
 
 BUSY_BLOCKS: Final = 32
 BUSY_S: Final = 0.25
@@ -87,7 +87,7 @@ class Seals:
             self._request(self._process)
             return
         for seal in self.block.seal():
-            self._enqueue(seal)
+            self._enqueue(signed(seal, self.signer))
             self._closed_at.append(monotonic())
         self._note(self.block.sealer.take_chunks())
         if len(self._closed_at) == BUSY_BLOCKS and self._closed_at[-1] - self._closed_at[0] < BUSY_S:
@@ -165,15 +165,15 @@ class Seals:
         else:
             self.block.lend()
 
-    def _accept(self, said: Seal | Chunks | None) -> None:
+    def _accept(self, answer: Answer) -> None:
+        signer = self.signer
+        seals = [signed(seal, signer) for seal in answer.seals]  # without the lock, for which the writer waits
         with self._room:
-            if said is None:
-                self._answered += 1
-            elif isinstance(said, Chunks):
-                self._note(said)
-            else:
-                self.block.drop(said.header.records, self.block.size_of(said))
-                self._enqueue(said)
+            for seal in seals:
+                self.block.drop(seal.header.records, self.block.size_of(seal))
+                self._enqueue(seal if signer is self.signer else signed(seal, self.signer))
+            self._note(answer.chunks)
+            self._answered += 1
             self._room.notify_all()
 
     def _go_on_alone(self) -> None:
@@ -194,8 +194,8 @@ class Seals:
         return [] if start is None else self._chain.bodies_from(start, self._log.end, 0, len(self.block))
 
     def _enqueue(self, seal: Seal) -> None:
-        self._last = signed(seal, self.signer)
-        self._waiting.append(self._last)
+        self._last = seal
+        self._waiting.append(seal)
         try:
             self.write_waiting()
         except StorageError:  # the records are stored; the next write tries again, and fails if this does

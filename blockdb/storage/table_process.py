@@ -28,7 +28,6 @@ from blockdb.process import secret_of_helper
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.helper_door import door_of
-from blockdb.storage.maintenance import rows_of_tables
 from blockdb.storage.table_makers import IDLE_S, SIZE, Source
 
 PIECE_RECORDS: Final = 1000
@@ -115,6 +114,8 @@ def table_of_tables(door: Door, files: CollectionFiles, header: TableHeader, num
             return _merged(chain, header, tables)
         except IsPacked:
             return table_of_chain(door, files, header)
+    from blockdb.storage.maintenance import rows_of_tables  # with all that a writer needs: rare, and not for nothing
+
     return builder.build(header, *rows_of_tables(tables))
 
 

@@ -144,14 +144,9 @@ class Upkeep:
     # What the budget of memtables asks.
 
     @property
-    def active(self) -> Memtable:
-        """The memtable that is being filled."""
-        return self._reader.view.memtables[0]
-
-    @property
-    def frozen_bytes(self) -> int:
-        """What those take that wait to be flushed."""
-        return sum(memtable.size_bytes for memtable in self._reader.view.memtables[1:])
+    def memtables(self) -> tuple[Memtable, ...]:
+        """The one that is being filled, and those that wait to be flushed."""
+        return self._reader.view.memtables
 
     def relieve(self) -> None:
         """Have the memtable that is being filled flushed soon, beside its writer."""
@@ -176,11 +171,12 @@ class Upkeep:
         self._budget.ask(self)
         if self._frozen:
             self._slow_down()
-        return self.active.size_bytes < self.active.allowed_bytes
+        active = self.memtables[0]
+        return active.size_bytes < active.allowed_bytes
 
     def _slow_down(self) -> None:
         """Have the writer ask more often while a memtable waits to be flushed, and pause a little when it does."""
-        active, last_quarter = self.active, self._budget.share_bytes // 4
+        active, last_quarter = self.memtables[0], self._budget.share_bytes // 4
         hurried_from = self._budget.share_bytes - last_quarter
         if active.size_bytes >= hurried_from and active.size_bytes < active.allowed_bytes:
             self._wait(PAUSE_S)
@@ -260,17 +256,26 @@ class Upkeep:
         self._log.force(frozen.end_place)
         self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
         table, marks = self._tables.write(frozen)
-        filter_ = self._reader.view.filter
-        if filter_ is not None and filter_.has_room_for(len(table)):
-            for _ in filter_.add_marks(table, marks) if marks else filter_.add(table):
-                pass
+        is_known = False
+        while not is_known:
+            filter_ = self._reader.view.filter
+            if filter_ is not None and filter_.has_room_for(len(table)):
+                for _ in filter_.add_marks(table, marks) if marks else filter_.add(table):
+                    pass
+            is_known = self._publish(frozen, table, filter_)
+        self.unloading.note_flush()
+
+    def _publish(self, frozen: Frozen, table: Table, filter_: KeyFilter | None) -> bool:
+        """Have readers find a table in the place of its memtable; not if they have another filter by now."""
         with self._room:
+            if self._reader.view.filter is not filter_:
+                return False
             self._frozen.popleft()
             self._reader.view = self._reader.view.flushed(frozen.memtable, table)
             self.flushes += 1
             self._failure = None
             self._room.notify_all()
-        self.unloading.note_flush()
+            return True
 
     def _merge_once(self) -> bool:
         """Merge what is to be merged first, if there is anything. While the writer is busy, more has to be there."""
@@ -308,16 +313,21 @@ class Upkeep:
         if view.filter is not None and not view.filter.is_crowded:
             return
         filter_ = KeyFilter(max(2 * reader.view.table_records, BUSY_KEYS if is_busy else 0))
-        while filter_.records < reader.view.table_records:
-            for table in reader.view.tables:
-                if table.header.first_sequence >= filter_.records:
-                    for _ in self.unloading.along(table, filter_.add(table)):
-                        if reader.closed:
-                            return
-        with self._room:
-            view = reader.view.filtered(filter_)
-            if view.filter is not None:  # else another table has come: what there was is good until the next time
-                reader.view = view
+        while self._fill(filter_):
+            with self._room:
+                view = reader.view.filtered(filter_)
+                if view.filter is not None:  # else another table has come meanwhile
+                    reader.view = view
+                    return
+
+    def _fill(self, filter_: KeyFilter) -> bool:
+        """Add all tables that a filter does not have. Says no where the collection was closed meanwhile."""
+        for table in self._reader.view.tables:
+            if table.header.first_sequence >= filter_.records:
+                for _ in self.unloading.along(table, filter_.add(table)):
+                    if self._reader.closed:
+                        return False
+        return True
 
     def _look_after_makers(self) -> None:
         """Let go of processes that have ended, and look again once after each table that was made here."""

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from blockdb.errors import Corruption
 from blockdb.format import record
-from blockdb.format.frame import with_check
 from blockdb.format.pages import HEADER_BYTES
 from blockdb.format.place import place_of
 from blockdb.lsm import builder, columns, gather
@@ -38,7 +37,7 @@ def chain_of(values: dict[bytes, int], redactable: bool = False) -> Chain:
     for ordinal, (key, size) in enumerate(values.items()):
         number = ordinal * SEGMENTS // len(values)
         places[key] = place_of(number, len(files[number]))
-        files[number] += with_check(encode(ordinal, key, bytes(size)))
+        files[number] += encode(ordinal, key, bytes(size))
     return files, places
 
 

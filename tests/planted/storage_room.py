@@ -317,6 +317,20 @@ WRITING: Final[dict[str, Bug]] = {
         ("tests/storage/test_table_makers.py",),
         "A merged table that lacks records takes the place of its parts.",
     ),
+    "filter-without-the-table": Bug(
+        "blockdb/storage/upkeep.py",
+        "if self._reader.view.filter is not filter_:",
+        "if False:",
+        ("tests/storage/test_flushing.py::test_a_filter_that_comes_while_a_table_is_written_gets_its_keys",),
+        "A filter that comes while a table is written does not get its keys, and is made anew.",
+    ),
+    "signed-with-the-key-before": Bug(
+        "blockdb/storage/seals.py",
+        "self._enqueue(seal if signer is self.signer else signed(seal, self.signer))",
+        "self._enqueue(seal)",
+        ("tests/storage/test_sealing_beside.py::test_a_key_that_was_replaced_a_moment_ago_signs_no_more",),
+        "A block is signed with a key that another one has replaced.",
+    ),
     "merging-forgotten": Bug(
         "blockdb/storage/upkeep.py",
         "self._merger.wake(QUIET_S)",
@@ -375,8 +389,8 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "sealed-records-kept": Bug(
         "blockdb/storage/seals.py",
-        "self.block.drop(said.header.records, ",
-        "self.block.drop(said.header.records - 1, ",
+        "self.block.drop(seal.header.records, ",
+        "self.block.drop(seal.header.records - 1, ",
         ("tests/storage/test_sealing_beside.py::test_blocks_closed_beside_the_writer_are_those_it_would_close",),
         "A record that was sealed beside the writer stays in the open block.",
     ),
@@ -396,9 +410,9 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "view-before-manifest": Bug(
         "blockdb/storage/upkeep.py",
-        "table = self._tables.write(frozen)\n",
+        "table, marks = self._tables.write(frozen)\n",
         "self._reader.view = type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables)\n"
-        "        table = self._tables.write(frozen)\n",
+        "        table, marks = self._tables.write(frozen)\n",
         ("tests/storage/test_flushing.py",),
         "A memtable leaves the view before its table is there.",
     ),

@@ -1,6 +1,7 @@
 """Tables written in the background: when the system has no room for them, and when it is slow."""
 
 import errno
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import blockdb
 from blockdb.format import mark as mark_format
 from blockdb.format import segment
 from blockdb.lsm import tiers
+from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import RECORD_OVERHEAD_BYTES
 from blockdb.storage import log as log_module
 from blockdb.storage import manifest as manifests
@@ -554,6 +556,35 @@ def test_a_busy_writer_asks_one_filter_which_is_made_anew_where_it_is_crowded(
                 with pytest.raises(blockdb.DuplicateKey):
                     db.put_many([(b"new", b""), (key, b"")])
             assert not db.exists(b"new")
+
+
+def test_a_filter_that_comes_while_a_table_is_written_gets_its_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [KeyFilter(1000)]
+    has_room_for = KeyFilter.has_room_for
+
+    def meanwhile(filter_: KeyFilter, records: int) -> bool:
+        if others:
+            for table in db._reader.view.tables:
+                deque(others[0].add(table), maxlen=0)
+            db._reader.view = db._reader.view.filtered(others.pop())
+        return has_room_for(filter_, records)
+
+    with blockdb.open(tmp_path / "db", compaction_threshold=1000) as db:
+        for start in (0, 100, 200):
+            db.put_many(pairs(range(start, start + 100)))
+            db.flush()
+        until(lambda: db._reader.view.filter)
+        monkeypatch.setattr(KeyFilter, "has_room_for", meanwhile)
+        db.put_many(pairs(range(300, 400)))
+        db.flush()
+        assert not others
+        filter_ = db._reader.view.filter
+        assert filter_ is not None, "there is no need to make one anew"
+        assert (filter_.records, filter_.capacity) == (400, 1000)
+        for key, value in pairs(range(400)):
+            assert db.get(key) == value
 
 
 def test_the_first_filter_of_a_busy_writer_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 import blockdb
+from blockdb.format.block import Seal
+from blockdb.ledger.chain import signed
+from blockdb.ledger.signature import Signer
 from blockdb.storage import seals
 from blockdb.storage.store import Store
 from tests.storage.doors import until
@@ -61,6 +65,27 @@ def test_blocks_closed_beside_the_writer_are_those_it_would_close(db: blockdb.Da
     db.put_many([(b"batch%04d" % number, b"") for number in range(504)])
     db.flush()
     assert_sealed(db, 1507)
+
+
+def test_a_key_that_was_replaced_a_moment_ago_signs_no_more(
+    db: blockdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(db, 0, 25)
+    process_of(db)
+    sealing = db._store._seals  # type: ignore[attr-defined]
+    first, second = sealing.signer, copy(sealing.signer)
+    calls: list[tuple[int, bool]] = []
+
+    def sign(seal: Seal, signer: Signer) -> Seal:
+        calls.append((seal.header.number, signer is second))
+        sealing.signer = second
+        return signed(seal, signer)
+
+    monkeypatch.setattr(seals, "signed", sign)
+    assert first is not second
+    fill(db, 25, 40)
+    assert_sealed(db, 40)
+    assert calls == [(2, False), (2, True), (3, True)]
 
 
 def test_a_process_that_dies_leaves_its_work_to_the_writer(db: blockdb.Database) -> None:
