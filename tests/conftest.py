@@ -27,6 +27,9 @@ def force_nothing(descriptor: int) -> None:
     """In place of forcing a file to the disk: no test cuts the power, and those that play it record the calls."""
 
 
+# Thousands of modules and tests are collected, and all of them stay: looking for garbage meanwhile is a fifth of it.
+gc.disable()
+
 # Before the engine is imported, which takes these once. A process that a test starts forces as always.
 os.fsync = os.fdatasync = force_nothing
 
@@ -43,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """What was collected stays until the end: no collection of garbage need look through it."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)

@@ -13,7 +13,6 @@ from struct import error as StructError
 from typing import Final
 
 import numpy as np
-from xxhash import xxh3_64_digest
 
 from blockdb.audit.columns import Positions, positions
 from blockdb.audit.doubt import Doubt
@@ -23,6 +22,7 @@ from blockdb.format.alike import FEWEST, PATIENCE, frame_bytes
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame
+from blockdb.format.gather import are_intact
 from blockdb.format.record import BODY_HEADER_BYTES, HEADER_BYTES, PLAIN_RECORD
 
 PORTION_RECORDS: Final = 1000
@@ -162,8 +162,7 @@ def _take_each(portion: Portion, buffer: Buffer, at: int, end: int, most: int) -
         return at
     ends = [*offsets[1:], at]
     bodies = [buffer[start + CHECK_BYTES : stop] for start, stop in zip(offsets, ends, strict=True)]
-    digests = np.frombuffer(b"".join(map(xxh3_64_digest, bodies)), "<u4")
-    if (digests[::2] != np.frombuffer(b"".join(checks), "<u4")).any():
+    if not are_intact(np.frombuffer(b"".join(checks), ">u4"), bodies):
         raise Doubt
     portion.offsets.extend(offsets)
     portion.hashed += bodies
@@ -186,8 +185,7 @@ def _take_decoded(portion: Portion, buffer: Buffer, at: int, end: int) -> int:
 
 def _take_rows(portion: Portion, rows: Rows, at: int) -> None:
     """Plain records that begin at the offset `at`."""
-    digests = np.frombuffer(b"".join(map(xxh3_64_digest, rows.bodies)), "<u4")
-    if (digests[::2] != rows.checks).any():
+    if not are_intact(rows.checks, rows.bodies):
         raise Doubt
     portion.hashed += rows.bodies
     portion.keys += rows.keys

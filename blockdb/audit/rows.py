@@ -14,13 +14,8 @@ import numpy as np
 
 from blockdb.audit.columns import Positions, positions
 from blockdb.format.frame import CHECK_BYTES
+from blockdb.format.gather import HEADER, everywhere
 from blockdb.format.record import HEADER_BYTES, PLAIN_RECORD, unpack_sizes
-
-_CHECK: Final = "<u4", 0
-"""What number it is, and where in the frame. So too type and kind as one number, and the lengths of key and content."""
-_KIND: Final = "<u2", CHECK_BYTES
-_KEY_BYTES: Final = "<u2", CHECK_BYTES + 8
-_CONTENT_BYTES: Final = "<u4", CHECK_BYTES + 10
 
 _MARK_AT: Final = CHECK_BYTES + 1
 """The kind, and behind it the upper half of the time."""
@@ -32,6 +27,7 @@ class Rows(NamedTuple):
 
     starts: Positions
     checks: Any
+    """As in `HEADER`."""
     bodies: list[bytes]
     keys: list[bytes]
     data_bytes: Positions
@@ -51,18 +47,15 @@ def rows_alike(data: bytes, most: int) -> Rows:
     count = min(len(data) // size, most)
     if not count or kind != PLAIN_RECORD or not key_bytes:
         return NO_ROWS
-
-    def column(count: int, kind: str, at: int) -> Any:
-        return np.ndarray(count, kind, data, at, (size,))
-
-    good = column(count, *_KIND) == PLAIN_RECORD
-    good &= column(count, *_KEY_BYTES) == key_bytes
-    good &= column(count, *_CONTENT_BYTES) == content_bytes
+    heads = np.ndarray(count, HEADER, data, 0, (size,))
+    good = heads["kind"] == PLAIN_RECORD
+    good &= heads["key"] == key_bytes
+    good &= heads["content"] == content_bytes
     count = _first_bad(good)
-    bodies = column(count, f"V{size - CHECK_BYTES}", CHECK_BYTES).tolist()
-    keys = column(count, f"V{key_bytes}", HEADER_BYTES).tolist()
+    bodies = np.ndarray(count, f"V{size - CHECK_BYTES}", data, CHECK_BYTES, (size,)).tolist()
+    keys = np.ndarray(count, f"V{key_bytes}", data, HEADER_BYTES, (size,)).tolist()
     starts, data_bytes = np.arange(0, count * size, size), np.full(count, size - HEADER_BYTES)
-    return Rows(starts, column(count, *_CHECK), bodies, keys, data_bytes, count * size)
+    return Rows(starts, heads["check"][:count], bodies, keys, data_bytes, count * size)
 
 
 def rows_led_to(data: bytes, starts: Positions, most: int) -> Rows:
@@ -72,12 +65,12 @@ def rows_led_to(data: bytes, starts: Positions, most: int) -> Rows:
     O(bytes).
     """
     starts = starts[: min(most, int(starts.searchsorted(len(data) - HEADER_BYTES)))]
-    key_bytes = _column(data, starts, *_KEY_BYTES)
-    key_ends = starts + key_bytes
+    heads: Any = everywhere(data, HEADER_BYTES)[starts].view(HEADER)
+    key_ends = starts + heads["key"]
     key_ends += HEADER_BYTES
-    ends = key_ends + _column(data, starts, *_CONTENT_BYTES)
-    good = _column(data, starts, *_KIND) == PLAIN_RECORD
-    good &= key_bytes > 0
+    ends = key_ends + heads["content"]
+    good = heads["kind"] == PLAIN_RECORD
+    good &= heads["key"] > 0
     good &= ends <= len(data)
     good[:1] &= starts[:1] == 0
     good[1:] &= ends[:-1] == starts[1:]
@@ -86,7 +79,7 @@ def rows_led_to(data: bytes, starts: Positions, most: int) -> Rows:
         return NO_ROWS
     starts, key_ends, ends = starts[:count], key_ends[:count], ends[:count]
     bodies, keys = _cut(data, starts + CHECK_BYTES, ends), _cut(data, starts + HEADER_BYTES, key_ends)
-    return Rows(starts, _column(data, starts, *_CHECK), bodies, keys, ends - starts - HEADER_BYTES, int(ends[-1]))
+    return Rows(starts, heads["check"][:count], bodies, keys, ends - starts - HEADER_BYTES, int(ends[-1]))
 
 
 def marked(data: bytes) -> Positions:
@@ -96,7 +89,7 @@ def marked(data: bytes) -> Positions:
     found = times == times[0]
     found &= kinds == kinds[0]
     likely = np.flatnonzero(found)
-    marks = _column(data, likely, "<u4", CHECK_BYTES)
+    marks = everywhere(data, 4)[likely + CHECK_BYTES].view(np.uint32)
     return positions(likely[marks == marks[0]])
 
 
@@ -105,15 +98,10 @@ def _first_bad(good: Any) -> int:
     return len(good) if good.all() else int(good.argmin())
 
 
-def _column(data: bytes, starts: Positions, kind: str, at: int) -> Any:
-    """The number of a kind that each of the frames has at an offset within it. O(n)."""
-    return np.ndarray(len(data) - at - np.dtype(kind).itemsize + 1, kind, data, at, (1,))[starts]
-
-
 def _cut(data: bytes, starts: Positions, ends: Positions) -> list[bytes]:
     """The bytes from each start to each end: by C code alone where all are of one size. O(bytes)."""
     sizes = ends - starts
     if (sizes == sizes[0]).all():
-        rows: list[bytes] = np.ndarray(len(data) - int(sizes[0]) + 1, f"V{sizes[0]}", data, 0, (1,))[starts].tolist()
+        rows: list[bytes] = everywhere(data, int(sizes[0]))[starts].tolist()
         return rows
     return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]

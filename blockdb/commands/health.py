@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from argparse import Namespace
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -18,6 +16,8 @@ from .failures import FAILED
 from .results import Result, Words
 
 if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
     from blockdb.config import Config
 
     from .servers import Server
@@ -47,6 +47,8 @@ def _line(row: dict[str, Any], kind: str) -> str:
 
 def _row(connection: HTTPConnection, kind: str) -> dict[str, Any]:
     """What it says. Raises Unavailable where nobody answers."""
+    from http.client import HTTPException
+
     import msgspec
 
     address = f"{connection.host}:{connection.port}"
@@ -83,6 +85,9 @@ def _connections(context: Context) -> Iterator[HTTPConnection]:
 
 
 def _to(url: str, server: Server) -> HTTPConnection:
+    import ssl
+    from http.client import HTTPConnection, HTTPSConnection
+
     parts = urlsplit(url)
     if parts.scheme != "https":
         return HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE_S)
@@ -94,6 +99,9 @@ def _to(url: str, server: Server) -> HTTPConnection:
 
 def _to_own(config: Config) -> HTTPConnection:
     """On this machine, where who answers at the port is who was started there: no certificate is looked at."""
+    import ssl
+    from http.client import HTTPConnection, HTTPSConnection
+
     host = ANYWHERE.get(config.server.host, config.server.host)
     if not config.security.tls_certificate:
         return HTTPConnection(host, config.server.port, timeout=PATIENCE_S)

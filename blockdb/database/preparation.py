@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from blockdb.database.documents import Documents, Given
 from blockdb.documents.values import encode, plain
+from blockdb.errors import InvalidData
 from blockdb.format.checks import check_key, check_records, check_value, unzipped
 from blockdb.storage.commit import Rider
 from blockdb.storage.index_rider import BatchRider, IndexRider
@@ -41,7 +42,10 @@ class Preparation:
         max_bytes = self._store.metadata.settings.max_document_size
         keys, given = unzipped(items)
         if self.is_plain:
-            return Prepared(*check_records(keys, _all_bytes(given), max_bytes))
+            try:
+                return Prepared(*check_records(keys, given, max_bytes))  # type: ignore[arg-type] # it looks at all types
+            except InvalidData:  # perhaps there are documents among them
+                return Prepared(*check_records(keys, tuple(map(_bytes_of, given)), max_bytes))
         rules, admit = self._documents.rules, self._documents.admit
         indexes = self._store.indexes
         if len(keys) == 1:  # in half the time
@@ -52,11 +56,6 @@ class Preparation:
         check_records(keys, values, max_bytes)
         documents = [document for _, document in admitted]
         return Prepared(keys, values, BatchRider(indexes, rules.entries, keys, documents))
-
-
-def _all_bytes(given: tuple[Given, ...]) -> tuple[bytes, ...]:
-    """What is stored of values of a batch; nearly always that is what was given."""
-    return tuple(map(_bytes_of, given)) if set(map(type, given)) - {bytes} else given  # type: ignore[return-value]
 
 
 def _bytes_of(given: Given) -> bytes:

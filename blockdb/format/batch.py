@@ -49,8 +49,8 @@ class BatchHeader(NamedTuple):
 
 def encode(bodies: list[bytes], transaction: int = 0) -> bytes:
     """The frames of a whole batch: its header, then a record frame around each of `bodies`."""
-    together = frames(bodies)
-    return encode_header(BatchHeader(len(bodies), len(together), transaction)) + together
+    size = sum(map(len, bodies)) + CHECK_BYTES * len(bodies)
+    return frames(bodies, encode_header(BatchHeader(len(bodies), size, transaction)))
 
 
 def encode_header(header: BatchHeader) -> bytes:
@@ -60,16 +60,21 @@ def encode_header(header: BatchHeader) -> bytes:
     return with_check(_BODY.pack(BATCH, header.records, header.size))
 
 
-def frames(bodies: list[bytes]) -> bytes:
+def frames(bodies: list[bytes], header: bytes = b"") -> bytes:
     """A record frame around each of `bodies`: what follows the header, and also what stands for itself without one."""
-    digest = xxh3_64_digest
-    return b"".join([digest(body)[:CHECK_BYTES] + body for body in bodies])
+    parts = [header] * (2 * len(bodies) + 1)
+    parts[1::2] = [digest[:CHECK_BYTES] for digest in map(xxh3_64_digest, bodies)]
+    parts[2::2] = bodies
+    return b"".join(parts)
 
 
 def places(place: int, bodies: Sequence[bytes]) -> array[int]:
     """Where the records are whose frames follow each other from `place` on."""
-    sizes = map(add, map(len, bodies[:-1]), repeat(CHECK_BYTES))
-    return array("Q", accumulate(sizes, initial=place))
+    sizes = {*map(len, bodies)}
+    if len(sizes) == 1:  # in two thirds of the time
+        step = sizes.pop() + CHECK_BYTES
+        return array("Q", range(place, place + step * len(bodies), step))
+    return array("Q", accumulate(map(add, map(len, bodies[:-1]), repeat(CHECK_BYTES)), initial=place))
 
 
 def decode(buffer: Buffer, offset: int) -> BatchHeader:

@@ -88,9 +88,9 @@ def encode_many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) ->
     start = _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, 0, 0)[: -_SIZES.size]
     key_bytes, value_bytes = {*map(len, keys)}, {*map(len, values)}
     if len(key_bytes) == len(value_bytes) == 1:
-        sizes: Iterable[bytes] = repeat(_SIZES.pack(*key_bytes, *value_bytes), len(keys))
-    else:
-        sizes = map(_SIZES.pack, map(len, keys), map(len, values))
+        header = start + _SIZES.pack(*key_bytes, *value_bytes)
+        return list(map(b"".join, zip(repeat(header, len(keys)), keys, values, strict=True)))
+    sizes = map(_SIZES.pack, map(len, keys), map(len, values))
     return list(map(b"".join, zip(repeat(start, len(keys)), sizes, keys, values, strict=True)))
 
 

@@ -30,6 +30,8 @@ __all__ = ["Server", "endable", "loop_factory", "run"]
 TICK_S: Final = 0.5
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 STOPPED_AT_ONCE: Final = 130
+GOODBYE_S: Final = 2.0
+"""How long clients of TLS who have their answers are waited for, once they were told goodbye: many never answer."""
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +133,9 @@ class Server:
         beside = None if self._on_stop is None else asyncio.ensure_future(self._on_stop())
         for connection in tuple(self.state.connections):
             connection.shutdown()
+        told_at = dict[Any, float]()
         while self.state.tasks or self.state.connections:
+            self._leave(told_at)
             left_s = self.limits.stop_timeout_s - (time.monotonic() - begun)
             if left_s <= 0:
                 log.warning("%d requests were cut off, since they took longer than it may", len(self.state.tasks))
@@ -149,6 +153,15 @@ class Server:
             await asyncio.wait(tasks, timeout=TICK_S)
         if beside is not None:
             await beside
+
+    def _leave(self, told_at: dict[Any, float]) -> None:
+        """Hang up on who was told goodbye for long enough; `told_at` has when, by connections."""
+        now = time.monotonic()
+        for connection in tuple(self.state.connections):
+            transport = connection.transport
+            is_told = transport.is_closing() and not transport.get_write_buffer_size()
+            if is_told and now - told_at.setdefault(connection, now) > GOODBYE_S:
+                transport.abort()
 
     async def _tick(self) -> None:
         """What is due twice a second."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import itemgetter
 from threading import Lock
 from typing import Final, Protocol
@@ -20,12 +21,8 @@ class Tenant(Protocol):
     """A collection with memtables."""
 
     @property
-    def active(self) -> Memtable:
-        """The memtable that is being filled."""
-
-    @property
-    def frozen_bytes(self) -> int:
-        """What those take that wait to be flushed."""
+    def memtables(self) -> tuple[Memtable, ...]:
+        """The one that is being filled, and those that wait to be flushed: as they are at one moment."""
 
     @property
     def is_failing(self) -> bool:
@@ -56,7 +53,7 @@ class MemtableBudget:
     def used_bytes(self) -> int:
         """What all memtables take, about. O(collections)."""
         with self._changing:
-            return sum(tenant.active.size_bytes + tenant.frozen_bytes for tenant in self._tenants)
+            return sum(memtable.size_bytes for tenant in self._tenants for memtable in tenant.memtables)
 
     def ask(self, tenant: Tenant) -> None:
         """Allow a memtable to grow further, if it may: else its `allowed_bytes` are what it takes by now.
@@ -65,7 +62,7 @@ class MemtableBudget:
         """
         with self._changing:
             self._tenants.add(tenant)
-            memtable = tenant.active
+            memtable = tenant.memtables[0]
             size = memtable.size_bytes
             wanted = min(max(size, self._least_bytes), self.share_bytes - size)
             free = self._free_bytes()
@@ -92,13 +89,13 @@ class MemtableBudget:
     def _take_back(self) -> None:
         """Take back what was allowed and is not used; who needs it asks again with the next write."""
         for tenant in self._tenants:
-            memtable = tenant.active
+            memtable = tenant.memtables[0]
             memtable.allowed_bytes = min(memtable.allowed_bytes, memtable.size_bytes)
 
     def _relieve(self, free: int) -> None:
-        healthy = [tenant for tenant in self._tenants if not tenant.is_failing]
-        missing = self._limit_bytes // PARTS - free - sum(tenant.frozen_bytes for tenant in healthy)
-        idle = [(tenant.active.size_bytes, tenant) for tenant in healthy if not tenant.frozen_bytes]
+        healthy = [(tenant.memtables, tenant) for tenant in self._tenants if not tenant.is_failing]
+        missing = self._limit_bytes // PARTS - free - sum(_frozen_bytes(memtables) for memtables, _ in healthy)
+        idle = [(memtables[0].size_bytes, tenant) for memtables, tenant in healthy if len(memtables) == 1]
         for size, tenant in sorted(idle, key=itemgetter(0), reverse=True):
             if missing <= 0 or size < self._least_bytes:
                 return
@@ -107,8 +104,12 @@ class MemtableBudget:
 
 
 def _held_bytes(tenant: Tenant) -> int:
-    memtable = tenant.active
-    return max(memtable.allowed_bytes, memtable.size_bytes) + tenant.frozen_bytes
+    memtables = tenant.memtables
+    return max(memtables[0].allowed_bytes, memtables[0].size_bytes) + _frozen_bytes(memtables)
+
+
+def _frozen_bytes(memtables: Sequence[Memtable]) -> int:
+    return sum(memtable.size_bytes for memtable in memtables[1:])
 
 
 class IndexBudget:

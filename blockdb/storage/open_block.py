@@ -58,12 +58,12 @@ class OpenBlock:
         self._size += len(frame) - CHECK_BYTES
         return len(self._places) >= self._due_records or self._size >= self._due_size
 
-    def add_many(self, bodies: Sequence[bytes], places: Sequence[int]) -> bool:
-        """Take the records of a batch; says what `add` says."""
+    def add_many(self, bodies: Sequence[bytes], places: Sequence[int], size: int) -> bool:
+        """Take the records of a batch, whose bodies have `size` bytes together; says what `add` says."""
         if not self.is_lent:
             self._bodies.extend(bodies)
         self._places.extend(places)
-        self._size += sum(map(len, bodies))
+        self._size += size
         return len(self._places) >= self._due_records or self._size >= self._due_size
 
     @property

@@ -54,11 +54,11 @@ class Reader(Parkable):
         self.opened = monotonic()
         self.closed = False
         self.is_dropped = False
-        self.begin()  # from here on, threads may look at what stands above
-        self.recovered: Opening
         self.gets = 0
         self.misses = 0
         self.scans = 0
+        self.begin()  # from here on, threads may look at what stands above
+        self.recovered: Opening
         self.get_latency = Histogram()
         self._expiry: Expiry | None = None
         self._looks = 0

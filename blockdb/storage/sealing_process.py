@@ -152,7 +152,8 @@ def main(argument: str) -> None:
     at = job["start"]
     while len(request := sys.stdin.buffer.read(_PLACE.size)) == _PLACE.size and request != _STOP:
         (end,) = _PLACE.unpack(request)
-        block.add_many(*chain.bodies(at, end))
+        bodies, places = chain.bodies(at, end)
+        block.add_many(bodies, places, sum(map(len, bodies)))
         at = end
         for seal in block.seal():
             sys.stdout.buffer.write(encode_seal(seal))

@@ -71,7 +71,8 @@ class Seals:
             (state.last_seal[0], state.head.previous_hash) if state.last_seal else (0, GENESIS)
         )
         self.block = block(self._new_sealer())
-        self.block.add_many([chain.record_at(place).body for place in state.pending_places], state.pending_places)
+        bodies = [chain.record_at(place).body for place in state.pending_places]
+        self.block.add_many(bodies, state.pending_places, sum(map(len, bodies)))
         self.stalls = 0
         self.seal()
 

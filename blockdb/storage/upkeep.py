@@ -144,14 +144,9 @@ class Upkeep:
     # What the budget of memtables asks.
 
     @property
-    def active(self) -> Memtable:
-        """The memtable that is being filled."""
-        return self._reader.view.memtables[0]
-
-    @property
-    def frozen_bytes(self) -> int:
-        """What those take that wait to be flushed."""
-        return sum(memtable.size_bytes for memtable in self._reader.view.memtables[1:])
+    def memtables(self) -> tuple[Memtable, ...]:
+        """The one that is being filled, and those that wait to be flushed."""
+        return self._reader.view.memtables
 
     def relieve(self) -> None:
         """Have the memtable that is being filled flushed soon, beside its writer."""
@@ -176,11 +171,12 @@ class Upkeep:
         self._budget.ask(self)
         if self._frozen:
             self._slow_down()
-        return self.active.size_bytes < self.active.allowed_bytes
+        active = self.memtables[0]
+        return active.size_bytes < active.allowed_bytes
 
     def _slow_down(self) -> None:
         """Have the writer ask more often while a memtable waits to be flushed, and pause a little when it does."""
-        active, last_quarter = self.active, self._budget.share_bytes // 4
+        active, last_quarter = self.memtables[0], self._budget.share_bytes // 4
         hurried_from = self._budget.share_bytes - last_quarter
         if active.size_bytes >= hurried_from and active.size_bytes < active.allowed_bytes:
             self._wait(PAUSE_S)

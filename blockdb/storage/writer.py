@@ -12,7 +12,7 @@ from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.format.limits import MAX_KEY_BYTES
-from blockdb.format.record import SALT_BYTES, data_bytes_of, encoders
+from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
@@ -72,10 +72,11 @@ class Writer(OpenFiles):
         return sequence
 
     def _put(self, key: bytes, value: bytes, rider: Rider | None = None) -> int:
-        """Under the write lock. Nearly half of a put is calls of Python functions, so there are few of them here."""
+        """Under the write lock. A quarter of a put is calls of Python functions, so there are few of them here."""
         log = self._log
         if self._attention or log.end >= log.roll_at:
             self._attend((key,))
+            log = self._log  # who waited there had given the lock away
         if rider is None and self.needs_riders:
             raise Unprepared
         if self.view.has(key):
@@ -274,14 +275,15 @@ class Writer(OpenFiles):
     ) -> range:
         place = self._log.append(frames(bodies))
         places = batch.places(place + header_bytes, bodies)
-        self._active.extend(keys, values, places, data_bytes_of(bodies))
+        size, block = sum(map(len, bodies)), self._open_block
+        self._active.extend(keys, values, places, size - len(bodies) * block.beside_bytes)
         first = self.next_sequence
         if self.trace is not None:
             self.trace.logged(first, keys[0], self._log.end)
         self.next_sequence = first + len(keys)
         if rider is not None:
             rider.take(first, places)
-        if self._open_block.add_many(bodies, places):
+        if block.add_many(bodies, places, size):
             self._seals.seal()
         if self._active.size_bytes >= self._active.allowed_bytes:
             self._make_room()

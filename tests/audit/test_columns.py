@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rbloom import Bloom
 
 import blockdb
+from blockdb.audit import columns
 from blockdb.audit.columns import FilterBits, beginnings_of, homes_of, numbers, positions, slots_of, words_of
 from blockdb.audit.doubt import Doubt
 from blockdb.format.table import home_slot, word
@@ -61,6 +62,19 @@ def test_a_filter_says_what_rbloom_says(has: list[int], others: list[int], false
     assert bits.has(numbers(array("Q", has)))
     for hashed in others:
         assert bits.has(numbers(array("Q", [hashed]))) == (hashed in bloom)
+
+
+@pytest.mark.parametrize("at", range(10))
+def test_a_filter_that_denies_one_of_many_says_so(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """However many are asked for at a time."""
+    monkeypatch.setattr(columns, "ASKED_HASHES", 3)
+    hashes = list(range(1, 11))
+    bloom = Bloom(10, 1e-9, index)
+    bloom.update(hashes)
+    bits = FilterBits(memoryview(bloom.save_bytes()))
+    assert bits.has(numbers(array("Q", hashes)))
+    hashes[at] = 99
+    assert not bits.has(numbers(array("Q", hashes)))
 
 
 KEYS = st.lists(st.binary(max_size=12).map(lambda rest: b"both" + rest), min_size=1)

@@ -60,7 +60,7 @@ def walked(data: bytes, most: int) -> list[tuple[int, int, bytes, bytes, bytes]]
 def in_rows(rows: Rows) -> list[tuple[int, int, bytes, bytes, bytes]]:
     ends = (rows.starts + rows.data_bytes + HEADER_BYTES).tolist()
     assert rows.end == (ends[-1] if ends else 0)
-    checks = [number.to_bytes(4, "little") for number in rows.checks.tolist()]
+    checks = [number.to_bytes(4, "big") for number in rows.checks.tolist()]
     return list(zip(rows.starts.tolist(), ends, checks, rows.bodies, rows.keys, strict=True))
 
 

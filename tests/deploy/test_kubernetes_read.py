@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -47,6 +46,8 @@ def pod_specs(name: str) -> list[Object]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", KUSTOMIZATIONS)
 def test_each_object_is_as_its_schema_says(name: str, version: str) -> None:
+    import kubernetes_validate  # here: it is large, and for this alone
+
     for each in _rendered(name):
         if each["apiVersion"] != FOREIGN:
             kubernetes_validate.validate(each, version, strict=True)

@@ -30,10 +30,11 @@ def key_of(number: int) -> bytes:
     return b"key:" + sha256(b"%d" % number).hexdigest()[:12].encode()
 
 
-def value_of(number: int) -> bytes:
-    """Its value: of 0 to some thousand bytes, most of them short."""
+def value_of(number: int, size: int | None = None) -> bytes:
+    """Its value: of so many bytes, or of 0 to some thousand, most of them short."""
     seed = sha256(b"value %d" % number).digest()
-    size = seed[0] if seed[1] < 250 else seed[0] * 30
+    if size is None:
+        size = seed[0] if seed[1] < 250 else seed[0] * 30
     return (seed * (size // len(seed) + 1))[:size]
 
 

@@ -101,7 +101,7 @@ class Life:
 
     def _put(self, size: int) -> None:
         self.issued += 1
-        key, value = key_of(self.issued), (value_of(self.issued) * (size + 1))[:size]
+        key, value = key_of(self.issued), value_of(self.issued, size)
         self._opened.put(key, value)
         self.stored[key] = value
 

@@ -31,8 +31,8 @@ GUARD: Final[dict[str, Bug]] = {
     ),
     "revoked-and-good": Bug(
         "blockdb/server/authentication.py",
-        "if identity is None or identity != before.identity:",
-        "if before.identity is None:",
+        "if None in identity or identity != before.identity:",
+        "if not before.identity:",
         (f"{TOKENS}::test_it_is_revoked_within_a_second",),
         "A server goes on with the tokens that it read first.",
     ),

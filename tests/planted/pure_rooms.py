@@ -99,6 +99,13 @@ FORMAT: Final[dict[str, Bug]] = {
         ("tests/format/test_batch.py",),
         "The check of a batch's header is not compared.",
     ),
+    "places-of-bodies": Bug(
+        "blockdb/format/batch.py",
+        "step = sizes.pop() + CHECK_BYTES",
+        "step = sizes.pop()",
+        ("tests/format/test_batch.py",),
+        "The places of records of one size are counted without their checks.",
+    ),
     "torn-batch": Bug(
         "blockdb/format/walk.py",
         'raise TornFrame("the file ends inside a batch")',

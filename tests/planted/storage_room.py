@@ -410,9 +410,9 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "view-before-manifest": Bug(
         "blockdb/storage/upkeep.py",
-        "table = self._tables.write(frozen)\n",
+        "table, marks = self._tables.write(frozen)\n",
         "self._reader.view = type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables)\n"
-        "        table = self._tables.write(frozen)\n",
+        "        table, marks = self._tables.write(frozen)\n",
         ("tests/storage/test_flushing.py",),
         "A memtable leaves the view before its table is there.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,12 @@ def test_without_a_bug_the_same_tests_pass(house: Path) -> None:
 
 
 def test_every_bug_has_its_place_and_its_tests() -> None:
+    text_of = cache(lambda path: (ROOT / path).read_text())
     for bug in BUGS.values():
-        planted((ROOT / bug.file).read_text(), bug)
+        planted(text_of(bug.file), bug)
         for test in bug.tests:
             path, _, name = test.partition("::")
-            assert f"def {name.partition('[')[0]}" in (ROOT / path).read_text(), f"{test} is gone"
+            assert f"def {name.partition('[')[0]}" in text_of(path), f"{test} is gone"
 
 
 def test_every_room_of_the_engine_has_bugs() -> None:

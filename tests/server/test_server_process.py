@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from random import Random
@@ -157,6 +157,44 @@ def test_what_keeps_it_from_starting(
     assert "[server] port" in wrong.err
     assert "[logging] level" in wrong.err
     assert not (here / "other").exists()
+
+
+@contextmanager
+def served_with_tls(path: Path) -> Iterator[tuple[subprocess.Popen[bytes], HTTPSConnection]]:
+    """A server that has a minute to end, and a connection to it."""
+    make(path / "tls")
+    files = {"TLS_CERTIFICATE": path / "tls" / "server.crt", "TLS_KEY": path / "tls" / "server.key"}
+    environ = {f"BLOCKDB_SECURITY_{name}": str(file) for name, file in files.items()}
+    with serving(path / "db", BLOCKDB_SERVER_SHUTDOWN_TIMEOUT="60", **environ) as (process, (_, port)):
+        trusting = ssl.create_default_context(cafile=str(path / "tls" / "ca.crt"))
+        with closing(HTTPSConnection("localhost", port, timeout=60, context=trusting)) as connection:
+            yield process, connection
+
+
+def test_a_client_of_tls_that_asks_nothing_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """It is told goodbye, and never answers."""
+    with served_with_tls(tmp_path) as (process, connection):
+        connection.request("GET", "/health/live")
+        assert connection.getresponse().read()
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.mark.torture
+def test_a_client_of_tls_that_reads_slowly_gets_its_answer_while_the_server_ends(tmp_path: Path) -> None:
+    with served_with_tls(tmp_path) as (process, connection):
+        connection.request("POST", PUT, json.dumps({"key": "k", "value": "v" * 30_000_000}))
+        assert connection.getresponse().read()
+        connection.request("GET", "/api/v1/get/k", headers={"Accept-Encoding": "identity"})
+        answer = connection.getresponse()
+        read = len(answer.read(100_000))
+        process.terminate()
+        pause = Event()
+        while piece := answer.read(100_000):
+            read += len(piece)
+            pause.wait(0.015)  # longer than it is waited for a goodbye, all in all
+        assert read == int(answer.headers["Content-Length"]) > 30_000_000
+        assert process.wait(60) == 0
 
 
 @pytest.mark.torture

@@ -1,5 +1,6 @@
 """What a writer's look-ups leave of mapped tables in memory: little, while nobody reads."""
 
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 import blockdb
 from blockdb.format.buffer import Buffer
 from blockdb.lsm.bloom import key_hash
-from blockdb.storage import upkeep
+from blockdb.lsm.table import Table
+from blockdb.storage import unloading, upkeep
 from blockdb.storage.door import Door
 from blockdb.storage.unloading import MISSES, STEPS
-from tests.storage.doors import open_through, until
+from tests.fault.support import copy_of
+from tests.storage.doors import StillDoor, open_through, until
 
 SMAPS = Path("/proc/self/smaps")
 SETTINGS: dict[str, Any] = {"memtable_size_limit": 2 * 1024**2, "compaction_threshold": 100}
@@ -109,6 +112,20 @@ def test_a_walk_through_a_table_gives_it_back_on_the_way_and_at_its_end(tmp_path
         assert len(door.unloaded) == 3
 
 
+def test_look_ups_of_recovery_may_find_nothing_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unloading, "MISSES", 1)
+    monkeypatch.setattr(Table, "first_of", lambda table, keys, _: table.find(b"missing", key_hash(b"missing")))
+    door = StillDoor()
+    db = open_through(door, tmp_path / "db", **SETTINGS)
+    db.put_many(batch(0))
+    db.flush()
+    db.put_many(batch(1)[:10])
+    door.copy(tmp_path / "db", tmp_path / "killed")
+    db.close()
+    with blockdb.open(tmp_path / "killed", **SETTINGS) as again:
+        assert again.count() == BATCH_RECORDS + 10
+
+
 def test_a_collection_that_is_parked_is_not_opened_for_that(tmp_path: Path) -> None:
     with open_through(WatchedDoor(), tmp_path / "db", **SETTINGS) as db:
         db.put_many(batch(0))
@@ -118,3 +135,17 @@ def test_a_collection_that_is_parked_is_not_opened_for_that(tmp_path: Path) -> N
         for _ in range(MISSES):
             assert tables[0].find(b"missing", key_hash(b"missing")) is None
         assert store.is_parked
+
+
+def test_a_log_whose_keys_filters_let_through_is_recovered(tmp_path: Path) -> None:
+    """While a collection is opened, look-ups that find nothing come before anything else of it is there."""
+    with open_through(Door(), tmp_path / "db", **SETTINGS) as db:
+        db.put_many(batch(0))
+        db.flush()
+        [table] = db._store.view.tables
+        let_through = (key for n in count() if key_hash(key := b"new %d" % n) in table.filter)
+        db.put_many([(key, b"") for key in islice(let_through, 2 * MISSES)])
+        killed = copy_of(tmp_path / "db", tmp_path / "killed")
+    with open_through(Door(), killed, **SETTINGS) as db:
+        assert db.count() == BATCH_RECORDS + 2 * MISSES
+        assert db.verify().valid

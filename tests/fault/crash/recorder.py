@@ -267,7 +267,7 @@ MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "r
 CHANGES_NOTHING = {
     *("boot_id", "close", "damage", "disk_bytes", "disk_size", "filled", "forget", "identity", "inode", "is_sealing"),
     "keys",
-    *("map_read", "names", "read", "sealing_bytes", "secret", "size", "slices", "unlock"),
+    *("map_read", "names", "read", "sealing_bytes", "secret", "size", "slices", "unload", "unlock"),
 }
 
 
