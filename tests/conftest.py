@@ -2,9 +2,11 @@
 
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,6 +23,15 @@ sys.dont_write_bytecode = False
 # Who starts the tests in the background has them ignore Ctrl-C, and each process that they start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+MEMORY = Path("/dev/shm")
+LEAST_FREE_BYTES = 4 << 30
+
+# Tests make thousands of small files, and a disk takes its time even where nothing is forced. Where there is plenty of
+# memory they are made there. What passed is removed at once (see pyproject.toml); --basetemp says another place.
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= LEAST_FREE_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def force_nothing(descriptor: int) -> None:

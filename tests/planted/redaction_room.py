@@ -41,7 +41,7 @@ REDACTION: Final[dict[str, Bug]] = {
         "blockdb/storage/erasure.py",
         "            keep_as(door, path, old_name(path))\n",
         "            keep_as(door, path, old_name(path))\n"
-        "            _destroy(door, _old(path), [(0, bytes(door.size(path)))])\n",
+        "            destroy(door, old_name(path), [(0, bytes(door.disk_size(path)))])\n",
         (f"{REDACTION_TESTS}::test_what_failed_half_way_is_finished",),
         "The old file is overwritten while it is still the chain.",
     ),

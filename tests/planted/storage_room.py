@@ -241,7 +241,7 @@ RECOVERY: Final[dict[str, Bug]] = {
         "blockdb/storage/recovery.py",
         "state.forced = segment.HEADER_BYTES if isinstance(mark, str) else mark.forced",
         "state.forced = segment.HEADER_BYTES if isinstance(mark, str) else mark.written",
-        (f"{RECOVERIES}::test_a_crash_in_a_recovery[now and then]",),
+        ("tests/storage/test_recovery.py::test_what_a_killed_writer_left_in_memory_is_forced_by_the_next_one",),
         "What a killed process left in memory is taken for forced.",
     ),
     "seal-that-comes-late": Bug(
@@ -495,8 +495,8 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "tables-stay-in-memory": Bug(
         "blockdb/storage/upkeep.py",
-        "self._room.notify_all()\n        self.unloading.note_flush()",
-        "self._room.notify_all()",
+        "        self.unloading.note_flush()\n",
+        "",
         ("tests/storage/test_unloading.py",),
         "Whatever a writer looks up stays in memory.",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -38,13 +40,16 @@ def test_without_a_bug_the_same_tests_pass(house: Path) -> None:
 # ── what takes no process ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_bug_has_its_place_and_its_tests() -> None:
+def test_every_bug_has_its_place_and_its_tests(tmp_path: Path) -> None:
     text_of = cache(lambda path: (ROOT / path).read_text())
-    for bug in BUGS.values():
-        planted(text_of(bug.file), bug)
+    for name, bug in BUGS.items():
+        (tmp_path / f"{name.replace(':', '-')}.py").write_text(planted(text_of(bug.file), bug))
         for test in bug.tests:
-            path, _, name = test.partition("::")
-            assert f"def {name.partition('[')[0]}" in text_of(path), f"{test} is gone"
+            path, _, function = test.partition("::")
+            assert f"def {function.partition('[')[0]}" in text_of(path), f"{test} is gone"
+    unknown_names = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821"]
+    checked = subprocess.run([*unknown_names, "--output-format", "concise", tmp_path], capture_output=True, check=False)
+    assert not checked.returncode, checked.stdout.decode()
 
 
 def test_every_room_of_the_engine_has_bugs() -> None:

@@ -124,9 +124,10 @@ def test_a_new_file_begins_once_the_old_one_has_no_reserve(files: CollectionFile
 
 def test_what_a_cut_write_left_behind_is_cut_off(files: CollectionFiles, open_log: OpenLog) -> None:
     with files.segment(0).open("ab") as file:
-        file.write(b"wholetorn")
-    log = open_log(Door(), end=FIRST + 5, torn_bytes=4)
+        file.write(b"wholetorn to pieces")
+    log = open_log(Door(), end=FIRST + 5, torn_bytes=14)
     log.append(b"next")
+    assert content(files) == b"wholenext", "also of a longer one"
     log.close()
     assert content(files) == b"wholenext"
 

@@ -204,6 +204,18 @@ def test_records_that_a_killed_writer_left_are_there_and_counted(tmp_path: Path)
     check_whole(tmp_path / "killed", 13)
 
 
+def test_what_a_killed_writer_left_in_memory_is_forced_by_the_next_one(tmp_path: Path) -> None:
+    with blockdb.open(tmp_path / "db", wal_sync_interval=3_600_000) as db:
+        db.put(*pairs([0])[0], sync=True)
+        db.put(*pairs([1])[0])
+        copy_of(db.path, tmp_path / "killed")
+    with blockdb.open(tmp_path / "killed", wal_sync_interval=3_600_000) as db:
+        log = db._store._log
+        assert log.forced < log.end, "only what the killed one had forced is on the disk"
+        db.flush()
+        assert log.forced == log.end
+
+
 # ── the rules of the mark ────────────────────────────────────────────────────────────────────────────────────────
 
 HERE = b"this boot id 16!"
