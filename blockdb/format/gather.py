@@ -85,10 +85,9 @@ def places_at(
 ) -> Sequence[int]:
     """The places in these slots of a table, once the pages that they are in are checked. O(slots)."""
     wanted = np.frombuffer(slots, np.uint32)
-    pages = wanted >> page_shift
-    is_checked = np.frombuffer(checked, np.bool_)[pages]
-    if not is_checked.all():
-        for page in np.unique(pages[~is_checked]).tolist():
+    if 0 in checked:
+        pages = wanted >> page_shift
+        for page in sorted({*pages[~np.frombuffer(checked, np.bool_)[pages]].tolist()}):
             check_page(page)
     return (np.frombuffer(words, np.int64)[wanted] & PLACE_MASK).data
 

@@ -20,9 +20,12 @@ from blockdb.lsm.table import Table
 
 _BUCKET_BITS: Final = 10
 _BUCKETS: Final = 1 << _BUCKET_BITS
-_BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
-MARK_MASK: Final = _BUCKETS - 1 << _BUCKET_SHIFT | FINGERPRINT_MASK
-"""Makes a mark of the hash of a key."""
+BUCKET_SHIFT: Final = 64 - _BUCKET_BITS
+MARK_SHIFT: Final = 16
+"""A mark has the number of the bucket behind those 16 bits. To leave all of them where they are in the hash would be
+quicker, but the filter takes Python's hash of a number, which folds the highest three bits into the lowest: of a
+million keys it would let one in nine through.
+"""
 
 _STEP_MARKS: Final = 8192
 """So many are added while nobody else has the interpreter's lock: half a millisecond."""
@@ -44,7 +47,7 @@ class KeyFilter:
 
     def may_contain(self, key_hash: int) -> bool:
         """No, if no key with this hash was added; yes wrongly for about one key in fifty of a million. O(1)."""
-        return key_hash & MARK_MASK in self.marks
+        return (key_hash >> BUCKET_SHIFT << MARK_SHIFT | key_hash & FINGERPRINT_MASK) in self.marks
 
     @property
     def is_crowded(self) -> bool:
@@ -80,6 +83,11 @@ class KeyFilter:
         self.records = table.header.first_sequence + len(table)
 
 
+def mark_of(key_hash: int) -> int:
+    """The mark of a key. Whoever asks for very many keys works it out without a call."""
+    return key_hash >> BUCKET_SHIFT << MARK_SHIFT | key_hash & FINGERPRINT_MASK
+
+
 def _first_slot(bucket: int, table: Table) -> int:
     """The first slot whose home hashes all lie in this bucket or a later one; after the last bucket, the end."""
     return -(-(bucket * table.header.home_slots) // _BUCKETS) if bucket < _BUCKETS else table.header.slots
@@ -88,7 +96,7 @@ def _first_slot(bucket: int, table: Table) -> int:
 def _marks(words: memoryview, bucket: int) -> memoryview:
     """The marks of words that are taken to be at home. An empty slot leaves one too, and little harm."""
     data, count = words.tobytes(), len(words)
-    marks = bytearray((bucket << _BUCKET_SHIFT).to_bytes(WORD_BYTES, "little") * count)
+    marks = bytearray((bucket << MARK_SHIFT).to_bytes(WORD_BYTES, "little") * count)
     marks[0::8], marks[1::8] = data[6::8], data[7::8]
     return memoryview(marks).cast("Q")
 
@@ -97,7 +105,7 @@ def _marks_of_neighbours(words: memoryview, bucket: int, slot: int) -> Iterator[
     """The marks of words about the first slot of a bucket whose key may lie in another bucket than their slot does."""
     if not slot or not words[slot - 1]:
         return
-    yield bucket << _BUCKET_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
+    yield bucket << MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT  # one home may have hashes of both
     while slot < len(words) and (word := words[slot]):  # these may have been at home before the bucket began
-        yield (bucket - 1) << _BUCKET_SHIFT | word >> FINGERPRINT_SHIFT
+        yield (bucket - 1) << MARK_SHIFT | word >> FINGERPRINT_SHIFT
         slot += 1

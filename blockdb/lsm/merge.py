@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -50,14 +50,26 @@ class Cursor(ABC, Generic[V]):
     def fetch(self, size: int) -> list[tuple[bytes, V]]:
         """The next items, in key order, `size` of them unless the source ends."""
 
-    def fill(self) -> None:
-        """Fetch the next window if nothing waits."""
-        if self.waiting or self.done:
-            return
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, and more may come."""
+        return not (self.waiting or self.done)
+
+    def next_size(self) -> int:
+        """How large the next window is to be; the one after it is larger."""
         size, self._first = self._first or self._size, 0
-        self.waiting = self.fetch(size)
-        self.done = len(self.waiting) < size
         self._size = min(self._size * 2, LAST_WINDOW)
+        return size
+
+    def receive(self, items: list[tuple[bytes, V]], size: int) -> None:
+        """Have these items wait: the next window, which was to have `size` of them."""
+        self.waiting = items
+        self.done = len(items) < size
+
+    def fill(self) -> None:
+        """Fetch the next window."""
+        size = self.next_size()
+        self.receive(self.fetch(size), size)
 
     def take(self, bound: bytes | None) -> list[tuple[bytes, V]]:
         """Take what is not beyond `bound` in the direction of the walk; everything if there is no bound."""
@@ -82,13 +94,16 @@ class PositionCursor(Cursor[V]):
 
     def fetch(self, size: int) -> list[tuple[bytes, V]]:
         """The next items."""
+        return self._source.window(*self.pass_by(size))
+
+    def pass_by(self, size: int) -> tuple[int, int]:
+        """Go on by `size` items, and say from which position to which that was."""
+        at = self._at
         if self._reverse:
-            first, stop = max(self._at - size, 0), self._at
-            self._at = first
-        else:
-            first, stop = self._at, self._at + size
-            self._at = stop
-        return self._source.window(first, stop)
+            self._at = max(at - size, 0)
+            return self._at, at
+        self._at = at + size
+        return at, self._at
 
 
 class Keyed(Protocol[V]):
@@ -150,12 +165,25 @@ def split(sources: Sequence[Source[V]], place: int) -> list[int]:
             high = [min(pair) for pair in zip(high, at, strict=True)]
 
 
-def merge(cursors: Sequence[Cursor[V]], *, reverse: bool = False) -> Iterator[list[tuple[bytes, V]]]:
-    """All items of all cursors, which walk in the same direction, in the order of that walk: a run at a time."""
+def fill_each(cursors: Sequence[Cursor[V]]) -> None:
+    """Fetch the next windows of these cursors."""
+    for cursor in cursors:
+        cursor.fill()
+
+
+def merge(
+    cursors: Sequence[Cursor[V]],
+    *,
+    reverse: bool = False,
+    fill: Callable[[Sequence[Cursor[V]]], None] = fill_each,
+) -> Iterator[list[tuple[bytes, V]]]:
+    """All items of all cursors, which walk in the same direction, in the order of that walk: a run at a time.
+
+    `fill` is given those for which the next window is to be fetched.
+    """
     end = 0 if reverse else -1
     while True:
-        for cursor in cursors:
-            cursor.fill()
+        fill([cursor for cursor in cursors if cursor.is_empty])
         bounds = [cursor.waiting[end][0] for cursor in cursors if cursor.waiting and not cursor.done]
         bound = (max(bounds) if reverse else min(bounds)) if bounds else None
         runs = [run for cursor in cursors if (run := cursor.take(bound))]

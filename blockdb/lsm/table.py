@@ -178,10 +178,12 @@ class Table(PagedFile):
         return key
 
     def _key_at(self, position: int) -> bytes:
-        offset = self._order_offset + position * ORDER_BYTES
-        self._check_range(offset, offset + ORDER_BYTES)
+        checked = self._checked
+        page = (self._order_offset - HEADER_BYTES + position * ORDER_BYTES) // PAGE_BYTES
+        if not checked[page]:
+            self._check_page(page)
         slot = self._order[position]
-        if not self._checked[slot >> _SLOTS_PER_PAGE_SHIFT]:
+        if not checked[slot >> _SLOTS_PER_PAGE_SHIFT]:
             self._check_page(slot >> _SLOTS_PER_PAGE_SHIFT)
         return self.item_at(self._words[slot] & PLACE_MASK)[0]
 

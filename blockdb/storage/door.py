@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from mmap import ACCESS_READ, ACCESS_WRITE, MADV_DONTNEED, mmap
 from pathlib import Path
 
@@ -256,13 +256,28 @@ def _holder(path: Path) -> str:
     return "another process"
 
 
-@contextmanager
-def guarded(doing: str) -> Iterator[None]:
+class _Guard:
+    """No generator: since Python 3.12 `contextmanager` leaves a cycle behind in which an error leads back to itself.
+
+    So what failed would keep its files, until garbage is looked for.
+    """
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise storage_error(self._doing, error) from error
+
+
+def guarded(doing: str) -> _Guard:
     """Turn the system's errors into StorageError: what was being done, what the system said, what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(doing, error) from error
+    return _Guard(doing)
 
 
 _ADVICE = {

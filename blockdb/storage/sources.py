@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Final, NamedTuple, Protocol
 
+from blockdb.format.bulk import LONG, is_bulk
 from blockdb.lsm.memtable import Memtable
-from blockdb.lsm.merge import Cursor, Item, KeyCursor, PositionCursor
+from blockdb.lsm.merge import Cursor, Item, KeyCursor, PositionCursor, fill_each
 from blockdb.lsm.table import Table
 
 LONGEST_STEP: Final = 4096
@@ -167,7 +169,7 @@ class Rows:
     def cursor_at(self, at: int, reverse: bool, window: int) -> Cursor[bytes]:
         """A cursor that begins at a position: with the item there, or, walking down, with the one before it."""
         if self.is_whole:
-            return PositionCursor(self.table, at, reverse, window)
+            return WholeCursor(self.table, at, reverse, window)
         return SkippingCursor(self, at, reverse, window)
 
 
@@ -191,17 +193,34 @@ def sources_of(
     return sources + [source for source in rows if source.is_seen]
 
 
+class WholeCursor(PositionCursor[bytes]):
+    """Walks a table of which nothing is hidden."""
+
+    def __init__(self, table: Table, at: int, reverse: bool, window: int) -> None:
+        super().__init__(table, at, reverse, window)
+        self.table = table
+
+    def places(self, size: int) -> Sequence[int]:
+        """Where the records of the next `size` items are."""
+        return self.table.places(*self.pass_by(size))
+
+
 class SkippingCursor(Cursor[bytes]):
     """Walks a table of which a part is hidden: that part is passed by its places alone, and its records not read."""
 
     def __init__(self, rows: Rows, at: int, reverse: bool, window: int) -> None:
         super().__init__(reverse, window)
+        self.table = rows.table
         self._rows = rows
         self._at = at
         self._places: list[int] = []
 
     def fetch(self, size: int) -> list[Item]:
         """The next items."""
+        return self.table.items_at(self.places(size))
+
+    def places(self, size: int) -> Sequence[int]:
+        """Where the records of the next `size` items are."""
         step = size
         while len(self._places) < size and (self._at if self._reverse else len(self._rows) - self._at):
             if self._reverse:
@@ -216,4 +235,22 @@ class SkippingCursor(Cursor[bytes]):
         cut = max(len(self._places) - size, 0) if self._reverse else size
         below, above = self._places[:cut], self._places[cut:]
         taken, self._places = (above, below) if self._reverse else (below, above)
-        return self._rows.table.items_at(taken)
+        return taken
+
+
+def fill(cursors: Sequence[Cursor[bytes]]) -> None:
+    """Fetch the next windows of these cursors: small ones of several tables in one go, where that is done in bulk."""
+    tables = [cursor for cursor in cursors if isinstance(cursor, (WholeCursor, SkippingCursor))]
+    if len(tables) < 2:
+        fill_each(cursors)
+        return
+    fill_each([cursor for cursor in cursors if not isinstance(cursor, (WholeCursor, SkippingCursor))])
+    sizes = [cursor.next_size() for cursor in tables]
+    places = [cursor.places(size) for cursor, size in zip(tables, sizes, strict=True)]
+    if is_bulk(sum(sizes)) and max(sizes) < LONG:
+        items = iter(tables[0].table.items_at([*chain.from_iterable(places)]))  # all have the same chain
+        found = [[*islice(items, len(some))] for some in places]
+    else:
+        found = [cursor.table.items_at(some) for cursor, some in zip(tables, places, strict=True)]
+    for cursor, some, size in zip(tables, found, sizes, strict=True):
+        cursor.receive(some, size)

@@ -42,7 +42,7 @@ BUSY_RECORDS: Final = 50_000
 BUSY_KEYS: Final = 1_000_000
 """The filter that such a writer begins with has room for so many: 1.2 MB, and it need not be made anew for a while."""
 
-QUIET_S: Final = 1.0
+QUIET_S: Final = 3.0
 """A writer that has filled a memtable in so long a time is busy: its cores have better to do than merging."""
 
 BUSY_FACTOR: Final = 2

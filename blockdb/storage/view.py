@@ -9,12 +9,13 @@ from itertools import chain, compress
 from operator import itemgetter
 from typing import Final
 
+from blockdb.format.table import FINGERPRINT_MASK
 from blockdb.lsm.bloom import key_hash
-from blockdb.lsm.key_filter import MARK_MASK, KeyFilter
+from blockdb.lsm.key_filter import BUCKET_SHIFT, MARK_SHIFT, KeyFilter
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import LAST_WINDOW, Item, merge, split
 from blockdb.lsm.table import Table
-from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Ordered, Snapshot, Source, sources_of
+from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Ordered, Snapshot, Source, fill, sources_of
 
 SPARE_ITEMS: Final = 6
 """Fetched of each source beyond its likely share of what is wanted, so that most scans fetch once."""
@@ -117,7 +118,7 @@ class View:
         filter_ = self.filter
         if filter_ is not None:
             hashed = key_hash(key)  # what `may_contain` does, since most keys end here
-            if hashed & MARK_MASK not in filter_.marks:
+            if (hashed >> BUCKET_SHIFT << MARK_SHIFT | hashed & FINGERPRINT_MASK) not in filter_.marks:
                 return False
         return bool(self.tables) and self.find_in_tables(key) is not None
 
@@ -130,7 +131,8 @@ class View:
             hashes = list(map(key_hash, keys))
             if self.filter is not None:
                 marks = self.filter.marks
-                keys = list(compress(keys, [hashed & MARK_MASK in marks for hashed in hashes]))
+                is_likely = [(h >> BUCKET_SHIFT << MARK_SHIFT | h & FINGERPRINT_MASK) in marks for h in hashes]
+                keys = list(compress(keys, is_likely))
                 hashes = list(map(key_hash, keys))
             for table in self.tables:
                 stored = table.first_of(keys, hashes)
@@ -173,7 +175,7 @@ class View:
             offset = 0
         else:
             cursors = [source.cursor(edge, reverse, w) for source, w in zip(sources, windows, strict=True)]
-        runs = _inside_runs(merge(cursors, reverse=reverse), hiding, range_, offset, limit, reverse)
+        runs = _inside_runs(merge(cursors, reverse=reverse, fill=fill), hiding, range_, offset, limit, reverse)
         return chain.from_iterable(runs)
 
     def places(self, range_: Range, expired: Horizon, horizon: Horizon) -> Iterator[int]:

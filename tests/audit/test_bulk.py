@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
 from blockdb.format import segment
 from blockdb.format.place import PLACE_MASK
+from blockdb.format.record import encode
 from blockdb.format.walk import walk
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
@@ -42,6 +44,7 @@ KINDS: dict[str, Callable[[int], tuple[bytes, bytes]]] = {
     "variable": variable,
     "long beginnings": lambda number: (b"shared/" * 3 + b"%09d" % number, b"value"),
     "different after ten bytes": lambda number: (b"%d/shared/shared/%d" % (number % 2, number), b"value"),
+    "like records": lambda number: (b"%d" % number, encode(time.time_ns() // 10**6, b"key", bytes(number % 3))),
     "tiny": lambda number: (number.to_bytes(1 if number < 256 else 2, "big"), b""),
 }
 

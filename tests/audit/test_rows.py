@@ -16,7 +16,9 @@ TIME_MS = 1_800_000_000_000
 MARK = encode(TIME_MS, b"k", b"")[:4]
 """What the frames have after their checks: type, kind, and the upper half of the time."""
 
-SMALL = st.sampled_from([b"", b"\0", b"value", bytes(40), MARK, MARK * 3, encode(TIME_MS, b"inner", b"value")])
+SMALL = st.sampled_from(
+    [b"", b"\0", b"value", bytes(40), bytes(2000), MARK, MARK * 3, encode(TIME_MS, b"inner", b"value")]
+)
 VALUES = SMALL | st.binary(max_size=40)
 KEYS = st.binary(min_size=1, max_size=12) | st.just(MARK * 2)
 

@@ -132,7 +132,8 @@ def test_three_nodes_become_a_cluster_that_knows_its_users(cluster: list[Pod]) -
 def test_prometheus_may_look_and_no_more(cluster: list[Pod]) -> None:
     pod = cluster[0]
     endpoint = named(pod.stage.objects, "ServiceMonitor", "blockdb")["spec"]["endpoints"][0]
-    secret = endpoint["authorization"]["credentials"]
+    secret, authority = endpoint["authorization"]["credentials"], endpoint["tlsConfig"]["ca"]["secret"]
+    assert (pod.stage.secrets / authority["name"] / authority["key"]).is_file()
     token = (pod.stage.secrets / secret["name"] / secret["key"]).read_text().strip()
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/plain"}
     answer = ask(pod, endpoint["path"], **headers)

@@ -11,7 +11,7 @@ from blockdb.errors import Corruption
 from blockdb.format.pages import HEADER_BYTES
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import build
-from blockdb.lsm.key_filter import MARK_MASK, KeyFilter
+from blockdb.lsm.key_filter import KeyFilter, mark_of
 from blockdb.lsm.table import Table
 from tests.lsm.sources import DictChain
 from tests.lsm.test_table import DESCRIPTION, build_table
@@ -53,6 +53,12 @@ def test_no_key_of_large_tables_is_denied_and_few_others_are_let_through() -> No
     assert made.records == len(keys)
 
 
+@given(st.integers(0, 2**64 - 1))
+def test_a_mark_is_so_small_that_hashing_it_loses_nothing(key_hash: int) -> None:
+    assert hash(mark_of(key_hash)) == mark_of(key_hash)
+    assert mark_of(key_hash) == mark_of(key_hash & 0xFFC0_0000_0000_FFFF)
+
+
 def test_damaged_slots_are_not_believed() -> None:
     damaged, _ = build_table({b"%d" % n: b"" for n in range(2000)}, damage=lambda data: data[:300] + b"?" + data[301:])
     assert HEADER_BYTES < 300
@@ -63,7 +69,7 @@ def test_damaged_slots_are_not_believed() -> None:
 @given(st.lists(st.binary(min_size=1, max_size=8), unique=True, max_size=200))
 def test_exact_marks_deny_no_key_either(keys: list[bytes]) -> None:
     made, table = KeyFilter(max(1, len(keys))), table_of(keys)
-    for _ in made.add_marks(table, array("Q", [key_hash(key) & MARK_MASK for key in keys]).tobytes()):
+    for _ in made.add_marks(table, array("Q", [mark_of(key_hash(key)) for key in keys]).tobytes()):
         pass
     assert all(made.may_contain(key_hash(key)) for key in keys)
     assert made.records == len(table)

@@ -24,8 +24,8 @@ FORMAT: Final[dict[str, Bug]] = {
     ),
     "gathered-places-unchecked": Bug(
         "blockdb/format/gather.py",
-        "if not is_checked.all():",
-        "if not is_checked.any():",
+        "if 0 in checked:",
+        "if 1 not in checked:",
         ("tests/format/test_gather.py::test_places_in_slots_are_read_once_their_pages_are_checked",),
         "Where one page of a table was checked, the others are believed when places are read in bulk.",
     ),
@@ -289,8 +289,8 @@ LSM: Final[dict[str, Bug]] = {
     ),
     "marks-of-less": Bug(
         "blockdb/lsm/columns.py",
-        "& np.uint64(MARK_MASK)",
-        "& np.uint64(0xFFFF)",
+        "buckets | hashes",
+        "hashes",
         ("tests/lsm/test_gather.py::test_the_marks_of_keys_are_the_bits_that_words_tell_of_them",),
         "The filter over all tables denies the keys of tables that a process builds.",
     ),
@@ -338,8 +338,8 @@ LSM: Final[dict[str, Bug]] = {
     ),
     "edge-of-a-window": Bug(
         "blockdb/lsm/merge.py",
-        "first, stop = self._at, self._at + size\n            self._at = stop",
-        "first, stop = self._at, self._at + size\n            self._at = stop + 1",
+        "self._at = at + size\n        return at, self._at",
+        "self._at = at + size + 1\n        return at, self._at - 1",
         ("tests/storage/test_view.py::test_scans_are_those_of_a_sorted_list",),
         "A merge drops the item at the edge of each window.",
     ),

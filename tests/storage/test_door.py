@@ -1,10 +1,13 @@
 """The door to the system: whole writes, whole replacements, the lock, and words for what went wrong."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from weakref import ReferenceType, ref
 
 import pytest
 
@@ -111,3 +114,21 @@ def test_an_error_of_the_system_says_what_was_done_and_what_to_do(code: int, adv
 def test_errors_that_are_not_the_systems_pass() -> None:
     with pytest.raises(KeyError), guarded("opening it"):
         raise KeyError
+
+
+def test_what_failed_is_let_go_of_without_a_look_for_garbage() -> None:
+    held: list[ReferenceType[set[str]]] = []
+
+    def fail() -> None:
+        opened = {"what the function that failed had"}
+        held.append(ref(opened))
+        with guarded("opening a file"):
+            raise OSError(errno.EMFILE, "too many open files")
+
+    gc.disable()
+    try:
+        with suppress(StorageError):
+            fail()
+        assert held[0]() is None
+    finally:
+        gc.enable()

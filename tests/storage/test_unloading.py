@@ -10,7 +10,7 @@ import blockdb
 from blockdb.format.buffer import Buffer
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.table import Table
-from blockdb.storage import unloading
+from blockdb.storage import unloading, upkeep
 from blockdb.storage.door import Door
 from blockdb.storage.unloading import MISSES, STEPS
 from tests.fault.support import copy_of
@@ -72,7 +72,10 @@ def test_what_is_resident_of_tables_does_not_grow_with_them(tmp_path: Path) -> N
         assert resident_bytes(tmp_path) > tables // 8, "what is read comes back"
 
 
-def test_look_ups_that_find_nothing_have_tables_given_back_unless_somebody_reads(tmp_path: Path) -> None:
+def test_look_ups_that_find_nothing_have_tables_given_back_unless_somebody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "WORTHWHILE_TABLES", 100)  # no filter over all is made meanwhile, which gives back too
     door = WatchedDoor()
     with open_through(door, tmp_path / "db", **SETTINGS) as db:
         db.put_many(batch(0))
