@@ -495,8 +495,8 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "tables-stay-in-memory": Bug(
         "blockdb/storage/upkeep.py",
-        "self.unloading.note_flush()",
-        "pass",
+        "        self.unloading.note_flush()\n",
+        "",
         ("tests/storage/test_unloading.py",),
         "Whatever a writer looks up stays in memory.",
     ),
