@@ -68,7 +68,8 @@ def moments_of(collection: AnyCollection, records: Sequence[Record], chance: ran
     moments = [AsOf(block=block.number) for block in collection.blocks()]
     moments += [AsOf(sequence=record.sequence) for record in records]
     moments += [AsOf(time_ms=record.time_ms + shift) for record in records for shift in (-1, 0)]
-    return [*chance.sample(moments, min(6, len(moments))), AsOf(time_ms=0), AsOf(time_ms=2**45)]
+    of_a_record = [AsOf(time_ms=record.time_ms) for record in records[len(records) // 2 :][:1]]
+    return [*chance.sample(moments, min(6, len(moments))), *of_a_record, AsOf(time_ms=0), AsOf(time_ms=2**45)]
 
 
 def was_there(collection: AnyCollection, as_of: AsOf, records: Sequence[Record]) -> list[Record]:
