@@ -256,9 +256,10 @@ class Reader(Parkable):
         """The chain as of now."""
         self._looks += 1
         blocks = self.blocks  # first: what is read later may only be newer
-        records = self.next_sequence
+        view = self.view
+        records = view.records
         end = self.end
-        return History(self.chain, self.view, blocks, end, records)
+        return History(self.chain, view, blocks, end, records)
 
     def figures(self) -> Figures:
         """What the collection holds now; of one that is parked what it held then, which is the same. O(tables)."""

@@ -81,6 +81,12 @@ class View:
         """How many records are in tables: the first ones."""
         return self.tables[-1].header.first_sequence + len(self.tables[-1]) if self.tables else 0
 
+    @property
+    def records(self) -> int:
+        """How many records gets and scans find: a moment before their writer counts them. O(1)."""
+        newest = self.memtables[0]
+        return newest.first_sequence + len(newest)
+
     def find(self, key: bytes) -> tuple[int, bytes] | None:
         """The place of a key's record and its value, or None. O(memtables + tables)."""
         for memtable in self.memtables:

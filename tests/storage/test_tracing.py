@@ -7,6 +7,8 @@ from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 import blockdb
 from blockdb.storage.tracing import Trace
 
@@ -57,3 +59,16 @@ def test_of_many_writers_the_first_is_traced_and_nothing_is_left_behind(tmp_path
         assert store.trace is third
         third.end()
         assert store.trace is None
+
+
+def test_what_is_counted_is_among_the_records_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moment between storing a batch and counting it is short, so it is looked at from within."""
+    with blockdb.open(tmp_path / "db") as database:
+        seen = []
+        monkeypatch.setattr(Trace, "logged", lambda *_: seen.append((database.count(), len(list(database.records())))))
+        for number in range(2):
+            database.trace()
+            database.put_many([(b"%d:%d" % (number, ordinal), b"v") for ordinal in range(3)])
+        database.trace()
+        database.put(b"k", b"v")
+    assert seen == [(3, 3), (6, 6), (7, 7)]
