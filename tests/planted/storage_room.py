@@ -349,7 +349,7 @@ WRITING: Final[dict[str, Bug]] = {
         "blockdb/storage/upkeep.py",
         "self._merger.wake(REAP_S)",
         "pass",
-        ("tests/storage/test_table_makers.py::test_it_is_looked_for_such_by_themselves",),
+        ("tests/storage/test_table_makers.py::test_it_is_looked_for_such_after_a_while",),
         "Of a process that has ended the system keeps a trace until the next table.",
     ),
     "frozen-memtables-skipped": Bug(

@@ -363,7 +363,8 @@ def fill_memtable(db: blockdb.Database) -> None:
     before, first = db.stats().flushes, db.count()
     for key, value in pairs(range(first, first + 1_000)):
         db.put(key, value)
-        if db.stats().frozen_memtables:
+        statistics = db.stats()
+        if statistics.frozen_memtables or statistics.flushes > before:
             break
     until(lambda: db.stats().flushes > before)
 

@@ -1,11 +1,13 @@
 """Processes that build tables: the same tables as without them, one process for many of them, and none in the end."""
 
+import os
 import signal
 import subprocess
 import sys
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from blockdb.lsm import columns
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.key_filter import mark_of
 from blockdb.process import start_python
-from blockdb.storage import maintenance, table_makers, table_process, upkeep
+from blockdb.storage import maintenance, table_makers, table_process
 from blockdb.storage.chain import Chain
 from blockdb.storage.door import Door
 from blockdb.storage.table_makers import Source, TableMakers
@@ -181,13 +183,16 @@ def test_of_one_that_has_ended_nothing_is_left(makers: TableMakers, closed: Coll
     assert started[0].returncode == -signal.SIGKILL
 
 
-def test_it_is_looked_for_such_by_themselves(tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_looked_for_such_after_a_while(tmp_path: Path, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "WORTHWHILE_RECORDS", 1)
-    monkeypatch.setattr(upkeep, "REAP_S", 0.5)
     with blockdb.open(tmp_path / "db") as db:
         db.put(b"key", b"")
         db.flush()
+        merger = db._store.upkeep._merger
+        until(lambda: merger.due is not None and merger.due > monotonic() + table_makers.IDLE_S / 2)
         started[0].kill()
+        os.waitid(os.P_PID, started[0].pid, os.WEXITED | os.WNOWAIT)  # it has ended, and the trace of it is left
+        merger.wake()  # which nobody does in that while
         until(lambda: started[0].returncode is not None)
 
 
