@@ -111,7 +111,9 @@ def test_it_prints_what_a_writer_stores_and_says_where_to_go_on(start: Start, he
             assert line_of(process)["sequence"] == number  # each at once, though it is a pipe
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)
-    assert (code, out, err) == (130, b"", "Interrupted; --after 6 goes on from here.\n")
+    # Interrupted between printing the last one and noting that, it says that it comes again.
+    assert (code, out) == (130, b"")
+    assert err in [f"Interrupted; --after {last} goes on from here.\n" for last in (5, 6)]
 
 
 @pytest.mark.timeout(300)
