@@ -92,6 +92,7 @@ class Upkeep:
         self._is_low = False
         self._filled_at = -QUIET_S
         self._looked_after = 0
+        self._looks_at = 0.0
         self._budget = commons.memtables
         self.makers = commons.table_makers
         self._force_s = (config.wal_sync_interval or 1000) / 1000
@@ -330,11 +331,13 @@ class Upkeep:
         return True
 
     def _look_after_makers(self) -> None:
-        """Let go of processes that have ended, and look again once after each table that was made here."""
+        """Let go of processes that have ended, and look again a while after the last table that was made here."""
         tables_made = self.flushes + self.compactions
-        if self.makers.count_idle() and tables_made > self._looked_after:
-            self._looked_after = tables_made
-            self._merger.wake(REAP_S)
+        if tables_made > self._looked_after:
+            self._looked_after, self._looks_at = tables_made, monotonic() + REAP_S
+        left_s = self._looks_at - monotonic()
+        if self.makers.count_idle() and left_s > 0:
+            self._merger.wake(left_s)  # also where that was asked for before: this turn came first, and took its place
 
     # What the threads do.
 
