@@ -347,7 +347,7 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "process-not-waited-for": Bug(
         "blockdb/storage/upkeep.py",
-        "self._merger.wake(REAP_S)",
+        "self._merger.wake(left_s)",
         "pass",
         ("tests/storage/test_table_makers.py::test_it_is_looked_for_such_after_a_while",),
         "Of a process that has ended the system keeps a trace until the next table.",
