@@ -16,6 +16,10 @@ _PACKAGE_ROOT: Final = Path(__file__).absolute().parents[1]
 _SIZE: Final = Struct("<I")
 _PIPE_BYTES: Final = 1 << 20
 
+NICENESS: Final = 5
+"""How nice a helper of a writer is: who waits for an answer, a reader or the writer itself, comes first. Without such
+there is as much done as without it."""
+
 
 def run_python(module: str, argument: str, secret: bytes = b"") -> bool:
     """Run `main(argument)` of a module of this package in a process, and wait for it. Says whether it succeeded."""

@@ -8,6 +8,7 @@ wherever they are closed, and when it dies, the writer goes on by itself.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from blockdb.format.block import HASH_BYTES, Seal, decode_seal, encode_seal, sea
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Chunks, Head, Sealer
 from blockdb.ledger.merkle import Frontier
-from blockdb.process import secret_of_helper, start_python
+from blockdb.process import NICENESS, secret_of_helper, start_python
 from blockdb.storage.chain import Chain
 from blockdb.storage.helper_door import door_of
 from blockdb.storage.open_block import OpenBlock
@@ -143,6 +144,7 @@ def _decode_chunks(data: bytes) -> Chunks:
 
 def main(argument: str) -> None:
     """What the process does: `argument` is the job as JSON, stdin the places that the log reaches, stdout the seals."""
+    os.nice(NICENESS)
     job = json.loads(argument)
     collection = bytes.fromhex(job["collection"])
     head = Head(job["number"], bytes.fromhex(job["previous"]))

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from blockdb.format.table import TableHeader
 from blockdb.layout import CollectionFiles
-from blockdb.process import start_python, widen_pipe
+from blockdb.process import NICENESS, start_python, widen_pipe
 from blockdb.storage.door import Door
 
 SIZE: Final = Struct("<I")
@@ -29,7 +29,7 @@ IDLE_S: Final = 10
 """How long a process waits for more to do: it takes 40 MB of memory, and its writer may have been killed."""
 
 MERGE_NICENESS: Final = 10
-"""Merging can wait where the cores are busy; memtables cannot, since writers wait for them."""
+"""Merging can wait where the cores are busy, longer than memtables can, since writers wait for those."""
 
 Kind = tuple[bytes, int]
 """The secret of a door, and how nice a process is: neither changes."""
@@ -89,7 +89,7 @@ class TableMakers:
         written and forced to disk; None where it is not.
         """
         job = _encode_job(files, header, target, source)
-        kind = door.secret, MERGE_NICENESS if header.tier else 0
+        kind = door.secret, MERGE_NICENESS if header.tier else NICENESS
         said = self._do(kind, job, is_new=False)
         return self._do(kind, job, is_new=True) if said is None else said
 
