@@ -71,7 +71,9 @@ class Writer(OpenFiles):
             self.put_latency.add(perf_counter_ns() - start)
         return sequence
 
-    def _put(self, key: bytes, value: bytes, rider: Rider | None = None, is_prepared: bool = False) -> int:
+    def _put(
+        self, key: bytes, value: bytes, rider: Rider | None = None, is_prepared: bool = False, transaction: int = 0
+    ) -> int:
         """Under the write lock; `is_prepared` says that there is nothing left to check.
 
         A quarter of a put is calls of Python functions, so there are few of them here.
@@ -92,7 +94,11 @@ class Writer(OpenFiles):
             now_ms = self._last_time_ms
         self._last_time_ms = now_ms
         frame = self._encode(now_ms, key, value)
-        place = log.append(frame)
+        if transaction:
+            header = batch.encode_header(batch.BatchHeader(1, len(frame), transaction))
+            place = log.append(header + frame) + len(header)
+        else:
+            place = log.append(frame)
         active = self._active
         active.append(key, value, place)
         sequence = self.next_sequence
@@ -176,12 +182,12 @@ class Writer(OpenFiles):
         """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
         if transaction:
             self._log.transaction = transaction
+        if len(keys) == 1:
+            first = self._put(keys[0], values[0], rider, is_prepared=True, transaction=transaction)
+            return range(first, first + 1)
         if transaction:
             frames = partial(batch.encode, transaction=transaction)
             return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
-        if len(keys) == 1:
-            first = self._put(keys[0], values[0], rider, is_prepared=True)
-            return range(first, first + 1)
         return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
 
     # What a cluster has decided.
