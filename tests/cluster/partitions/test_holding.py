@@ -222,7 +222,8 @@ def test_local_reads_work_where_nothing_is_decided(cluster: Cluster, name: str) 
 def test_that_root_is_up_to_date_says_nothing_of_partitions(cluster: Cluster, name: str) -> None:
     made = cluster["n1"].create_collection(name, settings={"partitions": 1, "replication_factor": 3})
     (partition,) = holders(cluster, made.id)
-    until(lambda: cluster["n2"].holdings.get(partition), "n2 holds it")
+    for id_ in ("n1", "n2"):  # else n1 may pass the put on to n2, which is not to hear of it
+        until(lambda id_=id_: cluster[id_].holdings.get(partition), f"{id_} holds it")
     with ThreadPoolExecutor(1) as pool:
         with cluster.world.log("n2", partition).held_up():
             made.put(b"key", b"value")
