@@ -1,12 +1,13 @@
-"""When records are read in bulk, with numpy (`format.gather`), and when one by one.
+"""When records are read in bulk, with numpy (`format.gather`), or written so (`format.bulk_batch`); else one by one.
 
 Importing numpy takes as long as reading a hundred thousand records, so a process that reads little never does. One that
-has it reads whatever it wants many of in bulk.
+has it reads whatever it wants many of in bulk. The same is true of writing batches.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Final
 
 FEWEST: Final = 48
@@ -16,7 +17,8 @@ LONG: Final = 512
 """Where so many are wanted at once, more are likely to come: a scan grows to such windows after a thousand records."""
 
 WORTHWHILE: Final = 65_536
-"""So many records read in long windows are a reason to import numpy: by then they took about as long as that does."""
+"""So many records read in long windows are a reason to import numpy: by then they took about as long as that does. The
+same number written in batches is one too, for whoever has a moment (`Writings.prepare`)."""
 
 
 class Readings:
@@ -32,7 +34,25 @@ class Readings:
         return is_bulk(records) or (records >= LONG and self.records > WORTHWHILE)
 
 
+class Writings:
+    """How much this process has written in batches. Threads may lose counts of each other, which is harmless."""
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    def count(self, records: int) -> None:
+        """Note that so many were written together. O(1)."""
+        if records >= FEWEST:
+            self.records += records
+
+    def prepare(self) -> None:
+        """Import numpy, if batches are worth it: for a thread that writers do not wait for."""
+        if self.records > WORTHWHILE:
+            import_module("numpy")
+
+
 READINGS: Final = Readings()
+WRITINGS: Final = Writings()
 
 
 def is_bulk(records: int) -> bool:

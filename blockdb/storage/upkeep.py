@@ -11,6 +11,7 @@ from typing import Final
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, StorageError, WritesStopped
+from blockdb.format.bulk import WRITINGS
 from blockdb.lsm import tiers
 from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
@@ -256,6 +257,7 @@ class Upkeep:
         frozen = self._frozen[0]
         self._log.force(frozen.end_place)
         self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
+        WRITINGS.prepare()
         table, marks = self._tables.write(frozen)
         is_known = False
         while not is_known:

@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
+from blockdb.format.bulk import WRITINGS
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
 from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.limits import MAX_KEY_BYTES
@@ -278,6 +279,7 @@ class Writer(OpenFiles):
         size = len(data) - header_bytes - len(bodies) * CHECK_BYTES
         place = self._log.append(data)
         places = batch.places(place + header_bytes, bodies)
+        WRITINGS.count(len(bodies))
         self._active.extend(prepared.by_key, places, size - len(bodies) * block.beside_bytes)
         first = self.next_sequence
         if self.trace is not None:
