@@ -40,8 +40,8 @@ WORTHWHILE_TABLES: Final = 3
 BUSY_RECORDS: Final = 50_000
 """A writer that has flushed and has so many records in tables asks one filter for all: it looks for each new key."""
 
-BUSY_KEYS: Final = 1_000_000
-"""The filter that such a writer begins with has room for so many: 1.2 MB, and it need not be made anew for a while."""
+BUSY_KEYS: Final = 1 << 20
+"""The filter that such a writer begins with has room for so many: 1.3 MB, and it need not be made anew for a while."""
 
 QUIET_S: Final = 3.0
 """A writer that has filled a memtable in so long a time is busy: its cores have better to do than merging."""
@@ -263,7 +263,7 @@ class Upkeep:
         while not is_known:
             filter_ = self._reader.view.filter
             if filter_ is not None and filter_.has_room_for(len(table)):
-                for _ in filter_.add_marks(table, marks) if marks else filter_.add(table):
+                for _ in filter_.add_marks(table, marks):
                     pass
             is_known = self._publish(frozen, table, filter_)
         self.unloading.note_flush()
