@@ -39,6 +39,7 @@ class Writings:
 
     def __init__(self) -> None:
         self.records = 0
+        self.is_preparing = False
 
     def count(self, records: int) -> None:
         """Note that so many were written together. O(1)."""
@@ -47,8 +48,12 @@ class Writings:
 
     def prepare(self) -> None:
         """Import numpy, if batches are worth it: for a thread that writers do not wait for."""
-        if self.records > WORTHWHILE:
-            import_module("numpy")
+        if self.records > WORTHWHILE and "numpy" not in sys.modules:
+            self.is_preparing = True  # else whoever takes it for imported waits for that
+            try:
+                import_module("numpy")
+            finally:
+                self.is_preparing = False
 
 
 READINGS: Final = Readings()
@@ -57,4 +62,4 @@ WRITINGS: Final = Writings()
 
 def is_bulk(records: int) -> bool:
     """Whether so many are read in bulk, with what is imported by now. O(1)."""
-    return records >= FEWEST and "numpy" in sys.modules
+    return records >= FEWEST and "numpy" in sys.modules and not WRITINGS.is_preparing

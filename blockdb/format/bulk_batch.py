@@ -33,7 +33,7 @@ def places(place: int, sizes: list[int]) -> array[int]:
     found, count = array("Q"), len(sizes)
     if are_same(sizes):
         step = sizes[0] + CHECK_BYTES
-        found.frombytes(np.arange(place, place + step * count, step, np.uint64).tobytes())
+        found.frombytes((np.arange(count, dtype=np.uint64) * np.uint64(step) + np.uint64(place)).tobytes())
     else:
         steps = np.fromiter(sizes, np.uint64, count) + np.uint64(CHECK_BYTES)
         found.frombytes((np.cumsum(steps) - steps + np.uint64(place)).tobytes())
