@@ -17,8 +17,10 @@ LONG: Final = 512
 """Where so many are wanted at once, more are likely to come: a scan grows to such windows after a thousand records."""
 
 WORTHWHILE: Final = 65_536
-"""So many records read in long windows are a reason to import numpy: by then they took about as long as that does. The
-same number written in batches is one too, for whoever has a moment (`Writings.prepare`)."""
+"""So many records read in long windows are a reason to import numpy: by then they took about as long as that does."""
+
+WORTHWHILE_WRITTEN: Final = 262_144
+"""So many records written in batches are one too, since as many more save that time."""
 
 
 class Readings:
@@ -46,9 +48,14 @@ class Writings:
         if records >= FEWEST:
             self.records += records
 
+    @property
+    def are_worthwhile(self) -> bool:
+        """Whether there were so many that numpy is worth importing."""
+        return self.records > WORTHWHILE_WRITTEN
+
     def prepare(self) -> None:
         """Import numpy, if batches are worth it: for a thread that writers do not wait for."""
-        if self.records > WORTHWHILE and "numpy" not in sys.modules:
+        if self.are_worthwhile and "numpy" not in sys.modules:
             self.is_preparing = True  # else whoever takes it for imported waits for that
             try:
                 import_module("numpy")

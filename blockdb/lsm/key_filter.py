@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rbloom import Bloom
 
-from blockdb.format.bulk import is_bulk
+from blockdb.format.bulk import WRITINGS, is_bulk
 from blockdb.format.table import FINGERPRINT_MASK, FINGERPRINT_SHIFT, WORD_BYTES
 from blockdb.lsm.bloom import FALSE_POSITIVES, key_hash
 from blockdb.lsm.table import Table
@@ -80,6 +80,11 @@ class KeyFilter:
     def is_crowded(self) -> bool:
         """Whether it has more keys than it was made for."""
         return self.records > self.capacity
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was made before there was reason to have a part for many keys at once."""
+        return self._bulk is None and WRITINGS.are_worthwhile and is_bulk(self.capacity)
 
     def has_room_for(self, records: int) -> bool:
         """Whether so many more records may be added, if need be by crowding."""

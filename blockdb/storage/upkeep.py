@@ -313,7 +313,7 @@ class Upkeep:
         is_busy = self.flushes > 0 and view.table_records >= BUSY_RECORDS
         if len(view.tables) < WORTHWHILE_TABLES and not is_busy:
             return
-        if view.filter is not None and not view.filter.is_crowded:
+        if view.filter is not None and not (view.filter.is_crowded or view.filter.is_outdated):
             return
         filter_ = KeyFilter(max(2 * reader.view.table_records, BUSY_KEYS if is_busy else 0))
         while self._fill(filter_):
