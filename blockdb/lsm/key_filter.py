@@ -83,8 +83,8 @@ class KeyFilter:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether it was made before there was reason to have a part for many keys at once."""
-        return self._bulk is None and WRITINGS.are_worthwhile and is_bulk(self.capacity)
+        """Whether it was made without the part for many keys at once, and batches were written that are worth one."""
+        return self._bulk is None and is_bulk(self.capacity) and WRITINGS.records > 2 * self.records
 
     def has_room_for(self, records: int) -> bool:
         """Whether so many more records may be added, if need be by crowding."""
