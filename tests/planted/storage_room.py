@@ -239,8 +239,8 @@ RECOVERY: Final[dict[str, Bug]] = {
     ),
     "mapped-anywhere": Bug(
         "blockdb/storage/door.py",
-        "machine.STORES_IN_ORDER and machine.file_system(device) in KEEPING_RESERVES",
-        "machine.STORES_IN_ORDER",
+        "mounted is None or mounted.kind not in KEEPING_RESERVES",
+        "mounted is None",
         ("tests/storage/test_log.py::test_only_where_a_reserved_block_is_kept_it_is_mapped",),
         "Commits are stored where a full disk kills who stores.",
     ),
