@@ -203,6 +203,11 @@ class Door:
         while view:
             view = view[self.write(descriptor, view) :]
 
+    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Write every byte from an offset of a file on, and go on writing behind them."""
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        self.write_all(descriptor, data)
+
     def force_file(self, path: Path) -> None:
         """Force to disk what others wrote to a file."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -175,11 +175,8 @@ class Reader(Parkable):
             value = self.find_value(key)  # past the cache, which does not know where a record is
         else:
             view = self.view
-            for memtable in view.memtables:
-                value = memtable.index.get(key)
-                if value is not None:
-                    break
-            else:
+            value = view.recent(key)
+            if value is None:
                 cache = self.cache
                 value = cache.young.get(key)
                 if value is not None:

@@ -23,7 +23,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.storage import log as log_module
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
-from blockdb.storage.marked_log import LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES
+from blockdb.storage.marked_log import LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES, MOST_STORED_BYTES
 from tests.storage.doors import ShortDoor, TroubledDoor
 
 COLLECTION = bytes(range(16))
@@ -118,7 +118,27 @@ def test_commits_are_stored_without_a_call_of_the_system(files: CollectionFiles,
     assert content(files) == b"first" + 100 * b"more"
 
 
-SIZES = [1, 100, LEAST_RESERVED_BYTES, LEAST_RESERVED_BYTES + 1, MOST_RESERVED_BYTES, MOST_RESERVED_BYTES + 1]
+def test_large_commits_are_written_into_what_is_mapped(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = WindowDoor()
+    log = open_log(door)
+    large = bytes(range(1, 129)) * 64
+    assert len(large) > MOST_STORED_BYTES
+    for expected in (["reserve", "map_part", "write"], ["write"]):
+        door.calls.clear()
+        log.append(large)
+        log.append(b"small")
+        assert door.calls == expected
+    door.failing["write"] = errno.EIO
+    with pytest.raises(StorageError):
+        log.append(large)
+    door.failing.clear()
+    log.append(b"after")
+    log.close()
+    assert content(files) == 2 * (large + b"small") + b"after"
+
+
+LARGE = [size + more for size in (LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES) for more in (0, 1)]
+SIZES = [1, MOST_STORED_BYTES + 1, 100, *LARGE]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -128,7 +148,7 @@ def test_whatever_can_be_mapped_all_is_there(files: CollectionFiles, open_log: O
     log = open_log(door)
     for number in range(40):
         door.failing = {call: errno.ENOMEM for call in ("reserve", "map_part", "write") if rng.random() < 0.2}
-        commit = bytes([number + 1]) * rng.choice(SIZES if rng.random() < 0.1 else SIZES[:2])
+        commit = bytes([number + 1]) * rng.choice(SIZES if rng.random() < 0.1 else SIZES[:3])
         if rng.random() < 0.1:
             log.take_back(FIRST)
             held.clear()
