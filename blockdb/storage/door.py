@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from mmap import ACCESS_READ, ACCESS_WRITE, MADV_DONTNEED, mmap
 from pathlib import Path
+from typing import Final
 
 from blockdb import machine
 from blockdb.errors import DatabaseLocked, StorageError
@@ -20,6 +21,12 @@ from blockdb.format.keyring import DataKeys
 from blockdb.format.reserved import filled_bytes
 
 KERNEL_LOCKS = Path("/proc/locks")
+
+KEEPING_RESERVES: Final = frozenset({"ext4", "tmpfs", "xfs"})
+"""File systems in which a block that was reserved is there when it is stored into, however full the disk is by then.
+
+Where it is not, the system kills who stores: so nothing is on those that copy what is changed, or that nobody knows.
+"""
 
 
 class Door:
@@ -63,6 +70,18 @@ class Door:
         if not hasattr(os, "posix_fallocate"):
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
         os.posix_fallocate(descriptor, offset, size)
+
+    def can_map_ahead(self, descriptor: int) -> bool:
+        """Whether what is reserved of a file may be stored into through a mapping, beside others who read it.
+
+        They must see the stores in the order of the program, which not every processor promises.
+        """
+        device = os.fstat(descriptor).st_dev
+        return machine.STORES_IN_ORDER and machine.file_system(device) in KEEPING_RESERVES
+
+    def map_part(self, descriptor: int, offset: int, size: int) -> mmap:
+        """A shared mapping of a part of a file, of whole pages but for the last: see `map_write`."""
+        return mmap(descriptor, size, access=ACCESS_WRITE, offset=offset)
 
     def filled(self, path: Path) -> int:
         """How many bytes a file has before the zeros at its end. O(zeros)."""

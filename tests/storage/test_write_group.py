@@ -94,7 +94,7 @@ def test_one_of_many_that_put_the_same_key_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["write", "force"])
 def test_what_fails_fails_for_all_of_them(tmp_path: Path, kind: str) -> None:
-    door = FaultyDoor()
+    door = FaultyDoor(kind, at=-1)
     db = open_through(door, tmp_path / "db", wal_sync_interval=0)
     db.put(b"before", b"")
     door.fail_from_now(kind, errno.EIO)
