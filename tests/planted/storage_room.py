@@ -453,7 +453,7 @@ WRITING: Final[dict[str, Bug]] = {
     "view-before-manifest": Bug(
         "blockdb/storage/upkeep.py",
         "table, marks = self._tables.write(frozen)\n",
-        "self._reader.view = type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables)\n"
+        "self._reader.see(type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables))\n"
         "        table, marks = self._tables.write(frozen)\n",
         ("tests/storage/test_flushing.py",),
         "A memtable leaves the view before its table is there.",
