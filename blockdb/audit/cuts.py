@@ -18,8 +18,7 @@ from blockdb.audit.seals import next_seal
 from blockdb.audit.stretch import Chain, Cut
 from blockdb.audit.tables import TableAudit
 from blockdb.format import batch, record, segment
-from blockdb.format.block import Seal
-from blockdb.format.buffer import Buffer
+from blockdb.format.block import Seal, decode_seal
 from blockdb.format.frame import RECORD, BadFrame
 from blockdb.format.place import PLACE_MASK, place_of, split_place
 from blockdb.format.record import HEADER_BYTES
@@ -66,6 +65,11 @@ def first_block(chain: Chain, seals: Sequence[int], sequence: int) -> int:
     return _first(chain, seals, lambda seal: seal.header.first_sequence >= sequence)
 
 
+def _block_behind(chain: Chain, seals: Sequence[int], place: int) -> int:
+    """The number of the first block that begins at this place or behind it. O(log n)."""
+    return _first(chain, seals, lambda seal: seal.first_place >= place)
+
+
 def _first(chain: Chain, seals: Sequence[int], is_far: Callable[[Seal], bool]) -> int:
     """The first of the seals that is far; a damaged one counts as the one before it does."""
 
@@ -107,32 +111,22 @@ def _starts(chain: Chain, seals: Sequence[int], number: int, stop: int, left: in
 
     `left` is how large the chain is from this file on.
     """
-    buffer, at = chain.segments[number], segment.HEADER_BYTES
+    base, at = place_of(number, 0), segment.HEADER_BYTES
     wanted = at + _stretch_bytes(left - at)
-    while (first := _block_behind(chain, seals, place_of(number, wanted), place_of(number, stop))) is not None:
-        offset = split_place(first.first_place)[1]
-        try:
-            found = _commit_at(buffer, offset, min(offset + WALK_BYTES, stop), first.header.first_sequence)
-        except (BadFrame, StructError, IndexError):
-            return  # of damage the stretch tells
-        if found is None:
-            wanted = offset + WALK_BYTES
-        elif found[0] <= at:
-            wanted = offset + 1
-        else:
-            yield found
-            at = found[0]
-            wanted = at + _stretch_bytes(left - at)
-
-
-def _block_behind(chain: Chain, seals: Sequence[int], place: int, stop: int) -> Seal | None:
-    """The seal of the first block that begins between two places, if there is one."""
-    block = _first(chain, seals, lambda seal: seal.first_place >= place)
-    try:
-        seal = chain.seal_at(seals[block])
-    except (BadFrame, IndexError):
-        return None
-    return seal if place <= seal.first_place < stop else None
+    with suppress(BadFrame, StructError, IndexError):  # of damage the stretch tells
+        while (block := _block_behind(chain, seals, base + wanted)) < len(seals):
+            first = chain.seal_at(seals[block]).first_place - base
+            if first >= stop:
+                return
+            found = _commit_at(chain, seals, block, min(first + WALK_BYTES, stop))
+            if found is None:
+                wanted = first + WALK_BYTES
+            elif found[0] <= at:
+                wanted = first + 1
+            else:
+                yield found
+                at = found[0]
+                wanted = at + _stretch_bytes(left - at)
 
 
 def _stretch_bytes(left: int) -> int:
@@ -140,18 +134,29 @@ def _stretch_bytes(left: int) -> int:
     return min(STRETCH_BYTES, max(left // 16, STRETCH_BYTES // 8, 1))
 
 
-def _commit_at(buffer: Buffer, first: int, stop: int, sequence: int) -> tuple[int, int] | None:
-    """Where a commit begins, at the record `sequence`, which begins at the offset `first`, or behind it."""
+def _commit_at(chain: Chain, seals: Sequence[int], block: int, stop: int) -> tuple[int, int] | None:
+    """Where a commit begins, at the first record of a block or behind it, and the number of the record that follows."""
+    seal = chain.seal_at(seals[block])
+    (number, offset), sequence = split_place(seal.first_place), seal.header.first_sequence
+    buffer = chain.segments[number]
+    if block and _end_of(chain, seals[block - 1]) == seal.first_place:
+        return offset, sequence
     for header_bytes in batch.HEADERS.values():
-        before = first - header_bytes
+        before = offset - header_bytes
         with suppress(BadFrame):
             if before >= segment.HEADER_BYTES and batch.decode(buffer, before).header_bytes == header_bytes:
                 return before, sequence
     unpack = record.unpack_sizes
-    while first < stop:
-        _, kind, key_bytes, content_bytes = unpack(buffer, first)
+    while offset < stop:
+        _, kind, key_bytes, content_bytes = unpack(buffer, offset)
         if kind & 0xFF != RECORD:
-            return first, sequence
-        first += HEADER_BYTES + key_bytes + content_bytes
+            return offset, sequence
+        offset += HEADER_BYTES + key_bytes + content_bytes
         sequence += 1
     return None
+
+
+def _end_of(chain: Chain, place: int) -> int:
+    """Where a seal ends."""
+    number, offset = split_place(place)
+    return place + decode_seal(chain.segments[number], offset)[1]
