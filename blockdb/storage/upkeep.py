@@ -276,7 +276,7 @@ class Upkeep:
             if self._reader.view.filter is not known:
                 return False
             self._frozen.popleft()
-            self._reader.view = self._reader.view.flushed(frozen.memtable, table, filter_)
+            self._reader.see(self._reader.view.flushed(frozen.memtable, table, filter_))
             self.flushes += 1
             self._failure = None
             self._room.notify_all()
@@ -296,7 +296,7 @@ class Upkeep:
     def _merge(self, tables: tuple[Table, ...]) -> None:
         merged = self._tables.merge(tables)
         with self._room:
-            self._reader.view = self._reader.view.merged(tables, merged)
+            self._reader.see(self._reader.view.merged(tables, merged))
             self.compactions += 1
         self.unloading.unload([merged])
         self._tables.remove(tables)
@@ -322,7 +322,7 @@ class Upkeep:
             with self._room:
                 view = reader.view.filtered(filter_)
                 if view.filter is not None:  # else another table has come meanwhile
-                    reader.view = view
+                    reader.see(view)
                     return
 
     def _fill(self, filter_: KeyFilter) -> bool:

@@ -118,7 +118,8 @@ class View:
     def find_in_tables(self, key: bytes) -> tuple[int, bytes] | None:
         """The same for a key that is in no memtable. O(tables)."""
         hashed = key_hash(key)
-        if self.filter is not None and not self.filter.may_contain(hashed):
+        filter_ = self.filter
+        if filter_ is not None and hashed & filter_.mask not in filter_.marks:
             return None
         return _find(self.tables, key, hashed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter_ns
@@ -25,7 +25,7 @@ from blockdb.storage.open_files import OpenFiles
 from blockdb.storage.reader import SAMPLE_MASK
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.tracing import Trace
-from blockdb.storage.write_group import Write, WriteGroup, count_of_group
+from blockdb.storage.write_group import Item, Outcome, WriteGroup, count_of_group
 
 
 class Writer(OpenFiles):
@@ -122,21 +122,26 @@ class Writer(OpenFiles):
         records come with a rider. O(n).
         """
         start = perf_counter_ns()
-        writes = [Write(key, value) for key, value in items]
-        for write in writes:
+        waiting: list[Item] = []
+        refused: list[BlockDBError | None] = []
+        for key, value in items:
             try:
-                check_value(write.value, self._max_value_bytes)
-                check_key(write.key)
+                check_value(value, self._max_value_bytes)
+                check_key(key)
             except InvalidData as error:
-                write.error = error
-        waiting = [write for write in writes if write.error is None]
-        while waiting:
-            count = count_of_group(waiting)
-            self._store_group(waiting[:count], sync or not self.config.wal_sync_interval)
-            waiting = waiting[count:]
-        if writes:
-            self.put_latency.add((perf_counter_ns() - start) // len(writes))
-        return [_became(write) for write in writes]
+                refused.append(error)
+            else:
+                refused.append(None)
+                waiting.append((key, value))
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(waiting):
+            rest = waiting[len(outcomes) :]
+            group = rest[: count_of_group(rest)]
+            outcomes += self._store_group(group, sync or not self.config.wal_sync_interval)
+        if refused:
+            self.put_latency.add((perf_counter_ns() - start) // len(refused))
+        became = map(_untried_as_none, outcomes)
+        return [next(became) if error is None else error for error in refused]
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
@@ -213,53 +218,53 @@ class Writer(OpenFiles):
             all_values += values
         return self._append_bodies(Prepared(all_keys, all_values), bodies, batch.frames, 0)
 
-    def _put_group(self, writes: Sequence[Write]) -> None:
-        """Store the records of a group, each for itself, and force them together."""
-        self._store_group(writes, is_forced=True)
+    def _put_group(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        """Store the records of a group, each for itself, and force them together. Who is alone may raise, as `put`."""
+        if len(items) > 1:
+            return self._store_group(items, is_forced=True)
+        [(key, value)] = items
+        return self.commit(Prepared((key,), (value,)), sync=True)
 
-    def _store_group(self, writes: Sequence[Write], is_forced: bool) -> None:
+    def _store_group(self, items: Sequence[Item], is_forced: bool) -> Sequence[Outcome]:
+        refused: dict[int, Outcome] = {}
         try:
             with self.writing:
                 self._attend()
                 if self.needs_riders:
                     raise Unprepared
-                fresh = self._fresh(writes)
-                if fresh:
+                keys, values = self._fresh(items, refused)
+                sequences = range(0)
+                if keys:
                     if is_forced:
                         self._log.reserve()
-                    values = [write.value for write in fresh.values()]
-                    first = self._append(Prepared(list(fresh), values), batch.frames, 0)[0]
-                    for ordinal, write in enumerate(fresh.values()):
-                        write.sequence = first + ordinal
+                    sequences = self._append(Prepared(keys, values), batch.frames, 0)
                 end = self._log.end
             if is_forced:
                 self._log.force(end)
         except (BlockDBError, Unprepared) as error:
-            for write in writes:
-                write.error = write.error or error
+            return [refused.get(ordinal, error) for ordinal in range(len(items))]
+        if not refused:
+            return sequences
+        stored = iter(sequences)
+        return [refused[ordinal] if ordinal in refused else next(stored) for ordinal in range(len(items))]
 
-    def _fresh(self, writes: Sequence[Write]) -> dict[bytes, Write]:
-        """The writes whose key is not stored, and comes first among them; the others are refused."""
-        fresh = {write.key: write for write in writes}
-        if self.gate is None and len(fresh) == len(writes) and self.view.first_stored(list(fresh), fresh) is None:
-            return fresh
-        fresh.clear()
-        for write in writes:
-            if write.key in fresh or self.view.has(write.key):
-                write.error = self._duplicate(write.key)
-            else:
-                fresh[write.key] = write
-        return fresh if self.gate is None else self._not_held(fresh, self.gate)
-
-    def _not_held(self, writes: Mapping[bytes, Write], gate: Gate) -> dict[bytes, Write]:
-        free = {}
-        for key, write in writes.items():
+    def _fresh(self, items: Sequence[Item], refused: dict[int, Outcome]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Keys and values of those whose key is not stored, and comes first among them; the others are refused."""
+        keys, values = zip(*items, strict=True)
+        distinct = dict.fromkeys(keys)
+        if self.gate is None and len(distinct) == len(keys) and self.view.first_stored(keys, distinct) is None:
+            return keys, values
+        fresh: dict[bytes, bytes] = {}
+        for ordinal, (key, value) in enumerate(items):
             try:
-                gate.check((key,))
-                free[key] = write
-            except Held as held:
-                write.error = held
-        return free
+                if key in fresh or self.view.has(key):
+                    self._refuse(key)
+                if self.gate is not None:
+                    self.gate.check((key,))
+                fresh[key] = value
+            except (DuplicateKey, Held) as error:
+                refused[ordinal] = error
+        return list(fresh), list(fresh.values())
 
     def _append(
         self,
@@ -367,7 +372,5 @@ class Writer(OpenFiles):
             self._freeze()
 
 
-def _became(write: Write) -> int | BlockDBError | None:
-    if isinstance(write.error, (Held, Unprepared)):
-        return None
-    return write.sequence if write.error is None else write.error
+def _untried_as_none(outcome: Outcome) -> int | BlockDBError | None:
+    return None if isinstance(outcome, (Held, Unprepared)) else outcome

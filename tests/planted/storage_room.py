@@ -23,7 +23,7 @@ LOG: Final[dict[str, Bug]] = {
         "blockdb/storage/writer.py",
         "self._log.force(end)\n        except",
         "self._log.force(0)\n        except",
-        (f"{POWER_CUT}[forced]",),
+        ("tests/storage/test_write_group.py::test_who_waits_together_shares_a_force",),
         "Writers that wait together are answered before the force.",
     ),
     "batch-not-forced": Bug(
@@ -35,8 +35,8 @@ LOG: Final[dict[str, Bug]] = {
     ),
     "group-lets-errors-go": Bug(
         "blockdb/storage/writer.py",
-        "write.error = write.error or error",
-        "pass",
+        "return [refused.get(ordinal, error) for ordinal in range(len(items))]",
+        "return range(len(items))",
         ("tests/storage/test_write_group.py",),
         "Where the force fails, writers that wait together are told that all is well.",
     ),
@@ -239,8 +239,8 @@ RECOVERY: Final[dict[str, Bug]] = {
     ),
     "mapped-anywhere": Bug(
         "blockdb/storage/door.py",
-        "machine.STORES_IN_ORDER and machine.file_system(device) in KEEPING_RESERVES",
-        "machine.STORES_IN_ORDER",
+        "mounted is None or mounted.kind not in KEEPING_RESERVES",
+        "mounted is None",
         ("tests/storage/test_log.py::test_only_where_a_reserved_block_is_kept_it_is_mapped",),
         "Commits are stored where a full disk kills who stores.",
     ),
@@ -453,7 +453,7 @@ WRITING: Final[dict[str, Bug]] = {
     "view-before-manifest": Bug(
         "blockdb/storage/upkeep.py",
         "table, marks = self._tables.write(frozen)\n",
-        "self._reader.view = type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables)\n"
+        "self._reader.see(type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables))\n"
         "        table, marks = self._tables.write(frozen)\n",
         ("tests/storage/test_flushing.py",),
         "A memtable leaves the view before its table is there.",
@@ -495,15 +495,36 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "leader-that-broke-down": Bug(
         "blockdb/storage/write_group.py",
-        "if not group.is_committed:",
-        "if not group.writes:",
+        "if not group.outcomes:",
+        "if not group.items:",
         ("tests/storage/test_write_group.py",),
-        "Writers whose leader was interrupted are told that they succeeded.",
+        "Writers whose leader was interrupted are not told so.",
+    ),
+    "group-without-a-leader": Bug(
+        "blockdb/storage/write_group.py",
+        "self._close(group)\n                group.wake()",
+        "group.wake()",
+        ("tests/storage/test_write_group.py",),
+        "Who comes after a leader was interrupted joins a group that nobody leads.",
+    ),
+    "latch-without-retry": Bug(
+        "blockdb/storage/write_group.py",
+        "os.read(self._descriptor, self._COUNT_BYTES)",
+        "os.eventfd_read(self._descriptor)",
+        ("tests/storage/test_write_group.py",),
+        "A put fails where a signal comes while it waits for the disk.",
+    ),
+    "out-of-latches": Bug(
+        "blockdb/storage/write_group.py",
+        "            except OSError:  # each leads",
+        "            except ValueError:  # each leads",
+        ("tests/storage/test_write_group.py",),
+        "Puts fail where the process may open no more files.",
     ),
     "same-key-in-a-group": Bug(
         "blockdb/storage/writer.py",
-        "if write.key in fresh or self.view.has(write.key):",
-        "if self.view.has(write.key):",
+        "if key in fresh or self.view.has(key):",
+        "if self.view.has(key):",
         ("tests/storage/test_write_group.py",),
         "Of two writers with one key that wait together, both are told that they succeeded.",
     ),

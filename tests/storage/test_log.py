@@ -189,23 +189,18 @@ def test_what_is_encrypted_is_not_mapped(tmp_path: Path) -> None:
         assert b"a value in clear" not in b"".join(file.read_bytes() for file in path.rglob("*.chain"))
 
 
-def test_only_where_a_reserved_block_is_kept_it_is_mapped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    request.addfinalizer(machine.file_system.cache_clear)
+def test_only_where_a_reserved_block_is_kept_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = f"{os.major(tmp_path.stat().st_dev)}:{os.minor(tmp_path.stat().st_dev)}"
     monkeypatch.setattr(machine, "STORES_IN_ORDER", True)
     monkeypatch.setattr(machine, "MOUNTS", tmp_path / "mounts")
     with (tmp_path / "file").open("wb") as file:
-        for kind, may in (("ext4", True), ("xfs", True), ("btrfs", False), ("overlay", False), ("", False)):
-            machine.MOUNTS.write_text(f"21 1 999:1 / /x rw - ext4 a rw\n22 1 {numbers} / / rw shared:1 - {kind} b rw\n")
-            machine.file_system.cache_clear()
+        cases = {"ext4 b rw": True, "tmpfs b rw,size=1k": True, "btrfs b rw": False, "overlay b rw": False, "": False}
+        for mounted, may in {**cases, "ext4 b rw,nodelalloc": False, "ext4 b rw,data=journal": False}.items():
+            machine.MOUNTS.write_text(f"21 1 999:1 / /x rw - ext4 a rw\n22 1 {numbers} / / rw shared:1 - {mounted}\n")
             assert Door().can_map_ahead(file.fileno()) == may
         machine.MOUNTS.unlink()
-        machine.file_system.cache_clear()
         assert not Door().can_map_ahead(file.fileno())
         machine.MOUNTS.write_text(f"22 1 {numbers} / / rw - ext4 b rw\n")
-        machine.file_system.cache_clear()
         monkeypatch.setattr(machine, "STORES_IN_ORDER", False)
         assert not Door().can_map_ahead(file.fileno())
 
