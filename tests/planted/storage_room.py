@@ -361,7 +361,7 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "filter-without-the-table": Bug(
         "blockdb/storage/upkeep.py",
-        "if self._reader.view.filter is not filter_:",
+        "if self._reader.view.filter is not known:",
         "if False:",
         ("tests/storage/test_flushing.py::test_a_filter_that_comes_while_a_table_is_written_gets_its_keys",),
         "A filter that comes while a table is written does not get its keys, and is made anew.",
