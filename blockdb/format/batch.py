@@ -23,7 +23,7 @@ from xxhash import xxh3_64_digest
 from blockdb.format.buffer import Buffer
 from blockdb.format.bulk import is_bulk
 from blockdb.format.frame import BATCH, CHECK_BYTES, TRANSACTION, BadFrame, TornFrame, check_of, with_check
-from blockdb.format.record import body_header, encode_frame, encode_many, encode_redactable
+from blockdb.format.record import encode_frame, encode_head, encode_many, encode_redactable
 from blockdb.format.sizes import are_same
 
 _BODY: Final = Struct("<BIQ")
@@ -32,6 +32,9 @@ HEADER_BYTES: Final = CHECK_BYTES + _BODY.size
 TRANSACTION_HEADER_BYTES: Final = CHECK_BYTES + _TRANSACTION_BODY.size
 HEADERS: Final[Mapping[int, int]] = {BATCH: HEADER_BYTES, TRANSACTION: TRANSACTION_HEADER_BYTES}
 """The bytes of the header of a batch, by its type."""
+
+_MOST_BULK_BYTES: Final = 8 * 1024 * 1024
+"""Batches with larger values are not laid out in bulk, which needs memory for two more copies of them."""
 
 _TRANSACTION_TYPE: Final = bytes((TRANSACTION,))
 
@@ -56,8 +59,6 @@ class Laid(NamedTuple):
     bodies: list[bytes]
     frames: bytes
     """The frame around each of the bodies."""
-    frame_bytes: int = 0
-    """How many bytes each of them has, where it is known that all have the same."""
 
     @property
     def body_bytes(self) -> int:
@@ -66,10 +67,6 @@ class Laid(NamedTuple):
 
     def places(self, place: int) -> array[int]:
         """Where the records are, if the first one is at `place`. O(n)."""
-        if self.frame_bytes:
-            from blockdb.format import bulk_batch  # here: it is loaded
-
-            return bulk_batch.places_alike(place, self.frame_bytes, len(self.bodies))
         return places(place, self.bodies)
 
     def header(self, transaction: int = 0) -> bytes:
@@ -86,10 +83,10 @@ def lay_plain(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> L
     """Plain records that share their time. Half of the time where they share their sizes, and are many. O(bytes)."""
     if is_bulk(len(keys)):
         key_bytes, value_bytes = list(map(len, keys)), list(map(len, values))
-        if are_same(key_bytes) and are_same(value_bytes):
+        if are_same(key_bytes) and are_same(value_bytes) and sum(value_bytes) <= _MOST_BULK_BYTES:
             from blockdb.format import bulk_batch  # here: numpy takes as long to load as all the rest
 
-            return Laid(*bulk_batch.lay(body_header(time_ms, key_bytes[0], value_bytes[0]), keys, values))
+            return Laid(*bulk_batch.lay(encode_head(time_ms, key_bytes[0], value_bytes[0]), keys, values))
     return lay(encode_many(time_ms, keys, values))
 
 

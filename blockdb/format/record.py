@@ -84,8 +84,8 @@ def encode_frame(time_ms: int, key: bytes, value: bytes) -> bytes:
     return xxh3_64_digest(body)[:CHECK_BYTES] + body
 
 
-def body_header(time_ms: int, key_bytes: int, value_bytes: int) -> bytes:
-    """What stands before key and value of a plain record, behind the check."""
+def encode_head(time_ms: int, key_bytes: int, value_bytes: int) -> bytes:
+    """What the body of a plain record begins with, before key and value."""
     return _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, key_bytes, value_bytes)
 
 
@@ -93,9 +93,9 @@ def encode_many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) ->
     """`encode` for every record of a batch; they share their time. A third of the time where they share their sizes."""
     key_bytes, value_bytes = list(map(len, keys)), list(map(len, values))
     if are_same(key_bytes) and are_same(value_bytes):
-        header = body_header(time_ms, key_bytes[0], value_bytes[0])
+        header = encode_head(time_ms, key_bytes[0], value_bytes[0])
         return list(map(b"".join, zip(repeat(header, len(keys)), keys, values, strict=True)))
-    start = body_header(time_ms, 0, 0)[: -_SIZES.size]
+    start = encode_head(time_ms, 0, 0)[: -_SIZES.size]
     sizes = map(_SIZES.pack, key_bytes, value_bytes)
     return list(map(b"".join, zip(repeat(start, len(keys)), sizes, keys, values, strict=True)))
 

@@ -115,8 +115,8 @@ FORMAT: Final[dict[str, Bug]] = {
     ),
     "places-in-bulk": Bug(
         "blockdb/format/bulk_batch.py",
-        "(np.cumsum(steps) - steps + np.uint64(place))",
-        "(np.cumsum(steps) + np.uint64(place))",
+        "starts = np.cumsum(steps) - steps",
+        "starts = np.cumsum(steps)",
         ("tests/format/test_bulk_batch.py",),
         "The places of a large batch are those of the records behind them.",
     ),
