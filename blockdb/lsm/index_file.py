@@ -105,6 +105,23 @@ class IndexFile(PagedFile):
         inside = range(len(bounds) - 1)
         return first + bisect_left(inside, key, 1, key=lambda at: data[bounds[at] : bounds[at + 1]])
 
+    def places_of(self, values: bytes) -> list[int]:
+        """Of an index that is not unique: the places of the records with exactly these values, in commit order.
+
+        O(log n + found).
+        """
+        found: list[int] = []
+        fence = bisect_left(self._fences or self._load_fences(), values)
+        for first in range(max(fence - 1, 0) * GROUP, len(self), GROUP):
+            data, bounds = self._part(first, min(first + GROUP, len(self)))
+            begins = bisect_left(range(len(bounds) - 1), values, key=lambda at: data[bounds[at] : bounds[at + 1]])
+            for start, end in pairwise(bounds[begins:]):
+                entry = data[start:end]
+                if entry[:-PLACE_BYTES] != values:
+                    return found
+                found.append(place_in(entry))
+        return found
+
     def entry_at(self, position: int) -> bytes:
         """The entry at a position of the order. O(1)."""
         return self._part(position, position + 1)[0]

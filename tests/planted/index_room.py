@@ -32,6 +32,13 @@ INDEXING: Final[dict[str, Bug]] = {
         (f"{INDEX}::test_the_places_of_a_value",),
         "The filter of an index that is not unique denies its values.",
     ),
+    "one-group-alone": Bug(
+        "blockdb/lsm/index_file.py",
+        "range(max(fence - 1, 0) * GROUP, len(self), GROUP)",
+        "range(max(fence - 1, 0) * GROUP, max(fence, 1) * GROUP, GROUP)",
+        (f"{INDEX}::test_the_places_of_a_value",),
+        "Of a value that many records have, those in one group of entries are found.",
+    ),
     "horizon-is-seen": Bug(
         "blockdb/lsm/index_view.py",
         "if item[1] < horizon:",
