@@ -107,7 +107,7 @@ class Collection(FetchingCollection, FindingCollection, SchemaCollection):
         while True:
             prepared = self._preparation.prepare(given)
             try:
-                return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+                return store.commit(prepared, sync)
             except Unprepared:  # an index was made, or a schema set, meanwhile
                 continue
             except Held:

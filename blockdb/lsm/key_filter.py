@@ -9,15 +9,20 @@ hashes, and gives exact marks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rbloom import Bloom
 
+from blockdb.format.bulk import WRITINGS, is_bulk
 from blockdb.format.table import FINGERPRINT_MASK, FINGERPRINT_SHIFT, WORD_BYTES
-from blockdb.lsm.bloom import FALSE_POSITIVES
+from blockdb.lsm.bloom import FALSE_POSITIVES, key_hash
 from blockdb.lsm.table import Table
+
+if TYPE_CHECKING:
+    from blockdb.lsm.bulk_filter import BulkFilter
 
 _LEAST_BUCKET_BITS: Final = 4
 _MOST_BUCKET_BITS: Final = 16
@@ -39,6 +44,8 @@ _STEP_BUCKETS: Final = 8
 _STEP_MARKS: Final = 8192
 """So many buckets, or marks, are added while nobody else has the interpreter's lock: half a millisecond."""
 
+Marks: TypeAlias = "array[int]"
+
 CROWDING: Final = 2
 """So many times its capacity it takes: it lets one key in six through wrongly then, until there is a larger one."""
 
@@ -53,6 +60,12 @@ class KeyFilter:
         self.capacity = capacity
         self.records = 0
         self.marks = Bloom(capacity, FALSE_POSITIVES)
+        self._bulk: BulkFilter | None = None
+        """The same marks for whoever asks for many at once, where numpy is there."""
+        if is_bulk(capacity):
+            from blockdb.lsm import bulk_filter  # here: see `bulk`
+
+            self._bulk = bulk_filter.BulkFilter(capacity)
         bits = min(max(capacity.bit_length() - _BUCKET_KEYS_BITS, _LEAST_BUCKET_BITS), _MOST_BUCKET_BITS)
         self._buckets = 1 << bits
         self._shift = 64 - bits
@@ -68,6 +81,11 @@ class KeyFilter:
         """Whether it has more keys than it was made for."""
         return self.records > self.capacity
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was made before there was reason to have a part for many keys at once."""
+        return self._bulk is None and WRITINGS.are_worthwhile and is_bulk(self.capacity)
+
     def has_room_for(self, records: int) -> bool:
         """Whether so many more records may be added, if need be by crowding."""
         return self.records + records <= CROWDING * self.capacity
@@ -77,27 +95,45 @@ class KeyFilter:
 
         O(n). Raises Corruption where its slots are damaged.
         """
-        for buckets in self._steps():
-            self.marks.update(self._marks_at_home(table, buckets))
-            yield
+        yield from self._add(self._marks_at_home(table, buckets) for buckets in self._steps())
         words = table.words(0, table.header.slots)
-        for buckets in self._steps():
-            slots = ((bucket, self._first_slot(bucket, table)) for bucket in buckets)
-            neighbours = [mark for bucket, slot in slots for mark in self._marks_about(words, bucket, slot)]
-            self.marks.update(neighbours)  # a list: nobody gets a turn while the filter is changed
-            yield
+        yield from self._add(self._marks_of_neighbours(table, words, buckets) for buckets in self._steps())
         self.records = table.header.first_sequence + len(table)
 
     def add_marks(self, table: Table, marks: bytes) -> Iterator[None]:
         """The same where the marks of its keys are known, as numbers of 64 bits. A third of the time. O(n)."""
+        yield from self._add(self._masked(marks))
+        self.records = table.header.first_sequence + len(table)
+
+    def likely(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """Those of these keys that may be there: `may_contain` of each. O(n)."""
+        if self._bulk is not None:
+            return self._bulk.likely(keys, self.mask)
+        mask, marks = self.mask, self.marks
+        return [key for key in keys if key_hash(key) & mask in marks]
+
+    def _add(self, parts: Iterator[Marks]) -> Iterator[None]:
+        """Add marks, some at a time."""
+        waiting = array("Q")
+        for marks in parts:
+            self.marks.update(marks)  # no iterator: nobody gets a turn while the filter is changed
+            if self._bulk is not None:
+                waiting.extend(marks)
+                if len(waiting) >= _STEP_MARKS:
+                    self._bulk.add(waiting)
+                    waiting = array("Q")
+            yield
+        if self._bulk is not None:
+            self._bulk.add(waiting)
+
+    def _masked(self, marks: bytes) -> Iterator[Marks]:
+        """Those bits of marks that are kept here, some marks at a time."""
         kept = [bytes(byte & self.mask >> 8 * at for byte in range(256)) for at in _BUCKET_BYTES]
         for first in range(0, len(marks), _STEP_MARKS * WORD_BYTES):
             some = bytearray(marks[first : first + _STEP_MARKS * WORD_BYTES])
             for at, bits in zip(_BUCKET_BYTES, kept, strict=True):
                 some[at::WORD_BYTES] = some[at::WORD_BYTES].translate(bits)
-            self.marks.update(memoryview(some).cast("Q"))
-            yield
-        self.records = table.header.first_sequence + len(table)
+            yield array("Q", bytes(some))
 
     def _steps(self) -> Iterator[range]:
         """All buckets, some at a time."""
@@ -108,7 +144,7 @@ class KeyFilter:
         header = table.header
         return -(-(bucket * header.home_slots) // self._buckets) if bucket < self._buckets else header.slots
 
-    def _marks_at_home(self, table: Table, buckets: range) -> memoryview:
+    def _marks_at_home(self, table: Table, buckets: range) -> Marks:
         """The marks of the words of buckets, all taken to be at home. An empty slot leaves one, and little harm."""
         slots = [self._first_slot(bucket, table) for bucket in (*buckets, buckets.stop)]
         words = table.words(slots[0], slots[-1]).tobytes()
@@ -116,7 +152,12 @@ class KeyFilter:
         for bucket, (first, stop) in zip(buckets, pairwise(slots), strict=True):
             marks += (bucket << self._shift).to_bytes(WORD_BYTES, "little") * (stop - first)
         marks[0::8], marks[1::8] = words[6::8], words[7::8]
-        return memoryview(marks).cast("Q")
+        return array("Q", bytes(marks))
+
+    def _marks_of_neighbours(self, table: Table, words: memoryview, buckets: range) -> Marks:
+        """The marks that are in doubt at the borders of buckets."""
+        slots = ((bucket, self._first_slot(bucket, table)) for bucket in buckets)
+        return array("Q", [mark for bucket, slot in slots for mark in self._marks_about(words, bucket, slot)])
 
     def _marks_about(self, words: memoryview, bucket: int, slot: int) -> Iterator[int]:
         """The marks of words about a bucket's first slot whose key may lie in another bucket than their slot does."""

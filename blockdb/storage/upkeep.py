@@ -11,6 +11,7 @@ from typing import Final
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, StorageError, WritesStopped
+from blockdb.format.bulk import WRITINGS
 from blockdb.lsm import tiers
 from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
@@ -256,6 +257,7 @@ class Upkeep:
         frozen = self._frozen[0]
         self._log.force(frozen.end_place)
         self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
+        WRITINGS.prepare()
         table, marks = self._tables.write(frozen)
         is_known = False
         while not is_known:
@@ -311,7 +313,7 @@ class Upkeep:
         is_busy = self.flushes > 0 and view.table_records >= BUSY_RECORDS
         if len(view.tables) < WORTHWHILE_TABLES and not is_busy:
             return
-        if view.filter is not None and not view.filter.is_crowded:
+        if view.filter is not None and not (view.filter.is_crowded or view.filter.is_outdated):
             return
         filter_ = KeyFilter(max(2 * reader.view.table_records, BUSY_KEYS if is_busy else 0))
         while self._fill(filter_):

@@ -130,8 +130,7 @@ class View:
                 return next(key for key in keys if key in memtable.index)
         if self.tables:
             if self.filter is not None:
-                mask, marks = self.filter.mask, self.filter.marks
-                keys = [key for key in keys if key_hash(key) & mask in marks]
+                keys = self.filter.likely(keys)
             hashes = list(map(key_hash, keys))
             for table in self.tables:
                 stored = table.first_of(keys, hashes)
