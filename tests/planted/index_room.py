@@ -34,10 +34,17 @@ INDEXING: Final[dict[str, Bug]] = {
     ),
     "one-group-alone": Bug(
         "blockdb/lsm/index_file.py",
-        "range(max(fence - 1, 0) * GROUP, len(self), GROUP)",
-        "range(max(fence - 1, 0) * GROUP, max(fence, 1) * GROUP, GROUP)",
-        (f"{INDEX}::test_the_places_of_a_value",),
+        "range(self.position(values), len(ends))",
+        "range(self.position(values), min(self.position(values) // GROUP * GROUP + GROUP, len(ends)))",
+        (f"{INDEX}::test_of_a_value_that_many_records_have_all_are_found",),
         "Of a value that many records have, those in one group of entries are found.",
+    ),
+    "group-unchecked": Bug(
+        "blockdb/lsm/index_file.py",
+        "            if not self._checked_groups[at // GROUP]:\n                self._check_group(at // GROUP)\n",
+        "",
+        (f"{INDEX}::test_a_damaged_group_is_met_by_whoever_looks_into_it",),
+        "A value is looked up in entries that are damaged.",
     ),
     "horizon-is-seen": Bug(
         "blockdb/lsm/index_view.py",
