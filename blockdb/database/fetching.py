@@ -47,7 +47,9 @@ class FetchingCollection:
                 reader.gets += 1  # not `gets + 1`: other threads may have read meanwhile
                 return value
         try:
-            return self._present().get(key) if as_of is None else self._refreshed().get_as_of(key, as_of)
+            if as_of is not None:
+                return self._refreshed().get_as_of(key, as_of)
+            return (self._present() if view is None or reader.closed else reader).get(key)
         except Redacted as error:
             raise self._explained(error) from None
 
