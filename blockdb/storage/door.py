@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from mmap import ACCESS_READ, ACCESS_WRITE, MADV_DONTNEED, mmap
 from pathlib import Path
+from typing import Final
 
 from blockdb import machine
 from blockdb.errors import DatabaseLocked, StorageError
@@ -20,6 +21,14 @@ from blockdb.format.keyring import DataKeys
 from blockdb.format.reserved import filled_bytes
 
 KERNEL_LOCKS = Path("/proc/locks")
+
+KEEPING_RESERVES: Final = frozenset({"ext4", "tmpfs"})
+"""File systems in which a block that was reserved can be stored into, whatever became of the disk meanwhile.
+
+Elsewhere, such as on one that copies what is changed and is full, the system kills who stores.
+"""
+ALLOCATING_AT_ONCE: Final = frozenset({"nodelalloc", "data=journal", "dax", "dax=always"})
+"""With these options it does so on ext4, too: where the file system went read-only after an error."""
 
 
 class Door:
@@ -53,7 +62,7 @@ class Door:
     def cut(self, descriptor: int, size: int) -> None:
         """Cut a file off after `size` bytes, and go on writing there."""
         self.truncate(descriptor, size)
-        os.lseek(descriptor, size, os.SEEK_SET)
+        self.seek(descriptor, size)
 
     def reserve(self, descriptor: int, offset: int, size: int) -> None:
         """Have a file reach to `size` bytes behind `offset`, with zeros behind what it holds, on blocks of its own.
@@ -63,6 +72,20 @@ class Door:
         if not hasattr(os, "posix_fallocate"):
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
         os.posix_fallocate(descriptor, offset, size)
+
+    def can_map_ahead(self, descriptor: int) -> bool:
+        """Whether what is reserved of a file may be stored into through a mapping, beside others who read it.
+
+        They must see the stores in the order of the program, which not every processor promises.
+        """
+        mounted = machine.file_system(os.fstat(descriptor).st_dev) if machine.STORES_IN_ORDER else None
+        if mounted is None or mounted.kind not in KEEPING_RESERVES:
+            return False
+        return mounted.options.isdisjoint(ALLOCATING_AT_ONCE)
+
+    def map_part(self, descriptor: int, offset: int, size: int) -> mmap:
+        """A shared mapping of a part of a file, of whole pages but for the last: see `map_write`."""
+        return mmap(descriptor, size, access=ACCESS_WRITE, offset=offset)
 
     def filled(self, path: Path) -> int:
         """How many bytes a file has before the zeros at its end. O(zeros)."""
@@ -179,6 +202,10 @@ class Door:
         view = memoryview(data)
         while view:
             view = view[self.write(descriptor, view) :]
+
+    def seek(self, descriptor: int, offset: int) -> None:
+        """Go on writing at an offset of a file."""
+        os.lseek(descriptor, offset, os.SEEK_SET)
 
     def force_file(self, path: Path) -> None:
         """Force to disk what others wrote to a file."""

@@ -21,6 +21,8 @@ class Log(MarkedLog):
     frame.
     """
 
+    wants_windows = True
+
     def __init__(
         self,
         door: Door,

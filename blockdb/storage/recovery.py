@@ -108,7 +108,7 @@ class Recovered:
         in_tables = min(max(flushed_sequence - self.next_sequence, 0), len(places))
         keys, values = run.keys[in_tables:], run.values[in_tables:]
         memtable, before = self.memtable, len(self.memtable)
-        memtable.extend(keys, values, places[in_tables:], sum(sizes[in_tables:]))
+        memtable.extend(dict(zip(keys, values, strict=True)), places[in_tables:], sum(sizes[in_tables:]))
         if len(memtable) != before + len(keys) or self._first_in_tables(keys) is not None:
             self._refuse_doubled(keys, places[in_tables:], before)
         self.records += len(keys)
@@ -189,12 +189,15 @@ class Trust:
     place: int
     """Up to here everything must be intact."""
     rubbish: bool
-    """Whether what follows may be anything: after a power cut, pages that were not forced."""
+    """Whether what follows may be anything: after a power cut, pages that were not forced.
+
+    After a kill, the one commit that was being stored into a window: its bytes need not come in their order.
+    """
     end: int | None
     """Where the log must end, if it was closed."""
 
 
-def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
+def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int, has_windows: bool = False) -> Trust:
     """All that was written must be there, unless the machine went down since: then what was forced.
 
     After a power cut the page of the mark may be younger, or older, than those of the log. Whatever tables point at
@@ -205,7 +208,7 @@ def trust_in(mark: Mark | str, boot_id: bytes, flushed_place: int) -> Trust:
     if mark.clean:
         return Trust(mark.written, rubbish=False, end=mark.written)
     if mark.is_of(boot_id):
-        return Trust(mark.written, rubbish=False, end=None)
+        return Trust(mark.written, rubbish=has_windows, end=None)
     return Trust(max(mark.forced, flushed_place), rubbish=True, end=None)
 
 
@@ -233,7 +236,7 @@ def recover(
     if replay.head_seal:
         state.last_seal = (replay.head_seal, chain.seal_at(replay.head_seal))
         state.last_time_ms = state.last_seal[1].header.last_time_ms
-    trust = trust_in(mark, door.boot_id(), manifest.flushed_place)
+    trust = trust_in(mark, door.boot_id(), manifest.flushed_place, has_windows=True)
     _replay(state, files, chain, manifest, trust, decided if trust.end is None else None)
     if trust.end is not None and (state.torn_bytes or not is_end(state.end, trust.end)):
         raise chain.corruption(trust.end, "the chain does not end where it did when it was closed")

@@ -62,6 +62,10 @@ class SealedDoor(Door):
         data = self._inner.read(path)
         return self._opened(path, lambda keys: sealed.open_file(data, binding, keys))
 
+    def can_map_ahead(self, descriptor: int) -> bool:
+        """No: what is stored there would not be sealed."""
+        return False
+
     def filled(self, path: Path) -> int:
         """How many bytes a file holds: none is reserved in one that is sealed."""
         return self.size(path)

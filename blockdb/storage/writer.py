@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter_ns
@@ -10,12 +10,14 @@ from time import perf_counter_ns
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
+from blockdb.format.bulk import WRITINGS
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
+from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
-from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Prepared, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import Metadata
@@ -23,7 +25,7 @@ from blockdb.storage.open_files import OpenFiles
 from blockdb.storage.reader import SAMPLE_MASK
 from blockdb.storage.statistics import Histogram
 from blockdb.storage.tracing import Trace
-from blockdb.storage.write_group import Write, WriteGroup, count_of_group
+from blockdb.storage.write_group import Item, Outcome, WriteGroup, count_of_group
 
 
 class Writer(OpenFiles):
@@ -120,31 +122,34 @@ class Writer(OpenFiles):
         records come with a rider. O(n).
         """
         start = perf_counter_ns()
-        writes = [Write(key, value) for key, value in items]
-        for write in writes:
+        waiting: list[Item] = []
+        refused: list[BlockDBError | None] = []
+        for key, value in items:
             try:
-                check_value(write.value, self._max_value_bytes)
-                check_key(write.key)
+                check_value(value, self._max_value_bytes)
+                check_key(key)
             except InvalidData as error:
-                write.error = error
-        waiting = [write for write in writes if write.error is None]
-        while waiting:
-            count = count_of_group(waiting)
-            self._store_group(waiting[:count], sync or not self.config.wal_sync_interval)
-            waiting = waiting[count:]
-        if writes:
-            self.put_latency.add((perf_counter_ns() - start) // len(writes))
-        return [_became(write) for write in writes]
+                refused.append(error)
+            else:
+                refused.append(None)
+                waiting.append((key, value))
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(waiting):
+            rest = waiting[len(outcomes) :]
+            group = rest[: count_of_group(rest)]
+            outcomes += self._store_group(group, sync or not self.config.wal_sync_interval)
+        if refused:
+            self.put_latency.add((perf_counter_ns() - start) // len(refused))
+        became = map(_untried_as_none, outcomes)
+        return [next(became) if error is None else error for error in refused]
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
-        keys, values = check_batch(items, self._max_value_bytes)
-        return self.commit(keys, values, None, sync)
+        return self.commit(Prepared(*check_batch(items, self._max_value_bytes)), sync)
 
-    def commit(
-        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, sync: bool = False
-    ) -> range:
+    def commit(self, prepared: Prepared, sync: bool = False) -> range:
         """Store records that were found acceptable, all or nothing, and what goes along with them. Raises as `put`."""
+        keys = prepared.keys
         if not keys:
             self.check_open()
             return range(self.next_sequence, self.next_sequence)
@@ -155,11 +160,11 @@ class Writer(OpenFiles):
                 self.check_open()
                 self._log.reserve()
             if len(keys) == 1:
-                first = self._put(keys[0], values[0], rider)
+                first = self._put(keys[0], prepared.values[0], prepared.rider)
                 sequences = range(first, first + 1)
             else:
-                self.prepare(keys, rider)
-                sequences = self.apply(keys, values, rider)
+                self.prepare(prepared)
+                sequences = self.apply(prepared)
             end = self._log.end
         if is_forced:
             self._log.force(end)
@@ -167,19 +172,18 @@ class Writer(OpenFiles):
             self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return sequences
 
-    def prepare(self, keys: Sequence[bytes], rider: Rider | None = None) -> None:
-        """Under the write lock: make sure that these keys can be stored now. Raises as `put`."""
-        self._attend(keys)
-        self._refuse_duplicates(keys)
-        if rider is not None:
-            rider.check()
+    def prepare(self, prepared: Prepared) -> None:
+        """Under the write lock: make sure that these records can be stored now. Raises as `put`."""
+        self._attend(prepared.keys)
+        self._refuse_duplicates(prepared)
+        if prepared.rider is not None:
+            prepared.rider.check()
         elif self.needs_riders:
             raise Unprepared
 
-    def apply(
-        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
-    ) -> range:
+    def apply(self, prepared: Prepared, transaction: int = 0) -> range:
         """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
+        keys, values, rider = prepared.keys, prepared.values, prepared.rider
         if transaction:
             self._log.transaction = transaction
         if len(keys) == 1:
@@ -187,8 +191,8 @@ class Writer(OpenFiles):
             return range(first, first + 1)
         if transaction:
             frames = partial(batch.encode, transaction=transaction)
-            return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
-        return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
+            return self._append(prepared, frames, batch.TRANSACTION_HEADER_BYTES)
+        return self._append(prepared, batch.encode, batch.HEADER_BYTES)
 
     # What a cluster has decided.
 
@@ -212,82 +216,76 @@ class Writer(OpenFiles):
             bodies += self._encode_many(self._now_ms(), keys, values)
             all_keys += keys
             all_values += values
-        return self._append_bodies(all_keys, all_values, bodies, batch.frames, 0)
+        return self._append_bodies(Prepared(all_keys, all_values), bodies, batch.frames, 0)
 
-    def _put_group(self, writes: Sequence[Write]) -> None:
-        """Store the records of a group, each for itself, and force them together."""
-        self._store_group(writes, is_forced=True)
+    def _put_group(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        """Store the records of a group, each for itself, and force them together. Who is alone may raise, as `put`."""
+        if len(items) > 1:
+            return self._store_group(items, is_forced=True)
+        [(key, value)] = items
+        return self.commit(Prepared((key,), (value,)), sync=True)
 
-    def _store_group(self, writes: Sequence[Write], is_forced: bool) -> None:
+    def _store_group(self, items: Sequence[Item], is_forced: bool) -> Sequence[Outcome]:
+        refused: dict[int, Outcome] = {}
         try:
             with self.writing:
                 self._attend()
                 if self.needs_riders:
                     raise Unprepared
-                fresh = self._fresh(writes)
-                if fresh:
+                keys, values = self._fresh(items, refused)
+                sequences = range(0)
+                if keys:
                     if is_forced:
                         self._log.reserve()
-                    values = [write.value for write in fresh.values()]
-                    first = self._append(list(fresh), values, batch.frames, 0)[0]
-                    for ordinal, write in enumerate(fresh.values()):
-                        write.sequence = first + ordinal
+                    sequences = self._append(Prepared(keys, values), batch.frames, 0)
                 end = self._log.end
             if is_forced:
                 self._log.force(end)
         except (BlockDBError, Unprepared) as error:
-            for write in writes:
-                write.error = write.error or error
+            return [refused.get(ordinal, error) for ordinal in range(len(items))]
+        if not refused:
+            return sequences
+        stored = iter(sequences)
+        return [refused[ordinal] if ordinal in refused else next(stored) for ordinal in range(len(items))]
 
-    def _fresh(self, writes: Sequence[Write]) -> dict[bytes, Write]:
-        """The writes whose key is not stored, and comes first among them; the others are refused."""
-        fresh = {write.key: write for write in writes}
-        if self.gate is None and len(fresh) == len(writes) and self.view.first_stored(list(fresh), fresh) is None:
-            return fresh
-        fresh.clear()
-        for write in writes:
-            if write.key in fresh or self.view.has(write.key):
-                write.error = self._duplicate(write.key)
-            else:
-                fresh[write.key] = write
-        return fresh if self.gate is None else self._not_held(fresh, self.gate)
-
-    def _not_held(self, writes: Mapping[bytes, Write], gate: Gate) -> dict[bytes, Write]:
-        free = {}
-        for key, write in writes.items():
+    def _fresh(self, items: Sequence[Item], refused: dict[int, Outcome]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Keys and values of those whose key is not stored, and comes first among them; the others are refused."""
+        keys, values = zip(*items, strict=True)
+        distinct = dict.fromkeys(keys)
+        if self.gate is None and len(distinct) == len(keys) and self.view.first_stored(keys, distinct) is None:
+            return keys, values
+        fresh: dict[bytes, bytes] = {}
+        for ordinal, (key, value) in enumerate(items):
             try:
-                gate.check((key,))
-                free[key] = write
-            except Held as held:
-                write.error = held
-        return free
+                if key in fresh or self.view.has(key):
+                    self._refuse(key)
+                if self.gate is not None:
+                    self.gate.check((key,))
+                fresh[key] = value
+            except (DuplicateKey, Held) as error:
+                refused[ordinal] = error
+        return list(fresh), list(fresh.values())
 
     def _append(
         self,
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
+        prepared: Prepared,
         frames: Callable[[list[bytes]], bytes],
         header_bytes: int,
-        rider: Rider | None = None,
     ) -> range:
         """Write records with one call: what `frames` makes of their bodies, the first one after `header_bytes`."""
-        return self._append_bodies(
-            keys, values, self._encode_many(self._now_ms(), keys, values), frames, header_bytes, rider
-        )
+        bodies = self._encode_many(self._now_ms(), prepared.keys, prepared.values)
+        return self._append_bodies(prepared, bodies, frames, header_bytes)
 
     def _append_bodies(
-        self,
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
-        bodies: list[bytes],
-        frames: Callable[[list[bytes]], bytes],
-        header_bytes: int,
-        rider: Rider | None = None,
+        self, prepared: Prepared, bodies: list[bytes], frames: Callable[[list[bytes]], bytes], header_bytes: int
     ) -> range:
-        place = self._log.append(frames(bodies))
+        keys, rider, block = prepared.keys, prepared.rider, self._open_block
+        data = frames(bodies)
+        size = len(data) - header_bytes - len(bodies) * CHECK_BYTES
+        place = self._log.append(data)
         places = batch.places(place + header_bytes, bodies)
-        size, block = sum(map(len, bodies)), self._open_block
-        self._active.extend(keys, values, places, size - len(bodies) * block.beside_bytes)
+        WRITINGS.count(len(bodies))
+        self._active.extend(prepared.by_key, places, size - len(bodies) * block.beside_bytes)
         first = self.next_sequence
         if self.trace is not None:
             self.trace.logged(first, keys[0], self._log.end)
@@ -346,8 +344,8 @@ class Writer(OpenFiles):
         self._log.roll(self.next_sequence)
         self.upkeep.wake_merger()
 
-    def _refuse_duplicates(self, keys: Sequence[bytes]) -> None:
-        distinct = dict.fromkeys(keys)
+    def _refuse_duplicates(self, prepared: Prepared) -> None:
+        keys, distinct = prepared.keys, prepared.by_key
         if len(distinct) < len(keys):
             self._refuse(first_repeated(keys))
         stored = self.view.first_stored(keys, distinct)
@@ -374,7 +372,5 @@ class Writer(OpenFiles):
             self._freeze()
 
 
-def _became(write: Write) -> int | BlockDBError | None:
-    if isinstance(write.error, (Held, Unprepared)):
-        return None
-    return write.sequence if write.error is None else write.error
+def _untried_as_none(outcome: Outcome) -> int | BlockDBError | None:
+    return None if isinstance(outcome, (Held, Unprepared)) else outcome

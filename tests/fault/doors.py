@@ -14,7 +14,7 @@ from blockdb.storage.door import Door
 
 KINDS = (
     *("write", "force", "open", "read", "size", "list", "map", "create", "rename", "remove", "directory"),
-    *("reserve", "truncate"),
+    *("reserve", "window", "truncate"),
 )
 
 
@@ -24,6 +24,8 @@ class FaultyDoor(Door):
     def __init__(self, kind: str = "", at: int = 0, error: int = 0, *, lasting: bool = False) -> None:
         self.calls: Counter[str] = Counter()
         self.failed = 0
+        self.has_windows = kind != "write"
+        """Whether what is appended to logs is stored, which cannot fail, and not written."""
         self.kind = kind
         self.at = at
         self.error = error
@@ -62,6 +64,13 @@ class FaultyDoor(Door):
     def reserve(self, descriptor: int, offset: int, size: int) -> None:
         self._enter("reserve")
         super().reserve(descriptor, offset, size)
+
+    def can_map_ahead(self, descriptor: int) -> bool:
+        return self.has_windows
+
+    def map_part(self, descriptor: int, offset: int, size: int) -> mmap:
+        self._enter("window")
+        return super().map_part(descriptor, offset, size)
 
     def open_append(self, path: Path) -> int:
         self._enter("open")
@@ -109,6 +118,7 @@ class ShortDoor(FaultyDoor):
 
     def __init__(self, shorten: Callable[[int], int]) -> None:
         super().__init__()
+        self.has_windows = False
         self._shorten = shorten
         self.room: int | None = None
         """Bytes until the disk is full."""

@@ -342,7 +342,7 @@ def fail_each(work: Path, kind: str, *, lasting: bool, step: int) -> int:
 
 
 def test_what_cannot_be_decided_is_not_there_and_the_next_one_is(work: Path) -> None:
-    door = FaultyDoor()
+    door = FaultyDoor("write", at=-1)
     with open_through(door, work / "db") as db:
         for name in NAMES[1:]:
             db.create_collection(name)
@@ -364,7 +364,7 @@ def test_what_cannot_be_decided_is_not_there_and_the_next_one_is(work: Path) -> 
 
 
 def test_what_is_decided_and_cannot_be_stored_is_finished_by_the_next_process(work: Path) -> None:
-    door = FaultyDoor()
+    door = FaultyDoor("write", at=-1)
     db = open_through(door, work / "db")
     for name in NAMES[1:]:
         db.create_collection(name)

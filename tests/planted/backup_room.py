@@ -146,8 +146,8 @@ RETRYING: Final[dict[str, Bug]] = {
     ),
     "group-waits-for-a-transaction": Bug(
         "blockdb/storage/writer.py",
-        "    if isinstance(write.error, (Held, Unprepared)):\n        return None\n",
-        "",
+        "return None if isinstance(outcome, (Held, Unprepared)) else outcome",
+        "return outcome",
         (f"{TOGETHER}::test_what_has_to_wait_for_others_goes_alone",),
         "What has to wait for a transaction is answered with what nobody knows.",
     ),

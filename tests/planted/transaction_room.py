@@ -100,7 +100,7 @@ TRANSACTIONS: Final = {
     ),
     "batch-before-decision": Bug(
         "blockdb/storage/marked_log.py",
-        "            self._force_first()\n",
+        "        self._force_first()\n",
         "",
         ("tests/storage/test_log.py::test_what_a_transaction_decided_is_on_the_disk_before_its_batch",),
         "A batch may be on the disk while its decision is not: half of a transaction outlives a power cut.",

@@ -15,6 +15,7 @@ from blockdb.database.creation import DEFAULT_COLLECTION
 from blockdb.database.database import Database
 from blockdb.format import mark as mark_format
 from blockdb.format.mark import Mark
+from blockdb.format.place import split_place
 from blockdb.layout import CollectionFiles, DatabaseFiles
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_registry
@@ -22,11 +23,28 @@ from blockdb.storage.metadata import load_registry
 PATIENCE_S = 60
 
 
+def written(path: Path, number: int = 0) -> bytes:
+    """What a chain file of the one collection holds, without the zeros that are reserved behind it."""
+    files = collection_of(path)
+    newest, offset = split_place(mark_format.decode(files.mark.read_bytes()).written)
+    return files.segment(number).read_bytes()[: offset if newest == number else None]
+
+
 class UnforcedMap(mmap):
     """A mapping that nobody waits for."""
 
     def flush(self, offset: int = 0, size: int = 0) -> None:
         """Nothing: what a killed process leaves behind does not depend on it."""
+
+
+class StillWindow(mmap):
+    """A mapping that can be made to stand still."""
+
+    still: RLock
+
+    def __setitem__(self, part: Any, data: Any) -> None:
+        with self.still:
+            super().__setitem__(part, data)
 
 
 class StillDoor(Door):
@@ -51,6 +69,11 @@ class StillDoor(Door):
     def map_write(self, path: Path) -> mmap:
         with path.open("r+b") as file:
             return UnforcedMap(file.fileno(), 0)
+
+    def map_part(self, descriptor: int, offset: int, size: int) -> mmap:
+        window = StillWindow(descriptor, size, offset=offset)
+        window.still = self.still
+        return window
 
     def truncate(self, descriptor: int, size: int) -> None:
         with self.still:
@@ -81,7 +104,8 @@ class StillDoor(Door):
 class TroubledDoor(StillDoor):
     """The real system, but for the calls that stand in `failing`: those fail, with that error, while they stand there.
 
-    Calls that have a path can be singled out by the end of its name: `failing["create", ".sst.tmp"]`.
+    Calls that have a path can be singled out by the end of its name: `failing["create", ".sst.tmp"]`. What is appended
+    to the log is written: stores into a mapping do not fail.
     """
 
     def __init__(self) -> None:
@@ -95,6 +119,9 @@ class TroubledDoor(StillDoor):
             name, suffix = (trouble, "") if isinstance(trouble, str) else trouble
             if name == call and str(path or "").endswith(suffix):
                 raise OSError(code, os.strerror(code), str(path) if path else None)
+
+    def can_map_ahead(self, descriptor: int) -> bool:
+        return False
 
     def write(self, descriptor: int, data: Any) -> int:
         self._pass("write")

@@ -9,6 +9,7 @@ from threading import Barrier, BrokenBarrierError, Thread
 import pytest
 
 import blockdb
+from blockdb.format import mark as mark_format
 from blockdb.format.block import Seal
 from blockdb.format.place import place_of
 from blockdb.format.segment import HEADER_BYTES
@@ -34,22 +35,20 @@ def chain_of(db: blockdb.Database, door: Door | None = None) -> Chain:
     return Chain(door or Door(), files, load_metadata(Door(), files.metadata).uuid)
 
 
-def end_of(chain: Chain) -> int:
-    last = chain.segments() - 1
-    return place_of(last, chain.size(last))
+def end_of(db: blockdb.Database) -> int:
+    return mark_format.decode(collection_of(db.path).mark.read_bytes()).written
 
 
 def places_of(db: blockdb.Database) -> list[int]:
     """Where the records are."""
-    chain = chain_of(db)
-    steps = chain.walk(HEADER_BYTES, end_of(chain))
+    steps = chain_of(db).walk(HEADER_BYTES, end_of(db))
     return [place for place, _, frame in steps if not isinstance(frame, Seal)]
 
 
 def test_a_walk_goes_through_all_files_in_order(db: blockdb.Database) -> None:
     chain = chain_of(db)
     assert chain.segments() > 4
-    found = list(chain.walk(HEADER_BYTES, end_of(chain)))
+    found = list(chain.walk(HEADER_BYTES, end_of(db)))
     records = [(place, frame) for place, _, frame in found if not isinstance(frame, Seal)]
     assert [(frame.key, frame.value) for _, frame in records] == pairs(range(20))
     assert [place for place, _, _ in found] == sorted(place for place, _, _ in found)
@@ -59,7 +58,7 @@ def test_a_walk_goes_through_all_files_in_order(db: blockdb.Database) -> None:
     seals = [(place, frame) for place, _, frame in found if isinstance(frame, Seal)]
     assert [frame.header.number for _, frame in seals] == [0, 1, 2, 3, 4]
     assert [chain.seal_at(place) for place, _ in seals] == [frame for _, frame in seals]
-    bodies, places = chain.bodies(HEADER_BYTES, end_of(chain))
+    bodies, places = chain.bodies(HEADER_BYTES, end_of(db))
     assert list(zip(places, bodies, strict=True)) == [(place, frame.body) for place, frame in records]
 
 

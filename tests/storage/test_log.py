@@ -1,13 +1,18 @@
 """The log alone: appending, taking back what failed, forcing, beginning new files."""
 
 import errno
+import os
 from collections.abc import Callable
+from mmap import mmap
 from pathlib import Path
+from random import Random
 from threading import Thread
 from typing import Any
 
 import pytest
 
+import blockdb
+from blockdb import machine
 from blockdb.errors import StorageError, WritesStopped
 from blockdb.format import mark as mark_format
 from blockdb.format import segment
@@ -18,7 +23,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.storage import log as log_module
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
-from blockdb.storage.marked_log import LEAST_RESERVED_BYTES
+from blockdb.storage.marked_log import LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES, MOST_STORED_BYTES
 from tests.storage.doors import ShortDoor, TroubledDoor
 
 COLLECTION = bytes(range(16))
@@ -55,7 +60,7 @@ def test_a_commit_is_in_the_file_and_in_the_mark_when_append_returns(files: Coll
     log = open_log(Door())
     assert log.append(b"one") == FIRST
     assert log.append(b"three") == FIRST + 3
-    assert content(files) == b"onethree"
+    assert content(files).rstrip(b"\0") == b"onethree"
     assert log.end == FIRST + 8
     mark = mark_of(files)
     assert (mark.collection, mark.boot_id, mark.clean) == (COLLECTION, Door().boot_id(), False)
@@ -84,6 +89,120 @@ def test_what_is_forced_is_written_into_space_that_was_reserved(files: Collectio
     assert content(files).rstrip(b"\0") == b"012"
     log.close()
     assert content(files) == b"012"
+
+
+class WindowDoor(TroubledDoor):
+    """A system that maps what is reserved, however the disk is called."""
+
+    def can_map_ahead(self, descriptor: int) -> bool:
+        return True
+
+    def map_part(self, descriptor: int, offset: int, size: int) -> mmap:
+        self._pass("map_part")
+        return super().map_part(descriptor, offset, size)
+
+
+def test_commits_are_stored_without_a_call_of_the_system(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = WindowDoor()
+    log = open_log(door)
+    log.append(b"first")
+    assert door.calls[-2:] == ["reserve", "map_part"]
+    door.calls.clear()
+    for _ in range(100):
+        log.append(b"more")
+    assert door.calls == []
+    assert content(files).rstrip(b"\0") == b"first" + 100 * b"more"
+    door.calls.clear()
+    log.close()
+    assert door.calls == ["truncate", "force"], "once is enough"
+    assert content(files) == b"first" + 100 * b"more"
+
+
+def test_large_commits_are_written_into_what_is_mapped(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = WindowDoor()
+    log = open_log(door)
+    large = bytes(range(1, 129)) * 64
+    assert len(large) > MOST_STORED_BYTES
+    for expected in (["reserve", "map_part", "write"], ["write"]):
+        door.calls.clear()
+        log.append(large)
+        log.append(b"small")
+        assert door.calls == expected
+    door.failing["write"] = errno.EIO
+    with pytest.raises(StorageError):
+        log.append(large)
+    door.failing.clear()
+    log.append(b"after")
+    log.close()
+    assert content(files) == 2 * (large + b"small") + b"after"
+
+
+LARGE = [size + more for size in (LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES) for more in (0, 1)]
+SIZES = [1, MOST_STORED_BYTES + 1, 100, *LARGE]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_can_be_mapped_all_is_there(files: CollectionFiles, open_log: OpenLog, seed: int) -> None:
+    """Small commits and large ones, while the system refuses now this and now that."""
+    rng, door, held = Random(seed), WindowDoor(), bytearray()
+    log = open_log(door)
+    for number in range(40):
+        door.failing = {call: errno.ENOMEM for call in ("reserve", "map_part", "write") if rng.random() < 0.2}
+        commit = bytes([number + 1]) * rng.choice(SIZES if rng.random() < 0.1 else SIZES[:3])
+        if rng.random() < 0.1:
+            log.take_back(FIRST)
+            held.clear()
+        try:
+            assert log.append(commit) == FIRST + len(held)
+        except StorageError:
+            assert "write" in door.failing
+        else:
+            held += commit
+        assert content(files)[: len(held)] == held
+        assert not content(files)[len(held) :].strip(b"\0")
+        assert mark_of(files).written == log.end == FIRST + len(held)
+    door.failing = {}
+    log.roll(1)
+    assert content(files) == held
+    log.append(b"next")
+    log.close()
+    assert (content(files), content(files, 1)) == (held, b"next")
+
+
+def test_nothing_is_stored_after_a_failed_force(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = WindowDoor()
+    log = open_log(door)
+    log.append(b"one")
+    door.failing["force"] = errno.EIO
+    with pytest.raises(WritesStopped):
+        log.force()
+    door.failing.clear()
+    with pytest.raises(WritesStopped):
+        log.append(b"two")
+    assert content(files).rstrip(b"\0") == b"one"
+
+
+def test_what_is_encrypted_is_not_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    with blockdb.open(path, encryption_enabled=True, master_key=bytes(range(32))) as db:
+        db.put(b"key", b"a value in clear")
+        assert b"a value in clear" not in b"".join(file.read_bytes() for file in path.rglob("*.chain"))
+
+
+def test_only_where_a_reserved_block_is_kept_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = f"{os.major(tmp_path.stat().st_dev)}:{os.minor(tmp_path.stat().st_dev)}"
+    monkeypatch.setattr(machine, "STORES_IN_ORDER", True)
+    monkeypatch.setattr(machine, "MOUNTS", tmp_path / "mounts")
+    with (tmp_path / "file").open("wb") as file:
+        cases = {"ext4 b rw": True, "tmpfs b rw,size=1k": True, "btrfs b rw": False, "overlay b rw": False, "": False}
+        for mounted, may in {**cases, "ext4 b rw,nodelalloc": False, "ext4 b rw,data=journal": False}.items():
+            machine.MOUNTS.write_text(f"21 1 999:1 / /x rw - ext4 a rw\n22 1 {numbers} / / rw shared:1 - {mounted}\n")
+            assert Door().can_map_ahead(file.fileno()) == may
+        machine.MOUNTS.unlink()
+        assert not Door().can_map_ahead(file.fileno())
+        machine.MOUNTS.write_text(f"22 1 {numbers} / / rw - ext4 b rw\n")
+        monkeypatch.setattr(machine, "STORES_IN_ORDER", False)
+        assert not Door().can_map_ahead(file.fileno())
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EOPNOTSUPP, errno.EINTR])
@@ -127,7 +246,7 @@ def test_what_a_cut_write_left_behind_is_cut_off(files: CollectionFiles, open_lo
         file.write(b"wholetorn to pieces")
     log = open_log(Door(), end=FIRST + 5, torn_bytes=14)
     log.append(b"next")
-    assert content(files) == b"wholenext", "also of a longer one"
+    assert content(files).rstrip(b"\0") == b"wholenext", "also of a longer one"
     log.close()
     assert content(files) == b"wholenext"
 
@@ -243,8 +362,9 @@ def test_a_new_file_begins_where_the_old_one_is_full(
     assert log.end == place_of(1, FIRST) < log.roll_at
     assert mark_of(files).written == mark_of(files).forced == log.end
     assert log.append(b"more") == place_of(1, FIRST)
-    assert (content(files), content(files, 1)) == (b"1234567890", b"more")
+    assert (content(files), content(files, 1).rstrip(b"\0")) == (b"1234567890", b"more")
     log.close()
+    assert content(files, 1) == b"more"
     assert mark_of(files).forced == place_of(1, FIRST + 4)
 
 

@@ -20,7 +20,17 @@ from blockdb.format import packed as packed_format
 from blockdb.format.place import split_place
 from blockdb.storage import packed as packing
 from tests.database.independent import check_ledger
-from tests.storage.doors import PATIENCE_S, StillDoor, TroubledDoor, collection_of, copy_of, open_through, pairs, until
+from tests.storage.doors import (
+    PATIENCE_S,
+    StillDoor,
+    TroubledDoor,
+    collection_of,
+    copy_of,
+    open_through,
+    pairs,
+    until,
+    written,
+)
 
 SEGMENT_BYTES = 2_000
 CHUNK_BYTES = 300
@@ -233,7 +243,7 @@ def test_any_zstd_unpacks_it_to_the_chain_file(tmp_path: Path) -> None:
     with blockdb.open(path, **SETTINGS) as db:
         a_batch_over_many_chunks(db)
         db.flush()
-        data = collection_of(path).segment(0).read_bytes()
+        data = written(path)
     with blockdb.open(path, **PACKING) as db:
         db.compact()
     [file] = packed_files(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +19,7 @@ from blockdb.storage import log as log_module
 from blockdb.storage import manifest as manifests
 from blockdb.storage.door import Door
 from blockdb.storage.recovery import Trust, trust_in
-from tests.storage.doors import StillDoor, change_mark, collection_of, copy_of, open_through, pairs
+from tests.storage.doors import StillDoor, change_mark, collection_of, copy_of, open_through, pairs, written
 
 
 def short(data: bytes) -> str:
@@ -48,10 +49,10 @@ def crash_while(tmp_path: Path, prepare: Callable[[blockdb.Database], object], w
     db = blockdb.open(tmp_path / "writer", **FEW)
     prepare(db)
     copy_of(db.path, tmp_path / "before")
-    chain = collection_of(db.path).segment(0)
-    size = chain.stat().st_size
+    before = written(db.path)
+    collection_of(tmp_path / "before").segment(0).write_bytes(before)
     write(db)
-    commit = chain.read_bytes()[size:]
+    commit = written(db.path)[len(before) :]
     db.close()
     return Crash(tmp_path / "before", commit)
 
@@ -80,6 +81,16 @@ def test_a_single_record_that_was_cut_anywhere_is_forgotten(tmp_path: Path) -> N
 
 
 RESERVED = bytes(100)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_commit_of_which_any_bytes_are_missing_is_forgotten(tmp_path: Path, seed: int) -> None:
+    """Who is killed while it stores leaves any parts of it; zeros were there before."""
+    rng = Random(seed)
+    crash = crash_while(tmp_path, lambda db: db.put_many(pairs(range(5))), lambda db: db.put(*pairs([5])[0]))
+    missing = rng.sample(range(len(crash.commit)), rng.randrange(1, len(crash.commit)))
+    tail = bytes(0 if at in missing else byte for at, byte in enumerate(crash.commit))
+    check_whole(crash.directory(tmp_path / "killed", tail + RESERVED), 6 if tail == crash.commit else 5)
 
 
 def test_a_record_that_was_cut_anywhere_in_front_of_zeros_is_forgotten(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from blockdb.format.walk import walk
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
 from tests.ledger import reference
-from tests.storage.doors import collection_of, pairs
+from tests.storage.doors import collection_of, pairs, written
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def db(tmp_path: Path) -> Iterator[blockdb.Database]:
 
 
 def frames_of(db: blockdb.Database) -> list[RecordFrame]:
-    content = collection_of(db.path).segment(0).read_bytes()
+    content = written(db.path)
     steps = walk(content, segment.HEADER_BYTES, len(content))
     return [frame for _, _, frame in steps if isinstance(frame, RecordFrame)]
 

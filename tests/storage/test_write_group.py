@@ -1,10 +1,11 @@
 """Writers that wait for the disk together: one force for many, and each is told what became of its own record."""
 
 import errno
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGINT, pthread_kill
+from signal import SIGINT, SIGUSR1, pthread_kill, signal
 from threading import Barrier, Event, Thread, main_thread
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 import blockdb
 from blockdb.storage.door import Door
-from blockdb.storage.write_group import GROUP_BYTES, Write, WriteGroup
+from blockdb.storage.write_group import GROUP_BYTES, Item, WriteGroup
 from tests.fault.doors import FaultyDoor
 from tests.storage.doors import PATIENCE_S, open_through, pairs, until
 
@@ -61,7 +62,7 @@ def test_who_waits_together_shares_a_force(tmp_path: Path) -> None:
         for writer in writers[1:]:
             writer.start()
         group = db._store._group  # type: ignore[union-attr]
-        until(lambda: len(group._gathering.writes) == THREADS - 1)
+        until(lambda: len(group._gathering.items) == THREADS - 1)
         door.open.set()
         for writer in writers:
             writer.join()
@@ -94,7 +95,7 @@ def test_one_of_many_that_put_the_same_key_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["write", "force"])
 def test_what_fails_fails_for_all_of_them(tmp_path: Path, kind: str) -> None:
-    door = FaultyDoor()
+    door = FaultyDoor(kind, at=-1)
     db = open_through(door, tmp_path / "db", wal_sync_interval=0)
     db.put(b"before", b"")
     door.fail_from_now(kind, errno.EIO)
@@ -124,14 +125,13 @@ def test_a_leader_that_breaks_down_leaves_nobody_waiting() -> None:
     """Whatever `commit` raises, the others go on."""
     breaks, begun = [True, True, False], Event()
 
-    def commit(writes: list[Write]) -> None:
-        if len(writes) == 1:
+    def commit(items: Sequence[Item]) -> Sequence[int]:
+        if len(items) == 1:
             begun.set()
-            until(lambda: len(group._gathering.writes) == 2 or len(breaks) == 1)
+            until(lambda: len(group._gathering.items) == 2 or len(breaks) == 1)
         if breaks.pop(0):
             raise KeyboardInterrupt
-        for write in writes:
-            write.sequence = 7
+        return [7] * len(items)
 
     outcomes: dict[int, object] = {}
 
@@ -158,11 +158,10 @@ def test_one_that_is_interrupted_while_it_waits_holds_nobody_up() -> None:
     """The main thread is to lead the next group when ^C comes."""
     begun, goes_on, outcomes = Event(), Event(), list[object]()
 
-    def commit(writes: list[Write]) -> None:
+    def commit(items: Sequence[Item]) -> Sequence[int]:
         begun.set()
         assert goes_on.wait(PATIENCE_S)
-        for write in writes:
-            write.sequence = 7
+        return [7] * len(items)
 
     def put() -> None:
         try:
@@ -171,9 +170,9 @@ def test_one_that_is_interrupted_while_it_waits_holds_nobody_up() -> None:
             outcomes.append(str(error))
 
     def interrupt() -> None:
-        until(lambda: len(group._gathering.writes) == 1)
+        until(lambda: len(group._gathering.items) == 1)
         second.start()
-        until(lambda: len(group._gathering.writes) == 2)
+        until(lambda: len(group._gathering.items) == 2)
         pthread_kill(main_thread().ident or 0, SIGINT)
 
     group = WriteGroup(commit)
@@ -210,7 +209,7 @@ def test_of_those_in_one_group_that_put_the_same_key_one_wins(tmp_path: Path) ->
         for thread in others:
             thread.start()
         group = db._store._group  # type: ignore[union-attr]
-        until(lambda: len(group._gathering.writes) == 8)
+        until(lambda: len(group._gathering.items) == 8)
         door.open.set()
         for thread in (leader, *others):
             thread.join()
@@ -222,13 +221,12 @@ def test_a_group_has_its_limit_in_bytes() -> None:
     """What many threads write together must not outgrow a chain file, or memory."""
     begun, all_wait, groups = Event(), Event(), list[list[int]]()
 
-    def commit(writes: list[Write]) -> None:
+    def commit(items: Sequence[Item]) -> Sequence[int]:
         if not groups:
             begun.set()
             assert all_wait.wait(PATIENCE_S)
-        groups.append([len(write.value) for write in writes])
-        for write in writes:
-            write.sequence = 7
+        groups.append([len(value) for _, value in items])
+        return [7] * len(items)
 
     group = WriteGroup(commit)
     threads = [Thread(target=group.put, args=(b"key", b""))]
@@ -237,8 +235,83 @@ def test_a_group_has_its_limit_in_bytes() -> None:
     for size in (GROUP_BYTES // 2, GROUP_BYTES // 3, GROUP_BYTES, 5, 3 * GROUP_BYTES):
         threads.append(Thread(target=group.put, args=(b"key", bytes(size))))
         threads[-1].start()
-        until(lambda size=size: [len(write.value) for write in group._gathering.writes[-1:]] == [size])
+        until(lambda size=size: [len(value) for _, value in group._gathering.items[-1:]] == [size])
     all_wait.set()
     for thread in threads:
         thread.join()
     assert sorted(groups) == [[0], [5], [GROUP_BYTES // 2, GROUP_BYTES // 3], [GROUP_BYTES], [3 * GROUP_BYTES]]
+
+
+def test_a_signal_does_not_end_the_waiting() -> None:
+    """The main thread is in a group when signals come whose handler raises nothing."""
+    begun, goes_on, heard = Event(), Event(), list[int]()
+
+    def commit(items: Sequence[Item]) -> Sequence[int]:
+        begun.set()
+        assert goes_on.wait(PATIENCE_S)
+        return [7] * len(items)
+
+    def send_signals() -> None:
+        until(lambda: len(group._gathering.items) == 2)
+        for count in range(1, 21):
+            pthread_kill(main_thread().ident or 0, SIGUSR1)
+            until(lambda count=count: len(heard) == count)
+        goes_on.set()
+
+    group = WriteGroup(commit)
+    before = signal(SIGUSR1, lambda number, _: heard.append(number))
+    try:
+        threads = [Thread(target=group.put, args=(b"key", b"")) for _ in range(2)]
+        threads[0].start()
+        begun.wait()
+        threads[1].start()
+        until(lambda: len(group._gathering.items) == 1)
+        threads.append(Thread(target=send_signals))
+        threads[2].start()
+        assert group.put(b"key", b"") == 7
+        for thread in threads:
+            thread.join()
+    finally:
+        signal(SIGUSR1, before)
+
+
+def test_where_no_more_files_can_be_opened_each_writes_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, refused = SlowDoor(), list[object]()
+
+    def refuse(*arguments: object) -> int:
+        refused.append(arguments)
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with open_through(door, tmp_path / "db", wal_sync_interval=0) as db:
+        before = db.stats().forces
+        monkeypatch.setattr(os, "eventfd", refuse)
+        door.open.clear()
+        writers = [Thread(target=db.put, args=item) for item in pairs(range(THREADS))]
+        writers[0].start()
+        until(lambda: db.stats().records == 1)
+        for writer in writers[1:]:
+            writer.start()
+        until(lambda: len(refused) == THREADS - 2)  # the first of them needs none, since nobody is there to wait for
+        door.open.set()
+        for writer in writers:
+            writer.join()
+        assert db.stats().forces - before == THREADS
+        assert list(db.scan()) == pairs(range(THREADS))
+
+
+def test_what_a_group_opens_it_closes() -> None:
+    open_files = list[int]()
+
+    def commit(items: Sequence[Item]) -> Sequence[int]:
+        if not open_files:
+            until(lambda: len(group._gathering.items) == THREADS - 1)
+        open_files.append(len(os.listdir("/proc/self/fd")))
+        return [7] * len(items)
+
+    group = WriteGroup(commit)
+    before = len(os.listdir("/proc/self/fd"))
+    assert together(lambda number: group.put(b"%d" % number, b"")) == [7] * THREADS
+    assert open_files == [before + 1, before + 1]
+    assert len(os.listdir("/proc/self/fd")) == before

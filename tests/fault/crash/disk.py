@@ -2,8 +2,8 @@
 
 The rules are those of POSIX, not of one file system: forcing a file makes its bytes and its size last, but not its
 name; forcing a directory makes the names in it last. Until then any of the changes may have reached the disk, in
-any order; but a rename never half. Only the stores into a mapped page reach the disk in their order, since the page
-is written as it was at some moment.
+any order; but a rename never half. Only the stores of words into a mapped page reach the disk in their order, since the
+page is written as it was at some moment.
 """
 
 from __future__ import annotations
@@ -23,8 +23,15 @@ class Write(NamedTuple):
     data: bytes
 
 
+class Fill(NamedTuple):
+    """Bytes stored into a window of a file: who is killed meanwhile leaves any of them behind."""
+
+    offset: int
+    data: bytes
+
+
 class Store(NamedTuple):
-    """Bytes stored into a mapped file, which no system call tells of."""
+    """A word stored into a mapped file, which no system call tells of."""
 
     offset: int
     data: bytes
@@ -42,7 +49,7 @@ class Reserve(NamedTuple):
     size: int
 
 
-Edit = Write | Store | Resize | Reserve
+Edit = Write | Fill | Store | Resize | Reserve
 
 
 def edited(content: bytes, edits: Iterable[Edit]) -> bytes:
@@ -55,7 +62,7 @@ def edited(content: bytes, edits: Iterable[Edit]) -> bytes:
                 buffer.extend(bytes(size - len(buffer)))
             case Reserve(size):
                 buffer.extend(bytes(max(size - len(buffer), 0)))
-            case Write(offset, data) | Store(offset, data):
+            case Write(offset, data) | Fill(offset, data) | Store(offset, data):
                 buffer.extend(bytes(max(offset - len(buffer), 0)))
                 buffer[offset : offset + len(data)] = data
     return bytes(buffer)

@@ -21,6 +21,7 @@ from tests.fault.crash.disk import (
     Disk,
     Edit,
     Edited,
+    Fill,
     Forced,
     ForcedDirectory,
     Operation,
@@ -82,6 +83,19 @@ class Mapped(UnforcedMap):
             with self.recorder.noting():
                 self.recorder.mapped.remove(self)
         super().close()
+
+
+class RecordedWindow(mmap):
+    """A window whose stores are noted."""
+
+    recorder: RecordingDoor
+    number: int
+    offset: int
+
+    def __setitem__(self, part: Any, data: Any) -> None:
+        with self.recorder.noting():
+            super().__setitem__(part, data)
+            self.recorder.note(Edited(self.number, Fill(self.offset + part.start, data)))
 
 
 class RecordingDoor(StillDoor):
@@ -179,6 +193,14 @@ class RecordingDoor(StillDoor):
             self.mapped.append(mapping)
             return mapping
 
+    def can_map_ahead(self, descriptor: int) -> bool:
+        return True
+
+    def map_part(self, descriptor: int, offset: int, size: int) -> mmap:
+        window = RecordedWindow(descriptor, size, offset=offset)
+        window.recorder, window.number, window.offset = self, self._number_of(descriptor), offset
+        return window
+
     # Operations on names.
 
     def open_append(self, path: Path) -> int:
@@ -266,8 +288,7 @@ class RecordingDoor(StillDoor):
 MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "replace", "write_all"}
 CHANGES_NOTHING = {
     *("boot_id", "close", "damage", "disk_bytes", "disk_size", "filled", "forget", "identity", "inode", "is_sealing"),
-    "keys",
-    *("map_read", "names", "read", "sealing_bytes", "secret", "size", "slices", "unload", "unlock"),
+    *("keys", "map_read", "names", "read", "sealing_bytes", "secret", "seek", "size", "slices", "unload", "unlock"),
 }
 
 

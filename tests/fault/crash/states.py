@@ -8,11 +8,13 @@ from math import prod
 from random import Random
 from typing import NamedTuple
 
-from tests.fault.crash.disk import Change, Disk, Edit, Edited, File, Operation, Resize, Store, Write, edited
+from tests.fault.crash.disk import Change, Disk, Edit, Edited, File, Fill, Operation, Resize, Store, Write, edited
 from tests.fault.crash.recorder import Entry, Promise
 
 MOST_WHOLE_SUBSETS = 4
 """Of so many changes of names, all subsets are tried; of more, a choice."""
+
+REGISTER_BYTES = 16
 
 
 class Crash(NamedTuple):
@@ -53,11 +55,8 @@ def crashes(start: Disk, journal: Sequence[Entry], effort: Effort, rng: Random) 
         following = entry.operation if entry else None
         where = f"operation {at}, before {following}"
         yield Crash(disk.copy(), False, promise, f"killed at {where}", following)
-        if isinstance(following, Edited) and isinstance(following.edit, Write):
-            for cut in _cuts(len(following.edit.data), effort.cuts, rng):
-                yield Crash(
-                    _after_cut(disk, following, cut), False, promise, f"killed at {where}, cut at {cut}", following
-                )
+        for part, what in _parts(following, effort.cuts, rng):
+            yield Crash(_after(disk, part), False, promise, f"killed at {where}, {what}", following)
         for image, what in power_cuts(disk, effort.outcomes, rng):
             yield Crash(Disk(image), True, promise, f"power cut at {where}: {what}", following)
         if following is not None:
@@ -72,10 +71,31 @@ def _cuts(size: int, most: int, rng: Random) -> list[int]:
     return sorted({*[1, size - 1, size // 2][:most], *rng.sample(inner, max(most - 3, 0))})
 
 
-def _after_cut(disk: Disk, operation: Edited, cut: int) -> Disk:
+def _parts(operation: Operation | None, most: int, rng: Random) -> Iterator[tuple[Edited, str]]:
+    """What a kill may leave of an operation that it interrupts: a write is cut short, a store has any parts."""
+    if isinstance(operation, Edited) and isinstance(operation.edit, Write | Fill):
+        edit = operation.edit
+        for cut in _cuts(len(edit.data), most, rng):
+            yield operation._replace(edit=edit._replace(data=edit.data[:cut])), f"cut at {cut}"
+        if isinstance(edit, Fill):
+            for missing in _holes_in(edit.data, most, rng):
+                yield operation._replace(edit=edit._replace(data=missing)), f"stored in parts: {missing.hex()}"
+
+
+def _holes_in(data: bytes, most: int, rng: Random) -> Iterator[bytes]:
+    """Some of the bytes, zeros for the others: so many are stored at once as a register has, in any order."""
+    starts = range(0, len(data), REGISTER_BYTES)
+    if len(starts) > 1:
+        yield bytes(REGISTER_BYTES) + data[REGISTER_BYTES:]
+        for _ in range(most):
+            stored = [rng.random() < 0.5 for _ in starts]
+            parts = [data[at : at + REGISTER_BYTES] for at in starts]
+            yield b"".join(part if kept else bytes(len(part)) for part, kept in zip(parts, stored, strict=True))
+
+
+def _after(disk: Disk, operation: Edited) -> Disk:
     after = disk.copy()
-    assert isinstance(operation.edit, Write)
-    after.apply(Edited(operation.file, Write(operation.edit.offset, operation.edit.data[:cut])))
+    after.apply(operation)
     return after
 
 
@@ -141,9 +161,9 @@ def _splits(file: File, rng: Random) -> Iterator[bytes]:
     for count, edit in enumerate(file.edits):
         before = file.edits[:count]
         yield edited(file.durable, [*before, *_lengthened(size)])
-        if isinstance(edit, Write):
+        if isinstance(edit, Write | Fill):
             for cut in {1, len(edit.data) // 2, len(edit.data) - 1, rng.randrange(len(edit.data) + 1)}:
-                part = Write(edit.offset, edit.data[:cut])
+                part = edit._replace(data=edit.data[:cut])
                 yield edited(file.durable, [*before, part])
                 yield edited(file.durable, [*before, part, *_lengthened(size)])
 
