@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 MOUNTS: Final = Path("/proc/self/mountinfo")
@@ -22,15 +21,22 @@ def boot_id() -> bytes:
         return bytes(16)
 
 
-@cache
-def file_system(device: int) -> str | None:
-    """The kind of file system that is mounted from a device (`st_dev`); None where the system does not tell."""
+class FileSystem(NamedTuple):
+    """What is mounted: its kind, such as `ext4`, and the options that it has itself."""
+
+    kind: str
+    options: frozenset[str]
+
+
+def file_system(device: int) -> FileSystem | None:
+    """The file system that is mounted from a device (`st_dev`); None where the system does not tell."""
     numbers = f"{os.major(device)}:{os.minor(device)}"
     try:
         for line in MOUNTS.read_text().splitlines():
             mount, _, mounted = line.partition(" - ")
             if mount.split()[2] == numbers:
-                return mounted.split()[0]
-    except (OSError, IndexError):
+                kind, _, options = mounted.split()[:3]
+                return FileSystem(kind, frozenset(options.split(",")))
+    except (OSError, IndexError, ValueError):
         pass
     return None

@@ -3,7 +3,7 @@
 It makes every check that `ChainAudit` and `TableAudit` make, and of each stretch comes to one answer: all is as it
 should be, or there is a doubt, about which nothing is said. Then those two look closely. A thousand records in C code
 take a quarter of the time that they take one by one, and what need not name what is wrong can be done in any order, by
-many processes: the chain in stretches between seals, the tables in ranges of keys.
+many processes: the chain in stretches, the tables in ranges of keys.
 """
 
 from __future__ import annotations
@@ -11,42 +11,27 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from operator import add
-from struct import error as StructError
 from types import TracebackType
 from typing import Final
 
 from blockdb.audit.crew import Crew
+from blockdb.audit.cuts import cuts_of, seal_places
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.helper import describe
 from blockdb.audit.order import KeyRange
 from blockdb.audit.recruits import Recruits
-from blockdb.audit.seals import next_seal
-from blockdb.audit.stretch import Chain, Cut, Stretch, Whole
+from blockdb.audit.stretch import Cut, Stretch, Whole
 from blockdb.audit.tables import TableAudit
-from blockdb.audit.work import Answer, Job, Workbench, memory_bytes
-from blockdb.format import segment
-from blockdb.format.block import decode_seal
-from blockdb.format.buffer import Buffer
-from blockdb.format.frame import CHECK_BYTES, SEAL, BadFrame
-from blockdb.format.place import place_of, split_place
-from blockdb.format.walk import count
+from blockdb.audit.work import Answer, Job, Workbench, memory_bytes, records_between
 from blockdb.layout import CollectionFiles
 
-STRETCH_BYTES: Final = 2 * 1024 * 1024
 RANGE_RECORDS: Final = 16_000
-"""How much a job is: some 25 ms of work, so that all processes end at nearly the same time."""
+"""How much a job is: some 2 ms of work, so that all processes end at nearly the same time."""
 
 RANGE_BYTES: Final = 12
 """What the audit of a key's place in the order reads: a slot and a word."""
-
-NO_RECORD: Final = -1
-"""What a stretch begins with of which nothing is known."""
-
-LATE_BYTES: Final = STRETCH_BYTES
-"""Where a seal stands farther than this behind the first record of the next block, the chain is not cut."""
 
 
 class BulkAudit:
@@ -64,6 +49,7 @@ class BulkAudit:
         tell: Callable[[int, int], None],
         read: Callable[[int], None],
         recruits: Recruits,
+        end: int | None,
     ) -> None:
         self._whole = whole
         self._tables = tables
@@ -78,9 +64,12 @@ class BulkAudit:
                 raise Doubt
             covered = table.sequences.stop
         memory = recruits.share(memory_bytes(tables))
-        self._bench = Workbench(whole.chain, tables, whole.watched_sequence, memory)
+        self._seals = seal_places(whole.chain, tables, end)
+        self._bench = Workbench(whole.chain, tables, self._seals, whole.watched_sequence, memory)
         self._crew = Crew(whole.chain)
         self._crew.enlist(recruits.processes, describe(self._bench, files))
+        self.cuts = cuts_of(whole.chain, self._seals, end)
+        """The stretches of the chain."""
 
     @property
     def keys_in_no_table(self) -> set[bytes]:
@@ -101,7 +90,7 @@ class BulkAudit:
             if answer is None:
                 return done
             try:
-                self._whole.add(answer)
+                self._whole.add(answer, self._seals)
             except Doubt:
                 self._answers[cut] = None
                 return done
@@ -130,10 +119,19 @@ class BulkAudit:
                 self._blocks += len(answer.seals)
             yield
 
-    def forget(self, place: int) -> None:
-        """Have looked at nothing from this place on that is in no table: it will be looked at more closely."""
+    def halt(self, place: int) -> None:
+        """Have come no farther than this place, where a stretch begins: from there on it will be looked more closely.
+
+        Nothing that is in no table was looked at behind it, and no block was closed with a seal that stands behind it.
+        """
         self._bench.tail.forget(place)
         self._answers = {cut: a for cut, a in self._answers.items() if cut.start > place and self._has_all_of(a)}
+
+        whole, closed = self._whole, len(self._whole.seals)
+        if closed < whole.block_count:
+            seal = whole.chain.seal_expected_at(self._seals[closed])
+            first_place = place if seal is None else seal.first_place
+            whole.stand_before(seal, records_between(whole.chain, first_place, place))
 
     def _has_all_of(self, answer: Stretch | None) -> bool:
         return answer is not None and self._bench.has_all(answer.sequence, answer.sequence + answer.records)
@@ -151,7 +149,9 @@ class BulkAudit:
 
     def check_tables(self) -> None:
         """All stretches are part of the whole: the tables name its seals, their order is that of the keys."""
-        places = sorted(self._whole.seals)
+        places = list(self._whole.seals)
+        if places != self._seals or len(places) != self._whole.block_count:
+            raise Doubt
         for table in self._tables:
             first, stop = (bisect_left(places, place) for place in (table.header.first_place, table.header.end_place))
             if table.seals != places[first:stop]:
@@ -194,55 +194,3 @@ def _keep_before(waiting: deque[Job], doubtful: Cut) -> None:
     kept = [job for job in waiting if isinstance(job, Cut) and job.start < doubtful.start]
     waiting.clear()
     waiting.extend(kept)
-
-
-def cuts_of(chain: Chain, end: int | None) -> list[Cut]:
-    """The stretches of the chain up to the place `end`, or all of it.
-
-    Where they begin, and with which record, is taken from single seals on trust: a wrong one shows when the stretches
-    are put together. A chain file that is not what it should be is one stretch, which begins with no record.
-    """
-    cuts = []
-    for number, buffer in enumerate(chain.segments):
-        stop = split_place(end)[1] if end is not None and number == split_place(end)[0] else len(buffer)
-        base = place_of(number, 0)
-        try:
-            header = segment.decode(buffer)
-        except BadFrame:
-            header = None
-        if header is None or header[:2] != (chain.collection, number) or stop > len(buffer):
-            cuts.append(Cut(base + segment.HEADER_BYTES, base + stop, NO_RECORD))
-            continue
-        starts = [(segment.HEADER_BYTES, header.first_sequence), *_starts(chain, number, stop)]
-        ends = [offset for offset, _ in starts[1:]] + [stop]
-        cuts += [Cut(base + at, base + to, first) for (at, first), to in zip(starts, ends, strict=True)]
-    return cuts
-
-
-def _end_of_seals(buffer: Buffer, at: int, stop: int) -> int:
-    """Where the seals end that follow each other from an offset on: behind the last, most often, a block begins."""
-    with suppress(BadFrame, IndexError):
-        while at < stop and buffer[at + CHECK_BYTES] == SEAL:
-            at += decode_seal(buffer, at)[1]
-    return at
-
-
-def _stretch_bytes(left: int) -> int:
-    """The least size of the next stretch: they get shorter towards the end, so that nobody waits for the last one."""
-    return min(STRETCH_BYTES, max(left // 16, STRETCH_BYTES // 8))
-
-
-def _starts(chain: Chain, number: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Where stretches may begin within a chain file, namely after a seal, and the numbers of their first records."""
-    buffer, at = chain.segments[number], segment.HEADER_BYTES
-    while (found := next_seal(chain, number, at + _stretch_bytes(stop - at))) is not None and found[1] < stop:
-        at = _end_of_seals(buffer, found[1], stop)
-        following = next_seal(chain, number, at)
-        if following is None:
-            return
-        # Records of the next blocks may stand before this seal, which was made beside the writer.
-        seal = following[2]
-        segment_of_first, first = split_place(seal.first_place)
-        if segment_of_first == number and at - LATE_BYTES < first:
-            with suppress(BadFrame, StructError, IndexError):  # of damage the stretch before tells
-                yield at, seal.header.first_sequence + count(buffer, first, at)

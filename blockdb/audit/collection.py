@@ -227,14 +227,14 @@ class CollectionAudit:
 
         self._whole = Whole(chain, watched)
         if not _is_small(chain.segments):
-            from blockdb.audit.bulk import BulkAudit, cuts_of  # here: numpy takes as long to load as all the rest
+            from blockdb.audit.bulk import BulkAudit  # here: numpy takes as long to load as all the rest
 
             with (
                 suppress(Doubt),
-                BulkAudit(self._whole, tables, self._files, self._watch.tell, self._watch.read, helpers) as bulk,
+                BulkAudit(self._whole, tables, self._files, self._watch.tell, self._watch.read, helpers, end) as bulk,
             ):
                 self._exact = exact(self._whole, bulk.keys_in_no_table)
-                return self._in_bulk(bulk, self._exact, cuts_of(chain, end))
+                return self._in_bulk(bulk, self._exact, bulk.cuts)
             del self._findings.problems[before:]
             self._whole = Whole(chain, watched)
         self._exact = exact(self._whole, set())
@@ -252,7 +252,7 @@ class CollectionAudit:
         left = bulk.advance(cuts)
         while left:
             start, records = left[0].start, exact.records
-            bulk.forget(start)
+            bulk.halt(start)
             resume = {cut.start: cut.sequence for cut in left[1:]}
             reached = exact.run(start, resume, first=self._options.first)
             if self._is_enough():

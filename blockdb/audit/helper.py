@@ -31,6 +31,7 @@ def describe(bench: Workbench, files: CollectionFiles) -> str:
             "segments": len(bench.chain.segments),
             "tables": [table.header.number for table in bench.tables],
             "watched_sequence": bench.watched_sequence,
+            "seals": list(bench.seals),
         }
     )
 
@@ -66,4 +67,4 @@ def _set_up(values: dict[str, Any], keys: DataKeys | None, memory: int) -> Workb
     ]
     public_keys = {key_id_of(key): key for key in map(bytes.fromhex, values["public_keys"])}
     chain = Chain(bytes.fromhex(values["collection"]), public_keys, buffers_of(segments), keys)
-    return Workbench(chain, tables, values["watched_sequence"], memory)
+    return Workbench(chain, tables, values["seals"], values["watched_sequence"], memory)

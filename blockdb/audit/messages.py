@@ -30,7 +30,7 @@ def encode_answer(answer: Answer | None) -> str:
     """The line of an answer; None stands for doubt."""
     if not isinstance(answer, Stretch):
         return json.dumps(answer)
-    others = {name: getattr(answer, name) for name in ("sequence", "leading_seals", "anchor", "records")}
+    others = {name: getattr(answer, name) for name in ("sequence", "anchor", "records")}
     return json.dumps(
         {
             "leading": _of_pending(answer.leading),

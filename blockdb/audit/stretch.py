@@ -1,9 +1,10 @@
 """Auditing a stretch of the chain in bulk, and putting stretches together.
 
-A chain can be cut after any seal, and its stretches audited in any order, by several processes. A seal carries the
-Merkle frontier before its block and names the hash of the block before it: a stretch takes both for granted at the
-first seal whose records are all its own. Blocks that reach over a cut are left to whoever puts the stretches together,
-who also sees that what a stretch took for granted is what the one before it came to.
+A chain can be cut where any commit begins, and its stretches audited in any order, by several processes. A seal
+carries the Merkle frontier before its block and names the hash of the block before it: a stretch takes both for granted
+at its first block whose records are all its own. Blocks that reach over a cut are left to whoever puts the stretches
+together, who also sees that what a stretch took for granted is what the one before it came to, and that the seals of
+the chain are those that blocks were closed with, in the same order.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from blockdb.audit.doubt import Doubt
 from blockdb.format import record
 from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
-from blockdb.format.frame import CHECK_BYTES
+from blockdb.format.frame import CHECK_BYTES, BadFrame
 from blockdb.format.keyring import DataKeys
 from blockdb.format.place import OFFSET_BITS, PLACE_MASK, split_place
 from blockdb.format.record import HEADER_BYTES
 from blockdb.ledger.chain import Head, check_seal
-from blockdb.ledger.merkle import Frontier
+from blockdb.ledger.merkle import CHUNK, Frontier
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Chain:
         """The seal at a place where one was found."""
         number, offset = split_place(place)
         return decode_seal(self.segments[number], offset)[0]
+
+    def seal_expected_at(self, place: int) -> Seal | None:
+        """The seal at a place where one should be, if there is one."""
+        try:
+            return self.seal_at(place)
+        except (BadFrame, IndexError):
+            return None
 
     def time_at(self, place: int) -> int:
         """The time of the record at a place where one was found."""
@@ -103,8 +111,10 @@ class Blocks:
         """The roots of the chunks that were completed here."""
 
     @classmethod
-    def before(cls, chain: Chain, seal: Seal) -> Blocks:
-        """What a seal says of the chain before its block. Raises Doubt where that is impossible."""
+    def before(cls, chain: Chain, seal: Seal | None) -> Blocks:
+        """What a seal says of the chain before its block. Raises Doubt where that is impossible, or there is none."""
+        if seal is None:
+            raise Doubt
         try:
             frontier = Frontier(seal.header.first_sequence, seal.frontier)
         except ValueError:
@@ -151,18 +161,17 @@ class Stretch:
 
     sequence: int
     """Which record was expected to be its first."""
-    leading: Pending
-    """Its records that belong to blocks which began before it,"""
-    leading_seals: list[int]
-    """and the places of the seals of such blocks in it."""
+    leading: Pending = field(default_factory=Pending)
+    """Its records that belong to blocks which began before it."""
     anchor: int | None = None
-    """The place of the first seal whose records are all its own, if there is one: taken for granted before it."""
+    """The number of the first block whose records are all its own, if there is one: what its seal says of the chain
+    before it is taken for granted."""
     blocks: Blocks | None = None
-    """Where the chain stands after its last seal, if it has an anchor."""
+    """Where the chain stands after its last such block, if it has an anchor."""
     trailing: Pending = field(default_factory=Pending)
-    """Its records after the block of that seal."""
+    """Its records after that block."""
     seals: dict[int, int] = field(default_factory=dict)
-    """How many records are sealed after the seal at each place."""
+    """How many records are sealed after the seal at each place in it, whichever blocks those are the seals of."""
     records: int = 0
     watched: dict[int, int] = field(default_factory=dict)
     """The places of those records that the caller wants to know, by sequence number."""
@@ -176,7 +185,7 @@ class Whole:
         self.watched_sequence = watched_sequence
         self.blocks = Blocks(chain, Head(), Frontier())
         self.pending = Pending()
-        """The records after the last block."""
+        """The records after the last block that was closed."""
         self.records = 0
         self.seals: dict[int, int] = {}
         """How many records are sealed after the seal at each place."""
@@ -200,16 +209,24 @@ class Whole:
         before, at = self.wanted
         return self.watched.get(before, 0), self.watched.get(at, PLACE_MASK)
 
-    def add(self, stretch: Stretch) -> None:
-        """Append the next stretch. Raises Doubt, and changes nothing, where it does not follow from those before."""
-        if stretch.sequence != self.records:
+    def add(self, stretch: Stretch, seals: Sequence[int]) -> None:
+        """Append the next stretch, where the seals of the chain are at these places.
+
+        Raises Doubt, and changes nothing, where it does not follow from those before.
+        """
+        found, before = list(stretch.seals), len(self.seals)
+        if stretch.sequence != self.records or found != seals[before : before + len(found)]:
             raise Doubt
         blocks, pending = self.blocks.copy(), self.pending.copy()
         pending.extend(stretch.leading)
-        for place in stretch.leading_seals:
-            blocks.close(self.chain.seal_at(place), pending)
+        first = len(seals) if stretch.anchor is None else stretch.anchor
+        for number in range(blocks.head.next_number, first):
+            seal = self.chain.seal_expected_at(seals[number])
+            if seal is None or seal.header.records > len(pending):
+                break
+            blocks.close(seal, pending)
         if stretch.anchor is not None and not blocks.is_at(
-            Blocks.before(self.chain, self.chain.seal_at(stretch.anchor))
+            Blocks.before(self.chain, self.chain.seal_expected_at(seals[stretch.anchor]))
         ):
             raise Doubt
         self.chunks += blocks.chunks
@@ -220,3 +237,9 @@ class Whole:
         self.records += stretch.records
         self.seals |= stretch.seals
         self.watched |= stretch.watched
+
+    def stand_before(self, seal: Seal | None, pending: Pending) -> None:
+        """Stand where the block of a seal begins that was closed already, with these records after it. Raises Doubt."""
+        self.blocks = Blocks.before(self.chain, seal)
+        self.pending = pending
+        del self.chunks[self.blocks.frontier.size // CHUNK :]

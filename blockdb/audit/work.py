@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -9,16 +10,17 @@ import numpy as np
 from xxhash import xxh3_64_digest
 
 from blockdb.audit.columns import Numbers, Positions, hashes_of
+from blockdb.audit.cuts import first_block
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
 from blockdb.audit.lookups import Lookups, Tail
 from blockdb.audit.order import Beginnings, KeyRange, Order, audit_range, check_distinct, key_ranges
 from blockdb.audit.stretch import Blocks, Chain, Cut, Pending, Stretch
 from blockdb.audit.tables import TableAudit
+from blockdb.format import segment
 from blockdb.format.block import Seal
-from blockdb.format.place import OFFSET_MASK, place_of, split_place
-from blockdb.ledger.chain import Head
-from blockdb.ledger.merkle import Frontier, leaf_hashes
+from blockdb.format.place import OFFSET_BITS, OFFSET_MASK, place_of, split_place
+from blockdb.ledger.merkle import leaf_hashes
 
 ASKED_RECORDS: Final = 32_000
 """The tables are asked for so many records at a time: a megabyte of columns, which stays in the processor's cache."""
@@ -39,13 +41,20 @@ def memory_bytes(tables: Sequence[TableAudit]) -> int:
 class Workbench:
     """What it takes to do the jobs of one audit. No two tables have the same records, and earlier ones come first."""
 
-    def __init__(self, chain: Chain, tables: Sequence[TableAudit], watched_sequence: int, memory: int | None) -> None:
-        """`memory` is the descriptor of `memory_bytes`, which all who work at the audit share; None for one alone.
-
-        Raises Doubt.
+    def __init__(
+        self,
+        chain: Chain,
+        tables: Sequence[TableAudit],
+        seals: Sequence[int],
+        watched_sequence: int,
+        memory: int | None,
+    ) -> None:
+        """`seals` are the places of the chain's seals. `memory` is the descriptor of `memory_bytes`, which all who work
+        at the audit share; None for one alone. Raises Doubt.
         """
         self.chain = chain
         self.tables = tables
+        self.seals = seals
         self.watched_sequence = watched_sequence
         self.tail = Tail(tables, chain.segments)
         self._orders = [Order(table, chain.segments) for table in tables]
@@ -71,7 +80,7 @@ class Workbench:
             raise Doubt
         look = Look(self, job.start, tell)
         wanted = (self.watched_sequence - 1, self.watched_sequence)
-        stretch = audit_stretch(self.chain, job, wanted, look)
+        stretch = audit_stretch(self.chain, job, self.seals, wanted, look)
         look.finish()
         return stretch
 
@@ -145,43 +154,83 @@ class Look:
         self._records = 0
 
 
-def audit_stretch(chain: Chain, cut: Cut, wanted: Sequence[int], look: Callable[[int, Portion], None]) -> Stretch:
+def audit_stretch(
+    chain: Chain, cut: Cut, seals: Sequence[int], wanted: Sequence[int], look: Callable[[int, Portion], None]
+) -> Stretch:
     """Audit the part of one chain file between two places, where a commit begins and one ends. Raises Doubt.
 
-    `look` hears of each portion of records, and of the number of the first.
+    `seals` are the places of all seals of the chain. `look` hears of each portion of records, and of the number of the
+    first.
     """
     number, offset = split_place(cut.start)
     base = place_of(number, 0)
-    pending = Pending()
-    stretch = Stretch(cut.sequence, pending, [])
-    if not cut.sequence:
-        stretch.blocks = Blocks(chain, Head(), Frontier())
-        stretch.leading, stretch.trailing = Pending(), pending
+    stretch = Stretch(cut.sequence)
+    closer = _Closer(chain, seals, stretch)
     for step in read(chain.segments[number], offset, split_place(cut.stop)[1]):
         if isinstance(step, Portion):
             first = cut.sequence + stretch.records
             look(first, step)
             stretch.watched.update({w: base + step.offsets[w - first] for w in wanted if 0 <= w - first < len(step)})
-            pending.leaves += leaf_hashes(step.hashed)
-            pending.sizes += step.sizes
-            pending.places.frombytes(step.places(base).tobytes())
             stretch.records += len(step)
+            closer.take(pending_of(step, base))
         else:
-            _take_seal(chain, stretch, base + step[0], step[1])
+            place, seal = base + step[0], step[1]
+            stretch.seals[place] = seal.header.first_sequence + seal.header.records
+            if stretch.seals[place] > stretch.sequence + stretch.records:
+                raise Doubt  # it stands before its records
     return stretch
 
 
-def _take_seal(chain: Chain, stretch: Stretch, place: int, seal: Seal) -> None:
-    first, end = seal.header.first_sequence, seal.header.first_sequence + seal.header.records
-    stretch.seals[place] = end
-    if end > stretch.sequence + stretch.records:
-        raise Doubt  # it stands before its records
-    if stretch.blocks is None and first < stretch.sequence:
-        stretch.leading_seals.append(place)
-        return
-    if stretch.blocks is None:
-        stretch.anchor = place
-        stretch.blocks = Blocks.before(chain, seal)
+def pending_of(portion: Portion, base: int) -> Pending:
+    """Records that a seal will have to answer for, of a chain file that begins at the place `base`."""
+    places = array("q")
+    places.frombytes(portion.places(base).tobytes())
+    return Pending(leaf_hashes(portion.hashed), portion.sizes, places)
+
+
+def records_between(chain: Chain, start: int, stop: int) -> Pending:
+    """The records from a place on, where one begins, up to another, where a commit does. O(bytes). Raises Doubt."""
+    found = Pending()
+    first, last = start >> OFFSET_BITS, stop >> OFFSET_BITS
+    for number in range(first, last + 1):
+        base = place_of(number, 0)
+        begin = start - base if number == first else segment.HEADER_BYTES
+        end = stop - base if number == last else len(chain.segments[number])
+        for step in read(chain.segments[number], begin, end):
+            if isinstance(step, Portion):
+                found.extend(pending_of(step, base))
+    return found
+
+
+class _Closer:
+    """Closes the blocks of a stretch as soon as it has all of their records, wherever their seals stand."""
+
+    def __init__(self, chain: Chain, seals: Sequence[int], stretch: Stretch) -> None:
+        self._chain = chain
+        self._seals = seals
+        self._stretch = stretch
+        self._pending = stretch.leading
+        self._number = first_block(chain, seals, stretch.sequence)
+        self._seal = self._next_seal()
+
+    def _next_seal(self) -> Seal | None:
+        return self._chain.seal_expected_at(self._seals[self._number]) if self._number < len(self._seals) else None
+
+    def take(self, records: Pending) -> None:
+        """Take the next records. Raises Doubt."""
+        self._pending.extend(records)
+        stretch = self._stretch
+        seen = stretch.sequence + stretch.records
+        while (seal := self._seal) is not None and seal.header.first_sequence + seal.header.records <= seen:
+            if stretch.blocks is None:
+                stretch.blocks = self._begin(stretch, seal)
+            stretch.blocks.close(seal, stretch.trailing)
+            self._number += 1
+            self._seal = self._next_seal()
+
+    def _begin(self, stretch: Stretch, seal: Seal) -> Blocks:
+        """Come to the first block: what is before it is left to others."""
+        stretch.anchor = self._number
         stretch.trailing = stretch.leading
-        stretch.leading = stretch.trailing.take(first - stretch.sequence)
-    stretch.blocks.close(seal, stretch.trailing)
+        stretch.leading = stretch.trailing.take(seal.header.first_sequence - stretch.sequence)
+        return Blocks.before(self._chain, seal)

@@ -8,18 +8,17 @@ from typing import Any, Final, NoReturn
 from blockdb.database.core import Core
 from blockdb.database.describing import info_of, stats_of
 from blockdb.database.documents import Given
+from blockdb.database.fetching import FetchingCollection
 from blockdb.database.finding import FindingCollection
 from blockdb.database.preparation import Preparation
 from blockdb.database.ranges import range_of
-from blockdb.database.redaction import explained, login_name
+from blockdb.database.redaction import login_name
 from blockdb.database.schemas import SchemaCollection
 from blockdb.database.transactions.part import Part
 from blockdb.errors import AppendOnly, BlockDBError, InvalidData, ReadOnly, Redacted
-from blockdb.format.checks import check_counts, check_key
+from blockdb.format.checks import check_counts
 from blockdb.statistics import Statistics
-from blockdb.storage.attachment import Attachment
 from blockdb.storage.commit import Held, Unprepared
-from blockdb.storage.door import guarded
 from blockdb.storage.feed import Feed, sequence_of
 from blockdb.storage.store import Store
 from blockdb.storage.summary import summarize
@@ -29,7 +28,7 @@ from blockdb.types import AsOf, Block, CollectionInfo, CollectionStats, Progress
 KEYS_IN_FILTER: Final = "Where a filter is given, it chooses the keys too: `_key starts with 'user:'`."
 
 
-class Collection(FindingCollection, SchemaCollection):
+class Collection(FetchingCollection, FindingCollection, SchemaCollection):
     """One collection. Safe for threads.
 
     Every method raises DatabaseClosed after the database was closed, and Corruption where what it would have to serve
@@ -108,7 +107,7 @@ class Collection(FindingCollection, SchemaCollection):
         while True:
             prepared = self._preparation.prepare(given)
             try:
-                return store.commit(prepared.keys, prepared.values, prepared.rider, sync)
+                return store.commit(prepared, sync)
             except Unprepared:  # an index was made, or a schema set, meanwhile
                 continue
             except Held:
@@ -177,40 +176,6 @@ class Collection(FindingCollection, SchemaCollection):
         return Redaction(tuple(sequences), files, quarantined)
 
     # Reading in key order.
-
-    def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
-        """The value of a key, or None. O(tables). Raises InvalidData, and Redacted where the value was erased.
-
-        `as_of` goes back to a block, a record or a time: what was stored later is not found. O(log blocks + records
-        in a block) more. Raises BlockNotFound, and InvalidData for a record that does not exist yet.
-        """
-        if type(key) is not bytes:
-            check_key(key)
-        try:
-            if as_of is not None:
-                return self._refreshed().get_as_of(key, as_of)
-            store = self._store
-            if store is None or store.closed:
-                return self._refreshed().get(key)
-            return store.get(key)
-        except Redacted as error:
-            raise self._explained(error) from None
-
-    def exists(self, key: bytes) -> bool:
-        """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
-        if type(key) is not bytes:
-            check_key(key)
-        store = self._store
-        if store is None or store.closed:
-            return self._refreshed().exists(key)
-        return store.exists(key)
-
-    __contains__ = exists
-
-    def record(self, key: bytes) -> Record | None:
-        """A record with its sequence number, time and block. O(log blocks + records in a block)."""
-        check_key(key)
-        return self._refreshed().record(key)
 
     def scan(
         self,
@@ -372,13 +337,3 @@ class Collection(FindingCollection, SchemaCollection):
         core, reader = self._core, self._refreshed()
         options = Options(data_keys=core.door.keys, only=reader.metadata.id)
         return reader.check_memory(audit(core.path, progress, cancel, options))
-
-    def _refreshed(self) -> Store | Attachment:
-        self._reader.check_open()
-        with guarded(f"reading {self._core.path}"):
-            self._reader.refresh()
-        return self._reader
-
-    def _explained(self, error: Redacted) -> Redacted:
-        """The error with what the journal says of it."""
-        return explained(self._core.notary.journal, self._reader.metadata.id, error)

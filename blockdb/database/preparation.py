@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import cast
 
 from blockdb.database.documents import Documents, Given
 from blockdb.documents.values import encode, plain
 from blockdb.errors import InvalidData
-from blockdb.format.checks import check_key, check_records, check_value, unzipped
-from blockdb.storage.commit import Rider
+from blockdb.format.checks import by_keys, check_key, check_records, check_value, unzipped
+from blockdb.storage.commit import Prepared
 from blockdb.storage.index_rider import BatchRider, IndexRider
 from blockdb.storage.store import Store
-
-
-class Prepared(NamedTuple):
-    """Records that were found acceptable, and what goes along with them."""
-
-    keys: Sequence[bytes]
-    values: Sequence[bytes]
-    rider: Rider | None = None
 
 
 class Preparation:
@@ -40,12 +32,9 @@ class Preparation:
     def prepare(self, items: Sequence[tuple[bytes, Given]]) -> Prepared:
         """The records to commit. Raises InvalidData, ValidationError."""
         max_bytes = self._store.metadata.settings.max_document_size
-        keys, given = unzipped(items)
         if self.is_plain:
-            try:
-                return Prepared(*check_records(keys, given, max_bytes))  # type: ignore[arg-type] # it looks at all types
-            except InvalidData:  # perhaps there are documents among them
-                return Prepared(*check_records(keys, tuple(map(_bytes_of, given)), max_bytes))
+            return _plain(items, max_bytes)
+        keys, given = unzipped(items)
         rules, admit = self._documents.rules, self._documents.admit
         indexes = self._store.indexes
         if len(keys) == 1:  # in half the time
@@ -56,6 +45,16 @@ class Preparation:
         check_records(keys, values, max_bytes)
         documents = [document for _, document in admitted]
         return Prepared(keys, values, BatchRider(indexes, rules.entries, keys, documents))
+
+
+def _plain(items: Sequence[tuple[bytes, Given]], max_bytes: int) -> Prepared:
+    by_key = by_keys(items)
+    keys, given = unzipped(items) if by_key is None else (tuple(by_key), tuple(by_key.values()))
+    try:
+        checked = check_records(keys, cast("tuple[bytes, ...]", given), max_bytes)  # it looks at all types
+        return Prepared(*checked, None, cast("dict[bytes, bytes] | None", by_key))
+    except InvalidData:  # perhaps there are documents among them
+        return Prepared(*check_records(keys, tuple(map(_bytes_of, given)), max_bytes))
 
 
 def _bytes_of(given: Given) -> bytes:

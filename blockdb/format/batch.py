@@ -21,7 +21,9 @@ from typing import Final, NamedTuple
 from xxhash import xxh3_64_digest
 
 from blockdb.format.buffer import Buffer
+from blockdb.format.bulk import is_bulk
 from blockdb.format.frame import BATCH, CHECK_BYTES, TRANSACTION, BadFrame, TornFrame, check_of, with_check
+from blockdb.format.sizes import are_same
 
 _BODY: Final = Struct("<BIQ")
 _TRANSACTION_BODY: Final = Struct("<BIQQ")
@@ -62,6 +64,10 @@ def encode_header(header: BatchHeader) -> bytes:
 
 def frames(bodies: list[bytes], header: bytes = b"") -> bytes:
     """A record frame around each of `bodies`: what follows the header, and also what stands for itself without one."""
+    if is_bulk(len(bodies)) and are_same(sizes := list(map(len, bodies))):
+        from blockdb.format import bulk_batch  # here: numpy takes as long to load as all the rest
+
+        return header + bulk_batch.frames(bodies, sizes[0])
     parts = [header] * (2 * len(bodies) + 1)
     parts[1::2] = [digest[:CHECK_BYTES] for digest in map(xxh3_64_digest, bodies)]
     parts[2::2] = bodies
@@ -70,11 +76,15 @@ def frames(bodies: list[bytes], header: bytes = b"") -> bytes:
 
 def places(place: int, bodies: Sequence[bytes]) -> array[int]:
     """Where the records are whose frames follow each other from `place` on."""
-    sizes = {*map(len, bodies)}
-    if len(sizes) == 1:  # in two thirds of the time
-        step = sizes.pop() + CHECK_BYTES
-        return array("Q", range(place, place + step * len(bodies), step))
-    return array("Q", accumulate(map(add, map(len, bodies[:-1]), repeat(CHECK_BYTES)), initial=place))
+    sizes = list(map(len, bodies))
+    if is_bulk(len(sizes)):
+        from blockdb.format import bulk_batch  # here: numpy takes as long to load as all the rest
+
+        return bulk_batch.places(place, sizes)
+    if are_same(sizes):  # in two thirds of the time
+        step = sizes[0] + CHECK_BYTES
+        return array("Q", range(place, place + step * len(sizes), step))
+    return array("Q", accumulate(map(add, sizes[:-1], repeat(CHECK_BYTES)), initial=place))
 
 
 def decode(buffer: Buffer, offset: int) -> BatchHeader:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from blockdb.errors import InvalidData
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES, MAX_VALUE_BYTES
+from blockdb.format.sizes import are_same
 from blockdb.types import REDACTED
 
 K = TypeVar("K")
@@ -55,6 +56,20 @@ def unzipped(items: Sequence[tuple[K, V]]) -> tuple[tuple[K, ...], tuple[V, ...]
         raise InvalidData("A batch consists of pairs of a key and a value.") from None
 
 
+def by_keys(items: Sequence[tuple[K, V]]) -> dict[K, V] | None:
+    """The values of a batch by their keys, in its order; None where a key is repeated, or something is no pair.
+
+    It takes no longer than to unzip them (`unzipped`, which says what is wrong).
+    """
+    if len(items) > MAX_BATCH_RECORDS:
+        return None
+    try:
+        found = dict(items)
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == len(items) else None
+
+
 def check_records(
     keys: tuple[bytes, ...], values: tuple[bytes, ...], max_bytes: int = MAX_VALUE_BYTES
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
@@ -70,10 +85,12 @@ def check_records(
 
 def _longest(column: Sequence[bytes], least_bytes: int, most_bytes: int, check: Callable[[object], bytes]) -> int:
     """The size of the longest of these, all of them found acceptable. `check` says what is wrong with one."""
-    if not set(map(type, column)) - {bytes}:
-        sizes = {least_bytes, *map(len, column)}
-        if min(sizes) == least_bytes and max(sizes) <= most_bytes:
-            return max(sizes)
+    if list(map(type, column)).count(bytes) == len(column):
+        sizes = list(map(len, column))
+        if are_same(sizes):
+            del sizes[1:]
+        if min(sizes, default=least_bytes) >= least_bytes and max(sizes, default=0) <= most_bytes:
+            return max(sizes, default=0)
     return max(map(len, map(check, column)))
 
 

@@ -16,7 +16,7 @@ from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.table import FINGERPRINT_MASK, FINGERPRINT_SHIFT, HASH_SHIFT, TableHeader
 from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import home_count, table_file
-from blockdb.lsm.key_filter import BUCKET_SHIFT, MARK_SHIFT
+from blockdb.lsm.key_filter import MARK_MASK
 
 MAX_KEYS_BYTES: Final = 1 << 30
 """All keys of a table are in memory while they are brought in order, one after the other: so many bytes at most."""
@@ -66,9 +66,7 @@ class Columns:
 
     def marks(self) -> bytes:
         """The mark of each key for a `KeyFilter`, as numbers of 64 bits."""
-        hashes = np.frombuffer(self.hashes, np.uint64)
-        buckets = hashes >> np.uint64(BUCKET_SHIFT) << np.uint64(MARK_SHIFT)
-        return (buckets | hashes & np.uint64(FINGERPRINT_MASK)).tobytes()
+        return (np.frombuffer(self.hashes, np.uint64) & np.uint64(MARK_MASK)).tobytes()
 
 
 def build(description: TableHeader, columns: Columns, seals: Sequence[int]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import count
 from typing import Final
 
@@ -46,14 +46,14 @@ class Memtable(LazyOrder[bytes]):
         self.size_bytes += len(key) + len(value) + RECORD_OVERHEAD_BYTES
         self.index[key] = value
 
-    def extend(self, keys: Sequence[bytes], values: Sequence[bytes], places: array[int], data_bytes: int) -> None:
-        """Add many records, none of them there yet; a reader sees all or none. O(n).
+    def extend(self, records: dict[bytes, bytes], places: array[int], data_bytes: int) -> None:
+        """Add many records, values by keys, none of them there yet; a reader sees all or none. O(n).
 
         They have `data_bytes` of keys and values together.
         """
         self.places.extend(places)
-        self.size_bytes += data_bytes + len(keys) * RECORD_OVERHEAD_BYTES
-        self.index.update(zip(keys, values, strict=True))
+        self.size_bytes += data_bytes + len(records) * RECORD_OVERHEAD_BYTES
+        self.index.update(records)  # a dictionary has the keys' hashes: that takes half the time of pairs
 
     def redact(self, key: bytes) -> None:
         """Forget the value of a key, if it is here; what it took of memory is counted on. O(1)."""

@@ -16,6 +16,32 @@ class Rider(Protocol):
         """Under the write lock, once the records are in the log and in memory. Does not fail."""
 
 
+class Prepared:
+    """Records that were found acceptable, and what goes along with them."""
+
+    __slots__ = ("_by_key", "keys", "rider", "values")
+
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        rider: Rider | None = None,
+        by_key: dict[bytes, bytes] | None = None,
+    ) -> None:
+        """`by_key` are the same records, where they are known by their keys; it is not changed any more."""
+        self.keys = keys
+        self.values = values
+        self.rider = rider
+        self._by_key = by_key
+
+    @property
+    def by_key(self) -> dict[bytes, bytes]:
+        """Their values by their keys, in the same order: fewer than `keys` only where a key is repeated. O(n) once."""
+        if self._by_key is None:
+            self._by_key = dict(zip(self.keys, self.values, strict=True))
+        return self._by_key
+
+
 class Unprepared(Exception):
     """Something is derived from records that was not when these were prepared: they are to be prepared anew."""
 

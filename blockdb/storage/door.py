@@ -22,11 +22,13 @@ from blockdb.format.reserved import filled_bytes
 
 KERNEL_LOCKS = Path("/proc/locks")
 
-KEEPING_RESERVES: Final = frozenset({"ext4", "tmpfs", "xfs"})
-"""File systems in which a block that was reserved is there when it is stored into, however full the disk is by then.
+KEEPING_RESERVES: Final = frozenset({"ext4", "tmpfs"})
+"""File systems in which a block that was reserved can be stored into, whatever became of the disk meanwhile.
 
-Where it is not, the system kills who stores: so nothing is on those that copy what is changed, or that nobody knows.
+Elsewhere, such as on one that copies what is changed and is full, the system kills who stores.
 """
+ALLOCATING_AT_ONCE: Final = frozenset({"nodelalloc", "data=journal", "dax", "dax=always"})
+"""With these options it does so on ext4, too: where the file system went read-only after an error."""
 
 
 class Door:
@@ -76,8 +78,10 @@ class Door:
 
         They must see the stores in the order of the program, which not every processor promises.
         """
-        device = os.fstat(descriptor).st_dev
-        return machine.STORES_IN_ORDER and machine.file_system(device) in KEEPING_RESERVES
+        mounted = machine.file_system(os.fstat(descriptor).st_dev) if machine.STORES_IN_ORDER else None
+        if mounted is None or mounted.kind not in KEEPING_RESERVES:
+            return False
+        return mounted.options.isdisjoint(ALLOCATING_AT_ONCE)
 
     def map_part(self, descriptor: int, offset: int, size: int) -> mmap:
         """A shared mapping of a part of a file, of whole pages but for the last: see `map_write`."""
@@ -198,6 +202,11 @@ class Door:
         view = memoryview(data)
         while view:
             view = view[self.write(descriptor, view) :]
+
+    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Write every byte from an offset of a file on, and go on writing behind them."""
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        self.write_all(descriptor, data)
 
     def force_file(self, path: Path) -> None:
         """Force to disk what others wrote to a file."""

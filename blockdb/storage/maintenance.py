@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Final
 
 from blockdb.format.table import TableHeader
 from blockdb.layout import TABLE_SUFFIX, CollectionFiles, number_of
+from blockdb.lsm.bloom import key_hash
 from blockdb.lsm.builder import Run, build
+from blockdb.lsm.key_filter import MARK_MASK
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import LAST_WINDOW, PositionCursor, merge
 from blockdb.lsm.table import Table
@@ -66,8 +69,8 @@ class Tables:
     def write(self, frozen: Frozen) -> tuple[Table, bytes]:
         """Write a frozen memtable as a table of tier 0, and have the manifest count it.
 
-        Gives the marks of its keys (`key_filter`) too, where they are known. The log must be forced up to the end of
-        the memtable before: a table may not point at what is not there. O(n log n). Raises StorageError.
+        Gives the marks of its keys (`key_filter`) too. The log must be forced up to the end of the memtable before: a
+        table may not point at what is not there. O(n log n). Raises StorageError.
         """
         memtable = frozen.memtable
         description = self._description(
@@ -87,7 +90,7 @@ class Tables:
             flushed_place=frozen.end_place,
             replay=frozen.replay,
         )
-        return table, marks
+        return table, marks or array("Q", [key_hash(key) & MARK_MASK for key in memtable.index]).tobytes()
 
     def merge(self, tables: Sequence[Table]) -> Table:
         """Merge neighbouring tables into one, and have the manifest count it in their place.

@@ -107,7 +107,7 @@ class OpenFiles(Reader):
         self._active = state.memtable
         self.next_sequence = state.next_sequence
         self._last_time_ms = state.last_time_ms
-        self.view = View((state.memtable,), tables)
+        self.see(View((state.memtable,), tables))
         return state
 
     def _new_seals(self, log: Log, state: Recovered) -> Seals:
@@ -239,7 +239,7 @@ class OpenFiles(Reader):
         replay = ReplayPoint(block.first_place or end, self.next_sequence - len(block), self._seals.head_place)
         frozen = Frozen(self._active, end, replay)
         self._active = Memtable(self.next_sequence, self.blocks, end)
-        self.view = replace(self.view, memtables=(self._active, *self.view.memtables))
+        self.see(replace(self.view, memtables=(self._active, *self.view.memtables)))
         self.upkeep.add(frozen)
 
     def _have_attended(self) -> None:

@@ -51,16 +51,20 @@ class Reader(Parkable):
         self.metadata = metadata
         self.cache = Cache(room or CacheRoom(0))
         self.view = View((), ())
+        self.at_hand: View | None = None
+        """The view, where reads by key may go straight to it, so that nearly all do: nobody else writes, nothing has
+        expired, it is not parked. `closed` is to be asked beside it.
+        """
         self.opened = monotonic()
         self.closed = False
         self.is_dropped = False
         self.gets = 0
         self.misses = 0
         self.scans = 0
+        self._expiry: Expiry | None = None
         self.begin()  # from here on, threads may look at what stands above
         self.recovered: Opening
         self.get_latency = Histogram()
-        self._expiry: Expiry | None = None
         self._looks = 0
         self._figures: Figures | None = None
         if metadata.settings.ttl_seconds is not None:
@@ -70,6 +74,16 @@ class Reader(Parkable):
         """Begin to read the files. Nothing that readers look at is taken away, or half made, by this."""
         self.chain = Chain(self.door, self.files, self.metadata.uuid, self.cache)
         self.tree = Tree(self.door, self.files, self.metadata.uuid)
+
+    def see(self, view: View) -> None:
+        """For a writer: have this view read from now on. Under its lock."""
+        self.view = view
+        self.at_hand = view if self._expiry is None else None
+
+    def let_go(self) -> None:
+        """Forget the attributes; under `unparking`."""
+        super().let_go()
+        self.at_hand = None
 
     @property
     def reads(self) -> tuple[int, int, int]:
@@ -95,6 +109,7 @@ class Reader(Parkable):
     @ttl_ms.setter
     def ttl_ms(self, ttl_ms: int | None) -> None:
         self._expiry = None if ttl_ms is None else Expiry(self, ttl_ms)
+        self.at_hand = None  # until another view is seen
 
     def expired(self) -> Horizon:
         """The border before which all records have expired. O(1) amortised."""
@@ -169,22 +184,17 @@ class Reader(Parkable):
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None. O(memtables + tables). Raises Redacted."""
-        self.gets = gets = self.gets + 1  # an update lost between threads is rare and harmless
+        gets = self.gets
+        self.gets = gets + 1  # an update lost between threads is rare and harmless
         start = 0 if gets & SAMPLE_MASK else perf_counter_ns()
         if self._expiry is not None:
             value = self.find_value(key)  # past the cache, which does not know where a record is
         else:
             view = self.view
-            for memtable in view.memtables:
-                value = memtable.index.get(key)
-                if value is not None:
-                    break
-            else:
-                cache = self.cache
-                value = cache.young.get(key)
-                if value is not None:
-                    cache.hits += 1
-                elif (value := cache.get_old(key)) is None:
+            value = view.recent(key)
+            if value is None and view.tables:
+                value = self.cache.get(key)
+                if value is None:
                     value = self._get_from_tables(view, key)
         if value is None:
             self.misses += 1

@@ -108,7 +108,7 @@ class Recovered:
         in_tables = min(max(flushed_sequence - self.next_sequence, 0), len(places))
         keys, values = run.keys[in_tables:], run.values[in_tables:]
         memtable, before = self.memtable, len(self.memtable)
-        memtable.extend(keys, values, places[in_tables:], sum(sizes[in_tables:]))
+        memtable.extend(dict(zip(keys, values, strict=True)), places[in_tables:], sum(sizes[in_tables:]))
         if len(memtable) != before + len(keys) or self._first_in_tables(keys) is not None:
             self._refuse_doubled(keys, places[in_tables:], before)
         self.records += len(keys)

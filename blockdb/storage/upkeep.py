@@ -11,6 +11,7 @@ from typing import Final
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, StorageError, WritesStopped
+from blockdb.format.bulk import WRITINGS
 from blockdb.lsm import tiers
 from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
@@ -39,8 +40,8 @@ WORTHWHILE_TABLES: Final = 3
 BUSY_RECORDS: Final = 50_000
 """A writer that has flushed and has so many records in tables asks one filter for all: it looks for each new key."""
 
-BUSY_KEYS: Final = 1_000_000
-"""The filter that such a writer begins with has room for so many: 1.2 MB, and it need not be made anew for a while."""
+BUSY_KEYS: Final = 1 << 20
+"""The filter that such a writer begins with has room for so many: 1.3 MB, and it need not be made anew for a while."""
 
 QUIET_S: Final = 3.0
 """A writer that has filled a memtable in so long a time is busy: its cores have better to do than merging."""
@@ -256,12 +257,13 @@ class Upkeep:
         frozen = self._frozen[0]
         self._log.force(frozen.end_place)
         self._reader.tree.write(frozen.replay.sequence, self._reader.history().leaves)
+        WRITINGS.prepare()
         table, marks = self._tables.write(frozen)
         is_known = False
         while not is_known:
             filter_ = self._reader.view.filter
             if filter_ is not None and filter_.has_room_for(len(table)):
-                for _ in filter_.add_marks(table, marks) if marks else filter_.add(table):
+                for _ in filter_.add_marks(table, marks):
                     pass
             is_known = self._publish(frozen, table, filter_)
         self.unloading.note_flush()
@@ -272,7 +274,7 @@ class Upkeep:
             if self._reader.view.filter is not filter_:
                 return False
             self._frozen.popleft()
-            self._reader.view = self._reader.view.flushed(frozen.memtable, table)
+            self._reader.see(self._reader.view.flushed(frozen.memtable, table))
             self.flushes += 1
             self._failure = None
             self._room.notify_all()
@@ -292,7 +294,7 @@ class Upkeep:
     def _merge(self, tables: tuple[Table, ...]) -> None:
         merged = self._tables.merge(tables)
         with self._room:
-            self._reader.view = self._reader.view.merged(tables, merged)
+            self._reader.see(self._reader.view.merged(tables, merged))
             self.compactions += 1
         self.unloading.unload([merged])
         self._tables.remove(tables)
@@ -311,14 +313,14 @@ class Upkeep:
         is_busy = self.flushes > 0 and view.table_records >= BUSY_RECORDS
         if len(view.tables) < WORTHWHILE_TABLES and not is_busy:
             return
-        if view.filter is not None and not view.filter.is_crowded:
+        if view.filter is not None and not (view.filter.is_crowded or view.filter.is_outdated):
             return
         filter_ = KeyFilter(max(2 * reader.view.table_records, BUSY_KEYS if is_busy else 0))
         while self._fill(filter_):
             with self._room:
                 view = reader.view.filtered(filter_)
                 if view.filter is not None:  # else another table has come meanwhile
-                    reader.view = view
+                    reader.see(view)
                     return
 
     def _fill(self, filter_: KeyFilter) -> bool:

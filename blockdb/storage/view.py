@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, compress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import itemgetter
 from typing import Final
 
-from blockdb.format.table import FINGERPRINT_MASK
 from blockdb.lsm.bloom import key_hash
-from blockdb.lsm.key_filter import BUCKET_SHIFT, MARK_SHIFT, KeyFilter
+from blockdb.lsm.key_filter import KeyFilter
 from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import LAST_WINDOW, Item, merge, split
 from blockdb.lsm.table import Table
 from blockdb.storage.sources import EVERYTHING, NOTHING, Horizon, Ordered, Snapshot, Source, fill, sources_of
+
+Asking = Callable[[bytes], bool]
+Getting = Callable[[bytes], bytes | None]
 
 SPARE_ITEMS: Final = 6
 """Fetched of each source beyond its likely share of what is wanted, so that most scans fetch once."""
@@ -60,6 +62,15 @@ class View:
     tables: tuple[Table, ...]
     filter: KeyFilter | None = None
     """Over all keys of the tables, where there is one."""
+    has: Asking = field(init=False, repr=False, compare=False)
+    """Whether a key is stored. O(memtables + tables). Made ready for this view: every write asks, and most reads do."""
+    recent: Getting = field(init=False, repr=False, compare=False)
+    """The value of a key that is in a memtable. O(memtables). Likewise."""
+
+    def __post_init__(self) -> None:
+        """Make ready what is asked for single keys."""
+        object.__setattr__(self, "has", _asking(self.memtables, self.tables, self.filter))
+        object.__setattr__(self, "recent", _getting(self.memtables))
 
     def flushed(self, memtable: Memtable, table: Table) -> View:
         """The view once the oldest memtable is a table."""
@@ -107,26 +118,10 @@ class View:
     def find_in_tables(self, key: bytes) -> tuple[int, bytes] | None:
         """The same for a key that is in no memtable. O(tables)."""
         hashed = key_hash(key)
-        if self.filter is not None and not self.filter.may_contain(hashed):
-            return None
-        for table in self.tables:
-            if hashed in table.filter:
-                found = table.find(key, hashed)
-                if found is not None:
-                    return found
-        return None
-
-    def has(self, key: bytes) -> bool:
-        """Whether a key is stored. O(memtables + tables)."""
-        for memtable in self.memtables:
-            if key in memtable.index:
-                return True
         filter_ = self.filter
-        if filter_ is not None:
-            hashed = key_hash(key)  # what `may_contain` does, since most keys end here
-            if (hashed >> BUCKET_SHIFT << MARK_SHIFT | hashed & FINGERPRINT_MASK) not in filter_.marks:
-                return False
-        return bool(self.tables) and self.find_in_tables(key) is not None
+        if filter_ is not None and hashed & filter_.mask not in filter_.marks:
+            return None
+        return _find(self.tables, key, hashed)
 
     def first_stored(self, keys: Sequence[bytes], distinct: Mapping[bytes, object]) -> bytes | None:
         """One of these keys that is stored, or None; `distinct` has the same keys. O(n)."""
@@ -134,12 +129,9 @@ class View:
             if not memtable.index.keys().isdisjoint(distinct):
                 return next(key for key in keys if key in memtable.index)
         if self.tables:
-            hashes = list(map(key_hash, keys))
             if self.filter is not None:
-                marks = self.filter.marks
-                is_likely = [(h >> BUCKET_SHIFT << MARK_SHIFT | h & FINGERPRINT_MASK) in marks for h in hashes]
-                keys = list(compress(keys, is_likely))
-                hashes = list(map(key_hash, keys))
+                keys = self.filter.likely(keys)
+            hashes = list(map(key_hash, keys))
             for table in self.tables:
                 stored = table.first_of(keys, hashes)
                 if stored is not None:
@@ -201,6 +193,41 @@ class View:
             if 0 <= ordinal < len(memtable.seals):
                 return memtable.seals[ordinal]
         return None
+
+
+def _find(tables: Sequence[Table], key: bytes, hashed: int) -> tuple[int, bytes] | None:
+    for table in tables:
+        if hashed in table.filter:
+            found = table.find(key, hashed)
+            if found is not None:
+                return found
+    return None
+
+
+def _asking(memtables: Sequence[Memtable], tables: Sequence[Table], filter_: KeyFilter | None) -> Asking:
+    """What tells whether a key is stored, with as few calls and look-ups as that takes."""
+    index = memtables[0].index if memtables else {}
+    if len(memtables) > 1:
+        has_before = _asking(memtables[1:], tables, filter_)
+        return lambda key: key in index or has_before(key)
+    if filter_ is not None:
+        mask, marks = filter_.mask, filter_.marks
+        return lambda key: (
+            key in index or ((hashed := key_hash(key)) & mask in marks and _find(tables, key, hashed) is not None)
+        )
+    if tables:
+        return lambda key: key in index or _find(tables, key, key_hash(key)) is not None
+    return index.__contains__
+
+
+def _getting(memtables: Sequence[Memtable]) -> Getting:
+    """What gives the value of a key that is in one of these, likewise."""
+    index = memtables[0].index if memtables else {}
+    get = index.get
+    if len(memtables) < 2:
+        return get
+    get_before = _getting(memtables[1:])
+    return lambda key: get_before(key) if (value := get(key)) is None else value
 
 
 def _first_windows(sources: Sequence[Source], limit: int | None) -> list[int]:

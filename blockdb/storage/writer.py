@@ -10,12 +10,14 @@ from time import perf_counter_ns
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
+from blockdb.format.bulk import WRITINGS
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
+from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.limits import MAX_KEY_BYTES
 from blockdb.format.record import SALT_BYTES, encoders
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
-from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Rider, Unprepared
+from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Prepared, Rider, Unprepared
 from blockdb.storage.commons import Commons
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import Metadata
@@ -143,13 +145,11 @@ class Writer(OpenFiles):
 
     def put_many(self, items: Iterable[tuple[bytes, bytes]], sync: bool = False) -> range:
         """Store a batch, all of it or nothing, and return its sequence numbers. O(n) amortised. Raises as `put`."""
-        keys, values = check_batch(items, self._max_value_bytes)
-        return self.commit(keys, values, None, sync)
+        return self.commit(Prepared(*check_batch(items, self._max_value_bytes)), sync)
 
-    def commit(
-        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, sync: bool = False
-    ) -> range:
+    def commit(self, prepared: Prepared, sync: bool = False) -> range:
         """Store records that were found acceptable, all or nothing, and what goes along with them. Raises as `put`."""
+        keys = prepared.keys
         if not keys:
             self.check_open()
             return range(self.next_sequence, self.next_sequence)
@@ -160,11 +160,11 @@ class Writer(OpenFiles):
                 self.check_open()
                 self._log.reserve()
             if len(keys) == 1:
-                first = self._put(keys[0], values[0], rider)
+                first = self._put(keys[0], prepared.values[0], prepared.rider)
                 sequences = range(first, first + 1)
             else:
-                self.prepare(keys, rider)
-                sequences = self.apply(keys, values, rider)
+                self.prepare(prepared)
+                sequences = self.apply(prepared)
             end = self._log.end
         if is_forced:
             self._log.force(end)
@@ -172,19 +172,18 @@ class Writer(OpenFiles):
             self.put_latency.add((perf_counter_ns() - start) // len(keys))
         return sequences
 
-    def prepare(self, keys: Sequence[bytes], rider: Rider | None = None) -> None:
-        """Under the write lock: make sure that these keys can be stored now. Raises as `put`."""
-        self._attend(keys)
-        self._refuse_duplicates(keys)
-        if rider is not None:
-            rider.check()
+    def prepare(self, prepared: Prepared) -> None:
+        """Under the write lock: make sure that these records can be stored now. Raises as `put`."""
+        self._attend(prepared.keys)
+        self._refuse_duplicates(prepared)
+        if prepared.rider is not None:
+            prepared.rider.check()
         elif self.needs_riders:
             raise Unprepared
 
-    def apply(
-        self, keys: Sequence[bytes], values: Sequence[bytes], rider: Rider | None = None, transaction: int = 0
-    ) -> range:
+    def apply(self, prepared: Prepared, transaction: int = 0) -> range:
         """Under the write lock, after `prepare`: store them. Raises StorageError, and nothing is stored then."""
+        keys, values, rider = prepared.keys, prepared.values, prepared.rider
         if transaction:
             self._log.transaction = transaction
         if len(keys) == 1:
@@ -192,8 +191,8 @@ class Writer(OpenFiles):
             return range(first, first + 1)
         if transaction:
             frames = partial(batch.encode, transaction=transaction)
-            return self._append(keys, values, frames, batch.TRANSACTION_HEADER_BYTES, rider)
-        return self._append(keys, values, batch.encode, batch.HEADER_BYTES, rider)
+            return self._append(prepared, frames, batch.TRANSACTION_HEADER_BYTES)
+        return self._append(prepared, batch.encode, batch.HEADER_BYTES)
 
     # What a cluster has decided.
 
@@ -217,14 +216,14 @@ class Writer(OpenFiles):
             bodies += self._encode_many(self._now_ms(), keys, values)
             all_keys += keys
             all_values += values
-        return self._append_bodies(all_keys, all_values, bodies, batch.frames, 0)
+        return self._append_bodies(Prepared(all_keys, all_values), bodies, batch.frames, 0)
 
     def _put_group(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Store the records of a group, each for itself, and force them together. Who is alone may raise, as `put`."""
         if len(items) > 1:
             return self._store_group(items, is_forced=True)
         [(key, value)] = items
-        return self.commit((key,), (value,), sync=True)
+        return self.commit(Prepared((key,), (value,)), sync=True)
 
     def _store_group(self, items: Sequence[Item], is_forced: bool) -> Sequence[Outcome]:
         refused: dict[int, Outcome] = {}
@@ -238,7 +237,7 @@ class Writer(OpenFiles):
                 if keys:
                     if is_forced:
                         self._log.reserve()
-                    sequences = self._append(keys, values, batch.frames, 0)
+                    sequences = self._append(Prepared(keys, values), batch.frames, 0)
                 end = self._log.end
             if is_forced:
                 self._log.force(end)
@@ -269,30 +268,24 @@ class Writer(OpenFiles):
 
     def _append(
         self,
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
+        prepared: Prepared,
         frames: Callable[[list[bytes]], bytes],
         header_bytes: int,
-        rider: Rider | None = None,
     ) -> range:
         """Write records with one call: what `frames` makes of their bodies, the first one after `header_bytes`."""
-        return self._append_bodies(
-            keys, values, self._encode_many(self._now_ms(), keys, values), frames, header_bytes, rider
-        )
+        bodies = self._encode_many(self._now_ms(), prepared.keys, prepared.values)
+        return self._append_bodies(prepared, bodies, frames, header_bytes)
 
     def _append_bodies(
-        self,
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
-        bodies: list[bytes],
-        frames: Callable[[list[bytes]], bytes],
-        header_bytes: int,
-        rider: Rider | None = None,
+        self, prepared: Prepared, bodies: list[bytes], frames: Callable[[list[bytes]], bytes], header_bytes: int
     ) -> range:
-        place = self._log.append(frames(bodies))
+        keys, rider, block = prepared.keys, prepared.rider, self._open_block
+        data = frames(bodies)
+        size = len(data) - header_bytes - len(bodies) * CHECK_BYTES
+        place = self._log.append(data)
         places = batch.places(place + header_bytes, bodies)
-        size, block = sum(map(len, bodies)), self._open_block
-        self._active.extend(keys, values, places, size - len(bodies) * block.beside_bytes)
+        WRITINGS.count(len(bodies))
+        self._active.extend(prepared.by_key, places, size - len(bodies) * block.beside_bytes)
         first = self.next_sequence
         if self.trace is not None:
             self.trace.logged(first, keys[0], self._log.end)
@@ -351,8 +344,8 @@ class Writer(OpenFiles):
         self._log.roll(self.next_sequence)
         self.upkeep.wake_merger()
 
-    def _refuse_duplicates(self, keys: Sequence[bytes]) -> None:
-        distinct = dict.fromkeys(keys)
+    def _refuse_duplicates(self, prepared: Prepared) -> None:
+        keys, distinct = prepared.keys, prepared.by_key
         if len(distinct) < len(keys):
             self._refuse(first_repeated(keys))
         stored = self.view.first_stored(keys, distinct)

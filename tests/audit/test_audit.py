@@ -10,7 +10,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 import blockdb
-from blockdb.audit import bulk, collection
+from blockdb.audit import collection, cuts
 from blockdb.audit.auditor import audit
 from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
@@ -61,7 +61,7 @@ def forger(whole: Path, tmp_path: Path) -> Forger:
 
 @pytest.fixture(autouse=True)
 def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "STRETCH_BYTES", 100)
+    monkeypatch.setattr(cuts, "STRETCH_BYTES", 100)
 
 
 def seals_of(forger: Forger) -> list[Seal]:
@@ -239,7 +239,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def forged(larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forger:
-    monkeypatch.setattr(bulk, "STRETCH_BYTES", 10_000)
+    monkeypatch.setattr(cuts, "STRETCH_BYTES", 10_000)
     monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 1 << 60)
     return Forger(copy_of(larger, tmp_path / "db"))
 
@@ -360,7 +360,7 @@ def test_a_key_in_two_tables_is_told_although_the_chain_ends_in_damage(forged: F
 
 
 def test_what_looks_like_a_seal_in_a_value_misleads_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "STRETCH_BYTES", 200)
+    monkeypatch.setattr(cuts, "STRETCH_BYTES", 200)
     with blockdb.open(tmp_path / "db", blockchain_batch_size=BLOCK) as db:
         db.put_many(pairs(range(20)))
         chain = Forger(db.path).chain

@@ -13,17 +13,19 @@ import pytest
 
 import blockdb
 import blockdb.storage.log as log_module
-from blockdb.audit import bulk, collection, crew, recruits
+from blockdb.audit import bulk, collection, crew, cuts, recruits
 from blockdb.audit.bulk import BulkAudit
 from blockdb.audit.chain import ChainAudit
 from blockdb.audit.doubt import Doubt
 from blockdb.audit.frames import Portion, read
+from blockdb.audit.stretch import Cut
 from blockdb.format import segment
 from blockdb.format.place import PLACE_MASK
 from blockdb.format.record import encode
 from blockdb.format.walk import walk
 from blockdb.storage.door import Door
 from blockdb.storage.metadata import load_metadata, save_metadata
+from blockdb.storage.seals import Seals
 from tests.audit.forgery import Forger, TableParts
 from tests.fault.support import copy_of, files_of, open_database
 from tests.storage.doors import collection_of, pairs
@@ -70,17 +72,30 @@ def fill(db: blockdb.Database, kind: str, first: int = 0, stop: int = RECORDS) -
         number += count
 
 
+def seal_late(patch: pytest.MonkeyPatch, likelihood: float) -> None:
+    """Let full blocks be closed now and then, and as many as there are: what a process does that a writer outran."""
+    chance, seal = Random(3), Seals.seal
+
+    def now_and_then(self: Seals) -> None:
+        if chance.random() < likelihood:
+            seal(self)
+
+    patch.setattr(Seals, "seal", now_and_then)
+
+
 @pytest.fixture(scope="module", params=tiers(DAILY, [kind for kind in KINDS if kind not in DAILY]))
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with three tables, records in no table, and several chain files."""
+    """A database with three tables, records in no table, and several chain files. Some seals stand far behind."""
     path = tmp_path_factory.mktemp("whole") / "db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log_module, "SEGMENT_SOFT_BYTES", 40_000)
+        seal_late(patch, 0.1)
         with open_database(path, blockchain_batch_size=100, compaction_threshold=9) as db:
             for part in range(4):
                 fill(db, request.param, part * RECORDS // 4, (part + 1) * RECORDS // 4)
                 if part < 3:
                     db.flush()
+    open_database(path, blockchain_batch_size=100).close()  # which closes what is full
     return path
 
 
@@ -96,7 +111,7 @@ def no_exact_audit(monkeypatch: pytest.MonkeyPatch) -> None:
 def small_jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Many jobs, done by one process or by three."""
     monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 0 if request.param > 1 else 1 << 60)
-    monkeypatch.setattr(bulk, "STRETCH_BYTES", 3_000)
+    monkeypatch.setattr(cuts, "STRETCH_BYTES", 3_000)
     monkeypatch.setattr(bulk, "RANGE_RECORDS", 100)
     monkeypatch.setattr(crew, "JOBS_AHEAD", 30)  # else all is done before the helpers have begun
     monkeypatch.setattr(os, "cpu_count", lambda: request.param)
@@ -119,6 +134,25 @@ def test_blocks_that_were_closed_late_leave_no_doubt(tmp_path: Path) -> None:
         db.flush()
     report = blockdb.verify(tmp_path / "db")
     assert (report.valid, report.records, report.blocks) == (True, RECORDS, RECORDS // 10)
+
+
+@pytest.mark.usefixtures("no_exact_audit")
+def test_a_chain_is_cut_although_all_seals_stand_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that outruns the process that seals leaves much to do, which several processes are to share."""
+    monkeypatch.setattr(cuts, "STRETCH_BYTES", 3_000)
+    monkeypatch.setattr(collection, "BULK_BYTES", 0)
+    audited: list[Cut] = []
+    advance = BulkAudit.advance
+    monkeypatch.setattr(BulkAudit, "advance", lambda self, cuts: audited.extend(cuts) or advance(self, cuts))
+    with pytest.MonkeyPatch.context() as patch:
+        seal_late(patch, 0)
+        with open_database(tmp_path / "db", blockchain_batch_size=100) as db:
+            fill(db, "alike")
+    with open_database(tmp_path / "db", blockchain_batch_size=100) as db:  # which closes the blocks
+        db.flush()
+    report = blockdb.verify(tmp_path / "db")
+    assert (report.valid, report.records, report.blocks) == (True, RECORDS, RECORDS // 100)
+    assert len(audited) > 8
 
 
 @pytest.mark.usefixtures("no_exact_audit")
@@ -176,7 +210,11 @@ def test_much_damage_is_found_as_it_is_record_by_record(whole: Path, tmp_path: P
 
 @pytest.mark.usefixtures("small_jobs")
 @pytest.mark.parametrize("number", tiers([700], [0, 1500, 2240]))
-def test_a_record_that_someone_changed_is_found_in_its_block(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("likelihood", [1, 0.1])
+def test_a_record_that_someone_changed_is_found_in_its_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, likelihood: float
+) -> None:
+    seal_late(monkeypatch, likelihood)
     with blockdb.open(tmp_path / "db", blockchain_batch_size=100) as db:
         fill(db, "alike")
         db.flush()
@@ -243,7 +281,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
 
     monkeypatch.setattr(recruits, "start_python", noted)
     monkeypatch.setattr(collection, "WORTHWHILE_BYTES", 0)
-    monkeypatch.setattr(bulk, "STRETCH_BYTES", 3_000)
+    monkeypatch.setattr(cuts, "STRETCH_BYTES", 3_000)
     monkeypatch.setattr(crew, "JOBS_AHEAD", 30)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     return processes

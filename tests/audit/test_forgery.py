@@ -9,7 +9,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 import blockdb
-from blockdb.audit import bulk
+from blockdb.audit import bulk, cuts
 from blockdb.format import batch, record
 from blockdb.format.block import Seal
 from blockdb.format.frame import CHECK_BYTES, with_check
@@ -28,7 +28,7 @@ BLOCK = 4
 def jobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chain and tables are audited as wholes, and in parts."""
     if request.param == "cut":
-        monkeypatch.setattr(bulk, "STRETCH_BYTES", 1)
+        monkeypatch.setattr(cuts, "STRETCH_BYTES", 1)
         monkeypatch.setattr(bulk, "RANGE_RECORDS", 3)
 
 
@@ -183,6 +183,17 @@ def test_a_mark_that_ends_inside_a_seal_is_found(tmp_path: Path) -> None:
     change_mark(db.path, written=end - 1, forced=end - 1, clean=False)
     [problem] = found(forger)
     assert problem.what == "the file ends inside a seal"
+
+
+def test_a_seal_that_stands_twice_is_found(forger: Forger) -> None:
+    """Its block is closed with the first of them, whatever the tables name."""
+    content = forger.chain.read_bytes()
+    *_, (_, end, _) = forger.frames()
+    seal_at, seal_end = next((at, end) for at, end, frame in forger.frames() if isinstance(frame, Seal))
+    forger.chain.write_bytes(content[:end] + content[seal_at:seal_end] + content[end:])
+    change_mark(forger.path, written=len(content) + seal_end - seal_at, clean=True)
+    [problem] = found(forger)
+    assert (problem.what, problem.block) == ("the block has number 0 where 2 should follow", 0)
 
 
 # ── seals ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -364,6 +375,21 @@ def test_a_table_that_leads_astray_is_found(forger: Forger, change: Callable[[Ta
     problems = found(forger)
     assert problems
     assert any(problem.path.endswith("tables/00000001.sst") for problem in problems)
+
+
+def test_a_seal_that_the_wrong_table_names_is_found(tmp_path: Path) -> None:
+    """All seals are named, and all of them once."""
+    with blockdb.open(tmp_path / "db", blockchain_batch_size=BLOCK) as db:
+        for first in (0, 2 * BLOCK):
+            db.put_many(pairs(range(first, first + 2 * BLOCK)))
+            db.flush()
+    forger = Forger(db.path)
+    moved: list[int] = []
+    forger.change_table(lambda parts: moved.append(parts.seals.pop()))
+    forger.change_table(lambda parts: parts.seals.insert(0, moved[0]), number=1)
+    problems = found(forger)
+    assert {problem.what for problem in problems} == {"the table does not name the seals that the chain has"}
+    assert len(problems) == 2
 
 
 def test_an_order_is_wrong_whatever_its_ends_have_in_common(tmp_path: Path) -> None:

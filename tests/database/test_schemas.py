@@ -278,7 +278,7 @@ def test_what_was_prepared_under_another_schema_is_not_stored(db: blockdb.Databa
         prepared = db._preparation.prepare([(b"1", {"name": "Ann", "town": 5})])
         db.set_schema(schema)
         with pytest.raises(Unprepared):
-            store.commit(prepared.keys, prepared.values, prepared.rider)
+            store.commit(prepared)
         with pytest.raises(Unprepared):
             store.put(b"1", b"raw")
     assert db.count() == 0

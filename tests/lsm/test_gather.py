@@ -165,4 +165,4 @@ def test_a_damaged_page_of_a_table_is_named(section: str) -> None:
 def test_the_marks_of_keys_are_the_bits_that_words_tell_of_them() -> None:
     files, places = chain_of({b"a": 1, b"b": 1})
     made = gathered_from_table(files, table_of(places))
-    assert array("Q", made.marks()).tolist() == [hashed >> 54 << 16 | hashed & 0xFFFF for hashed in made.hashes]
+    assert array("Q", made.marks()).tolist() == [hashed >> 48 << 48 | hashed & 0xFFFF for hashed in made.hashes]

@@ -21,8 +21,7 @@ def memtable_of(pairs: list[tuple[bytes, bytes]]) -> Memtable:
 
 
 def extend(memtable: Memtable, pairs: list[tuple[bytes, bytes]], place: int) -> None:
-    keys, values = [key for key, _ in pairs], [value for _, value in pairs]
-    memtable.extend(keys, values, array("Q", range(place, place + len(pairs))), data_bytes_of(pairs))
+    memtable.extend(dict(pairs), array("Q", range(place, place + len(pairs))), data_bytes_of(pairs))
 
 
 def data_bytes_of(pairs: list[tuple[bytes, bytes]]) -> int:
@@ -139,7 +138,7 @@ def test_a_reader_sees_all_of_a_batch_or_nothing() -> None:
         reader.start()
         for first in range(0, 50_000, 100):
             keys = [number.to_bytes(3) for number in range(first, first + 100)]
-            memtable.extend(keys, keys, array("Q", range(first, first + 100)), 600)
+            memtable.extend(dict(zip(keys, keys, strict=True)), array("Q", range(first, first + 100)), 600)
         done.set()
         reader.join()
     finally:

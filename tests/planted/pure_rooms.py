@@ -7,6 +7,13 @@ from typing import Final
 from tests.planted.planting import Bug
 
 FORMAT: Final[dict[str, Bug]] = {
+    "marks-of-more": Bug(
+        "blockdb/lsm/key_filter.py",
+        "bytes(byte & self.mask >> 8 * at for byte in range(256))",
+        "bytes(range(256))",
+        ("tests/lsm/test_key_filter.py::test_exact_marks_deny_no_key_either",),
+        "A filter keeps more bits of a mark than it is asked with, and denies the keys of tables that were just built.",
+    ),
     "gathered-unchecked": Bug(
         "blockdb/format/gather.py",
         """return bool((hashes >> _CHECK_SHIFT == checks).all())""",
@@ -247,17 +254,24 @@ LSM: Final[dict[str, Bug]] = {
     ),
     "lying-filter-of-neighbours": Bug(
         "blockdb/lsm/key_filter.py",
-        "yield (bucket - 1) << MARK_SHIFT",
-        "yield bucket << MARK_SHIFT",
+        "yield (bucket - 1) << self._shift",
+        "yield bucket << self._shift",
         ("tests/lsm/test_key_filter.py::test_no_key_of_large_tables_is_denied_and_few_others_are_let_through",),
         "The filter over all tables denies keys whose slot lies in the bucket after that of their home.",
     ),
     "lying-filter-at-a-border": Bug(
         "blockdb/lsm/key_filter.py",
-        "yield bucket << MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT",
-        "yield (bucket - 1) << MARK_SHIFT | words[slot - 1] >> FINGERPRINT_SHIFT",
+        "yield bucket << self._shift | words[slot - 1] >> FINGERPRINT_SHIFT",
+        "yield (bucket - 1) << self._shift | words[slot - 1] >> FINGERPRINT_SHIFT",
         ("tests/lsm/test_key_filter.py::test_no_key_of_large_tables_is_denied_and_few_others_are_let_through",),
         "The filter over all tables denies keys whose home is shared by two buckets.",
+    ),
+    "marks-of-more": Bug(
+        "blockdb/lsm/key_filter.py",
+        "bytes(byte & self.mask >> 8 * at for byte in range(256))",
+        "bytes(range(256))",
+        ("tests/lsm/test_key_filter.py::test_exact_marks_deny_no_key_either",),
+        "A filter keeps more bits of a mark than it is asked with, and denies the keys of tables that were just built.",
     ),
     "gathered-unchecked": Bug(
         "blockdb/lsm/gather.py",
@@ -289,8 +303,8 @@ LSM: Final[dict[str, Bug]] = {
     ),
     "marks-of-less": Bug(
         "blockdb/lsm/columns.py",
-        "buckets | hashes",
-        "hashes",
+        "np.uint64(MARK_MASK)",
+        "np.uint64(FINGERPRINT_MASK)",
         ("tests/lsm/test_gather.py::test_the_marks_of_keys_are_the_bits_that_words_tell_of_them",),
         "The filter over all tables denies the keys of tables that a process builds.",
     ),

@@ -239,8 +239,8 @@ RECOVERY: Final[dict[str, Bug]] = {
     ),
     "mapped-anywhere": Bug(
         "blockdb/storage/door.py",
-        "machine.STORES_IN_ORDER and machine.file_system(device) in KEEPING_RESERVES",
-        "machine.STORES_IN_ORDER",
+        "mounted is None or mounted.kind not in KEEPING_RESERVES",
+        "mounted is None",
         ("tests/storage/test_log.py::test_only_where_a_reserved_block_is_kept_it_is_mapped",),
         "Commits are stored where a full disk kills who stores.",
     ),
@@ -396,8 +396,8 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "frozen-memtables-skipped": Bug(
         "blockdb/storage/view.py",
-        "for memtable in self.memtables:\n            if key in memtable.index:",
-        "for memtable in self.memtables[:1]:\n            if key in memtable.index:",
+        "has_before = _asking(memtables[1:], tables, filter_)",
+        "has_before = _asking(memtables[2:], tables, filter_)",
         ("tests/storage/test_flushing.py::test_reads_find_everything_while_a_table_is_being_written",),
         "The duplicate check skips a memtable that is being flushed.",
     ),
@@ -453,7 +453,7 @@ WRITING: Final[dict[str, Bug]] = {
     "view-before-manifest": Bug(
         "blockdb/storage/upkeep.py",
         "table, marks = self._tables.write(frozen)\n",
-        "self._reader.view = type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables)\n"
+        "self._reader.see(type(self._reader.view)(self._reader.view.memtables[:-1], self._reader.view.tables))\n"
         "        table, marks = self._tables.write(frozen)\n",
         ("tests/storage/test_flushing.py",),
         "A memtable leaves the view before its table is there.",

@@ -569,7 +569,7 @@ def test_a_filter_that_comes_while_a_table_is_written_gets_its_keys(
         if others:
             for table in db._reader.view.tables:
                 deque(others[0].add(table), maxlen=0)
-            db._reader.view = db._reader.view.filtered(others.pop())
+            db._reader.see(db._reader.view.filtered(others.pop()))
         return has_room_for(filter_, records)
 
     with blockdb.open(tmp_path / "db", compaction_threshold=1000) as db:

@@ -23,7 +23,7 @@ from blockdb.layout import CollectionFiles
 from blockdb.storage import log as log_module
 from blockdb.storage.door import Door
 from blockdb.storage.log import Log
-from blockdb.storage.marked_log import LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES
+from blockdb.storage.marked_log import LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES, MOST_STORED_BYTES
 from tests.storage.doors import ShortDoor, TroubledDoor
 
 COLLECTION = bytes(range(16))
@@ -118,7 +118,27 @@ def test_commits_are_stored_without_a_call_of_the_system(files: CollectionFiles,
     assert content(files) == b"first" + 100 * b"more"
 
 
-SIZES = [1, 100, LEAST_RESERVED_BYTES, LEAST_RESERVED_BYTES + 1, MOST_RESERVED_BYTES, MOST_RESERVED_BYTES + 1]
+def test_large_commits_are_written_into_what_is_mapped(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = WindowDoor()
+    log = open_log(door)
+    large = bytes(range(1, 129)) * 64
+    assert len(large) > MOST_STORED_BYTES
+    for expected in (["reserve", "map_part", "write"], ["write"]):
+        door.calls.clear()
+        log.append(large)
+        log.append(b"small")
+        assert door.calls == expected
+    door.failing["write"] = errno.EIO
+    with pytest.raises(StorageError):
+        log.append(large)
+    door.failing.clear()
+    log.append(b"after")
+    log.close()
+    assert content(files) == 2 * (large + b"small") + b"after"
+
+
+LARGE = [size + more for size in (LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES) for more in (0, 1)]
+SIZES = [1, MOST_STORED_BYTES + 1, 100, *LARGE]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -128,7 +148,7 @@ def test_whatever_can_be_mapped_all_is_there(files: CollectionFiles, open_log: O
     log = open_log(door)
     for number in range(40):
         door.failing = {call: errno.ENOMEM for call in ("reserve", "map_part", "write") if rng.random() < 0.2}
-        commit = bytes([number + 1]) * rng.choice(SIZES if rng.random() < 0.1 else SIZES[:2])
+        commit = bytes([number + 1]) * rng.choice(SIZES if rng.random() < 0.1 else SIZES[:3])
         if rng.random() < 0.1:
             log.take_back(FIRST)
             held.clear()
@@ -169,23 +189,18 @@ def test_what_is_encrypted_is_not_mapped(tmp_path: Path) -> None:
         assert b"a value in clear" not in b"".join(file.read_bytes() for file in path.rglob("*.chain"))
 
 
-def test_only_where_a_reserved_block_is_kept_it_is_mapped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    request.addfinalizer(machine.file_system.cache_clear)
+def test_only_where_a_reserved_block_is_kept_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = f"{os.major(tmp_path.stat().st_dev)}:{os.minor(tmp_path.stat().st_dev)}"
     monkeypatch.setattr(machine, "STORES_IN_ORDER", True)
     monkeypatch.setattr(machine, "MOUNTS", tmp_path / "mounts")
     with (tmp_path / "file").open("wb") as file:
-        for kind, may in (("ext4", True), ("xfs", True), ("btrfs", False), ("overlay", False), ("", False)):
-            machine.MOUNTS.write_text(f"21 1 999:1 / /x rw - ext4 a rw\n22 1 {numbers} / / rw shared:1 - {kind} b rw\n")
-            machine.file_system.cache_clear()
+        cases = {"ext4 b rw": True, "tmpfs b rw,size=1k": True, "btrfs b rw": False, "overlay b rw": False, "": False}
+        for mounted, may in {**cases, "ext4 b rw,nodelalloc": False, "ext4 b rw,data=journal": False}.items():
+            machine.MOUNTS.write_text(f"21 1 999:1 / /x rw - ext4 a rw\n22 1 {numbers} / / rw shared:1 - {mounted}\n")
             assert Door().can_map_ahead(file.fileno()) == may
         machine.MOUNTS.unlink()
-        machine.file_system.cache_clear()
         assert not Door().can_map_ahead(file.fileno())
         machine.MOUNTS.write_text(f"22 1 {numbers} / / rw - ext4 b rw\n")
-        machine.file_system.cache_clear()
         monkeypatch.setattr(machine, "STORES_IN_ORDER", False)
         assert not Door().can_map_ahead(file.fileno())
 

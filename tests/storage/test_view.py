@@ -12,7 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import blockdb
-from blockdb.storage.view import Range
+from blockdb.lsm.key_filter import KeyFilter
+from blockdb.lsm.memtable import Memtable
+from blockdb.storage.view import Range, View
+from blockdb.types import REDACTED
+from tests.lsm.test_table import build_table
 from tests.storage.doors import pairs
 
 # Few letters, the highest byte among them: prefixes of each other, and the end of all keys.
@@ -34,6 +38,54 @@ def test_a_range_has_the_keys_that_its_words_say(
     range_ = Range.of(prefix, start, end)
     inside = (range_.start is None or key >= range_.start) and (range_.stop is None or key < range_.stop)
     assert inside == in_range(key, prefix, start, end)
+
+
+# ── single keys, wherever they are ───────────────────────────────────────────────────────────────────────────────
+
+dictionaries = st.dictionaries(st.binary(min_size=1, max_size=3), st.binary(max_size=3), max_size=40)
+
+
+def memtable_of(items: dict[bytes, bytes], first_sequence: int) -> Memtable:
+    memtable = Memtable(first_sequence, 0, first_sequence)
+    for place, (key, value) in enumerate(items.items(), first_sequence):
+        memtable.append(key, value, place)
+    return memtable
+
+
+@given(
+    st.lists(dictionaries, min_size=1, max_size=3),
+    st.lists(dictionaries, max_size=4),
+    st.booleans(),
+    st.sets(st.binary(min_size=1, max_size=3), max_size=20),
+)
+def test_every_key_of_memtables_and_tables_is_found_and_no_other(
+    memories: list[dict[bytes, bytes]], files: list[dict[bytes, bytes]], is_filtered: bool, others: set[bytes]
+) -> None:
+    """With one memtable or several, with and without tables, with one filter over them and with those of each."""
+    stored: dict[bytes, bytes] = {}
+    for part in (*memories, *files):  # a key is stored once
+        for key in stored.keys() & part:
+            del part[key]
+        stored.update(part)
+    recent = {key: value for part in memories for key, value in part.items()}
+    filter_ = KeyFilter(100) if is_filtered else None
+    tables = tuple(build_table(part)[0] for part in files)
+    for table in tables if filter_ is not None else ():
+        for _ in filter_.add(table):
+            pass
+    view = View(tuple(memtable_of(part, 1000 * n) for n, part in enumerate(memories)), tables, filter_)
+    for key in {*stored, *others}:
+        assert view.has(key) is (key in stored)
+        assert view.recent(key) == recent.get(key)
+        assert view.first_stored([key], {key: None}) == (key if key in stored else None)
+        found = view.find(key)
+        assert (found and found[1]) == stored.get(key)
+    newest = memories[0]
+    if newest:
+        key = min(newest)
+        view.memtables[0].redact(key)
+        assert view.recent(key) is REDACTED
+        assert view.has(key)
 
 
 # ── one database with tables of several sizes, and records in memory ─────────────────────────────────────────────

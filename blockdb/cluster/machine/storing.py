@@ -11,10 +11,10 @@ from blockdb.cluster.machine.holding import Holding, id_of, key_of
 from blockdb.cluster.machine.pending import Blocked
 from blockdb.cluster.machine.refusals import REFUSALS
 from blockdb.cluster.machine.target import Target
-from blockdb.database.preparation import Prepared
 from blockdb.errors import BlockDBError, CollectionNotFound, Deadlock, DuplicateKey, InvalidData
 from blockdb.format.checks import check_key, check_value
 from blockdb.format.limits import MAX_KEY_BYTES
+from blockdb.storage.commit import Prepared
 
 __all__ = ["Job", "Storing"]
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from blockdb.cluster.machine.commands import CommitRead
-from blockdb.database.preparation import Preparation, Prepared
+from blockdb.database.preparation import Preparation
 from blockdb.database.transactions.reads import Newer
 from blockdb.errors import BlockDBError, Corruption, DuplicateKey
 from blockdb.format.checks import first_repeated
 from blockdb.format.record import RecordFrame
+from blockdb.storage.commit import Prepared
 from blockdb.storage.index_rider import BatchRider, IndexRider
 from blockdb.storage.store import Store
 
@@ -59,10 +60,10 @@ class Target:
         It follows from the commands before alone, whatever is in memory here, or in which tables.
         """
         keys = prepared.keys
-        if len(keys) > 1 and len(set(keys)) < len(keys):
+        distinct = prepared.by_key
+        if len(distinct) < len(keys):
             return DuplicateKey(first_repeated(keys))
         view = self.store.view
-        distinct = dict.fromkeys(keys)
         if self.is_ahead or view.first_stored(keys, distinct) is not None:
             for key in keys:
                 if (error := self.duplicate(key, now_ms)) is not None:
@@ -90,7 +91,7 @@ class Target:
             self._find(keys)
         elif keys:
             with self.store.deciding():
-                self.store.apply(keys, prepared.values, prepared.rider)
+                self.store.apply(prepared)
         self.count += len(keys)
         return range(first, self.count)
 

@@ -19,7 +19,6 @@ from blockdb.cluster.partitions.handles import PartitionHandle, Ways
 from blockdb.cluster.partitions.merging import each
 from blockdb.cluster.partitions.spreading import Spreading
 from blockdb.database.documents import Given
-from blockdb.database.preparation import Prepared
 from blockdb.database.transactions.gate import CollectionGate
 from blockdb.database.transactions.part import Part
 from blockdb.database.transactions.reads import Reads
@@ -28,6 +27,7 @@ from blockdb.documents.values import encode, plain
 from blockdb.errors import DatabaseClosed, Deadlock, DuplicateKey, StorageError, Unavailable
 from blockdb.format.checks import check_key, check_value
 from blockdb.interface import AnyCollection
+from blockdb.storage.commit import Prepared
 
 __all__ = ["Spread", "SpreadPart", "stored_meanwhile"]
 

@@ -15,11 +15,11 @@ from typing import NoReturn
 from uuid import UUID
 
 from blockdb.database.catalog import Catalog
-from blockdb.database.preparation import Preparation, Prepared
+from blockdb.database.preparation import Preparation
 from blockdb.database.transactions.part import Part
 from blockdb.errors import StorageError, WritesStopped
 from blockdb.format.transaction import Decision, Writes
-from blockdb.storage.commit import Unprepared
+from blockdb.storage.commit import Prepared, Unprepared
 from blockdb.storage.metadata import PREFIX
 from blockdb.storage.recovery import read_mark
 from blockdb.storage.store import Store
@@ -63,8 +63,8 @@ class Committer:
         prepared = part.prepared()
         part.gate.enter()
         try:
-            part.store.prepare(prepared.keys, prepared.rider)
-            sequences = part.store.apply(prepared.keys, prepared.values, prepared.rider)
+            part.store.prepare(prepared)
+            sequences = part.store.apply(prepared)
         finally:
             part.gate.leave()
         if is_forced:
@@ -78,7 +78,7 @@ class Committer:
             for part, records in zip(parts, prepared, strict=True):
                 part.gate.enter()
                 entered.append(part)
-                part.store.prepare(records.keys, records.rider)
+                part.store.prepare(records)
             with self._deciding:
                 number, sequences = self._decide(parts, prepared)
         finally:
@@ -99,7 +99,7 @@ class Committer:
         sequences: dict[str, range] = {}
         try:
             for part, records in zip(parts, prepared, strict=True):
-                sequences[part.name] = part.store.apply(records.keys, records.values, records.rider, number)
+                sequences[part.name] = part.store.apply(records, number)
         except BaseException as error:
             if not sequences and isinstance(error, StorageError):
                 self._log.retract(number)  # nothing was stored anywhere
@@ -164,5 +164,5 @@ class Committer:
                 continue
             prepared = Preparation(store).prepare(items)
             with store.writing:
-                store.prepare(prepared.keys, prepared.rider)
-                store.apply(prepared.keys, prepared.values, prepared.rider, decision.number)
+                store.prepare(prepared)
+                store.apply(prepared, decision.number)

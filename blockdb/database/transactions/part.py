@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from blockdb.database.documents import Given
-from blockdb.database.preparation import Preparation, Prepared
+from blockdb.database.preparation import Preparation
 from blockdb.database.transactions.gate import CollectionGate
 from blockdb.database.transactions.reads import Reads
 from blockdb.documents.document import Document
 from blockdb.errors import DuplicateKey, InvalidData
 from blockdb.format.checks import check_key, check_value
 from blockdb.format.limits import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_KEY_BYTES
+from blockdb.storage.commit import Prepared
 
 
 class Readable(Protocol):
@@ -124,7 +125,7 @@ class Part:
         if self._given is not None:
             return self._preparation.prepare(self._given)
         if not self.store.needs_riders:
-            return Prepared(list(self.items), list(self.items.values()))
+            return Prepared(list(self.items), list(self.items.values()), None, self.items)
         return self._preparation.prepare(list(self.items.items()))
 
     def own(self, start: bytes | None, stop: bytes | None, reverse: bool) -> list[tuple[bytes, bytes]]:

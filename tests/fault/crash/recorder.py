@@ -285,7 +285,7 @@ class RecordingDoor(StillDoor):
                 self._rename((Path(path), DIRECTORY))
 
 
-MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "replace", "write_all"}
+MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "replace", "write_all", "write_at"}
 CHANGES_NOTHING = {
     *(
         "boot_id",

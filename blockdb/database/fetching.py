@@ -1,0 +1,89 @@
+"""Reading by key: most of it is done here, without a further call.
+
+What `Reader.get` and `Reader.exists` do is here once more for the common case, a record in memory or none at all: a
+call of a Python function is a third of that. Everything else goes to the reader.
+"""
+
+from __future__ import annotations
+
+from blockdb.database.core import Core
+from blockdb.database.redaction import explained
+from blockdb.errors import Redacted
+from blockdb.format.checks import check_key
+from blockdb.storage.attachment import Attachment
+from blockdb.storage.door import guarded
+from blockdb.storage.reader import SAMPLE_MASK
+from blockdb.storage.store import Store
+from blockdb.types import REDACTED, AsOf, Record
+
+
+class FetchingCollection:
+    """What of a collection is read by key. `Collection` has the rest."""
+
+    _core: Core
+    _reader: Store | Attachment
+    _store: Store | None
+    """The same, where it is a writer."""
+
+    def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
+        """The value of a key, or None. O(tables). Raises InvalidData, and Redacted where the value was erased.
+
+        `as_of` goes back to a block, a record or a time: what was stored later is not found. O(log blocks + records
+        in a block) more. Raises BlockNotFound, and InvalidData for a record that does not exist yet.
+        """
+        if type(key) is not bytes:
+            check_key(key)
+        reader = self._reader
+        view, gets = reader.at_hand, reader.gets
+        if view is not None and gets & SAMPLE_MASK and as_of is None and not reader.closed:
+            recent = view.recent
+            value = recent(key)
+            if value is None:
+                cache = reader.cache
+                value = cache.young.get(key)
+                if value is not None:
+                    cache.hits += 1
+            if value is not None and value is not REDACTED:
+                reader.gets += 1  # not `gets + 1`: other threads may have read meanwhile
+                return value
+        try:
+            return self._present().get(key) if as_of is None else self._refreshed().get_as_of(key, as_of)
+        except Redacted as error:
+            raise self._explained(error) from None
+
+    def exists(self, key: bytes) -> bool:
+        """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
+        if type(key) is not bytes:
+            check_key(key)
+        reader = self._reader
+        view = reader.at_hand
+        if view is None or reader.closed:
+            return self._present().exists(key)
+        reader.gets += 1
+        has = view.has
+        if has(key):
+            return True
+        reader.misses += 1
+        return False
+
+    __contains__ = exists
+
+    def record(self, key: bytes) -> Record | None:
+        """A record with its sequence number, time and block. O(log blocks + records in a block)."""
+        check_key(key)
+        return self._refreshed().record(key)
+
+    def _present(self) -> Store | Attachment:
+        """The reader; where somebody else writes, once it has seen what was written."""
+        store = self._store
+        return self._refreshed() if store is None or store.closed else store
+
+    def _refreshed(self) -> Store | Attachment:
+        self._reader.check_open()
+        with guarded(f"reading {self._core.path}"):
+            self._reader.refresh()
+        return self._reader
+
+    def _explained(self, error: Redacted) -> Redacted:
+        """The error with what the journal says of it."""
+        return explained(self._core.notary.journal, self._reader.metadata.id, error)
