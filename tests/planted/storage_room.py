@@ -218,10 +218,10 @@ RECOVERY: Final[dict[str, Bug]] = {
     ),
     "window-kept": Bug(
         "blockdb/storage/marked_log.py",
-        "            if self._window:\n                self._leave_window()\n",
-        "",
+        "            if self._window:\n                self._door.seek(self._descriptor, self.end - self._base)",
+        "            if False:\n                pass",
         ("tests/storage/test_log.py::test_whatever_can_be_mapped_all_is_there",),
-        "What does not fit into the window is written to where the file was at before.",
+        "What is written beside a window goes to where the file was at before.",
     ),
     "window-after-failure": Bug(
         "blockdb/storage/marked_log.py",
