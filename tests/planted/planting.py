@@ -95,7 +95,7 @@ def copy_of_the_house(target: Path) -> Path:
             (target / folder).symlink_to(name)
     for folder in READ_BY_TESTS:
         shutil.copytree(ROOT / folder, target / folder)
-    shutil.copytree(ROOT / "tests", target / "tests", ignore=shutil.ignore_patterns("__pycache__", "__snapshots__"))
+    shutil.copytree(ROOT / "tests", target / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     return target
 
 
