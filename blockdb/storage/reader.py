@@ -192,13 +192,13 @@ class Reader(Parkable):
         else:
             view = self.view
             value = view.recent(key)
-            if value is None and view.tables:
+            if value is None:
                 cache = self.cache
                 value = cache.young.get(key)
                 if value is not None:
                     cache.hits += 1
-                elif (value := cache.get_old(key)) is None:
-                    value = self._get_from_tables(view, key)
+                else:
+                    value = self.get_older(view, key)
         if value is None:
             self.misses += 1
         elif value is REDACTED:
@@ -207,12 +207,19 @@ class Reader(Parkable):
             self.get_latency.add(perf_counter_ns() - start)
         return value
 
-    def _get_from_tables(self, view: View, key: bytes) -> bytes | None:
-        epoch = self.cache.epoch
+    def get_older(self, view: View, key: bytes) -> bytes | None:
+        """The value of a key that is neither in a memtable nor among the young ones of the cache. O(tables)."""
+        if not view.tables:
+            return None
+        cache = self.cache
+        value = cache.get_old(key)
+        if value is not None:
+            return value
+        epoch = cache.epoch
         found = view.find_in_tables(key)
         if found is None:
             return None
-        self.cache.put(key, found[1], epoch)
+        cache.put(key, found[1], epoch)
         return found[1]
 
     def find_value(self, key: bytes) -> bytes | None:

@@ -156,8 +156,8 @@ READING: Final[dict[str, Bug]] = {
     ),
     "redacted-by-the-short-way": Bug(
         "blockdb/database/fetching.py",
-        "if value is not None and value is not REDACTED:",
-        "if value is not None:",
+        "if value is not REDACTED:",
+        "if True:",
         ("tests/database/test_fetching.py::test_what_was_redacted_is_there_and_is_not_served",),
         "A value that was redacted in memory is served as one without bytes.",
     ),
