@@ -12,7 +12,6 @@ from typing import Final
 from blockdb.errors import CollectionNotFound, Corruption, DatabaseClosed, Redacted
 from blockdb.format.place import split_place
 from blockdb.layout import CollectionFiles
-from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
 from blockdb.statistics import TableStatistics
@@ -23,6 +22,7 @@ from blockdb.storage.expiry import Expiry
 from blockdb.storage.figures import Figures, index_bytes
 from blockdb.storage.history import History
 from blockdb.storage.manifest import Manifest
+from blockdb.storage.memory_check import differences
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.parking import Parkable, resources
 from blockdb.storage.recovery import Opening
@@ -342,7 +342,7 @@ class Reader(Parkable):
 
     def check_memory(self, report: Report) -> Report:
         """The report of an audit, with what of the records in memory is not what the chain has. O(records there)."""
-        problems = [problem for memtable in self.view.memtables for problem in self._differences(memtable)]
+        problems = [problem for memtable in self.view.memtables for problem in differences(memtable, self.chain)]
         if self.recovered.mark_damage is not None:
             path = self.files.mark.relative_to(self.files.root.parent.parent).as_posix()
             problems.append(Problem(path, None, None, None, None, f"when it was opened, {self.recovered.mark_damage}"))
@@ -350,19 +350,6 @@ class Reader(Parkable):
         problems += [Problem(path, None, None, None, None, f"when it was opened: {note}") for note in self.index_notes]
         valid = report.valid and not problems
         return replace(report, valid=valid, problems=(*report.problems, *problems))
-
-    def _differences(self, memtable: Memtable) -> Iterator[Problem]:
-        for ordinal, (key, value) in enumerate(list(memtable.index.items())):
-            place = memtable.places[ordinal]
-            if value is REDACTED:
-                continue  # in the chain it may stand a moment longer
-            try:
-                same = self.chain.item_at(place) == (key, value)
-            except Corruption:
-                return  # the audit has named it
-            if not same:
-                sequence = memtable.first_sequence + ordinal
-                yield Problem("(memory)", None, None, sequence, key, "the value in memory is not that in the chain")
 
     def open_tables(self, manifest: Manifest) -> tuple[Table, ...]:
         """The tables that the manifest counts. Raises Corruption where they are not, or do not join up."""

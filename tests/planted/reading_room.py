@@ -99,9 +99,9 @@ READING: Final[dict[str, Bug]] = {
         "A reader beside the writer does not notice that files were replaced.",
     ),
     "memory-not-verified": Bug(
-        "blockdb/storage/reader.py",
-        "same = self.chain.item_at(place) == (key, value)",
-        "same = self.chain.item_at(place)[0] == key",
+        "blockdb/storage/memory_check.py",
+        "same = chain.item_at(place) == (key, value)",
+        "same = chain.item_at(place)[0] == key",
         ("tests/database/test_reading.py",),
         "Verification does not compare the values in memory with the chain.",
     ),
