@@ -1,7 +1,6 @@
 """Writers that wait for the disk together: one force for many, and each is told what became of its own record."""
 
 import errno
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -272,45 +271,3 @@ def test_a_signal_does_not_end_the_waiting() -> None:
         for thread in threads:
             thread.join()
         signal(SIGUSR1, before)
-
-
-def test_where_no_more_files_can_be_opened_each_writes_for_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    door, refused = SlowDoor(), list[object]()
-
-    def refuse(*arguments: object) -> int:
-        refused.append(arguments)
-        raise OSError(errno.EMFILE, "too many open files")
-
-    with open_through(door, tmp_path / "db", wal_sync_interval=0) as db:
-        before = db.stats().forces
-        monkeypatch.setattr(os, "eventfd", refuse)
-        door.open.clear()
-        writers = [Thread(target=db.put, args=item) for item in pairs(range(THREADS))]
-        writers[0].start()
-        until(lambda: db.stats().records == 1)
-        for writer in writers[1:]:
-            writer.start()
-        until(lambda: len(refused) == THREADS - 2)  # the first of them needs none, since nobody is there to wait for
-        door.open.set()
-        for writer in writers:
-            writer.join()
-        assert db.stats().forces - before == THREADS
-        assert list(db.scan()) == pairs(range(THREADS))
-
-
-def test_what_a_group_opens_it_closes() -> None:
-    open_files = list[int]()
-
-    def commit(items: Sequence[Item]) -> Sequence[int]:
-        if not open_files:
-            until(lambda: len(group._gathering.items) == THREADS - 1)
-        open_files.append(len(os.listdir("/proc/self/fd")))
-        return [7] * len(items)
-
-    group = WriteGroup(commit)
-    before = len(os.listdir("/proc/self/fd"))
-    assert together(lambda number: group.put(b"%d" % number, b"")) == [7] * THREADS
-    assert open_files == [before + 1, before + 1]
-    assert len(os.listdir("/proc/self/fd")) == before
