@@ -62,7 +62,7 @@ class Door:
     def cut(self, descriptor: int, size: int) -> None:
         """Cut a file off after `size` bytes, and go on writing there."""
         self.truncate(descriptor, size)
-        os.lseek(descriptor, size, os.SEEK_SET)
+        self.seek(descriptor, size)
 
     def reserve(self, descriptor: int, offset: int, size: int) -> None:
         """Have a file reach to `size` bytes behind `offset`, with zeros behind what it holds, on blocks of its own.
@@ -203,10 +203,9 @@ class Door:
         while view:
             view = view[self.write(descriptor, view) :]
 
-    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
-        """Write every byte from an offset of a file on, and go on writing behind them."""
+    def seek(self, descriptor: int, offset: int) -> None:
+        """Go on writing at an offset of a file."""
         os.lseek(descriptor, offset, os.SEEK_SET)
-        self.write_all(descriptor, data)
 
     def force_file(self, path: Path) -> None:
         """Force to disk what others wrote to a file."""

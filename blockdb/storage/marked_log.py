@@ -99,7 +99,7 @@ class MarkedLog:
         place = self.end
         end = place + len(frames)
         if end > self._window_end or len(frames) > MOST_STORED_BYTES:
-            self._append_large(frames)
+            self._append_beyond(frames)
         else:
             first = place - self._window_place
             self._window[first : first + len(frames)] = frames
@@ -107,25 +107,22 @@ class MarkedLog:
         self._words[WRITTEN_WORD] = end * GUARD
         return place
 
-    def _append_large(self, frames: bytes) -> None:
+    def _append_beyond(self, frames: bytes) -> None:
         """Store a commit in the next window, or write it: where there is none to be had, or it takes many pages."""
         if self.failure is not None:
             raise self.failure
-        if self._has_windows and len(frames) <= MOST_RESERVED_BYTES:
-            self.reserve(len(frames))
-        first = self.end - self._window_place
-        is_inside = self.end + len(frames) <= self._window_end
-        if is_inside and len(frames) <= MOST_STORED_BYTES:
-            self._window[first : first + len(frames)] = frames
+        size = len(frames)
+        if self._has_windows and size <= MOST_RESERVED_BYTES:
+            self.reserve(size)
+        if size <= MOST_STORED_BYTES and self.end + size <= self._window_end:
+            first = self.end - self._window_place
+            self._window[first : first + size] = frames
             return
         try:
-            if is_inside:
-                self._door.write_at(self._descriptor, frames, self.end - self._base)
-                return
             if self._window:
-                self._leave_window()
+                self._door.seek(self._descriptor, self.end - self._base)  # what was stored did not move it
             written = self._door.write(self._descriptor, frames)
-            if written != len(frames):
+            if written != size:
                 self._door.write_all(self._descriptor, frames[written:])
         except OSError as error:
             self._undo()
@@ -136,12 +133,6 @@ class MarkedLog:
         first = size - size % ALLOCATIONGRANULARITY
         self._window = self._door.map_part(self._descriptor, first, size + step - first)
         self._window_place, self._window_end = self._base + first, self._base + size + step
-
-    def _leave_window(self) -> None:
-        """Go on writing at the end. Raises OSError."""
-        tried = self._room
-        self._cut()
-        self._room = tried
 
     def take_back(self, place: int) -> None:
         """Cut off what was written from a place on, as if it had never been. Raises WritesStopped where that fails.

@@ -218,10 +218,10 @@ RECOVERY: Final[dict[str, Bug]] = {
     ),
     "window-kept": Bug(
         "blockdb/storage/marked_log.py",
-        "            if self._window:\n                self._leave_window()\n",
-        "",
+        "            if self._window:\n                self._door.seek(self._descriptor, self.end - self._base)",
+        "            if False:\n                pass",
         ("tests/storage/test_log.py::test_whatever_can_be_mapped_all_is_there",),
-        "What does not fit into the window is written to where the file was at before.",
+        "What is written beside a window goes to where the file was at before.",
     ),
     "window-after-failure": Bug(
         "blockdb/storage/marked_log.py",
@@ -361,7 +361,7 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "filter-without-the-table": Bug(
         "blockdb/storage/upkeep.py",
-        "if self._reader.view.filter is not filter_:",
+        "if self._reader.view.filter is not known:",
         "if False:",
         ("tests/storage/test_flushing.py::test_a_filter_that_comes_while_a_table_is_written_gets_its_keys",),
         "A filter that comes while a table is written does not get its keys, and is made anew.",

@@ -285,23 +285,10 @@ class RecordingDoor(StillDoor):
                 self._rename((Path(path), DIRECTORY))
 
 
-MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "replace", "write_all", "write_at"}
+MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "replace", "write_all"}
 CHANGES_NOTHING = {
-    *(
-        "boot_id",
-        "can_map_ahead",
-        "close",
-        "damage",
-        "disk_bytes",
-        "disk_size",
-        "filled",
-        "forget",
-        "identity",
-        "inode",
-        "is_sealing",
-    ),
-    "keys",
-    *("map_read", "names", "read", "sealing_bytes", "secret", "size", "slices", "unload", "unlock"),
+    *("boot_id", "close", "damage", "disk_bytes", "disk_size", "filled", "forget", "identity", "inode", "is_sealing"),
+    *("keys", "map_read", "names", "read", "sealing_bytes", "secret", "seek", "size", "slices", "unload", "unlock"),
 }
 
 
