@@ -37,7 +37,9 @@ LOG: Final[dict[str, Bug]] = {
         "blockdb/storage/writer.py",
         "return [refused.get(ordinal, error) for ordinal in range(len(items))]",
         "return range(len(items))",
-        ("tests/storage/test_write_group.py",),
+        (
+            "tests/storage/test_write_group.py::test_a_force_that_fails_fails_for_all_of_a_group_but_those_that_were_refused",
+        ),
         "Where the force fails, writers that wait together are told that all is well.",
     ),
     "sync-ignored": Bug(

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from signal import SIGINT, SIGUSR1, pthread_kill, signal
 from threading import Barrier, Event, Thread, main_thread
@@ -39,14 +40,18 @@ def together(work: Callable[[int], object], threads: int = THREADS) -> list[obje
 
 
 class SlowDoor(Door):
-    """Forces nothing while `closed`."""
+    """Forces nothing until it is `open`, and then so many times as it is `good_for`."""
 
     def __init__(self) -> None:
         self.open = Event()
         self.open.set()
+        self.good_for = inf
 
     def force(self, descriptor: Any) -> None:
         self.open.wait()
+        if not self.good_for:
+            raise OSError(errno.EIO, "the disk is broken")
+        self.good_for -= 1
         super().force(descriptor)
 
 
@@ -111,6 +116,35 @@ def test_what_fails_fails_for_all_of_them(tmp_path: Path, kind: str) -> None:
         assert db.verify().valid
         if kind == "write":
             assert db.count() == 1 + THREADS
+
+
+def test_a_force_that_fails_fails_for_all_of_a_group_but_those_that_were_refused(tmp_path: Path) -> None:
+    door = SlowDoor()
+    db = open_through(door, tmp_path / "db", wal_sync_interval=0)
+    group = db._store._group  # type: ignore[union-attr]
+    db.put(b"there", b"")
+
+    def put(number: int) -> int:
+        if not number:
+            return db.put(b"leader", b"")
+        until(lambda: db.stats().records == 2)
+        return db.put(b"there" if number == 1 else b"%d" % number, b"")
+
+    def break_the_disk() -> None:
+        until(lambda: len(group._gathering.items) == THREADS - 1)
+        door.good_for = 1
+        door.open.set()
+
+    door.open.clear()
+    breaking = Thread(target=break_the_disk)
+    breaking.start()
+    outcomes = together(put)
+    breaking.join()
+    assert outcomes[0] == 1
+    assert isinstance(outcomes[1], blockdb.DuplicateKey)
+    assert all(isinstance(outcome, blockdb.WritesStopped) for outcome in outcomes[2:]), outcomes
+    with suppress(blockdb.WritesStopped):
+        db.close()
 
 
 def test_after_the_close_each_is_told(tmp_path: Path) -> None:
