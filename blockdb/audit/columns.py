@@ -6,6 +6,8 @@ All of it is written anew here, on purpose: an audit shares no code with what bu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from struct import Struct
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -22,6 +24,9 @@ Positions: TypeAlias = NDArray[np.int64]
 
 ASKED_HASHES: Final = 8_000
 """A filter is asked for so many hashes at a time: half a dozen columns, which stay in the processor's cache."""
+
+BEGINNING_BYTES: Final = 8
+"""How many bytes of a key, after those that all keys have in common, are compared at a time."""
 
 _LCG_FACTOR: Final = 47026247687942121848144207491837418733
 _BITS: Final = np.array([1, 2, 4, 8, 16, 32, 64, 128], np.uint8)
@@ -76,11 +81,18 @@ def beginnings_of(keys: list[bytes], common: bytes) -> Numbers:
 
     Zeros stand for bytes that a key has not, so of two keys the one with the lower number is the lower one.
     """
-    width = len(common) + 8
-    padded = np.array(keys, f"S{width}").view(np.uint8).reshape(len(keys), width)
-    if (padded[:, : len(common)] != np.frombuffer(common, np.uint8)).any():
+    width = len(common) + BEGINNING_BYTES
+    packed = _row_of(width, len(keys)).pack(*keys)  # in a third of the time that numpy takes
+    padded = np.frombuffer(packed, np.uint8).reshape(len(keys), width)
+    if common and (padded[:, : len(common)] != np.frombuffer(common, np.uint8)).any():
         raise Doubt
     return np.ascontiguousarray(padded[:, len(common) :]).view(">u8").ravel().astype(np.uint64)
+
+
+@lru_cache(16)
+def _row_of(width: int, count: int) -> Struct:
+    """What packs so many keys, each cut or filled with zeros to `width` bytes."""
+    return Struct(f"{width}s" * count)
 
 
 class FilterBits:

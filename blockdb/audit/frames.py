@@ -32,7 +32,7 @@ _FIRST: Final = 32
 """So many records are looked at together at first; four times as many after each time that most could be taken."""
 
 _MOST_ALIKE_BYTES: Final = 256 * 1024
-_MOST_VARIED_BYTES: Final = 64 * 1024
+_MOST_VARIED_BYTES: Final = 160 * 1024
 """With more, the C library gives the memory for columns of bytes back each time, and takes it again."""
 
 

@@ -20,7 +20,8 @@ FEWEST: Final = 8
 """Fewer records than these are not worth it."""
 
 PATIENCE: Final = 64
-"""So many records are walked one by one before it is tried again where it was in vain."""
+MOST_PATIENCE: Final = 1024
+"""So many records are walked one by one before it is tried again where it was in vain: twice as many each time."""
 
 _FIRST: Final = 32
 _MOST: Final = 1024
@@ -47,16 +48,17 @@ def walk_alike(
     it takes none. `many` is given an offset, the bytes of records there that have the same sizes, and how many bytes
     the frame of each has; it returns how many bytes it took.
     """
-    offset, count = start, FEWEST
+    offset, count, patience = start, FEWEST, PATIENCE
     while (end := few(offset, count)) > offset:
-        offset, window, count = end, _FIRST, PATIENCE
+        offset, window, count = end, _FIRST, patience
+        patience = min(2 * patience, MOST_PATIENCE)
         while data := alike(buffer, offset, stop, window):
             size = frame_bytes(data)
             taken = many(offset, data, size)
             offset += taken
             if taken < window * size:
                 break
-            window, count = min(window * _GROWTH, _MOST), FEWEST
+            window, count, patience = min(window * _GROWTH, _MOST), FEWEST, PATIENCE
     return offset
 
 

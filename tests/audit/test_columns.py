@@ -107,3 +107,13 @@ def test_a_small_database_is_audited_without_numpy(tmp_path: Path) -> None:
         "import blockdb, sys; assert blockdb.verify(sys.argv[1]).records == 100; assert 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program, db.path], check=True)
+
+
+@given(st.lists(st.binary(max_size=20), max_size=30), st.binary(max_size=3))
+def test_beginnings_are_the_eight_bytes_behind_what_is_common(rests: list[bytes], common: bytes) -> None:
+    keys = [common + rest for rest in rests]
+    expected = [int.from_bytes(rest[:8].ljust(8, b"\0"), "big") for rest in rests]
+    assert beginnings_of(keys, common).tolist() == expected
+    if common:
+        with pytest.raises(Doubt):
+            beginnings_of([*keys, b"\xff" + common[1:] if common[0] != 255 else b"\0" + common[1:]], common)

@@ -131,3 +131,10 @@ def test_each_changed_byte_leaves_a_doubt() -> None:
         changed = stored[:at] + bytes([stored[at] ^ 1 << at % 8]) + stored[at + 1 :]
         with pytest.raises(Doubt):
             list(read(changed, 0, len(changed)))
+
+
+@pytest.mark.parametrize("other", [(b"key1", b"value"), (b"key", b"value1"), (b"key1", b"valu"), (b"ke", b"value1")])
+def test_a_record_with_another_key_or_content_ends_those_that_are_alike(other: tuple[bytes, bytes]) -> None:
+    """Even where all of it is as long."""
+    data = frame(b"key", b"value") * 9 + frame(*other) + frame(b"key", b"value")
+    assert rows_alike(data, 30).keys == [b"key"] * 9

@@ -16,8 +16,8 @@ FORMAT: Final[dict[str, Bug]] = {
     ),
     "gathered-unchecked": Bug(
         "blockdb/format/gather.py",
-        """return bool((hashes >> _CHECK_SHIFT == checks).all())""",
-        "return len(hashes) == len(checks)",
+        "return bool((halves[::2] == checks.view(np.uint32)).all())",
+        "return len(halves) == 2 * len(checks)",
         ("tests/format/test_gather.py", "tests/storage/test_gathering.py"),
         "Records that are read in bulk are believed whatever their checks are.",
     ),

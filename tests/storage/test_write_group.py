@@ -259,19 +259,18 @@ def test_a_signal_does_not_end_the_waiting() -> None:
         goes_on.set()
 
     group = WriteGroup(commit)
+    threads = [Thread(target=group.put, args=(b"key", b"")) for _ in range(2)] + [Thread(target=send_signals)]
     before = signal(SIGUSR1, lambda number, _: heard.append(number))
     try:
-        threads = [Thread(target=group.put, args=(b"key", b"")) for _ in range(2)]
         threads[0].start()
         begun.wait()
         threads[1].start()
         until(lambda: len(group._gathering.items) == 1)
-        threads.append(Thread(target=send_signals))
         threads[2].start()
         assert group.put(b"key", b"") == 7
+    finally:
         for thread in threads:
             thread.join()
-    finally:
         signal(SIGUSR1, before)
 
 
