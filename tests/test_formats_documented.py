@@ -583,7 +583,7 @@ def test_every_codec_names_its_page_and_every_page_has_a_codec() -> None:
 def test_the_index_names_every_page_and_every_codec_module() -> None:
     links = set(re.findall(r"\]\(([\w-]+)\.md\)", PAGES["README"]))
     assert links == PAGES.keys() - {"README"}
-    helpers = {"__init__", "buffer", "bulk", "checks", "limits"}
+    helpers = {"__init__", "buffer", "bulk", "checks", "limits", "sizes"}
     codecs = {path.stem for path in (ROOT / "blockdb" / "format").glob("*.py")} - helpers
     assert codecs <= set(re.findall(r"`(\w+)`", PAGES["README"]))
 

@@ -11,7 +11,7 @@ from blockdb.database.redaction import explained
 from blockdb.errors import Redacted
 from blockdb.format.checks import check_key
 from blockdb.storage.attachment import Attachment
-from blockdb.storage.door import guarded
+from blockdb.storage.door import storage_error
 from blockdb.storage.reader import SAMPLE_MASK
 from blockdb.storage.store import Store
 from blockdb.types import REDACTED, AsOf, Record
@@ -47,7 +47,9 @@ class FetchingCollection:
                 reader.gets += 1  # not `gets + 1`: other threads may have read meanwhile
                 return value
         try:
-            return self._present().get(key) if as_of is None else self._refreshed().get_as_of(key, as_of)
+            if as_of is not None:
+                return self._refreshed().get_as_of(key, as_of)
+            return (self._present() if view is None or reader.closed else reader).get(key)
         except Redacted as error:
             raise self._explained(error) from None
 
@@ -79,10 +81,13 @@ class FetchingCollection:
         return self._refreshed() if store is None or store.closed else store
 
     def _refreshed(self) -> Store | Attachment:
-        self._reader.check_open()
-        with guarded(f"reading {self._core.path}"):
-            self._reader.refresh()
-        return self._reader
+        reader = self._reader
+        reader.check_open()
+        try:
+            reader.refresh()
+        except OSError as error:  # what `guarded` does, at half the price of a look
+            raise storage_error(f"reading {self._core.path}", error) from error
+        return reader
 
     def _explained(self, error: Redacted) -> Redacted:
         """The error with what the journal says of it."""

@@ -11,7 +11,7 @@ records count only if the transaction was decided (docs/formats/transactions.md)
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, repeat
 from operator import add
 from struct import Struct
@@ -23,6 +23,7 @@ from xxhash import xxh3_64_digest
 from blockdb.format.buffer import Buffer
 from blockdb.format.bulk import is_bulk
 from blockdb.format.frame import BATCH, CHECK_BYTES, TRANSACTION, BadFrame, TornFrame, check_of, with_check
+from blockdb.format.record import encode_frame, encode_head, encode_many, encode_redactable
 from blockdb.format.sizes import are_same
 
 _BODY: Final = Struct("<BIQ")
@@ -31,6 +32,9 @@ HEADER_BYTES: Final = CHECK_BYTES + _BODY.size
 TRANSACTION_HEADER_BYTES: Final = CHECK_BYTES + _TRANSACTION_BODY.size
 HEADERS: Final[Mapping[int, int]] = {BATCH: HEADER_BYTES, TRANSACTION: TRANSACTION_HEADER_BYTES}
 """The bytes of the header of a batch, by its type."""
+
+_MOST_BULK_BYTES: Final = 8 * 1024 * 1024
+"""Batches with larger values are not laid out in bulk, which needs memory for two more copies of them."""
 
 _TRANSACTION_TYPE: Final = bytes((TRANSACTION,))
 
@@ -49,10 +53,65 @@ class BatchHeader(NamedTuple):
         return TRANSACTION_HEADER_BYTES if self.transaction else HEADER_BYTES
 
 
+class Laid(NamedTuple):
+    """Records as they are written one behind the other."""
+
+    bodies: list[bytes]
+    frames: bytes
+    """The frame around each of the bodies."""
+
+    @property
+    def body_bytes(self) -> int:
+        """The bytes of all bodies. O(1)."""
+        return len(self.frames) - CHECK_BYTES * len(self.bodies)
+
+    def places(self, place: int) -> array[int]:
+        """Where the records are, if the first one is at `place`. O(n)."""
+        return places(place, self.bodies)
+
+    def header(self, transaction: int = 0) -> bytes:
+        """What stands before them if they are a batch."""
+        return encode_header(BatchHeader(len(self.bodies), len(self.frames), transaction))
+
+
+def lay(bodies: list[bytes]) -> Laid:
+    """A record frame around each of `bodies`. O(bytes)."""
+    return Laid(bodies, frames(bodies))
+
+
+def lay_plain(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> Laid:
+    """Plain records that share their time. Half of the time where they share their sizes, and are many. O(bytes)."""
+    if is_bulk(len(keys)):
+        key_bytes, value_bytes = list(map(len, keys)), list(map(len, values))
+        if are_same(key_bytes) and are_same(value_bytes) and sum(value_bytes) <= _MOST_BULK_BYTES:
+            from blockdb.format import bulk_batch  # here: numpy takes as long to load as all the rest
+
+            return Laid(*bulk_batch.lay(encode_head(time_ms, key_bytes[0], value_bytes[0]), keys, values))
+    return lay(encode_many(time_ms, keys, values))
+
+
+def encoders(
+    redactable: bool, new_salt: Callable[[], bytes]
+) -> tuple[Callable[[int, bytes, bytes], bytes], Callable[[int, Sequence[bytes], Sequence[bytes]], Laid]]:
+    """How the records of a collection are encoded: the frame of one, and many that share their time."""
+    if not redactable:
+        return encode_frame, lay_plain
+
+    def one(time_ms: int, key: bytes, value: bytes) -> bytes:
+        return with_check(encode_redactable(time_ms, key, value, new_salt()))
+
+    def many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> Laid:
+        return lay(
+            [encode_redactable(time_ms, key, value, new_salt()) for key, value in zip(keys, values, strict=True)]
+        )
+
+    return one, many
+
+
 def encode(bodies: list[bytes], transaction: int = 0) -> bytes:
     """The frames of a whole batch: its header, then a record frame around each of `bodies`."""
-    size = sum(map(len, bodies)) + CHECK_BYTES * len(bodies)
-    return frames(bodies, encode_header(BatchHeader(len(bodies), size, transaction)))
+    laid = lay(bodies)
+    return laid.header(transaction) + laid.frames
 
 
 def encode_header(header: BatchHeader) -> bytes:
@@ -62,15 +121,11 @@ def encode_header(header: BatchHeader) -> bytes:
     return with_check(_BODY.pack(BATCH, header.records, header.size))
 
 
-def frames(bodies: list[bytes], header: bytes = b"") -> bytes:
+def frames(bodies: Sequence[bytes]) -> bytes:
     """A record frame around each of `bodies`: what follows the header, and also what stands for itself without one."""
-    if is_bulk(len(bodies)) and are_same(sizes := list(map(len, bodies))):
-        from blockdb.format import bulk_batch  # here: numpy takes as long to load as all the rest
-
-        return header + bulk_batch.frames(bodies, sizes[0])
-    parts = [header] * (2 * len(bodies) + 1)
-    parts[1::2] = [digest[:CHECK_BYTES] for digest in map(xxh3_64_digest, bodies)]
-    parts[2::2] = bodies
+    parts = [b""] * (2 * len(bodies))
+    parts[::2] = [digest[:CHECK_BYTES] for digest in map(xxh3_64_digest, bodies)]
+    parts[1::2] = bodies
     return b"".join(parts)
 
 

@@ -10,7 +10,7 @@ same length stand for them then, and `REDACTED` for the value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import repeat
 from struct import Struct
@@ -21,7 +21,7 @@ from xxhash import xxh3_64_digest
 
 from blockdb.format.buffer import Buffer
 from blockdb.format.bulk import READINGS
-from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame, with_check
+from blockdb.format.frame import CHECK_BYTES, RECORD, BadFrame, TornFrame
 from blockdb.format.place import OFFSET_BITS, OFFSET_MASK
 from blockdb.format.sizes import are_same
 from blockdb.types import REDACTED
@@ -84,13 +84,18 @@ def encode_frame(time_ms: int, key: bytes, value: bytes) -> bytes:
     return xxh3_64_digest(body)[:CHECK_BYTES] + body
 
 
+def encode_head(time_ms: int, key_bytes: int, value_bytes: int) -> bytes:
+    """What the body of a plain record begins with, before key and value."""
+    return _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, key_bytes, value_bytes)
+
+
 def encode_many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
     """`encode` for every record of a batch; they share their time. A third of the time where they share their sizes."""
-    start = _pack(RECORD, PLAIN, time_ms >> 32, time_ms & 0xFFFFFFFF, 0, 0)[: -_SIZES.size]
     key_bytes, value_bytes = list(map(len, keys)), list(map(len, values))
     if are_same(key_bytes) and are_same(value_bytes):
-        header = start + _SIZES.pack(key_bytes[0], value_bytes[0])
+        header = encode_head(time_ms, key_bytes[0], value_bytes[0])
         return list(map(b"".join, zip(repeat(header, len(keys)), keys, values, strict=True)))
+    start = encode_head(time_ms, 0, 0)[: -_SIZES.size]
     sizes = map(_SIZES.pack, key_bytes, value_bytes)
     return list(map(b"".join, zip(repeat(start, len(keys)), sizes, keys, values, strict=True)))
 
@@ -112,22 +117,6 @@ def leaf_of(body: bytes) -> bytes:
     if body[1] == PLAIN:
         return body
     return body[: BODY_HEADER_BYTES + int.from_bytes(body[8:10], "little") + DIGEST_BYTES]
-
-
-def encoders(
-    redactable: bool, new_salt: Callable[[], bytes]
-) -> tuple[Callable[[int, bytes, bytes], bytes], Callable[[int, Sequence[bytes], Sequence[bytes]], list[bytes]]]:
-    """How the records of a collection are encoded: the frame of one, and the bodies of many that share their time."""
-    if not redactable:
-        return encode_frame, encode_many
-
-    def one(time_ms: int, key: bytes, value: bytes) -> bytes:
-        return with_check(encode_redactable(time_ms, key, value, new_salt()))
-
-    def many(time_ms: int, keys: Sequence[bytes], values: Sequence[bytes]) -> list[bytes]:
-        return [encode_redactable(time_ms, key, value, new_salt()) for key, value in zip(keys, values, strict=True)]
-
-    return one, many
 
 
 def time_of(body: bytes) -> int:

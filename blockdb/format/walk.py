@@ -16,7 +16,7 @@ from blockdb.format.block import Seal, decode_seal
 from blockdb.format.buffer import Buffer
 from blockdb.format.frame import CHECK_BYTES, RECORD, SEAL, BadFrame, TornFrame
 from blockdb.format.limits import SEGMENT_MAX_BYTES
-from blockdb.format.record import RecordFrame
+from blockdb.format.record import BODY_HEADER_BYTES, HEADER_BYTES, PLAIN_RECORD, RecordFrame, unpack_sizes
 
 Step = tuple[int, int, RecordFrame | Seal]
 """Where a frame begins, where the next one does, and what it is."""
@@ -159,20 +159,20 @@ def plain_run(buffer: Buffer, start: int, stop: int) -> Run:
 def _extend_run(run: Run, buffer: Buffer, stop: int, start: int, most: int) -> int:
     """Add to a run what follows, `most` records at most, and return where they end."""
     keys, values, offsets, _ = run
-    unpack, digest = record.unpack_sizes, xxh3_64_digest
-    offset = start
+    unpack, digest = unpack_sizes, xxh3_64_digest
+    offset, last = start, stop - HEADER_BYTES
     for _ in repeat(None, most):
-        if offset + record.HEADER_BYTES >= stop:
+        if offset >= last:
             break
         check, kind, key_bytes, content_bytes = unpack(buffer, offset)
-        end = offset + record.HEADER_BYTES + key_bytes + content_bytes
-        if kind != record.PLAIN_RECORD or end > stop or not key_bytes:
+        end = offset + HEADER_BYTES + key_bytes + content_bytes
+        if kind != PLAIN_RECORD or end > stop or not key_bytes:
             break
         body = buffer[offset + CHECK_BYTES : end]
         if digest(body)[:CHECK_BYTES] != check:
             break
-        split = record.BODY_HEADER_BYTES + key_bytes
-        keys.append(body[record.BODY_HEADER_BYTES : split])
+        split = BODY_HEADER_BYTES + key_bytes
+        keys.append(body[BODY_HEADER_BYTES:split])
         values.append(body[split:])
         offsets.append(offset)
         offset = end

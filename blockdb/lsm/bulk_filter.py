@@ -19,7 +19,7 @@ from blockdb.lsm.bloom import key_hash
 
 Numbers = NDArray[np.uint64]
 
-KEY_BITS: Final = 16
+KEY_BITS: Final = 8
 """So many bits for each key that there is room for, or up to twice as many."""
 
 _WORD_BITS: Final = 64
@@ -31,7 +31,7 @@ _ONE: Final = np.uint64(1)
 
 
 class BulkFilter:
-    """Numbers of which each stands for a key. It says yes wrongly for one key in a hundred where it is full.
+    """Numbers of which each stands for a key. Where it is full, it says yes wrongly for one key in twenty at most.
 
     One thread at a time adds, any number ask meanwhile.
     """

@@ -75,6 +75,7 @@ class IndexFile(PagedFile):
         self._ends = view[header.ends_offset : header.ends_offset + size * END_BYTES].cast("I")
         self._places = view[header.places_offset : header.fences_offset].cast("Q")
         self._fences: list[bytes] | None = None
+        self._checked_groups = bytearray(header.fences)
         self._unique = bool(header.unique)
         self._check_range(header.filter_offset, header.checks_offset)
         self.filter: Filter = load(buffer[header.filter_offset : header.checks_offset])
@@ -100,10 +101,33 @@ class IndexFile(PagedFile):
         fence = bisect_left(self._fences or self._load_fences(), key)
         if not fence:
             return 0
-        first = (fence - 1) * GROUP
-        data, bounds = self._part(first, min(first + GROUP, len(self)))
-        inside = range(len(bounds) - 1)
-        return first + bisect_left(inside, key, 1, key=lambda at: data[bounds[at] : bounds[at + 1]])
+        if not self._checked_groups[fence - 1]:
+            self._check_group(fence - 1)
+        buffer, ends = self.buffer, self._ends
+        low, high = (fence - 1) * GROUP + 1, min(fence * GROUP, len(ends))
+        while low < high:  # `bisect` would call a function for each
+            middle = (low + high) >> 1
+            if buffer[HEADER_BYTES + ends[middle - 1] : HEADER_BYTES + ends[middle]] < key:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def places_of(self, values: bytes) -> list[int]:
+        """Of an index that is not unique: the places of the records with exactly these values, in commit order.
+
+        O(log n + found).
+        """
+        buffer, ends, found = self.buffer, self._ends, list[int]()
+        for at in range(self.position(values), len(ends)):
+            if not self._checked_groups[at // GROUP]:
+                self._check_group(at // GROUP)
+            start = HEADER_BYTES + (ends[at - 1] if at else 0)
+            entry = buffer[start : HEADER_BYTES + ends[at]]
+            if entry[:-PLACE_BYTES] != values:
+                break
+            found.append(place_in(entry))
+        return found
 
     def entry_at(self, position: int) -> bytes:
         """The entry at a position of the order. O(1)."""
@@ -132,6 +156,11 @@ class IndexFile(PagedFile):
         self._check_range(start, end)
         base = bounds[0]
         return self.buffer[start:end], [bound - base for bound in bounds]
+
+    def _check_group(self, number: int) -> None:
+        """Have every page checked that has a part of the entries between two fences."""
+        self._part(number * GROUP, min((number + 1) * GROUP, len(self)))
+        self._checked_groups[number] = 1
 
     def _places_at(self, first: int, stop: int) -> list[int]:
         offset = self.header.places_offset

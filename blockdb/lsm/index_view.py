@@ -82,9 +82,11 @@ class IndexView:
             place = self.place_of(values)
             return [] if place is None or place >= horizon else [place]
         hashed = key_hash(values)
-        files = [file for file in self.files if hashed in file.filter]
-        view = replace(self, files=tuple(files))
-        return [place for _, place in view.scan(values, values + AFTER, horizon=horizon)]
+        found = [place for file in self.files if hashed in file.filter for place in file.places_of(values)]
+        if any(map(len, self.memories)):
+            newest = replace(self, files=())
+            found += [place for _, place in newest.scan(values, values + AFTER, horizon)]
+        return sorted(place for place in found if place < horizon)
 
     def scan(self, start: bytes, stop: bytes | None, horizon: int, *, reverse: bool = False) -> Iterator[Entry]:
         """Entries from `start` on and before `stop` (None: to the end), in order or against it, with their places.

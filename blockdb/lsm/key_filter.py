@@ -44,6 +44,9 @@ _STEP_BUCKETS: Final = 8
 _STEP_MARKS: Final = 8192
 """So many buckets, or marks, are added while nobody else has the interpreter's lock: half a millisecond."""
 
+_MOST_BULK_KEYS: Final = 1 << 23
+"""A filter for more keys has no part for many at once: it would take more than 8 MB beside the rest."""
+
 Marks: TypeAlias = "array[int]"
 
 CROWDING: Final = 2
@@ -62,7 +65,7 @@ class KeyFilter:
         self.marks = Bloom(capacity, FALSE_POSITIVES)
         self._bulk: BulkFilter | None = None
         """The same marks for whoever asks for many at once, where numpy is there."""
-        if is_bulk(capacity):
+        if is_bulk(capacity) and capacity <= _MOST_BULK_KEYS:
             from blockdb.lsm import bulk_filter  # here: see `bulk`
 
             self._bulk = bulk_filter.BulkFilter(capacity)
@@ -83,8 +86,9 @@ class KeyFilter:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether it was made before there was reason to have a part for many keys at once."""
-        return self._bulk is None and WRITINGS.are_worthwhile and is_bulk(self.capacity)
+        """Whether it was made without the part for many keys at once, and batches were written that are worth one."""
+        may_have_one = is_bulk(self.capacity) and 2 * self.records <= _MOST_BULK_KEYS
+        return self._bulk is None and may_have_one and WRITINGS.records > 2 * self.records
 
     def has_room_for(self, records: int) -> bool:
         """Whether so many more records may be added, if need be by crowding."""

@@ -75,8 +75,8 @@ def at_places(chain: Chain, places: Iterable[int]) -> Iterator[Columns]:
     """The records at these places, in the order of the places given, read as they are asked for."""
     window, rest = FIRST_WINDOW, iter(places)
     while wanted := list(islice(rest, window)):
-        items = chain.items_at(wanted)
-        yield Columns([key for key, _ in items], [value for _, value in items], wanted)
+        keys, values = zip(*chain.items_at(wanted), strict=True)
+        yield Columns(keys, values, wanted)
         window = min(window * 2, LAST_WINDOW)
 
 

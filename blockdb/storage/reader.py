@@ -193,8 +193,11 @@ class Reader(Parkable):
             view = self.view
             value = view.recent(key)
             if value is None and view.tables:
-                value = self.cache.get(key)
-                if value is None:
+                cache = self.cache
+                value = cache.young.get(key)
+                if value is not None:
+                    cache.hits += 1
+                elif (value := cache.get_old(key)) is None:
                     value = self._get_from_tables(view, key)
         if value is None:
             self.misses += 1

@@ -21,10 +21,13 @@ from blockdb.format.block import HASH_BYTES, Seal, decode_seal, encode_seal, sea
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.chain import Chunks, Head, Sealer
 from blockdb.ledger.merkle import Frontier
-from blockdb.process import NICENESS, secret_of_helper, start_python
+from blockdb.process import secret_of_helper, start_python
 from blockdb.storage.chain import Chain
 from blockdb.storage.helper_door import door_of
 from blockdb.storage.open_block import OpenBlock
+
+SEALING_NICENESS: Final = 7
+"""A little nicer than who builds tables: a writer of batches may be far ahead of its seals, but not of its tables."""
 
 _PLACE: Final = Struct("<Q")
 _PREFIX_BYTES: Final = 9
@@ -144,7 +147,7 @@ def _decode_chunks(data: bytes) -> Chunks:
 
 def main(argument: str) -> None:
     """What the process does: `argument` is the job as JSON, stdin the places that the log reaches, stdout the seals."""
-    os.nice(NICENESS)
+    os.nice(SEALING_NICENESS)
     job = json.loads(argument)
     collection = bytes.fromhex(job["collection"])
     head = Head(job["number"], bytes.fromhex(job["previous"]))

@@ -23,9 +23,11 @@ BUSY_BLOCKS: Final = 32
 BUSY_S: Final = 0.25
 """A writer that closes so many blocks in so short a time is given a process that does it."""
 
-MOST_UNSEALED_BLOCKS: Final = 64
+MOST_UNSEALED_BLOCKS: Final = 256
 MOST_UNSEALED_BYTES: Final = 64 * 1024 * 1024
-"""With more than this unsealed the writer waits for the process: its memory, and the next recovery, stay bounded."""
+"""With more than this unsealed the writer waits for the process: the next recovery seals what was not, a millisecond a
+block. The process is slower than a writer of batches, so this is what a burst may be ahead of it.
+"""
 
 
 class Seals:

@@ -261,20 +261,22 @@ class Upkeep:
         table, marks = self._tables.write(frozen)
         is_known = False
         while not is_known:
-            filter_ = self._reader.view.filter
+            known = self._reader.view
+            is_first = not known.tables and len(table) >= BUSY_RECORDS
+            filter_ = KeyFilter(max(2 * len(table), BUSY_KEYS)) if is_first else known.filter
             if filter_ is not None and filter_.has_room_for(len(table)):
                 for _ in filter_.add_marks(table, marks):
                     pass
-            is_known = self._publish(frozen, table, filter_)
+            is_known = self._publish(frozen, table, known.filter, filter_)
         self.unloading.note_flush()
 
-    def _publish(self, frozen: Frozen, table: Table, filter_: KeyFilter | None) -> bool:
-        """Have readers find a table in the place of its memtable; not if they have another filter by now."""
+    def _publish(self, frozen: Frozen, table: Table, known: KeyFilter | None, filter_: KeyFilter | None) -> bool:
+        """Have readers find a table in the place of its memtable; not if they have another filter than is known."""
         with self._room:
-            if self._reader.view.filter is not filter_:
+            if self._reader.view.filter is not known:
                 return False
             self._frozen.popleft()
-            self._reader.see(self._reader.view.flushed(frozen.memtable, table))
+            self._reader.see(self._reader.view.flushed(frozen.memtable, table, filter_))
             self.flushes += 1
             self._failure = None
             self._room.notify_all()

@@ -72,10 +72,10 @@ class View:
         object.__setattr__(self, "has", _asking(self.memtables, self.tables, self.filter))
         object.__setattr__(self, "recent", _getting(self.memtables))
 
-    def flushed(self, memtable: Memtable, table: Table) -> View:
-        """The view once the oldest memtable is a table."""
+    def flushed(self, memtable: Memtable, table: Table, filter_: KeyFilter | None) -> View:
+        """The view once the oldest memtable is a table, with a filter that has its keys too."""
         memtables = tuple(other for other in self.memtables if other is not memtable)
-        return View(memtables, (*self.tables, table)).filtered(self.filter)
+        return View(memtables, (*self.tables, table)).filtered(filter_)
 
     def merged(self, parts: Sequence[Table], whole: Table) -> View:
         """The view once neighbouring tables are one."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from time import perf_counter_ns
 
 from blockdb.config import DatabaseConfig
 from blockdb.errors import BlockDBError, DuplicateKey, InvalidData
 from blockdb.format import batch
+from blockdb.format.batch import Laid, encoders
 from blockdb.format.bulk import WRITINGS
 from blockdb.format.checks import check_batch, check_key, check_value, first_repeated
-from blockdb.format.frame import CHECK_BYTES
 from blockdb.format.limits import MAX_KEY_BYTES
-from blockdb.format.record import SALT_BYTES, encoders
+from blockdb.format.record import SALT_BYTES
 from blockdb.layout import CollectionFiles
 from blockdb.ledger.signature import Signer
 from blockdb.storage.commit import NO_DECISIONS, DecisionLog, Gate, Held, Prepared, Rider, Unprepared
@@ -48,7 +47,7 @@ class Writer(OpenFiles):
         self._max_value_bytes = metadata.settings.max_document_size
         self.needs_riders = False
         """Whether something is derived from each record, so that none is stored without a rider. Set under the lock."""
-        self._encode, self._encode_many = encoders(metadata.redactable, self._new_salt)
+        self._encode, self._lay = encoders(metadata.redactable, self._new_salt)
         self._clock = self.surroundings.now_ms
         self._group = WriteGroup(self._put_group)
 
@@ -189,10 +188,8 @@ class Writer(OpenFiles):
         if len(keys) == 1:
             first = self._put(keys[0], values[0], rider, is_prepared=True, transaction=transaction)
             return range(first, first + 1)
-        if transaction:
-            frames = partial(batch.encode, transaction=transaction)
-            return self._append(prepared, frames, batch.TRANSACTION_HEADER_BYTES)
-        return self._append(prepared, batch.encode, batch.HEADER_BYTES)
+        laid = self._laid(prepared)
+        return self._append(prepared, laid, laid.header(transaction))
 
     # What a cluster has decided.
 
@@ -211,12 +208,15 @@ class Writer(OpenFiles):
         all_keys: list[bytes] = []
         all_values: list[bytes] = []
         bodies: list[bytes] = []
+        frames: list[bytes] = []
         for begin, keys, values in turns:
             begin()
-            bodies += self._encode_many(self._now_ms(), keys, values)
+            laid = self._lay(self._now_ms(), keys, values)
+            bodies += laid.bodies
+            frames.append(laid.frames)
             all_keys += keys
             all_values += values
-        return self._append_bodies(Prepared(all_keys, all_values), bodies, batch.frames, 0)
+        return self._append(Prepared(all_keys, all_values), Laid(bodies, b"".join(frames)))
 
     def _put_group(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Store the records of a group, each for itself, and force them together. Who is alone may raise, as `put`."""
@@ -237,7 +237,8 @@ class Writer(OpenFiles):
                 if keys:
                     if is_forced:
                         self._log.reserve()
-                    sequences = self._append(Prepared(keys, values), batch.frames, 0)
+                    prepared = Prepared(keys, values)
+                    sequences = self._append(prepared, self._laid(prepared))
                 end = self._log.end
             if is_forced:
                 self._log.force(end)
@@ -266,24 +267,15 @@ class Writer(OpenFiles):
                 refused[ordinal] = error
         return list(fresh), list(fresh.values())
 
-    def _append(
-        self,
-        prepared: Prepared,
-        frames: Callable[[list[bytes]], bytes],
-        header_bytes: int,
-    ) -> range:
-        """Write records with one call: what `frames` makes of their bodies, the first one after `header_bytes`."""
-        bodies = self._encode_many(self._now_ms(), prepared.keys, prepared.values)
-        return self._append_bodies(prepared, bodies, frames, header_bytes)
+    def _laid(self, prepared: Prepared) -> Laid:
+        return self._lay(self._now_ms(), prepared.keys, prepared.values)
 
-    def _append_bodies(
-        self, prepared: Prepared, bodies: list[bytes], frames: Callable[[list[bytes]], bytes], header_bytes: int
-    ) -> range:
+    def _append(self, prepared: Prepared, laid: Laid, header: bytes = b"") -> range:
+        """Write records with one call, behind the header that makes a batch of them, if there is one."""
         keys, rider, block = prepared.keys, prepared.rider, self._open_block
-        data = frames(bodies)
-        size = len(data) - header_bytes - len(bodies) * CHECK_BYTES
-        place = self._log.append(data)
-        places = batch.places(place + header_bytes, bodies)
+        bodies, size = laid.bodies, laid.body_bytes
+        place = self._log.append(header + laid.frames)
+        places = laid.places(place + len(header))
         WRITINGS.count(len(bodies))
         self._active.extend(prepared.by_key, places, size - len(bodies) * block.beside_bytes)
         first = self.next_sequence

@@ -40,7 +40,7 @@ def test_few_others_are_let_through() -> None:
     made = BulkFilter(100_000)
     made.add(hashes([chance.randbytes(16) for _ in range(100_000)]))
     others = [chance.randbytes(16) for _ in range(100_000)]
-    assert len(made.likely(others, EVERY_BIT)) < 2_000
+    assert len(made.likely(others, EVERY_BIT)) < 5_000
 
 
 @settings(max_examples=30)

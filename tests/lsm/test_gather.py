@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blockdb.errors import Corruption
-from blockdb.format import record
+from blockdb.format import batch, record
 from blockdb.format.pages import HEADER_BYTES
 from blockdb.format.place import place_of
 from blockdb.lsm import builder, columns, gather
@@ -33,7 +33,7 @@ items = st.dictionaries(st.binary(min_size=1, max_size=30), sizes, min_size=1, m
 def chain_of(values: dict[bytes, int], redactable: bool = False) -> Chain:
     """Records with values of these sizes, one after the other in several files."""
     files, places = [b"?" * START] * SEGMENTS, {}
-    encode, _ = record.encoders(redactable, lambda: b"s" * record.SALT_BYTES)
+    encode, _ = batch.encoders(redactable, lambda: b"s" * record.SALT_BYTES)
     for ordinal, (key, size) in enumerate(values.items()):
         number = ordinal * SEGMENTS // len(values)
         places[key] = place_of(number, len(files[number]))

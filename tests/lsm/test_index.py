@@ -123,6 +123,30 @@ def test_the_places_of_a_value(values: list[tuple[bytes, int]], horizon: int) ->
         assert view.places(value, horizon) == expected
 
 
+@pytest.mark.parametrize("count", [GROUP - 1, GROUP, GROUP + 1, 3 * GROUP])
+@pytest.mark.parametrize("before", [0, 1, GROUP - 1, GROUP])
+def test_of_a_value_that_many_records_have_all_are_found(before: int, count: int) -> None:
+    first, value, last = (encode(text) for text in ("a", "b", "c"))
+    owners = [first] * before + [value] * count + [last]
+    file = file_of(((owner + place_bytes(place), place) for place, owner in enumerate(owners, 1)), unique=False)
+    view = IndexView((IndexMemory(0, 0),), (file,), False)
+    assert view.places(value, FAR) == list(range(before + 1, before + count + 1))
+    assert view.places(last, FAR) == [len(owners)]
+
+
+def test_a_damaged_group_is_met_by_whoever_looks_into_it() -> None:
+    """Also where it is the second one that has entries of the value: the search ended in the one before."""
+    value = encode("v" * 100)
+    data = bytearray(data_of(((value + place_bytes(place), place) for place in range(1, 2 * GROUP)), unique=False))
+    at = data.index(place_bytes(GROUP + 40))
+    assert at > 4096 + 256, "it is in another page than the first group"
+    data[at] ^= 1
+    file = IndexFile(bytes(data), "7.idx")
+    assert file.position(value) == 0
+    with pytest.raises(Corruption, match="page"):
+        file.places_of(value)
+
+
 @given(entries_of_values, st.integers(1, 60))
 def test_a_unique_value_is_found_wherever_it_is(places: dict[bytes, int], horizon: int) -> None:
     items = list(places.items())

@@ -32,6 +32,20 @@ INDEXING: Final[dict[str, Bug]] = {
         (f"{INDEX}::test_the_places_of_a_value",),
         "The filter of an index that is not unique denies its values.",
     ),
+    "one-group-alone": Bug(
+        "blockdb/lsm/index_file.py",
+        "range(self.position(values), len(ends))",
+        "range(self.position(values), min(self.position(values) // GROUP * GROUP + GROUP, len(ends)))",
+        (f"{INDEX}::test_of_a_value_that_many_records_have_all_are_found",),
+        "Of a value that many records have, those in one group of entries are found.",
+    ),
+    "group-unchecked": Bug(
+        "blockdb/lsm/index_file.py",
+        "            if not self._checked_groups[at // GROUP]:\n                self._check_group(at // GROUP)\n",
+        "",
+        (f"{INDEX}::test_a_damaged_group_is_met_by_whoever_looks_into_it",),
+        "A value is looked up in entries that are damaged.",
+    ),
     "horizon-is-seen": Bug(
         "blockdb/lsm/index_view.py",
         "if item[1] < horizon:",

@@ -108,10 +108,31 @@ FORMAT: Final[dict[str, Bug]] = {
     ),
     "places-of-bodies": Bug(
         "blockdb/format/batch.py",
-        "step = sizes.pop() + CHECK_BYTES",
-        "step = sizes.pop()",
+        "step = sizes[0] + CHECK_BYTES",
+        "step = sizes[0]",
         ("tests/format/test_batch.py",),
         "The places of records of one size are counted without their checks.",
+    ),
+    "places-in-bulk": Bug(
+        "blockdb/format/bulk_batch.py",
+        "starts = np.cumsum(steps) - steps",
+        "starts = np.cumsum(steps)",
+        ("tests/format/test_bulk_batch.py",),
+        "The places of a large batch are those of the records behind them.",
+    ),
+    "repeated-key-in-bulk": Bug(
+        "blockdb/format/checks.py",
+        "return found if len(found) == len(items) else None",
+        "return found",
+        ("tests/format/test_bulk_batch.py",),
+        "Of a key that stands twice in a batch, the first record is dropped.",
+    ),
+    "filter-in-bulk": Bug(
+        "blockdb/lsm/bulk_filter.py",
+        "slots, bits = slots[is_missing], bits[is_missing]",
+        "slots = slots[:0]",
+        ("tests/lsm/test_bulk_filter.py",),
+        "Of keys that share a word of the filter for batches, one alone is in it: a duplicate is let through.",
     ),
     "torn-batch": Bug(
         "blockdb/format/walk.py",

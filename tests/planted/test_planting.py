@@ -50,6 +50,8 @@ def test_a_test_that_does_not_exist_finds_nothing(house: Path) -> None:
         (1, "E   assert 1 == 2\nFAILED tests/some.py::test - assert 1 == 2\n", True),
         (1, "E   NameError: name 'x' is not defined\nFAILED tests/some.py::test - NameError\n", False),
         (1, "E   Failed: Timeout (>60.0s) from pytest-timeout.\nFAILED tests/some.py::test - Failed\n", False),
+        (1, "E   FileNotFoundError: No such file: '/x/house/docs/API.md'\nFAILED tests/some.py::test\n", False),
+        (1, "E   FileNotFoundError: No such file: '/x/house/tmp/db/chain'\nFAILED tests/some.py::test\n", True),
         (1, "[XPASS(strict)] it is not mended yet\nFAILED tests/some.py::test\n", False),
         (1, "E   OSError: no room\nERROR tests/some.py::test - OSError: no room\n", False),
         (2, "E   assert 1 == 2\nFAILED tests/some.py::test - assert 1 == 2\n", False),

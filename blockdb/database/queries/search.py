@@ -107,8 +107,8 @@ def looked_up(moment: Moment, places: Iterable[int], project: Project | None) ->
     """The documents of the records at these places, in commit order, as far as the moment has them."""
     low, high = moment.low.place, moment.high.place
     parts = at_places(moment.chain, [place for place in places if low <= place < high])
-    hits = (Hit(place, key, value) for part in parts for key, value, place in zip(*part[:3], strict=True))
-    return documents_of(moment, hits, Tally(), project)
+    hits = (map(Hit, part.places, part.keys, part.values) for part in parts)
+    return documents_of(moment, chain.from_iterable(hits), Tally(), project)
 
 
 @dataclass
