@@ -17,21 +17,53 @@ LEFT_OUT = "left out|not lead|too short|too long|not before it|not after it|not 
 def changed(name: str, says: str = LEFT_OUT, **members: Callable[[RangeParts], Any]) -> None:
     """Forge a range receipt by changing some of its parts."""
 
+    forged(f"a range: {name}", says)(lambda w: _changed(w, members).text)
+
+
+def shown_otherwise(name: str, says: str, **members: Callable[[RangeParts], Any]) -> None:
+    """Forge one whose hashes are those beside what is shown, so that they lead to the root."""
+
     def make(w: World) -> str:
-        parts = w.range()
-        return replace(parts, **{member: change(parts) for member, change in members.items()}).text
+        parts = _changed(w, members)
+        stop = parts.index + bool(parts.before) + len(parts.bodies) + bool(parts.after)
+        leaves = [stranger.key_leaf(data) for data in sorted(w.bodies, key=stranger.key_of)]
+        return replace(parts, hashes=stranger.beside(parts.index, stop, leaves)).text
 
     forged(f"a range: {name}", says)(make)
 
 
+def _changed(w: World, members: dict[str, Callable[[RangeParts], Any]]) -> RangeParts:
+    parts = w.range()
+    return replace(parts, **{member: change(parts) for member, change in members.items()})
+
+
 changed("a record left out", bodies=lambda p: [p.bodies[0], p.bodies[2]])
 changed("its first record left out", bodies=lambda p: p.bodies[1:], index=lambda p: p.index + 1)
-changed(
+shown_otherwise(
     "its first record called a neighbour",
+    "not before it",
     bodies=lambda p: p.bodies[1:],
     index=lambda p: p.index + 1,
     before=lambda p: (stranger.key_of(p.bodies[0]), stranger.leaf(p.bodies[0])),
-    hashes=lambda p: p.hashes,
+)
+shown_otherwise(
+    "its last record called a neighbour",
+    "not after it",
+    bodies=lambda p: p.bodies[:-1],
+    after=lambda p: (stranger.key_of(p.bodies[-1]), stranger.leaf(p.bodies[-1])),
+)
+shown_otherwise(
+    "its first record left out, and the neighbour before it",
+    "before the range are left out",
+    bodies=lambda p: p.bodies[1:],
+    index=lambda p: p.index + 2,
+    before=lambda p: None,
+)
+shown_otherwise(
+    "its last record left out, and the neighbour after it",
+    "end of the range are left out",
+    bodies=lambda p: p.bodies[:-1],
+    after=lambda p: None,
 )
 changed("its last record left out", bodies=lambda p: p.bodies[:-1])
 changed("two records swapped", "key order", bodies=lambda p: [p.bodies[1], p.bodies[0], p.bodies[2]])

@@ -31,6 +31,20 @@ PROVING: Final[dict[str, Bug]] = {
         FORGERIES,
         "Records at the end of a range can be left out.",
     ),
+    "neighbour-after-inside": Bug(
+        "blockdb/ledger/range_receipt.py",
+        "if self.after is not None and (end is None or self.after.key < end):",
+        "if self.after is not None and end is None:",
+        FORGERIES,
+        "The neighbour after a range may be its last key, whose record is not shown then.",
+    ),
+    "no-neighbour-before": Bug(
+        "blockdb/ledger/range_receipt.py",
+        "if self.before is None and self.index:",
+        "if self.before is None and self.index > size:",
+        FORGERIES,
+        "Records at the beginning of a range can be left out.",
+    ),
     "state-from-anywhere": Bug(
         "blockdb/ledger/range_receipt.py",
         "if not checked.origin.endswith(JOURNAL):",
