@@ -27,8 +27,8 @@ from blockdb.audit.tables import TableAudit
 from blockdb.audit.work import Answer, Job, Workbench, memory_bytes, records_between
 from blockdb.layout import CollectionFiles
 
-RANGE_RECORDS: Final = 16_000
-"""How much a job is: some 2 ms of work, so that all processes end at nearly the same time."""
+RANGE_RECORDS: Final = 64_000
+"""How much a job is: a millisecond of work, so that all processes end at nearly the same time."""
 
 RANGE_BYTES: Final = 12
 """What the audit of a key's place in the order reads: a slot and a word."""

@@ -17,7 +17,7 @@ from blockdb.audit.stretch import Chain
 from blockdb.audit.work import Answer, Job
 from blockdb.process import widen_pipe
 
-JOBS_AHEAD: Final = 4
+JOBS_AHEAD: Final = 3
 """A helper is given the next job before it has answered the one before, so that it need not wait for the caller."""
 
 WAIT_S: Final = 0.05

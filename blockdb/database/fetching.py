@@ -1,7 +1,7 @@
 """Reading by key: most of it is done here, without a further call.
 
-What `Reader.get` and `Reader.exists` do is here once more for the common case, a record in memory or none at all: a
-call of a Python function is a third of that. Everything else goes to the reader.
+What `Reader.get` and `Reader.exists` do is here once more where nothing has to be looked at before: a call of a Python
+function is a third of most reads. Everything else goes to the reader.
 """
 
 from __future__ import annotations
@@ -43,13 +43,17 @@ class FetchingCollection:
                 value = cache.young.get(key)
                 if value is not None:
                     cache.hits += 1
-            if value is not None and value is not REDACTED:
+                else:
+                    value = reader.get_older(view, key)
+            if value is not REDACTED:
                 reader.gets += 1  # not `gets + 1`: other threads may have read meanwhile
+                if value is None:
+                    reader.misses += 1
                 return value
         try:
             if as_of is not None:
                 return self._refreshed().get_as_of(key, as_of)
-            return (self._present() if view is None or reader.closed else reader).get(key)
+            return self._present().get(key)
         except Redacted as error:
             raise self._explained(error) from None
 

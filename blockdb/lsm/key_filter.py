@@ -44,8 +44,8 @@ _STEP_BUCKETS: Final = 8
 _STEP_MARKS: Final = 8192
 """So many buckets, or marks, are added while nobody else has the interpreter's lock: half a millisecond."""
 
-_MOST_BULK_KEYS: Final = 1 << 23
-"""A filter for more keys has no part for many at once: it would take more than 8 MB beside the rest."""
+_MOST_BULK_KEYS: Final = 1 << 22
+"""A filter for more keys has no part for many at once: it would take more than 4 MB beside the rest."""
 
 Marks: TypeAlias = "array[int]"
 

@@ -12,7 +12,6 @@ from typing import Final
 from blockdb.errors import CollectionNotFound, Corruption, DatabaseClosed, Redacted
 from blockdb.format.place import split_place
 from blockdb.layout import CollectionFiles
-from blockdb.lsm.memtable import Memtable
 from blockdb.lsm.merge import Item
 from blockdb.lsm.table import Table
 from blockdb.statistics import TableStatistics
@@ -23,6 +22,7 @@ from blockdb.storage.expiry import Expiry
 from blockdb.storage.figures import Figures, index_bytes
 from blockdb.storage.history import History
 from blockdb.storage.manifest import Manifest
+from blockdb.storage.memory_check import differences
 from blockdb.storage.metadata import Metadata
 from blockdb.storage.parking import Parkable, resources
 from blockdb.storage.recovery import Opening
@@ -192,13 +192,13 @@ class Reader(Parkable):
         else:
             view = self.view
             value = view.recent(key)
-            if value is None and view.tables:
+            if value is None:
                 cache = self.cache
                 value = cache.young.get(key)
                 if value is not None:
                     cache.hits += 1
-                elif (value := cache.get_old(key)) is None:
-                    value = self._get_from_tables(view, key)
+                else:
+                    value = self.get_older(view, key)
         if value is None:
             self.misses += 1
         elif value is REDACTED:
@@ -207,12 +207,19 @@ class Reader(Parkable):
             self.get_latency.add(perf_counter_ns() - start)
         return value
 
-    def _get_from_tables(self, view: View, key: bytes) -> bytes | None:
-        epoch = self.cache.epoch
+    def get_older(self, view: View, key: bytes) -> bytes | None:
+        """The value of a key that is neither in a memtable nor among the young ones of the cache. O(tables)."""
+        if not view.tables:
+            return None
+        cache = self.cache
+        value = cache.get_old(key)
+        if value is not None:
+            return value
+        epoch = cache.epoch
         found = view.find_in_tables(key)
         if found is None:
             return None
-        self.cache.put(key, found[1], epoch)
+        cache.put(key, found[1], epoch)
         return found[1]
 
     def find_value(self, key: bytes) -> bytes | None:
@@ -335,7 +342,7 @@ class Reader(Parkable):
 
     def check_memory(self, report: Report) -> Report:
         """The report of an audit, with what of the records in memory is not what the chain has. O(records there)."""
-        problems = [problem for memtable in self.view.memtables for problem in self._differences(memtable)]
+        problems = [problem for memtable in self.view.memtables for problem in differences(memtable, self.chain)]
         if self.recovered.mark_damage is not None:
             path = self.files.mark.relative_to(self.files.root.parent.parent).as_posix()
             problems.append(Problem(path, None, None, None, None, f"when it was opened, {self.recovered.mark_damage}"))
@@ -343,19 +350,6 @@ class Reader(Parkable):
         problems += [Problem(path, None, None, None, None, f"when it was opened: {note}") for note in self.index_notes]
         valid = report.valid and not problems
         return replace(report, valid=valid, problems=(*report.problems, *problems))
-
-    def _differences(self, memtable: Memtable) -> Iterator[Problem]:
-        for ordinal, (key, value) in enumerate(list(memtable.index.items())):
-            place = memtable.places[ordinal]
-            if value is REDACTED:
-                continue  # in the chain it may stand a moment longer
-            try:
-                same = self.chain.item_at(place) == (key, value)
-            except Corruption:
-                return  # the audit has named it
-            if not same:
-                sequence = memtable.first_sequence + ordinal
-                yield Problem("(memory)", None, None, sequence, key, "the value in memory is not that in the chain")
 
     def open_tables(self, manifest: Manifest) -> tuple[Table, ...]:
         """The tables that the manifest counts. Raises Corruption where they are not, or do not join up."""

@@ -99,9 +99,9 @@ READING: Final[dict[str, Bug]] = {
         "A reader beside the writer does not notice that files were replaced.",
     ),
     "memory-not-verified": Bug(
-        "blockdb/storage/reader.py",
-        "same = self.chain.item_at(place) == (key, value)",
-        "same = self.chain.item_at(place)[0] == key",
+        "blockdb/storage/memory_check.py",
+        "same = chain.item_at(place) == (key, value)",
+        "same = chain.item_at(place)[0] == key",
         ("tests/database/test_reading.py",),
         "Verification does not compare the values in memory with the chain.",
     ),
@@ -156,8 +156,8 @@ READING: Final[dict[str, Bug]] = {
     ),
     "redacted-by-the-short-way": Bug(
         "blockdb/database/fetching.py",
-        "if value is not None and value is not REDACTED:",
-        "if value is not None:",
+        "if value is not REDACTED:",
+        "if True:",
         ("tests/database/test_fetching.py::test_what_was_redacted_is_there_and_is_not_served",),
         "A value that was redacted in memory is served as one without bytes.",
     ),

@@ -37,7 +37,9 @@ LOG: Final[dict[str, Bug]] = {
         "blockdb/storage/writer.py",
         "return [refused.get(ordinal, error) for ordinal in range(len(items))]",
         "return range(len(items))",
-        ("tests/storage/test_write_group.py",),
+        (
+            "tests/storage/test_write_group.py::test_a_force_that_fails_fails_for_all_of_a_group_but_those_that_were_refused",
+        ),
         "Where the force fails, writers that wait together are told that all is well.",
     ),
     "sync-ignored": Bug(
@@ -502,24 +504,10 @@ WRITING: Final[dict[str, Bug]] = {
     ),
     "group-without-a-leader": Bug(
         "blockdb/storage/write_group.py",
-        "self._close(group)\n                group.wake()",
-        "group.wake()",
+        "self._close(group)\n                group.ending.release()",
+        "group.ending.release()",
         ("tests/storage/test_write_group.py",),
         "Who comes after a leader was interrupted joins a group that nobody leads.",
-    ),
-    "latch-without-retry": Bug(
-        "blockdb/storage/write_group.py",
-        "os.read(self._descriptor, self._COUNT_BYTES)",
-        "os.eventfd_read(self._descriptor)",
-        ("tests/storage/test_write_group.py",),
-        "A put fails where a signal comes while it waits for the disk.",
-    ),
-    "out-of-latches": Bug(
-        "blockdb/storage/write_group.py",
-        "            except OSError:  # each leads",
-        "            except ValueError:  # each leads",
-        ("tests/storage/test_write_group.py",),
-        "Puts fail where the process may open no more files.",
     ),
     "same-key-in-a-group": Bug(
         "blockdb/storage/writer.py",

@@ -1,9 +1,9 @@
 """Writers that wait for the disk together: one force for many, and each is told what became of its own record."""
 
 import errno
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from signal import SIGINT, SIGUSR1, pthread_kill, signal
 from threading import Barrier, Event, Thread, main_thread
@@ -40,14 +40,18 @@ def together(work: Callable[[int], object], threads: int = THREADS) -> list[obje
 
 
 class SlowDoor(Door):
-    """Forces nothing while `closed`."""
+    """Forces nothing until it is `open`, and then so many times as it is `good_for`."""
 
     def __init__(self) -> None:
         self.open = Event()
         self.open.set()
+        self.good_for = inf
 
     def force(self, descriptor: Any) -> None:
         self.open.wait()
+        if not self.good_for:
+            raise OSError(errno.EIO, "the disk is broken")
+        self.good_for -= 1
         super().force(descriptor)
 
 
@@ -112,6 +116,35 @@ def test_what_fails_fails_for_all_of_them(tmp_path: Path, kind: str) -> None:
         assert db.verify().valid
         if kind == "write":
             assert db.count() == 1 + THREADS
+
+
+def test_a_force_that_fails_fails_for_all_of_a_group_but_those_that_were_refused(tmp_path: Path) -> None:
+    door = SlowDoor()
+    db = open_through(door, tmp_path / "db", wal_sync_interval=0)
+    group = db._store._group  # type: ignore[union-attr]
+    db.put(b"there", b"")
+
+    def put(number: int) -> int:
+        if not number:
+            return db.put(b"leader", b"")
+        until(lambda: db.stats().records == 2)
+        return db.put(b"there" if number == 1 else b"%d" % number, b"")
+
+    def break_the_disk() -> None:
+        until(lambda: len(group._gathering.items) == THREADS - 1)
+        door.good_for = 1
+        door.open.set()
+
+    door.open.clear()
+    breaking = Thread(target=break_the_disk)
+    breaking.start()
+    outcomes = together(put)
+    breaking.join()
+    assert outcomes[0] == 1
+    assert isinstance(outcomes[1], blockdb.DuplicateKey)
+    assert all(isinstance(outcome, blockdb.WritesStopped) for outcome in outcomes[2:]), outcomes
+    with suppress(blockdb.WritesStopped):
+        db.close()
 
 
 def test_after_the_close_each_is_told(tmp_path: Path) -> None:
@@ -272,45 +305,3 @@ def test_a_signal_does_not_end_the_waiting() -> None:
         for thread in threads:
             thread.join()
         signal(SIGUSR1, before)
-
-
-def test_where_no_more_files_can_be_opened_each_writes_for_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    door, refused = SlowDoor(), list[object]()
-
-    def refuse(*arguments: object) -> int:
-        refused.append(arguments)
-        raise OSError(errno.EMFILE, "too many open files")
-
-    with open_through(door, tmp_path / "db", wal_sync_interval=0) as db:
-        before = db.stats().forces
-        monkeypatch.setattr(os, "eventfd", refuse)
-        door.open.clear()
-        writers = [Thread(target=db.put, args=item) for item in pairs(range(THREADS))]
-        writers[0].start()
-        until(lambda: db.stats().records == 1)
-        for writer in writers[1:]:
-            writer.start()
-        until(lambda: len(refused) == THREADS - 2)  # the first of them needs none, since nobody is there to wait for
-        door.open.set()
-        for writer in writers:
-            writer.join()
-        assert db.stats().forces - before == THREADS
-        assert list(db.scan()) == pairs(range(THREADS))
-
-
-def test_what_a_group_opens_it_closes() -> None:
-    open_files = list[int]()
-
-    def commit(items: Sequence[Item]) -> Sequence[int]:
-        if not open_files:
-            until(lambda: len(group._gathering.items) == THREADS - 1)
-        open_files.append(len(os.listdir("/proc/self/fd")))
-        return [7] * len(items)
-
-    group = WriteGroup(commit)
-    before = len(os.listdir("/proc/self/fd"))
-    assert together(lambda number: group.put(b"%d" % number, b"")) == [7] * THREADS
-    assert open_files == [before + 1, before + 1]
-    assert len(os.listdir("/proc/self/fd")) == before
