@@ -23,7 +23,7 @@ class FetchingCollection:
     _core: Core
     _reader: Store | Attachment
     _store: Store | None
-    """The same, where it is a writer."""
+    """The same, where it is a writer and nothing has to be waited for before a read."""
 
     def get(self, key: bytes, *, as_of: AsOf | None = None) -> bytes | None:
         """The value of a key, or None. O(tables). Raises InvalidData, and Redacted where the value was erased.
@@ -33,22 +33,27 @@ class FetchingCollection:
         """
         if type(key) is not bytes:
             check_key(key)
-        reader = self._reader
-        view, gets = reader.at_hand, reader.gets
-        if view is not None and gets & SAMPLE_MASK and as_of is None and not reader.closed:
+        store = self._store
+        if (
+            store is not None
+            and (view := store.at_hand) is not None
+            and store.gets & SAMPLE_MASK
+            and as_of is None
+            and not store.closed
+        ):
             recent = view.recent
             value = recent(key)
             if value is None:
-                cache = reader.cache
+                cache = store.cache
                 value = cache.young.get(key)
                 if value is not None:
                     cache.hits += 1
                 else:
-                    value = reader.get_older(view, key)
+                    value = store.get_older(view, key)
             if value is not REDACTED:
-                reader.gets += 1  # not `gets + 1`: other threads may have read meanwhile
+                store.gets += 1
                 if value is None:
-                    reader.misses += 1
+                    store.misses += 1
                 return value
         try:
             if as_of is not None:
@@ -61,15 +66,14 @@ class FetchingCollection:
         """Whether a key is stored, its value erased or not. O(tables). Raises InvalidData."""
         if type(key) is not bytes:
             check_key(key)
-        reader = self._reader
-        view = reader.at_hand
-        if view is None or reader.closed:
+        store = self._store
+        if store is None or (view := store.at_hand) is None or store.closed:
             return self._present().exists(key)
-        reader.gets += 1
+        store.gets += 1
         has = view.has
         if has(key):
             return True
-        reader.misses += 1
+        store.misses += 1
         return False
 
     __contains__ = exists
