@@ -7,17 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from blockdb.cluster.applying import Applying
 from blockdb.cluster.consensus.settings import RaftSettings
 from blockdb.cluster.events import ClusterEvent
-from blockdb.cluster.replicated_log import Command, ReplicatedLog, Snapshot
+from blockdb.cluster.proposals import Proposals
+from blockdb.cluster.replicated_log import Command, ReplicatedLog, Snapshot, StateMachine
+from blockdb.cluster.waiting import Room
 from blockdb.errors import ConfigError, Corruption, InvalidData, Unavailable
-from blockdb.format.consensus import Member
+from blockdb.format.consensus import Entry, Kind, Member
+from blockdb.format.raft_log import wrap
 from blockdb.layout import RaftFiles
 from tests.cluster.conformance import TIMEOUT_S, leader, others, settle, unique, until
 from tests.cluster.nodes import Nodes, free_addresses
@@ -282,6 +286,34 @@ def test_a_node_that_comes_upon_damage_gets_a_copy_and_goes_on(tmp_path: Path) -
         assert nodes.machines["node2"].commands == nodes.machines["node1"].commands
     finally:
         nodes.close()
+
+
+def test_what_the_copy_does_not_have_is_applied_behind_it() -> None:
+    machine, other = Failing(), Recorder([(1, b"first")], 1)
+    is_told, failures = Event(), list[BaseException]()
+
+    def damaged(_: Corruption) -> bool:
+        is_told.set()
+        return True
+
+    def take_copy(_: StateMachine) -> None:
+        machine.restore(other.snapshot())
+        applying.restored(1, 1)
+
+    proposals = Proposals(bytes(8), Room(10, 1 << 20), TIMEOUT_S, TIMEOUT_S)
+    applying = Applying("applying", machine, proposals, lambda: None, failures.append, damaged)
+    applying.start(1)
+    try:
+        data = [b"first", b"too much", b"last"]
+        applying.put([Entry(at, 1, Kind.COMMAND, wrap(b"another.", at, each)) for at, each in enumerate(data, 1)])
+        assert is_told.wait(TIMEOUT_S)
+        applying.call(take_copy).result(TIMEOUT_S)
+        applying.go_on()
+        applying.call(lambda _: None).result(TIMEOUT_S)
+        assert machine.data == data
+        assert not failures
+    finally:
+        applying.close()
 
 
 def test_two_damaged_nodes_get_copies_of_the_third(tmp_path: Path) -> None:

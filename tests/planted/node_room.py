@@ -70,7 +70,7 @@ NODE: Final[dict[str, Bug]] = {
         "blockdb/cluster/applying.py",
         "            self._waiting.extendleft(reversed(batch))\n",
         "            self._waiting.clear()\n",
-        (_FALLEN + "test_a_node_that_comes_upon_damage_gets_a_copy_and_goes_on",),
+        (_FALLEN + "test_what_the_copy_does_not_have_is_applied_behind_it",),
         "What was to be applied when a node came upon damage is applied never, where the copy does not have it.",
     ),
     "passed-to-the-same": Bug(
