@@ -43,6 +43,9 @@ class Door:
     sealing_bytes = 0
     """How many bytes more were written than files hold."""
 
+    commits_before_windows = 64
+    """So many commits a log takes since it was opened before it is worth a window."""
+
     write = staticmethod(os.write)
     force = staticmethod(getattr(os, "fdatasync", os.fsync))
     truncate = staticmethod(os.ftruncate)

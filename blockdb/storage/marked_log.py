@@ -74,7 +74,9 @@ class MarkedLog:
                 door.close(self._descriptor)
                 raise
         self._words = memoryview(self._mark).cast("Q")
-        self._has_windows = self.wants_windows and door.can_map_ahead(self._descriptor)
+        self._has_windows: bool | None = None if self.wants_windows else False
+        """None as long as it has not taken enough commits for that to be asked."""
+        self._commits_left = door.commits_before_windows
 
     def reserve(self, ahead: int = 1) -> None:
         """Have zeros behind the end for so many bytes, on blocks of the file, and a window there if one can be had.
@@ -112,7 +114,7 @@ class MarkedLog:
         if self.failure is not None:
             raise self.failure
         size = len(frames)
-        if self._has_windows and size <= MOST_RESERVED_BYTES:
+        if size <= MOST_RESERVED_BYTES and self._may_have_windows():
             self.reserve(size)
         if size <= MOST_STORED_BYTES and self.end + size <= self._window_end:
             first = self.end - self._window_place
@@ -127,6 +129,17 @@ class MarkedLog:
         except OSError as error:
             self._undo()
             raise storage_error("writing to the log", error) from error
+
+    def _may_have_windows(self) -> bool:
+        """Whether stores may take the place of writes: not in a log that is written to now and then.
+
+        A window costs a descriptor, and as much of the disk as is reserved.
+        """
+        if self._has_windows is None:
+            self._commits_left -= 1
+            if self._commits_left < 0:
+                self._has_windows = self._door.can_map_ahead(self._descriptor)
+        return bool(self._has_windows)
 
     def _open_window(self, size: int, step: int) -> None:
         """Map what is reserved from `size` on. Raises OSError."""

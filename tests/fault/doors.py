@@ -21,6 +21,8 @@ KINDS = (
 class FaultyDoor(Door):
     """Fails calls of one `kind`: the one with number `at` (from 0), and, if it is `lasting`, all that come after it."""
 
+    commits_before_windows = 2
+
     def __init__(self, kind: str = "", at: int = 0, error: int = 0, *, lasting: bool = False) -> None:
         self.calls: Counter[str] = Counter()
         self.failed = 0

@@ -53,6 +53,8 @@ class StillDoor(Door):
     Nothing is forced to the disk, since the tests that kill the machine say themselves what that leaves behind.
     """
 
+    commits_before_windows = 2
+
     def __init__(self) -> None:
         self.still = RLock()
 

@@ -94,6 +94,8 @@ def test_what_is_forced_is_written_into_space_that_was_reserved(files: Collectio
 class WindowDoor(TroubledDoor):
     """A system that maps what is reserved, however the disk is called."""
 
+    commits_before_windows = 0
+
     def can_map_ahead(self, descriptor: int) -> bool:
         return True
 
@@ -138,6 +140,25 @@ def test_large_commits_are_written_into_what_is_mapped(files: CollectionFiles, o
 
 
 LARGE = [size + more for size in (LEAST_RESERVED_BYTES, MOST_RESERVED_BYTES) for more in (0, 1)]
+
+
+def test_a_quiet_log_is_written(files: CollectionFiles, open_log: OpenLog) -> None:
+    door = WindowDoor()
+    door.commits_before_windows = 3
+    log = open_log(door)
+    door.calls.clear()
+    for number in range(3):
+        log.append(b"%d" % number)
+        assert content(files) == b"0123"[: number + 1], "nothing is reserved"
+    assert door.calls == 3 * ["write"]
+    log.append(b"3")
+    log.append(b"4")
+    assert door.calls == [*3 * ["write"], "reserve", "map_part"]
+    assert content(files).rstrip(b"\0") == b"01234"
+    log.close()
+    assert content(files) == b"01234"
+
+
 SIZES = [1, MOST_STORED_BYTES + 1, 100, *LARGE]
 
 
