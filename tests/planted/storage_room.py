@@ -239,6 +239,13 @@ RECOVERY: Final[dict[str, Bug]] = {
         ("tests/storage/test_recovery.py::test_a_commit_of_which_any_bytes_are_missing_is_forgotten",),
         "A commit of which a killed process stored the end alone passes for damage.",
     ),
+    "window-for-all": Bug(
+        "blockdb/storage/marked_log.py",
+        "if self._commits_left < 0:",
+        "if True:",
+        ("tests/storage/test_log.py::test_a_quiet_log_is_written",),
+        "Each collection that is written to at all takes a descriptor more, and 64 KiB.",
+    ),
     "mapped-anywhere": Bug(
         "blockdb/storage/door.py",
         "mounted is None or mounted.kind not in KEEPING_RESERVES",

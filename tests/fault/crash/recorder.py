@@ -287,19 +287,9 @@ class RecordingDoor(StillDoor):
 
 MADE_OF_OTHERS = {"cut", "force_file", "open_at", "overwrite", "remove_tree", "replace", "write_all"}
 CHANGES_NOTHING = {
-    *(
-        "boot_id",
-        "close",
-        "commits_before_windows",
-        "damage",
-        "disk_bytes",
-        "disk_size",
-        "filled",
-        "forget",
-        "identity",
-    ),
-    *("inode", "is_sealing"),
-    *("keys", "map_read", "names", "read", "sealing_bytes", "secret", "seek", "size", "slices", "unload", "unlock"),
+    *("boot_id", "close", "commits_before_windows", "damage", "disk_bytes", "disk_size", "filled", "forget"),
+    *("identity", "inode", "is_sealing", "keys", "map_read", "names", "read", "sealing_bytes", "secret", "seek"),
+    *("size", "slices", "unload", "unlock"),
 }
 
 
