@@ -4,6 +4,13 @@ from pathlib import Path
 import pytest
 
 import blockdb
+from tests.database.clock import Clock, standing
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that stands still."""
+    return standing(monkeypatch)
 
 
 @pytest.fixture

@@ -12,26 +12,10 @@ import pytest
 import blockdb
 from blockdb import AsOf
 from blockdb.storage.reader import SAMPLE_MASK
+from tests.database.clock import Clock
 from tests.storage.doors import pairs, until
 
 TTL_S = 60
-
-
-class Clock:
-    """The only clock: of the writer and of what expires."""
-
-    ms = 1_000_000
-
-    def __call__(self) -> int:
-        return self.ms * 1_000_000
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("blockdb.storage.surroundings.time_ns", clock)
-    monkeypatch.setattr("blockdb.storage.expiry.time_ns", clock)
-    return clock
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 import blockdb
 from blockdb import CollectionSettings
+from tests.database.clock import Clock
 from tests.fault.support import bounded
 from tests.storage.doors import until
 
@@ -16,26 +17,6 @@ from tests.storage.doors import until
 def exhaust(stream: blockdb.Feed) -> None:
     for _ in stream:
         pass
-
-
-NOON_MS = 1_700_000_000_000
-
-
-class Clock:
-    """The only clock."""
-
-    ms = NOON_MS
-
-    def __call__(self) -> int:
-        return self.ms * 1_000_000
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("blockdb.storage.surroundings.time_ns", clock)
-    monkeypatch.setattr("blockdb.storage.expiry.time_ns", clock)
-    return clock
 
 
 @pytest.fixture

@@ -7,13 +7,6 @@ from typing import Final
 from tests.planted.planting import Bug
 
 FORMAT: Final[dict[str, Bug]] = {
-    "marks-of-more": Bug(
-        "blockdb/lsm/key_filter.py",
-        "bytes(byte & self.mask >> 8 * at for byte in range(256))",
-        "bytes(range(256))",
-        ("tests/lsm/test_key_filter.py::test_exact_marks_deny_no_key_either",),
-        "A filter keeps more bits of a mark than it is asked with, and denies the keys of tables that were just built.",
-    ),
     "gathered-unchecked": Bug(
         "blockdb/format/gather.py",
         "return bool((halves[::2] == checks.view(np.uint32)).all())",
