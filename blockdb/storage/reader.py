@@ -313,8 +313,10 @@ class Reader(Parkable):
         return sum(table.header.data_bytes for table in view.tables) + sum(m.data_bytes for m in view.memtables)
 
     def chain_bytes(self) -> int:
-        """What the chain files take on the disk."""
-        return sum(map(self.chain.disk_size, range(split_place(self.end)[0] + 1)))
+        """What the chain files take on the disk, without what is reserved behind the end of the newest one."""
+        last, offset = split_place(self.end)
+        newest = self.chain.disk_size(last) if self.door.is_sealing else offset
+        return sum(map(self.chain.disk_size, range(last))) + newest
 
     def chain_data_bytes(self) -> int:
         """What the chain files had before they were packed."""

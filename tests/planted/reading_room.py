@@ -161,6 +161,13 @@ READING: Final[dict[str, Bug]] = {
         ("tests/cluster/database/test_handles.py",),
         "A node of a cluster answers reads without asking the leader.",
     ),
+    "reserve-counted": Bug(
+        "blockdb/storage/reader.py",
+        "self.chain.disk_size(last) if self.door.is_sealing else offset",
+        "self.chain.disk_size(last)",
+        ("tests/storage/test_recovery.py::test_zeros_in_the_place_of_acknowledged_records_are_named",),
+        "A busy database seems to take twice what it does.",
+    ),
     "redacted-by-the-short-way": Bug(
         "blockdb/database/fetching.py",
         "if value is not REDACTED:",
