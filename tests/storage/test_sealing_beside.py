@@ -50,6 +50,7 @@ def fill(db: blockdb.Database, first: int, stop: int) -> None:
 def assert_sealed(db: blockdb.Database, records: int) -> None:
     statistics = db.stats()
     assert (statistics.records, statistics.blocks) == (records, records // LIMIT)
+    assert statistics.open_block_records == records % LIMIT
     report = db.verify()
     assert report.valid, report.problems
     assert [block.count for block in db.blocks()] == [LIMIT] * (records // LIMIT)

@@ -310,21 +310,33 @@ def test_a_stream_that_was_removed_stops_its_nodes(make: Make, place: Place, mon
     until(lambda: "was removed" in nodes.logs["node2"].status().stopped, "it stops")
 
 
-def test_what_an_answer_was_lost_of_is_there_once(make: Make) -> None:
+def test_what_an_answer_was_lost_of_is_there_once(make: Make, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = make()
     log = nodes.logs["node1"]
     nodes.machines["node1"].may_go_on.clear()
-    commands = unique(50)
-    futures = [log.append([command]) for command in commands]
     driver = log._driver
     assert driver is not None
-    for _ in range(3):
-        driver.loop.call_soon_threadsafe(driver.publishing.publish_again)
+    with monkeypatch.context() as patched:
+        patched.setattr(driver.publishing, "seen", lambda _: None)  # nor is it read again, so far
+        commands = unique(50)
+        futures = [log.append([command]) for command in commands]
         settle_one(nodes.logs["node2"])
+        before = last_message(place, nodes)
+        for _ in range(3):
+            driver.loop.call_soon_threadsafe(driver.publishing.publish_again)
+            settle_one(nodes.logs["node2"])
+        assert last_message(place, nodes) == before + 3, "the barriers alone: the stream knows what it has by its name"
     nodes.machines["node1"].may_go_on.set()
     assert len({future.result(TIMEOUT_S) for future in futures}) == 50
     same(nodes)
     assert nodes.machines["node2"].data == commands
+
+
+def last_message(place: Place, nodes: Streamed) -> int:
+    """The number of the last message that the stream has taken."""
+    state = place.streams("node1").state(nodes.name)
+    assert state is not None
+    return state.last_sequence
 
 
 def settle_one(log: JetStreamLog) -> None:
