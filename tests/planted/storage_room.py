@@ -229,7 +229,7 @@ RECOVERY: Final[dict[str, Bug]] = {
         "blockdb/storage/marked_log.py",
         "        self._has_windows, self._window_end = False, 0\n        self.failure",
         "        self.failure",
-        ("tests/storage/test_log.py::test_nothing_is_stored_after_a_failed_force",),
+        ("tests/storage/test_log.py::test_after_a_failed_force_nothing_more_is_written_or_stored",),
         "After a force that failed, commits are stored and acknowledged.",
     ),
     "stored-in-order": Bug(
